@@ -1,0 +1,210 @@
+"""What the engine, the launcher and a shim say to each other: names of files, and messages.
+
+A message is one JSON object in one SOCK_SEQPACKET packet, with file descriptors beside it
+(SCM_RIGHTS) where said. Bulky documents travel as files: the request of a start lies in the
+container's directory, so that a new launcher can read it again.
+
+One connection is one conversation: the client sends one request, the launcher answers.
+- ``start``: {"op": "start", "request": PATH of a ShimRequest}. Answer: Started or Failed.
+- ``exec``: ExecRequest, with stdin, stdout and stderr when it asks for no tty. Answers: Started or
+  Failed (Started carries the pty's master when there is one), then Exited. When the client closes
+  the connection before that, the process is killed. On the way the client may send Signal, Resize.
+- ``sockets``: {"op": "sockets"}. Answers, without end: one Sockets message per running container
+  (now, and as containers start), and {"gone": ID} as they end.
+- ``supervise``: {"op": "supervise", "argv": [...], "env": {...}}: start that program, and start it
+  again whenever it dies, until it exits with 0. Answer: Started. A second one changes nothing.
+- ``quit``: the launcher ends once no container is left. Answer: {"ok": true}.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired, TypedDict
+
+from orchestra.oci.runtime import Process
+
+REQUEST_FILE = "shim.json"
+EXIT_FILE = "exit.json"
+LOG_FILE = "log.jsonl"
+SHIM_FILE = "shim.pid"
+INIT_FILE = "init.pid"
+ATTACH_SOCKET = "attach.sock"
+LAUNCHER_SOCKET = "launcher.sock"
+MESSAGE_BYTES_MAX = 1024 * 1024
+
+DNS_ADDRESS = "127.0.0.11"
+DNS_PORT = 20053
+"""Where the resolver listens inside each namespace; port 53 of DNS_ADDRESS is redirected there."""
+
+
+class Identity(TypedDict):
+    """A process that cannot be mistaken: ``start_time`` is field 22 of /proc/PID/stat."""
+
+    pid: int
+    start_time: int
+    boot_id: str
+
+
+class ExitRecord(TypedDict):
+    """exit.json: ``code`` is 0-255, 128+n for a signal; ``finished_at`` ISO 8601 in UTC."""
+
+    code: int
+    signal: int | None
+    oom_killed: bool
+    started_at: str
+    finished_at: str
+    error: NotRequired[str]
+
+
+class Rootfs(TypedDict):
+    """What the shim mounts at BUNDLE/rootfs, in its own mount namespace.
+
+    ``lower`` are layer directories, uppermost first; with ``upper`` "" the root is one plain
+    directory (``lower[0]``), bound as it is: the choice where overlayfs is not to be had.
+    """
+
+    lower: list[str]
+    upper: str
+    work: str
+
+
+class Interface(TypedDict):
+    """One veth pair: ``host_name`` enslaved to ``bridge``, ``name`` inside."""
+
+    name: str
+    host_name: str
+    bridge: str
+    mac: str
+    addresses: list[str]
+    """With prefix length: "172.20.0.2/16"."""
+    gateways: list[str]
+    """Default routes through this interface; empty for all but one."""
+    mtu: int
+
+
+class Listen(TypedDict):
+    """A host port that the launcher binds before the start and holds while the container runs."""
+
+    protocol: Literal["tcp", "udp"]
+    address: str
+    port: int
+    container_port: int
+
+
+class ShimNetwork(TypedDict):
+    """The container's network namespace: the shim makes it and lives in it.
+
+    mode "new" (interfaces may be empty: loopback only), "host", or "join" (of ``join``'s process).
+    """
+
+    mode: Literal["new", "host", "join"]
+    interfaces: list[Interface]
+    join: NotRequired[Identity]
+    dns: bool
+    listen: list[Listen]
+
+
+class ShimFile(TypedDict):
+    """A config or secret on the tmpfs that the shim mounts at RUN/files, as ``name``."""
+
+    name: str
+    source_path: NotRequired[str]
+    content: NotRequired[str]
+    uid: int
+    gid: int
+    mode: int
+
+
+class LogOptions(TypedDict):
+    """How much output is kept: ``max_file`` files of ``max_size_bytes``; driver none keeps none."""
+
+    driver: Literal["json-file", "none"]
+    max_size_bytes: int
+    max_file: int
+
+
+class ShimRequest(TypedDict):
+    """All that a shim needs: directories, bundle, root, network, stdio.
+
+    ``runtime``: argv prefix of an OCI runtime, empty for the native one in the same process.
+    ``output``: with "inherit" the request came with stdin, stdout and stderr, and nothing is
+    logged (build steps, ``run``); with "log" the shim owns the pipes or the pty.
+    """
+
+    version: Literal[1]
+    id: str
+    project: str
+    directory: str
+    run_directory: str
+    bundle: str
+    runtime: list[str]
+    rootfs: Rootfs
+    files: list[ShimFile]
+    network: ShimNetwork
+    tty: bool
+    stdin: bool
+    output: Literal["log", "inherit"]
+    log: LogOptions
+
+
+class ExecRequest(TypedDict):
+    """Run ``process`` in the container whose init is ``init``; walls are those of its bundle."""
+
+    op: Literal["exec"]
+    id: str
+    init: Identity
+    bundle: str
+    runtime: list[str]
+    process: Process
+    tty: bool
+    rows: int
+    columns: int
+
+
+class Started(TypedDict):
+    """It runs."""
+
+    ok: Literal[True]
+    pid: int
+
+
+class Failed(TypedDict):
+    """It does not: one clause, the errno where there is one, and the exit code docker would give.
+
+    ``port``: set when a Listen could not be bound.
+    """
+
+    ok: Literal[False]
+    error: str
+    errno: int
+    exit_code: int
+    port: NotRequired[Listen]
+
+
+class Exited(TypedDict):
+    """An exec'd process ended."""
+
+    code: int
+    signal: int | None
+
+
+class Sockets(TypedDict):
+    """Sockets of one running container, passed beside: dns udp, dns tcp (if ``dns``), listeners."""
+
+    id: str
+    dns: bool
+    listen: list[Listen]
+
+
+class Signal(TypedDict):
+    """Send a signal to the exec'd process."""
+
+    op: Literal["signal"]
+    signal: int
+
+
+class Resize(TypedDict):
+    """Change the window of the exec'd process's pty."""
+
+    op: Literal["resize"]
+    rows: int
+    columns: int

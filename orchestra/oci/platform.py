@@ -1,0 +1,70 @@
+"""Platforms of the OCI image index: ``os/architecture[/variant]`` in GOOS and GOARCH names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestra.errors import ImageError
+
+_MACHINES = {
+    "x86_64": ("amd64", ""),
+    "amd64": ("amd64", ""),
+    "aarch64": ("arm64", "v8"),
+    "arm64": ("arm64", "v8"),
+    "armv7l": ("arm", "v7"),
+    "armv6l": ("arm", "v6"),
+    "i686": ("386", ""),
+    "i386": ("386", ""),
+    "ppc64le": ("ppc64le", ""),
+    "riscv64": ("riscv64", ""),
+    "s390x": ("s390x", ""),
+}
+_DEFAULT_VARIANT = {"arm64": "v8", "arm": "v7"}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Platform:
+    """An image's platform; ``variant`` is empty where the architecture has none."""
+
+    os: str
+    architecture: str
+    variant: str = ""
+
+    def __str__(self) -> str:
+        """Render ``os/architecture[/variant]``."""
+        text = f"{self.os}/{self.architecture}"
+        return f"{text}/{self.variant}" if self.variant else text
+
+    def accepts(self, other: Platform) -> bool:
+        """Tell whether an image made for ``other`` runs on this platform."""
+        return (self.os, self.architecture, _variant(self)) == (
+            other.os,
+            other.architecture,
+            _variant(other),
+        )
+
+
+def _variant(platform: Platform) -> str:
+    return platform.variant or _DEFAULT_VARIANT.get(platform.architecture, "")
+
+
+def platform_of_machine(machine: str) -> Platform:
+    """Return the Linux platform of a ``uname -m`` value."""
+    architecture, variant = _MACHINES.get(machine, (machine, ""))
+    return Platform("linux", architecture, variant)
+
+
+def parse_platform(text: str) -> Platform:
+    """Parse ``linux/amd64``, ``linux/arm64/v8`` or a bare architecture.
+
+    :raises ImageError: when it has more than three parts, or an empty one.
+    """
+    parts = text.lower().split("/")
+    if not all(parts) or len(parts) > 3:
+        raise ImageError(f'"{text[:100]}" is not a platform', hint="write it as linux/amd64")
+    if len(parts) == 1:
+        return platform_of_machine(parts[0])
+    machine = platform_of_machine(parts[1])
+    return Platform(
+        parts[0], machine.architecture, parts[2] if len(parts) == 3 else machine.variant
+    )

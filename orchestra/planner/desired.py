@@ -1,0 +1,344 @@
+"""What should be there: the seam between Compose and the engine.
+
+Nothing here knows Compose. Values are resolved: names final, paths absolute, sizes in bytes,
+durations as timedelta, one ContainerSpec per replica.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+
+
+class Condition(StrEnum):
+    """What a dependent waits for (compose-spec 05-services.md, depends_on)."""
+
+    STARTED = "service_started"
+    HEALTHY = "service_healthy"
+    COMPLETED = "service_completed_successfully"
+
+
+class PullPolicy(StrEnum):
+    """When an image is fetched (compose-spec 05-services.md, pull_policy)."""
+
+    ALWAYS = "always"
+    MISSING = "missing"
+    NEVER = "never"
+    BUILD = "build"
+
+
+class RestartMode(StrEnum):
+    """Restart policies (compose-spec 05-services.md, restart)."""
+
+    NO = "no"
+    ALWAYS = "always"
+    ON_FAILURE = "on-failure"
+    UNLESS_STOPPED = "unless-stopped"
+
+
+class MountKind(StrEnum):
+    """Where the content of a mount comes from."""
+
+    BIND = "bind"
+    VOLUME = "volume"
+    TMPFS = "tmpfs"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependency:
+    """One depends_on entry; ``restart``: restart the dependent when this service is recreated."""
+
+    service: str
+    condition: Condition = Condition.STARTED
+    required: bool = True
+    restart: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestartPolicy:
+    """When a container that exited is started again; ``max_retries`` 0 means no limit."""
+
+    mode: RestartMode = RestartMode.NO
+    max_retries: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthSpec:
+    """A healthcheck. ``test`` is ("CMD", ...) or ("CMD-SHELL", text); the rest as in Compose.
+
+    A field that is None takes the image's value, then Docker's default (30 s, 30 s, 0 s, 5 s, 3).
+    ``test`` None takes the image's test; ("NONE",) turns an image's healthcheck off.
+    """
+
+    test: tuple[str, ...] | None = None
+    interval: timedelta | None = None
+    timeout: timedelta | None = None
+    start_period: timedelta | None = None
+    start_interval: timedelta | None = None
+    retries: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """One mount. ``source``: host path (bind), volume key in DesiredState (volume), "" (tmpfs)."""
+
+    kind: MountKind
+    target: str
+    source: str = ""
+    read_only: bool = False
+    create_host_path: bool = True
+    propagation: str = "rprivate"
+    nocopy: bool = False
+    subpath: str = ""
+    tmpfs_size_bytes: int | None = None
+    tmpfs_mode: int | None = None
+    tmpfs_options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileMount:
+    """A config or secret: a file on tmpfs, from either ``source_path`` or ``content``."""
+
+    target: str
+    source_path: str | None = None
+    content: str | None = None
+    uid: int = 0
+    gid: int = 0
+    mode: int = 0o444
+    secret: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortSpec:
+    """One published port: ``host_port`` None asks for any free one; ``host_ip`` "" is every one."""
+
+    container_port: int
+    protocol: str = "tcp"
+    host_ip: str = ""
+    host_port: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """A container's place on a network; ``network`` is a key in DesiredState.networks."""
+
+    network: str
+    aliases: tuple[str, ...] = ()
+    ipv4: str | None = None
+    ipv6: str | None = None
+    mac: str | None = None
+    priority: int = 0
+    gw_priority: int = 0
+    interface_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceSpec:
+    """A host device made visible; ``permissions`` of rwm."""
+
+    source: str
+    target: str
+    permissions: str = "rwm"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ulimit:
+    """One resource limit by its ulimit(1) name ("nofile")."""
+
+    name: str
+    soft: int
+    hard: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """Limits; None means none. cpus in units of one processor, sizes in bytes."""
+
+    cpus: float | None = None
+    cpu_shares: int | None = None
+    cpu_quota_us: int | None = None
+    cpu_period_us: int | None = None
+    cpuset: str | None = None
+    memory_bytes: int | None = None
+    memory_reservation_bytes: int | None = None
+    memory_swap_bytes: int | None = None
+    pids: int | None = None
+    oom_kill_disable: bool = False
+    oom_score_adj: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSpec:
+    """How output is kept: driver json-file, local or none, and its options."""
+
+    driver: str = "json-file"
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hook:
+    """One post_start or pre_stop command."""
+
+    command: tuple[str, ...]
+    user: str | None = None
+    privileged: bool = False
+    working_dir: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerSpec:
+    """One replica, fully resolved. None in command, entrypoint, user ... takes the image's value.
+
+    ``environment`` holds what the project sets; the image's own comes underneath.
+    ``network_mode``: "" for ``networks``, else "none", "host", "service:NAME", "container:NAME".
+    ``config_hash`` covers everything whose change forces a recreate (planner/fingerprint.py).
+    """
+
+    project: str
+    service: str
+    number: int
+    name: str
+    image: str
+    config_hash: str
+    command: tuple[str, ...] | None = None
+    entrypoint: tuple[str, ...] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    working_dir: str | None = None
+    user: str | None = None
+    group_add: tuple[str, ...] = ()
+    hostname: str | None = None
+    domainname: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    mounts: tuple[Mount, ...] = ()
+    files: tuple[FileMount, ...] = ()
+    network_mode: str = ""
+    networks: tuple[Attachment, ...] = ()
+    ports: tuple[PortSpec, ...] = ()
+    expose: tuple[str, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
+    extra_hosts: tuple[tuple[str, str], ...] = ()
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    depends_on: tuple[Dependency, ...] = ()
+    health: HealthSpec | None = None
+    restart: RestartPolicy = RestartPolicy()
+    heal: bool = True
+    stop_signal: str | None = None
+    stop_grace_period: timedelta = timedelta(seconds=10)
+    tty: bool = False
+    stdin_open: bool = False
+    init: bool = False
+    privileged: bool = False
+    read_only: bool = False
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    security_opt: tuple[str, ...] = ()
+    devices: tuple[DeviceSpec, ...] = ()
+    device_cgroup_rules: tuple[str, ...] = ()
+    ulimits: tuple[Ulimit, ...] = ()
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    shm_size_bytes: int | None = None
+    resources: Resources = Resources()
+    pid_mode: str = ""
+    ipc_mode: str = ""
+    uts_mode: str = ""
+    cgroup_mode: str = ""
+    userns_mode: str = ""
+    logging: LogSpec = LogSpec()
+    runtime: str | None = None
+    post_start: tuple[Hook, ...] = ()
+    pre_stop: tuple[Hook, ...] = ()
+    attach: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildSpec:
+    """How to build an image. ``context`` and ``dockerfile`` are absolute paths.
+
+    ``secrets`` maps an id to a file path. ``fingerprint`` is not here: the builder's cache decides.
+    """
+
+    context: str
+    dockerfile: str
+    dockerfile_inline: str | None = None
+    target: str | None = None
+    args: Mapping[str, str | None] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    no_cache: bool = False
+    pull: bool = False
+    network: str | None = None
+    extra_hosts: tuple[tuple[str, str], ...] = ()
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    shm_size_bytes: int | None = None
+    platform: str | None = None
+    additional_contexts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSpec:
+    """An image that services need; ``services`` names them, for messages."""
+
+    reference: str
+    policy: PullPolicy = PullPolicy.MISSING
+    platform: str | None = None
+    build: BuildSpec | None = None
+    services: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subnet:
+    """One IPAM configuration of a network, in CIDR and dotted text."""
+
+    subnet: str | None = None
+    gateway: str | None = None
+    ip_range: str | None = None
+    reserved: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSpec:
+    """A network; ``key`` is how containers name it, ``name`` what the machine calls it."""
+
+    key: str
+    name: str
+    external: bool = False
+    internal: bool = False
+    driver: str = "bridge"
+    ipv6: bool = False
+    subnets: tuple[Subnet, ...] = ()
+    driver_options: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    config_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeSpec:
+    """A named volume; ``key`` is how mounts name it, ``name`` what the machine calls it."""
+
+    key: str
+    name: str
+    external: bool = False
+    driver: str = "local"
+    driver_options: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    config_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DesiredState:
+    """Everything a project should be. Sorted by name, so that equal states are equal text."""
+
+    project: str
+    working_dir: str
+    containers: tuple[ContainerSpec, ...]
+    networks: tuple[NetworkSpec, ...]
+    volumes: tuple[VolumeSpec, ...]
+    images: tuple[ImageSpec, ...]
+    services: tuple[str, ...]
+    """Every service the project declares, active or not, so that orphans can be told."""
