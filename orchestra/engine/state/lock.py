@@ -1,0 +1,95 @@
+"""Locks between processes: flocks on files, always taken in the order project, container, machine.
+
+A project lock is held by one transaction from observing to the last step; a container lock for
+one effect on one container; a machine lock for one change of what projects share (networks,
+images). The holder's pid stands in the file, for the message to those who wait too long.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+
+from orchestra.engine.paths import Paths
+from orchestra.errors import LockError, StateError
+
+_POLL_SECONDS = 0.02
+CONTAINER_DEADLINE_SECONDS = 120.0
+MACHINE_DEADLINE_SECONDS = 60.0
+
+
+@asynccontextmanager
+async def project_lock(paths: Paths, project: str, *, wait: float = 0.0) -> AsyncIterator[None]:
+    """Hold a project's lock; ``wait`` is how many seconds to wait for another holder.
+
+    :raises LockError: when somebody else keeps it.
+    """
+    async with _flock(Path(paths.project(project)) / "lock", f'project "{project}"', wait):
+        yield
+
+
+@asynccontextmanager
+async def container_lock(paths: Paths, project: str, container_id: str) -> AsyncIterator[None]:
+    """Hold a container's lock for one effect on it.
+
+    :raises LockError: when somebody else keeps it for two minutes.
+    """
+    path = Path(paths.container_run(project, container_id)) / "lock"
+    what = f"container {container_id[:12]}"
+    async with _flock(path, what, CONTAINER_DEADLINE_SECONDS):
+        yield
+
+
+@asynccontextmanager
+async def machine_lock(paths: Paths, subject: str) -> AsyncIterator[None]:
+    """Hold the machine-wide lock on ``subject`` ("networks", "images").
+
+    :raises LockError: when somebody else keeps it for a minute.
+    """
+    path = Path(paths.run) / "locks" / subject
+    async with _flock(path, f"the {subject} of this machine", MACHINE_DEADLINE_SECONDS):
+        yield
+
+
+@asynccontextmanager
+async def _flock(path: Path, what: str, wait: float) -> AsyncIterator[None]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as err:
+        raise StateError(
+            f'cannot open the lock "{path}": {err.strerror}', hint="run the command as root"
+        ) from err
+    try:
+        await _acquire(fd, what, wait)
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(fd)
+
+
+async def _acquire(fd: int, what: str, wait: float) -> None:
+    """Take the flock; flock(2) has no timed form, so a contended lock is asked for again."""
+    deadline = anyio.current_time() + wait
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as err:
+            if err.errno != errno.EWOULDBLOCK:
+                raise StateError(f"cannot lock {what}: {err.strerror}") from err
+        else:
+            return
+        if anyio.current_time() >= deadline:
+            holder = os.pread(fd, 32, 0).decode(errors="replace").strip() or "unknown"
+            raise LockError(
+                f"cannot lock {what}: process {holder} holds it",
+                hint="wait for that command to end, or stop it",
+            )
+        await anyio.sleep(_POLL_SECONDS)

@@ -1,0 +1,196 @@
+"""Records on disk: one JSON document each, written to a temporary name, synced, renamed.
+
+A reader never sees half a record. Each document is {"version": N, "record": {...}}; an unknown
+version or a corrupt document is refused with its path. Nothing is cached: the disk is the truth.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+from orchestra.engine.paths import Paths
+from orchestra.engine.state.codec import DecodeError, decode, encode
+from orchestra.engine.state.records import VERSION, ContainerRecord, NetworkRecord, VolumeRecord
+from orchestra.errors import StateError
+
+T = TypeVar("T")
+RECORD_FILE = "record.json"
+
+
+def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """Replace ``path`` with ``data``: whole or not at all, also when the power fails.
+
+    :raises StateError: when the directory or the disk refuses.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with os.fdopen(
+            os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb"
+        ) as file:
+            file.write(data)
+            file.flush()
+            os.fdatasync(file.fileno())
+        temporary.replace(path)
+    except OSError as err:
+        with suppress(OSError):
+            temporary.unlink()
+        raise StateError(
+            f'cannot write "{path}": {err.strerror}',
+            hint="make room on the disk, or the directory writable, and run the command again",
+        ) from err
+
+
+def write_record(path: Path, record: object) -> None:
+    """Write one versioned record.
+
+    :raises StateError: when it cannot be written.
+    """
+    document = {"version": VERSION, "record": encode(record)}
+    write_atomic(path, json.dumps(document, separators=(",", ":")).encode())
+
+
+def read_record(path: Path, kind: type[T]) -> T | None:
+    """Read one versioned record; None when there is no such file.
+
+    :raises StateError: when it cannot be read, is corrupt, or is of another version.
+    """
+    try:
+        document = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as err:
+        raise StateError(f'cannot read "{path}": {err}', hint=_CORRUPT) from err
+    version = document.get("version") if isinstance(document, dict) else None
+    if version != VERSION:
+        raise StateError(
+            f'cannot read "{path}": version {version!r}, this program knows {VERSION}',
+            hint="use the version of orchestra that wrote it",
+        )
+    try:
+        return decode(kind, document.get("record"))
+    except DecodeError as err:
+        raise StateError(f'cannot read "{path}": {err}', hint=_CORRUPT) from err
+
+
+_CORRUPT = "the file is damaged; move it away and run the command again"
+
+
+class Store:
+    """Every record of this machine, by kind."""
+
+    def __init__(self, paths: Paths) -> None:
+        self.paths = paths
+
+    def projects(self) -> tuple[str, ...]:
+        """Return the names of the projects that have containers or a desired state."""
+        return tuple(sorted(path.name for path in _children(Path(self.paths.projects))))
+
+    def containers(self, project: str) -> tuple[ContainerRecord, ...]:
+        """Return a project's containers, oldest first.
+
+        :raises StateError: when a record is damaged.
+        """
+        directory = Path(self.paths.project(project)) / "containers"
+        records = (
+            read_record(path / RECORD_FILE, ContainerRecord) for path in _children(directory)
+        )
+        return tuple(
+            sorted((r for r in records if r), key=lambda record: (record.created_at, record.id))
+        )
+
+    def container(self, project: str, container_id: str) -> ContainerRecord | None:
+        """Return one container, None when there is none.
+
+        :raises StateError: when its record is damaged.
+        """
+        path = Path(self.paths.container(project, container_id)) / RECORD_FILE
+        return read_record(path, ContainerRecord)
+
+    def write_container(self, record: ContainerRecord) -> None:
+        """Write a container's record.
+
+        :raises StateError: when it cannot be written.
+        """
+        directory = Path(self.paths.container(record.spec.project, record.id))
+        write_record(directory / RECORD_FILE, record)
+
+    def remove_container(self, project: str, container_id: str) -> None:
+        """Forget a container; the record goes first, so that what is left is no container."""
+        directory = Path(self.paths.container(project, container_id))
+        (directory / RECORD_FILE).unlink(missing_ok=True)
+
+    def networks(self) -> tuple[NetworkRecord, ...]:
+        """Return every network of this machine, by name.
+
+        :raises StateError: when a record is damaged.
+        """
+        return tuple(self._records(Path(self.paths.networks), NetworkRecord))
+
+    def network(self, name: str) -> NetworkRecord | None:
+        """Return a network by the machine's name for it.
+
+        :raises StateError: when its record is damaged.
+        """
+        return read_record(Path(self.paths.networks) / f"{name}.json", NetworkRecord)
+
+    def write_network(self, record: NetworkRecord) -> None:
+        """Write a network's record.
+
+        :raises StateError: when it cannot be written.
+        """
+        write_record(Path(self.paths.networks) / f"{record.name}.json", record)
+
+    def remove_network(self, name: str) -> None:
+        """Forget a network."""
+        (Path(self.paths.networks) / f"{name}.json").unlink(missing_ok=True)
+
+    def volumes(self) -> tuple[VolumeRecord, ...]:
+        """Return every volume of this machine, by name.
+
+        :raises StateError: when a record is damaged.
+        """
+        records = (
+            read_record(path / RECORD_FILE, VolumeRecord)
+            for path in _children(Path(self.paths.volumes))
+        )
+        return tuple(record for record in records if record)
+
+    def volume(self, name: str) -> VolumeRecord | None:
+        """Return a volume by the machine's name for it.
+
+        :raises StateError: when its record is damaged.
+        """
+        return read_record(Path(self.paths.volumes) / name / RECORD_FILE, VolumeRecord)
+
+    def write_volume(self, record: VolumeRecord) -> None:
+        """Write a volume's record, ``<volumes>/<name>/record.json``.
+
+        :raises StateError: when it cannot be written.
+        """
+        write_record(Path(self.paths.volumes) / record.name / RECORD_FILE, record)
+
+    def remove_volume(self, name: str) -> None:
+        """Forget a volume; its data is the volume room's to remove."""
+        (Path(self.paths.volumes) / name / RECORD_FILE).unlink(missing_ok=True)
+
+    def _records(self, directory: Path, kind: type[T]) -> Iterator[T]:
+        for path in _children(directory):
+            if path.suffix == ".json" and (record := read_record(path, kind)):
+                yield record
+
+
+def _children(directory: Path) -> list[Path]:
+    try:
+        return sorted(path for path in directory.iterdir() if not path.name.startswith("."))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as err:
+        raise StateError(
+            f'cannot read "{directory}": {err.strerror}', hint="run the command as root"
+        ) from err
