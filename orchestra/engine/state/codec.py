@@ -133,7 +133,7 @@ def _parsed(parse: Callable[..., object], form: type | tuple[type, ...]) -> _Dec
     return decode_parsed
 
 
-def _optional(arguments: tuple[...]) -> _Decoder:
+def _optional(arguments: tuple[object, ...]) -> _Decoder:
     inner = [argument for argument in arguments if argument is not types.NoneType]
     if len(inner) != 1:
         raise TypeError(f"cannot decode a union of {inner!r}")
@@ -145,7 +145,7 @@ def _optional(arguments: tuple[...]) -> _Decoder:
     return decode_optional
 
 
-def _tuple(arguments: tuple[...]) -> _Decoder:
+def _tuple(arguments: tuple[object, ...]) -> _Decoder:
     def items_of(value: object, place: str) -> list[object]:
         if not isinstance(value, list):
             raise DecodeError(f"{place}: expected a list, found {type(value).__name__}")
