@@ -137,6 +137,12 @@ class GateError(OrchestraError):
     exit_code = 6
 
 
+class Interrupted(OrchestraError):
+    """Somebody pressed Ctrl-C, or sent SIGTERM (128 + 2)."""
+
+    exit_code = 130
+
+
 class BugError(OrchestraError):
     """Something that cannot happen did."""
 

@@ -109,6 +109,11 @@ class HealthChanged:
     health: Health
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscribed:
+    """A subscription begins, or begins again: what happened before it must be looked up."""
+
+
 Event = (
     StepStarted
     | StepDone
@@ -120,6 +125,7 @@ Event = (
     | ContainerStarted
     | ContainerExited
     | HealthChanged
+    | Subscribed
 )
 
 

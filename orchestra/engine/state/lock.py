@@ -59,20 +59,36 @@ async def machine_lock(paths: Paths, subject: str) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _flock(path: Path, what: str, wait: float) -> AsyncIterator[None]:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as err:
-        raise StateError(
-            f'cannot open the lock "{path}": {err.strerror}', hint="run the command as root"
-        ) from err
+    fd = _open(path)
     try:
         await _acquire(fd, what, wait)
+        while not _is_current(fd, path):
+            os.close(fd)
+            fd = _open(path)
+            await _acquire(fd, what, wait)
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(fd)
+
+
+def _open(path: Path) -> int:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as err:
+        raise StateError(
+            f'cannot open the lock "{path}": {err.strerror}', hint="run the command as root"
+        ) from err
+
+
+def _is_current(fd: int, path: Path) -> bool:
+    """Tell whether the locked file still bears its name: its last holder may have removed it."""
+    try:
+        return os.path.samestat(os.fstat(fd), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 async def _acquire(fd: int, what: str, wait: float) -> None:

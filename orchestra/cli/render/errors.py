@@ -1,0 +1,58 @@
+"""Errors as text on stderr: place, message, hint; the cause and the trace with --debug only."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+
+import typer
+
+from orchestra.cli.render.terminal import printable
+from orchestra.errors import BugError, OrchestraError, SpecErrors, StepErrors, UsageError
+
+
+def lines_of(error: OrchestraError) -> list[str]:
+    """Return an error as lines, each of several with its own hint."""
+    if isinstance(error, SpecErrors | StepErrors):
+        return [line for each in error.errors for line in lines_of(each)]
+    place = f"{error.location}: " if error.location else ""
+    lines = [printable(f"{place}{error.message}")]
+    if error.hint:
+        lines.append(printable(f"  hint: {error.hint}"))
+    return lines
+
+
+def show(error: OrchestraError, *, debug: bool) -> int:
+    """Print an error and return its exit code."""
+    for line in lines_of(error):
+        print(line, file=sys.stderr)
+    if debug:
+        traceback.print_exception(error)
+    if isinstance(error, StepErrors):
+        return error.errors[0].exit_code
+    return error.exit_code
+
+
+def show_bug(error: Exception, *, debug: bool) -> int:
+    """Print what should not have happened, and return the code for it."""
+    group = error
+    while isinstance(group, ExceptionGroup) and len(group.exceptions) == 1:
+        group = group.exceptions[0]
+    if isinstance(group, OrchestraError):
+        return show(group, debug=debug)
+    text = printable(f"{type(group).__name__}: {group}")
+    print(f"orchestra failed in a way it should not: {text}", file=sys.stderr)
+    print("  hint: run it again with --debug and report what it prints", file=sys.stderr)
+    if debug:
+        traceback.print_exception(error)
+    return BugError.exit_code
+
+
+def show_usage(error: typer.TyperException) -> int:
+    """Print what is wrong with the command line, as one clause with a hint."""
+    message = str(getattr(error, "message", "") or error).rstrip(".")
+    context = getattr(error, "ctx", None)
+    command = getattr(context, "command_path", "orchestra")
+    print(printable(message[:1].lower() + message[1:]), file=sys.stderr)
+    print(f"  hint: see `{command} --help`", file=sys.stderr)
+    return UsageError.exit_code

@@ -1,0 +1,23 @@
+"""What may reach the user's terminal, and whether it wants colour."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TextIO
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def printable(text: str) -> str:
+    """Replace control characters, so that no name or message drives the terminal."""
+    return _CONTROL.sub(lambda match: f"\\x{ord(match.group()):02x}", text)
+
+
+def wants_colour(stream: TextIO, ansi: str) -> bool:
+    """Tell whether to colour: ``--ansi``, NO_COLOR (no-color.org), else on a terminal only."""
+    if ansi == "always":
+        return True
+    if ansi == "never" or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return stream.isatty()

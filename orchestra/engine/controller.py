@@ -1,0 +1,168 @@
+"""One project's transactions: lock, observe, decide, execute, record.
+
+Knows no target and no supervisor by name: both come in as protocols.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+
+from orchestra.engine.events import EventBus
+from orchestra.engine.executor import Executor
+from orchestra.engine.gates import GateKeeper
+from orchestra.engine.paths import Paths
+from orchestra.engine.state.lock import project_lock
+from orchestra.engine.state.store import read_record, write_record
+from orchestra.engine.target import Supervision, Target
+from orchestra.planner.desired import DesiredState
+from orchestra.planner.observed import ObservedState
+from orchestra.planner.plan import Plan
+from orchestra.planner.steps import StartContainer, Step
+
+DESIRED_FILE = "desired.json"
+LOCK_WAIT_SECONDS = 30.0
+
+Decide = Callable[[ObservedState], Plan[Step]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wished:
+    """desired.json: what the project should be, and how often that has changed."""
+
+    generation: int
+    state: DesiredState | None
+
+
+class ProjectController:
+    """The engine's face for one project."""
+
+    def __init__(
+        self,
+        project: str,
+        *,
+        target: Target[Step],
+        supervision: Supervision,
+        paths: Paths,
+    ) -> None:
+        self.project = project
+        self.bus = EventBus()
+        self._target = target
+        self._supervision = supervision
+        self._paths = paths
+        self._executor: Executor | None = None
+
+    @property
+    def supervision(self) -> Supervision:
+        """Return who watches over this project."""
+        return self._supervision
+
+    async def observe(self, references: Sequence[str] = ()) -> ObservedState:
+        """Take a snapshot; needs no lock.
+
+        :raises StateError: when a record is damaged.
+        """
+        return await self._target.observe(self.project, references)
+
+    def wished(self) -> Wished:
+        """Return what was last asked for.
+
+        :raises StateError: when the record is damaged.
+        """
+        path = Path(self._paths.project(self.project)) / DESIRED_FILE
+        return read_record(path, Wished) or Wished(generation=0, state=None)
+
+    def interrupt(self) -> None:
+        """Break off the plan under execution."""
+        if self._executor is not None:
+            self._executor.interrupt()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Hold the project's lock from observing to the last step.
+
+        :raises LockError: when another command keeps it.
+        """
+        async with project_lock(self._paths, self.project, wait=LOCK_WAIT_SECONDS):
+            yield Transaction(self)
+
+    async def execute(self, plan: Plan[Step]) -> None:
+        """Carry out a plan, the project's lock being held.
+
+        :raises OrchestraError: when a step fails.
+        """
+        if plan.empty:
+            return
+        starts = [step.name for step in plan.steps if isinstance(step, StartContainer)]
+        keeper = GateKeeper(self.observe, starts)
+        self._executor = Executor(plan, self._target, keeper, self.bus)
+        try:
+            if starts:
+                await self._supervision.ensure()
+            if any(step.gates for step in plan.steps):
+                await self._with_gates(self._executor, keeper)
+            else:
+                await self._executor.run()
+        finally:
+            self._executor = None
+
+    async def _with_gates(self, executor: Executor, keeper: GateKeeper) -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(keeper.run)
+            tasks.start_soon(keeper.follow, self._supervision.events())
+            await executor.run()
+            tasks.cancel_scope.cancel()
+
+    def remember(self, state: DesiredState | None) -> None:
+        """Write down what is wanted from now on.
+
+        :raises StateError: when it cannot be written.
+        """
+        path = Path(self._paths.project(self.project)) / DESIRED_FILE
+        generation = self.wished().generation + 1
+        write_record(path, Wished(generation=generation, state=state))
+
+    async def forget(self) -> None:
+        """Remove what is left of a project that is gone; its lock is held by the caller."""
+        await self._supervision.release()
+        observed = await self.observe()
+        if not observed.containers:
+            shutil.rmtree(Path(self._paths.project(self.project)), ignore_errors=True)
+
+
+class Transaction:
+    """What may be done while the project's lock is held."""
+
+    def __init__(self, controller: ProjectController) -> None:
+        self._controller = controller
+
+    async def run(
+        self,
+        decide: Decide,
+        *,
+        references: Sequence[str] = (),
+        approve: Callable[[Plan[Step]], bool] | None = None,
+    ) -> Plan[Step]:
+        """Observe, decide, ask, execute; return the plan.
+
+        A plan that ``approve`` refuses is not executed.
+
+        :raises OrchestraError: when nothing can be decided, or a step fails.
+        """
+        plan = decide(await self._controller.observe(references))
+        if approve is None or approve(plan):
+            await self._controller.execute(plan)
+        return plan
+
+    def remember(self, state: DesiredState | None) -> None:
+        """Write down what is wanted from now on."""
+        self._controller.remember(state)
+
+    async def forget(self) -> None:
+        """Remove what is left of the project once nothing of it runs."""
+        await self._controller.forget()

@@ -1,0 +1,54 @@
+"""The seams of the engine: where plans are carried out, and who watches over what they made."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Protocol, TypeVar
+
+from orchestra.engine.events import Event
+from orchestra.planner.observed import ObservedState
+
+S_contra = TypeVar("S_contra", contravariant=True)
+Report = Callable[[Event], None]
+
+
+class Target(Protocol[S_contra]):
+    """A machine (or cluster) that steps change and snapshots describe."""
+
+    async def observe(self, project: str, references: Sequence[str] = ()) -> ObservedState:
+        """Take a snapshot of a project; ``references`` are the images to look for.
+
+        :raises StateError: when a record is damaged.
+        """
+        ...
+
+    async def apply(self, step: S_contra, report: Report) -> None:
+        """Carry out one step. Idempotent: a step that is already done does nothing.
+
+        :raises EngineError: when the machine refuses.
+        """
+        ...
+
+
+class Supervision(Protocol):
+    """Whoever probes, restarts and serves names while a project is up."""
+
+    async def ensure(self) -> None:
+        """Start it unless it runs; it may still be on its way up when this returns.
+
+        :raises EngineError: when it cannot be started.
+        """
+        ...
+
+    def events(self) -> AsyncIterator[Event]:
+        """Tell what it sees, from now on and without end.
+
+        Begins with Subscribed, and again with Subscribed when it died and came back.
+
+        :raises EngineError: when it does not answer for long.
+        """
+        ...
+
+    async def release(self) -> None:
+        """Let it end if nothing is left to watch; return when it has."""
+        ...
