@@ -1,0 +1,147 @@
+"""Processes: who they are beyond a pid, whether they live, and how they ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TypedDict
+
+from orchestra.engine.linux import syscalls
+from orchestra.engine.linux.flags import CloseRange, Prctl
+
+
+class Identity(TypedDict):
+    """A process that cannot be mistaken; ``start_time`` is field 22 of /proc/PID/stat, in ticks."""
+
+    pid: int
+    start_time: int
+    boot_id: str
+
+
+class Exit(TypedDict):
+    """How a process ended: ``code`` is 0-255, 128+n for signal n."""
+
+    code: int
+    signal: int | None
+
+
+def read_text(path: str) -> str:
+    """Return a small file's text. /proc files give their content in one read.
+
+    :raises OSError: when it cannot be read.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        chunks = []
+        while chunk := os.read(fd, 65536):
+            chunks.append(chunk)
+    finally:
+        os.close(fd)
+    return b"".join(chunks).decode("utf-8", "surrogateescape")
+
+
+def boot_id() -> str:
+    """Return this boot's random id (random(4), /proc/sys/kernel/random/boot_id)."""
+    return read_text("/proc/sys/kernel/random/boot_id").strip()
+
+
+def _stat(pid: int) -> tuple[str, int]:
+    """Return the state letter and the start time; the name before them may hold any character."""
+    fields = read_text(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return fields[0], int(fields[19])
+
+
+def identity(pid: int) -> Identity:
+    """Return the identity of a process that exists now.
+
+    :raises ProcessLookupError: when there is none (FileNotFoundError from /proc becomes it).
+    """
+    try:
+        start_time = _stat(pid)[1]
+    except FileNotFoundError as err:
+        raise ProcessLookupError(f"no process {pid}") from err
+    return {"pid": pid, "start_time": start_time, "boot_id": boot_id()}
+
+
+def is_alive(who: Identity) -> bool:
+    """Tell whether that very process still runs; a zombie does not."""
+    try:
+        state, start_time = _stat(who["pid"])
+        return state not in "ZX" and start_time == who["start_time"] and boot_id() == who["boot_id"]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def pidfd_open(who: Identity) -> int:
+    """Return a close-on-exec pidfd of that very process (man 2 pidfd_open, Linux 5.3).
+
+    :raises ProcessLookupError: when it is gone, or the pid is another's by now.
+    """
+    fd = os.pidfd_open(who["pid"])
+    if is_alive(who):
+        return fd
+    os.close(fd)
+    raise ProcessLookupError(f"no process {who['pid']} of that start time")
+
+
+def pidfd_send_signal(pidfd: int, number: int) -> None:
+    """Send a signal through a pidfd (man 2 pidfd_send_signal, Linux 5.1).
+
+    :raises ProcessLookupError: when the process is gone.
+    """
+    signal.pidfd_send_signal(pidfd, number)
+
+
+def set_child_subreaper() -> None:
+    """Become the parent of orphaned descendants (man 2 prctl, PR_SET_CHILD_SUBREAPER)."""
+    syscalls.prctl(Prctl.SET_CHILD_SUBREAPER, 1)
+
+
+def exit_of(status: int) -> Exit:
+    """Turn a wait status (os.waitpid) into an exit code and a signal."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        return {"code": 128 + number, "signal": number}
+    return {"code": os.WEXITSTATUS(status), "signal": None}
+
+
+def wait_exit(pid: int) -> Exit:
+    """Wait until a child ends and reap it.
+
+    :raises ChildProcessError: when it is no child of ours.
+    """
+    return exit_of(os.waitpid(pid, 0)[1])
+
+
+def close_from(first: int) -> None:
+    """Close every descriptor from ``first`` on."""
+    syscalls.close_range(first)
+
+
+def close_all_but(keep: tuple[int, ...], first: int = 3) -> None:
+    """Close every descriptor from ``first`` on but those to keep."""
+    for fd in sorted(keep):
+        if fd < first:
+            continue
+        if fd > first:
+            syscalls.close_range(first, fd - 1)
+        first = fd + 1
+    syscalls.close_range(first)
+
+
+def cloexec_from(first: int) -> None:
+    """Mark every descriptor from ``first`` on close-on-exec (Linux 5.11)."""
+    syscalls.close_range(first, flags=CloseRange.CLOEXEC)
+
+
+def reset_signals() -> None:
+    """Give every signal its default action and unblock all: what a new program expects.
+
+    Python ignores SIGPIPE and SIGXFSZ, and ignored signals stay so across execve.
+    """
+    for number in signal.valid_signals():
+        if number in {signal.SIGKILL, signal.SIGSTOP}:
+            continue
+        if signal.getsignal(number) is not signal.SIG_DFL:
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -1,0 +1,398 @@
+"""One typed function per system call that Python 3.11 does not offer.
+
+The only general ctypes in the house: flags come from flags.py, failures are OSError with errno
+and path, and nothing is decided here. Fit for a single-threaded process between fork and exec.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+from orchestra.engine.linux.flags import (
+    AtFlag,
+    CloneFlag,
+    CloseRange,
+    FsConfig,
+    Inotify,
+    MountAttr,
+    MountFlag,
+    MoveMount,
+    OpenTree,
+    Prctl,
+    Resolve,
+    SeccompFlag,
+    UmountFlag,
+)
+
+_NUMBERS = {
+    "pivot_root": (155, 41),
+    "capget": (125, 90),
+    "capset": (126, 91),
+    "keyctl": (250, 219),
+    "seccomp": (317, 277),
+    "bpf": (321, 280),
+}
+"""Calls numbered differently on x86_64 and on the generic table of aarch64, riscv64."""
+_COMMON = {
+    "open_tree": 428,
+    "move_mount": 429,
+    "fsopen": 430,
+    "fsconfig": 431,
+    "fsmount": 432,
+    "clone3": 435,
+    "close_range": 436,
+    "openat2": 437,
+    "mount_setattr": 442,
+}
+"""Calls numbered alike on every architecture (424 and above)."""
+
+MACHINE = os.uname().machine
+_NUMBER = {name: pair[MACHINE != "x86_64"] for name, pair in _NUMBERS.items()} | _COMMON
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_python = ctypes.PyDLL(None, use_errno=True)
+_syscall = _libc.syscall
+_syscall.restype = ctypes.c_long
+_syscall_with_gil = _python.syscall
+_syscall_with_gil.restype = ctypes.c_long
+
+_Argument = int | bytes | ctypes.Structure | ctypes.Array[ctypes.c_char] | None
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = (
+        ("flags", ctypes.c_uint64),
+        ("mode", ctypes.c_uint64),
+        ("resolve", ctypes.c_uint64),
+    )
+
+
+class _MountAttributes(ctypes.Structure):
+    _fields_ = (
+        ("attr_set", ctypes.c_uint64),
+        ("attr_clr", ctypes.c_uint64),
+        ("propagation", ctypes.c_uint64),
+        ("userns_fd", ctypes.c_uint64),
+    )
+
+
+class _SockFilterProgram(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
+
+
+class _CloneArguments(ctypes.Structure):
+    _fields_ = tuple(
+        (name, ctypes.c_uint64)
+        for name in (
+            "flags",
+            "pidfd",
+            "child_tid",
+            "parent_tid",
+            "exit_signal",
+            "stack",
+            "stack_size",
+            "tls",
+            "set_tid",
+            "set_tid_size",
+            "cgroup",
+        )
+    )
+
+
+def _convert(value: _Argument) -> object:
+    if isinstance(value, int):
+        return ctypes.c_long(value)
+    if isinstance(value, ctypes.Structure):
+        return ctypes.byref(value)
+    return value
+
+
+def _failed(path: str | bytes | None) -> OSError:
+    number = ctypes.get_errno()
+    if path is None:
+        return OSError(number, os.strerror(number))
+    return OSError(number, os.strerror(number), path)
+
+
+def _call(name: str, *arguments: _Argument, path: str | None = None) -> int:
+    result = int(_syscall(ctypes.c_long(_NUMBER[name]), *map(_convert, arguments)))
+    if result < 0:
+        raise _failed(path)
+    return result
+
+
+def _check(result: int, path: str | bytes | None = None) -> int:
+    if result < 0:
+        raise _failed(path)
+    return result
+
+
+def _encode(text: str | None) -> bytes | None:
+    return None if text is None else os.fsencode(text)
+
+
+def unshare(flags: CloneFlag | int) -> None:
+    """Leave the given namespaces for new ones (man 2 unshare).
+
+    :raises OSError: EINVAL for NEWUSER in a process with threads; EPERM, ENOSPC.
+    """
+    _check(_libc.unshare(int(flags)))
+
+
+def setns(fd: int, flags: CloneFlag | int) -> None:
+    """Enter a namespace, or with a pidfd (Linux 5.8) several at once (man 2 setns).
+
+    :raises OSError: EINVAL when the kind does not match or the process has threads; EPERM.
+    """
+    _check(_libc.setns(ctypes.c_int(fd), ctypes.c_int(flags)))
+
+
+def mount(
+    source: str | None, target: str, fstype: str | None, flags: MountFlag | int, data: str = ""
+) -> None:
+    """Mount, remount, bind or change propagation in the old way (man 2 mount).
+
+    :raises OSError: with ``target`` as the path.
+    """
+    _check(
+        _libc.mount(
+            _encode(source),
+            _encode(target),
+            _encode(fstype),
+            ctypes.c_ulong(flags),
+            _encode(data) or None,
+        ),
+        target,
+    )
+
+
+def umount2(target: str, flags: UmountFlag | int = UmountFlag.NONE) -> None:
+    """Unmount (man 2 umount2).
+
+    :raises OSError: EINVAL when nothing is mounted there, EBUSY.
+    """
+    _check(_libc.umount2(_encode(target), ctypes.c_int(flags)), target)
+
+
+def pivot_root(new_root: str, put_old: str) -> None:
+    """Make ``new_root`` the root of this mount namespace (man 2 pivot_root).
+
+    :raises OSError: EINVAL when it is no mount point or its parent mount is shared.
+    """
+    _call("pivot_root", _encode(new_root), _encode(put_old), path=new_root)
+
+
+def open_tree(directory_fd: int, path: str, flags: int) -> int:
+    """Open a mount, with OpenTree.CLONE a detached copy of it (man 2 open_tree, Linux 5.2).
+
+    :raises OSError: EINVAL when the mount is not of this namespace.
+    """
+    return _call("open_tree", directory_fd, _encode(path), flags | OpenTree.CLOEXEC, path=path)
+
+
+def move_mount(
+    from_fd: int, to_fd: int, to_path: str = "", flags: MoveMount = MoveMount.FROM_EMPTY_PATH
+) -> None:
+    """Attach the mount ``from_fd`` at ``to_fd`` (or ``to_path`` below it) (man 2 move_mount).
+
+    :raises OSError: ENOTDIR where one is a file and the other a directory.
+    """
+    if not to_path:
+        flags |= MoveMount.TO_EMPTY_PATH
+    _call("move_mount", from_fd, b"", to_fd, _encode(to_path), flags, path=to_path)
+
+
+def fsopen(fstype: str) -> int:
+    """Open a configuration context for a file system (man 2 fsopen, Linux 5.2).
+
+    :raises OSError: ENODEV when the kernel does not know it.
+    """
+    return _call("fsopen", _encode(fstype), 1, path=fstype)
+
+
+def fsconfig(
+    fs_fd: int, command: FsConfig, key: str | None = None, value: str | None = None
+) -> None:
+    """Set a parameter, or make the superblock (man 2 fsconfig, Linux 5.2).
+
+    :raises OSError: EINVAL for a bad parameter; with CREATE what mount would give.
+    """
+    _call("fsconfig", fs_fd, command, _encode(key), _encode(value), 0, path=key)
+
+
+def fsmount(fs_fd: int, attributes: MountAttr | int = MountAttr.NONE) -> int:
+    """Return a detached mount of a made superblock (man 2 fsmount, Linux 5.2).
+
+    :raises OSError: EPERM where mount(2) would be refused.
+    """
+    return _call("fsmount", fs_fd, 1, attributes)
+
+
+def mount_setattr(
+    fd: int,
+    path: str = "",
+    *,
+    add: MountAttr | int = 0,
+    remove: MountAttr | int = 0,
+    propagation: MountFlag | int = 0,
+    recursive: bool = False,
+) -> None:
+    """Change a mount's attributes and propagation (man 2 mount_setattr, Linux 5.12).
+
+    :raises OSError: EINVAL for a path that is no mount point.
+    """
+    flags = (AtFlag.RECURSIVE if recursive else 0) | (0 if path else AtFlag.EMPTY_PATH)
+    attributes = _MountAttributes(int(add), int(remove), int(propagation), 0)
+    size = ctypes.sizeof(attributes)
+    _call("mount_setattr", fd, _encode(path), flags, attributes, size, path=path)
+
+
+def openat2(
+    directory_fd: int, path: str, flags: int, *, mode: int = 0, resolve: Resolve | int = 0
+) -> int:
+    """Open with rules for the walk; always close-on-exec (man 2 openat2, Linux 5.6).
+
+    A rename or mount racing with ``..`` gives EAGAIN: tried again a bounded number of times.
+
+    :raises OSError: ELOOP for a refused link, EXDEV for a refused crossing, and open(2)'s.
+    """
+    how = _OpenHow(flags | os.O_CLOEXEC, mode, int(resolve))
+    encoded, size = _encode(path), ctypes.sizeof(how)
+    for _ in range(128):
+        try:
+            return _call("openat2", directory_fd, encoded, how, size, path=path)
+        except BlockingIOError:
+            continue
+    return _call("openat2", directory_fd, encoded, how, size, path=path)
+
+
+def prctl(operation: Prctl, *arguments: int | bytes) -> int:
+    """Operate on this process (man 2 prctl).
+
+    :raises OSError: EINVAL for what the kernel does not know, EPERM.
+    """
+    rest = [ctypes.c_ulong(a) if isinstance(a, int) else a for a in arguments]
+    rest += [ctypes.c_ulong(0)] * (4 - len(rest))
+    return _check(_libc.prctl(ctypes.c_int(operation), *rest))
+
+
+class _CapHeader(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+_CAPABILITY_VERSION_3 = 0x20080522
+
+
+def capget() -> tuple[int, int, int]:
+    """Return the effective, permitted and inheritable sets as bit masks (man 2 capget)."""
+    data = ctypes.create_string_buffer(24)
+    _call("capget", _CapHeader(_CAPABILITY_VERSION_3, 0), data)
+    words = [int.from_bytes(data.raw[i : i + 4], "little") for i in range(0, 24, 4)]
+    effective, permitted, inheritable = (words[i] | words[i + 3] << 32 for i in range(3))
+    return effective, permitted, inheritable
+
+
+def capset(effective: int, permitted: int, inheritable: int) -> None:
+    """Set this thread's three capability sets, as bit masks (man 2 capset).
+
+    :raises OSError: EPERM when a set would grow beyond what is permitted.
+    """
+    masks = (effective, permitted, inheritable)
+    low = b"".join((mask & 0xFFFFFFFF).to_bytes(4, "little") for mask in masks)
+    high = b"".join((mask >> 32).to_bytes(4, "little") for mask in masks)
+    _call("capset", _CapHeader(_CAPABILITY_VERSION_3, 0), low + high)
+
+
+def seccomp_load(program: bytes, flags: SeccompFlag | int = SeccompFlag.NONE) -> None:
+    """Install a BPF filter (8 bytes an instruction) (man 2 seccomp), SECCOMP_SET_MODE_FILTER.
+
+    :raises OSError: EACCES without CAP_SYS_ADMIN and no_new_privs, EINVAL for a bad program.
+    """
+    _call("seccomp", 1, int(flags), _SockFilterProgram(len(program) // 8, program))
+
+
+def close_range(first: int, last: int = 0xFFFFFFFF, flags: CloseRange = CloseRange.NONE) -> None:
+    """Close every descriptor from first to last, or mark them (man 2 close_range, Linux 5.9)."""
+    _call("close_range", first, last, flags)
+
+
+def sethostname(name: str) -> None:
+    """Set the UTS namespace's host name (man 2 sethostname).
+
+    :raises OSError: EINVAL beyond 64 bytes, EPERM.
+    """
+    encoded = os.fsencode(name)
+    _check(_libc.sethostname(encoded, ctypes.c_size_t(len(encoded))), name)
+
+
+def setdomainname(name: str) -> None:
+    """Set the UTS namespace's NIS domain name (man 2 setdomainname).
+
+    :raises OSError: EINVAL beyond 64 bytes, EPERM.
+    """
+    encoded = os.fsencode(name)
+    _check(_libc.setdomainname(encoded, ctypes.c_size_t(len(encoded))), name)
+
+
+def join_session_keyring(name: str) -> None:
+    """Give this process a session keyring of its own (man 2 keyctl), KEYCTL_JOIN_SESSION_KEYRING.
+
+    :raises OSError: ENOSYS without keyrings, EDQUOT when root's quota is used up.
+    """
+    _call("keyctl", 1, _encode(name), 0, 0, 0)
+
+
+def personality(persona: int) -> int:
+    """Set the execution domain and return the one before (man 2 personality)."""
+    return _check(_libc.personality(ctypes.c_ulong(persona)))
+
+
+def inotify_init() -> int:
+    """Return an inotify descriptor, non-blocking and close-on-exec. inotify(7)."""
+    return _check(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
+
+
+def inotify_add_watch(fd: int, path: str, mask: Inotify) -> int:
+    """Watch ``path`` and return the watch's descriptor. inotify(7).
+
+    :raises OSError: ENOENT, ENOSPC when the user's watches are used up.
+    """
+    return _check(_libc.inotify_add_watch(fd, _encode(path), ctypes.c_uint32(mask)), path)
+
+
+def filesystem_type(fd: int) -> int:
+    """Return f_type of the file system that ``fd`` lies on (FsMagic) (man 2 fstatfs)."""
+    buffer = ctypes.create_string_buffer(256)
+    _check(_libc.fstatfs(ctypes.c_int(fd), buffer))
+    return int.from_bytes(buffer.raw[:8], "little")
+
+
+def bpf(command: int, attributes: bytes) -> int:
+    """Load or attach an eBPF program; ``attributes`` is union bpf_attr (man 2 bpf).
+
+    :raises OSError: EACCES when the verifier refuses, EPERM.
+    """
+    return _call("bpf", command, attributes, len(attributes))
+
+
+def clone3(flags: CloneFlag | int, *, cgroup_fd: int = -1) -> int:
+    """Fork into new namespaces and a cgroup v2 directory; 0 in the child (man 2 clone3, Linux 5.7).
+
+    Only for a single-threaded process: libc's own fork handlers do not run, Python's do.
+
+    :raises OSError: EBUSY, EOPNOTSUPP for a cgroup that takes no processes; ENOSYS, EPERM.
+    """
+    arguments = _CloneArguments(flags=int(flags), exit_signal=17)
+    if cgroup_fd >= 0:
+        arguments.flags |= CloneFlag.INTO_CGROUP
+        arguments.cgroup = cgroup_fd
+    size = ctypes.c_long(ctypes.sizeof(arguments))
+    number, pointer = ctypes.c_long(_NUMBER["clone3"]), ctypes.byref(arguments)
+    ctypes.pythonapi.PyOS_BeforeFork()
+    pid = int(_syscall_with_gil(number, pointer, size))
+    if pid == 0:
+        ctypes.pythonapi.PyOS_AfterFork_Child()
+        return 0
+    ctypes.pythonapi.PyOS_AfterFork_Parent()
+    return _check(pid)
