@@ -1,0 +1,97 @@
+"""Which capabilities a container gets: Docker's default set, cap_add, cap_drop, privileged.
+
+Pure. Names come with or without CAP_, in any case, as in Compose files; they leave as CAP_NAMES
+in the kernel's order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from orchestra.errors import ContainerError
+from orchestra.oci.runtime import Capabilities
+
+_ALL_NAMES = (
+    "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP "
+    "LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER "
+    "SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE "
+    "SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP "
+    "MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF "
+    "CHECKPOINT_RESTORE"
+)
+ALL_CAPABILITIES: tuple[str, ...] = tuple(f"CAP_{name}" for name in _ALL_NAMES.split())
+"""Every capability of capabilities(7), by number: CAP_CHOWN is 0."""
+
+_DEFAULT_NAMES = (
+    "CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE NET_RAW "
+    "SYS_CHROOT MKNOD AUDIT_WRITE SETFCAP"
+)
+DEFAULT_CAPABILITIES: tuple[str, ...] = tuple(f"CAP_{name}" for name in _DEFAULT_NAMES.split())
+"""What Docker grants (moby daemon/pkg/oci/caps/defaults.go): fourteen."""
+
+_ALL = "ALL"
+
+
+def normalize_capability(name: str) -> str:
+    """Return ``CAP_NAME`` or ``ALL`` for a name as written in a Compose file.
+
+    :raises ContainerError: when there is no such capability.
+    """
+    upper = name.strip().upper()
+    if upper in {_ALL, "CAP_ALL"}:
+        return _ALL
+    full = upper if upper.startswith("CAP_") else f"CAP_{upper}"
+    if full not in ALL_CAPABILITIES:
+        raise ContainerError(
+            f'unknown capability "{name}"',
+            hint="capabilities(7) lists them; write NET_ADMIN or CAP_NET_ADMIN, or ALL",
+        )
+    return full
+
+
+def capability_set(
+    add: Iterable[str] = (),
+    drop: Iterable[str] = (),
+    *,
+    privileged: bool = False,
+    available: Collection[str] = ALL_CAPABILITIES,
+) -> tuple[str, ...]:
+    """Return the capabilities of a container, in the kernel's order.
+
+    ``add`` ALL means all that are available but the dropped ones; ``drop`` ALL means the added
+    ones alone; otherwise the default set less the dropped, plus the added (so a name in both is
+    granted, as Docker does). ``available`` is what this host can grant.
+
+    :raises ContainerError: for an unknown name, or an added one that this host cannot grant.
+    """
+    added = {normalize_capability(name) for name in add}
+    dropped = {normalize_capability(name) for name in drop}
+    missing = sorted(added - {_ALL} - set(available))
+    if missing:
+        raise ContainerError(f'capability "{missing[0]}" is not available on this host')
+    if privileged:
+        chosen = set(available)
+    elif _ALL in added:
+        chosen = set(available) - dropped if _ALL not in dropped else set(available)
+    elif _ALL in dropped:
+        chosen = added
+    else:
+        chosen = (set(DEFAULT_CAPABILITIES) & set(available)) - dropped | added
+    return tuple(name for name in ALL_CAPABILITIES if name in chosen)
+
+
+def capability_sets(names: Collection[str], *, uid: int) -> Capabilities:
+    """Return the five sets of config.json for a process that runs as ``uid``.
+
+    Inheritable and ambient are always empty; a user other than root starts with nothing but the
+    bounding set, so that only a set-user-ID or file-capability program can gain from it.
+    """
+    bounding = list(names)
+    held = list(names) if uid == 0 else []
+    return {
+        "bounding": bounding,
+        "effective": held,
+        "permitted": held[:],
+        "inheritable": [],
+        "ambient": [],
+    }
