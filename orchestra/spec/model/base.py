@@ -1,0 +1,58 @@
+"""What every element of the model shares: frozen, no unknown keys, strict scalars, x-* kept apart.
+
+The model is the canonical (long) form only: ``normalize`` has turned every short form, size and
+duration into its typed value before anything here is built. Attribute names are Compose's keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, ClassVar, Never
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, Strict, model_validator
+
+EXTENSIONS = "#extensions"
+"""The input key under which x-* keys travel."""
+
+EMPTY: Mapping[str, Never] = {}
+"""The default of every mapping; pydantic copies it."""
+
+Text = Annotated[str, Strict()]
+Integer = Annotated[int, Strict()]
+Number = Annotated[float, Strict()]
+Flag = Annotated[bool, Strict()]
+Span = Annotated[timedelta, Strict()]
+Bytes = Annotated[int, Strict()]
+Texts = tuple[Text, ...]
+TextMap = Mapping[Text, Text]
+OptionalTextMap = Mapping[Text, Text | None]
+
+
+class Element(BaseModel):
+    """One element of a Compose file that takes no x-* keys.
+
+    ``pointers`` names the attributes for which false, 0 and empty differ from absent, so that
+    the rendered project shows them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    pointers: ClassVar[frozenset[str]] = frozenset()
+
+
+class ExtensibleElement(Element):
+    """One element of a Compose file that takes x-* keys (compose-spec 11-extension.md)."""
+
+    extensions: Mapping[Text, JsonValue] = Field(default=EMPTY, alias="#extensions", repr=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_extensions(cls, data: object) -> object:
+        if not isinstance(data, Mapping):
+            return data
+        if not any(isinstance(key, str) and key.startswith("x-") for key in data):
+            return data
+        extensions = {key: value for key, value in data.items() if key.startswith("x-")}
+        known = {key: value for key, value in data.items() if not key.startswith("x-")}
+        return {**known, EXTENSIONS: extensions}

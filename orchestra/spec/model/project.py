@@ -1,0 +1,45 @@
+"""The whole of what a project's files say, resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from orchestra.spec.model.base import EMPTY, ExtensibleElement, Integer, Text, Texts
+from orchestra.spec.model.files import Config, Secret
+from orchestra.spec.model.network import Network
+from orchestra.spec.model.service import Service
+from orchestra.spec.model.volume import Volume
+
+
+class AiModel(ExtensibleElement):
+    """One top-level entry of ``models`` (compose-spec models.md)."""
+
+    name: Text | None = None
+    model: Text
+    context_size: Integer | None = None
+    runtime_flags: Texts = ()
+
+
+class Project(ExtensibleElement):
+    """A project. ``working_dir`` is absolute; ``services`` holds the active ones by name.
+
+    ``disabled_services``: those whose profiles are not active, or that were not selected.
+    ``compose_files``: the absolute paths that were read, in order ("-" is stdin).
+    """
+
+    name: Text
+    working_dir: Text
+    compose_files: Texts = ()
+    profiles: Texts = ()
+    services: Mapping[Text, Service] = EMPTY
+    disabled_services: Mapping[Text, Service] = EMPTY
+    networks: Mapping[Text, Network] = EMPTY
+    volumes: Mapping[Text, Volume] = EMPTY
+    secrets: Mapping[Text, Secret] = EMPTY
+    configs: Mapping[Text, Config] = EMPTY
+    models: Mapping[Text, AiModel] = EMPTY
+
+    @property
+    def all_services(self) -> Mapping[str, Service]:
+        """Return every declared service, active or not, by name."""
+        return dict(sorted((*self.disabled_services.items(), *self.services.items())))
