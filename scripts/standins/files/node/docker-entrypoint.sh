@@ -1,0 +1,7 @@
+#!/bin/sh
+# What is no command is an argument of node.
+set -e
+if [ "${1#-}" != "$1" ] || ! command -v "$1" >/dev/null || { [ -f "$1" ] && ! [ -x "$1" ]; }; then
+    set -- node "$@"
+fi
+exec "$@"
