@@ -67,7 +67,7 @@ class LazyGroup(TyperGroup):
     ) -> tuple[str | None, Command | None, list[str]]:
         """Name the nearest command when there is none of that name."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            import difflib  # noqa: PLC0415
+            import difflib
 
             near = difflib.get_close_matches(args[0], COMMANDS, 1)
             hint = f"did you mean {near[0]}?" if near else "see `orchestra --help`"
@@ -93,7 +93,7 @@ app = typer.Typer(
 
 
 @app.callback(help="Run Compose projects on Linux with no daemon.")
-def entry(  # noqa: PLR0913, PLR0917 - one parameter an option is typer's form
+def entry(
     ctx: typer.Context,
     files: Annotated[
         list[str] | None, typer.Option("--file", "-f", help="Compose configuration files")
@@ -154,15 +154,15 @@ def run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OrchestraError as err:
-        from orchestra.cli.render.errors import show  # noqa: PLC0415
+        from orchestra.cli.render.errors import show
 
         return show(err, debug=debug)
     except typer.TyperException as err:
-        from orchestra.cli.render.errors import show_usage  # noqa: PLC0415
+        from orchestra.cli.render.errors import show_usage
 
         return show_usage(err)
     except Exception as err:  # noqa: BLE001 - the program's entry point
-        from orchestra.cli.render.errors import show_bug  # noqa: PLC0415
+        from orchestra.cli.render.errors import show_bug
 
         return show_bug(err, debug=debug)
     return result if isinstance(result, int) else 0

@@ -147,15 +147,19 @@ class Transaction:
         *,
         references: Sequence[str] = (),
         approve: Callable[[Plan[Step]], bool] | None = None,
+        before: Callable[[], None] | None = None,
     ) -> Plan[Step]:
         """Observe, decide, ask, execute; return the plan.
 
-        A plan that ``approve`` refuses is not executed.
+        A plan that ``approve`` refuses is not executed; ``before`` is called when one is about to
+        be.
 
         :raises OrchestraError: when nothing can be decided, or a step fails.
         """
         plan = decide(await self._controller.observe(references))
         if approve is None or approve(plan):
+            if before is not None and not plan.empty:
+                before()
             await self._controller.execute(plan)
         return plan
 

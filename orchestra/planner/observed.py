@@ -67,6 +67,7 @@ class ObservedContainer:
     restart: RestartPolicy = field(default_factory=RestartPolicy)
     checks: HealthSpec | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    command: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

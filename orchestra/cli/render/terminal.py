@@ -14,6 +14,14 @@ def printable(text: str) -> str:
     return _CONTROL.sub(lambda match: f"\\x{ord(match.group()):02x}", text)
 
 
+_UNSAFE = re.compile(r"\x1b\[[0-9;:]*m|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def tame(text: str) -> str:
+    """Keep colours and tabs of a container's output, and replace every other control character."""
+    return _UNSAFE.sub(lambda match: match.group() if len(match.group()) > 1 else "\ufffd", text)
+
+
 def wants_colour(stream: TextIO, ansi: str) -> bool:
     """Tell whether to colour: ``--ansi``, NO_COLOR (no-color.org), else on a terminal only."""
     if ansi == "always":

@@ -1,0 +1,60 @@
+"""``orchestra down``: stop and remove what the project left on this machine."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from orchestra.cli.session import Session
+
+
+def command(
+    ctx: typer.Context,
+    services: Annotated[list[str] | None, typer.Argument(metavar="[SERVICES]")] = None,
+    volumes: Annotated[
+        bool,
+        typer.Option("--volumes", "-v", help="Remove named volumes and anonymous ones as well"),
+    ] = False,
+    remove_orphans: Annotated[
+        bool,
+        typer.Option("--remove-orphans", help="Remove containers of services not in the file"),
+    ] = False,
+    rmi: Annotated[
+        str, typer.Option("--rmi", help='Remove images used by services: "local" or "all"')
+    ] = "none",
+    timeout: Annotated[
+        int | None, typer.Option("--timeout", "-t", help="Shutdown timeout in seconds")
+    ] = None,
+) -> None:
+    """Carry out the plan of ``down``; needs no Compose file when ``-p`` names the project."""
+    from orchestra.cli.render.progress import progress
+    from orchestra.cli.transact import known_desired, references_of
+    from orchestra.errors import UsageError
+    from orchestra.planner.options import DownOptions, RemoveImages
+    from orchestra.planner.teardown import plan_down
+
+    if rmi not in set(RemoveImages):
+        raise UsageError(f'"{rmi}" is no value of --rmi', hint='use "local" or "all"')
+    session = Session.of(ctx)
+
+    async def main() -> None:
+        desired = known_desired(session)
+        controller = session.controller(desired.project if desired else session.project_name)
+        options = DownOptions(
+            services=tuple(services or ()),
+            volumes=volumes,
+            remove_orphans=remove_orphans,
+            rmi=RemoveImages(rmi),
+            timeout=None if timeout is None else timedelta(seconds=timeout),
+        )
+        async with progress(controller.bus, session.options), controller.transaction() as change:
+            references = references_of(desired) if desired else ()
+            await change.run(
+                lambda observed: plan_down(observed, options, desired), references=references
+            )
+            if not services:
+                await change.forget()
+
+    session.run(main)

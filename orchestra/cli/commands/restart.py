@@ -1,0 +1,33 @@
+"""``orchestra restart``: stop and start containers as they are."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from orchestra.cli.session import Session
+
+
+def command(
+    ctx: typer.Context,
+    services: Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...")] = None,
+    timeout: Annotated[
+        int | None, typer.Option("--timeout", "-t", help="Shutdown timeout in seconds")
+    ] = None,
+    no_deps: Annotated[
+        bool, typer.Option("--no-deps", help="Don't restart dependent services")
+    ] = False,
+) -> None:
+    """Carry out the plan of ``restart``."""
+    from orchestra.cli.lifecycle import change_project
+    from orchestra.planner.options import StopOptions
+    from orchestra.planner.teardown import plan_restart
+
+    options = StopOptions(
+        services=tuple(services or ()),
+        timeout=None if timeout is None else timedelta(seconds=timeout),
+        no_deps=no_deps,
+    )
+    change_project(Session.of(ctx), options.services, lambda o: plan_restart(o, options))

@@ -1,0 +1,144 @@
+"""``orchestra up``: create and start what the project asks for."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from orchestra.cli.session import Session
+
+
+def command(
+    ctx: typer.Context,
+    services: Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...")] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Detached mode: run containers in the background")
+    ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until services are running or healthy; detaches")
+    ] = False,
+    wait_timeout: Annotated[
+        int | None, typer.Option("--wait-timeout", help="How many seconds --wait waits at most")
+    ] = None,
+    build: Annotated[
+        bool, typer.Option("--build", help="Build images before starting containers")
+    ] = False,
+    no_build: Annotated[
+        bool, typer.Option("--no-build", help="Don't build an image, even if it's missing")
+    ] = False,
+    pull: Annotated[
+        str | None, typer.Option("--pull", help="Pull image before running: always|missing|never")
+    ] = None,
+    force_recreate: Annotated[
+        bool, typer.Option("--force-recreate", help="Recreate containers even if nothing changed")
+    ] = False,
+    no_recreate: Annotated[
+        bool, typer.Option("--no-recreate", help="If containers already exist, don't recreate them")
+    ] = False,
+    always_recreate_deps: Annotated[
+        bool, typer.Option("--always-recreate-deps", help="Recreate dependent containers")
+    ] = False,
+    no_deps: Annotated[bool, typer.Option("--no-deps", help="Don't start linked services")] = False,
+    no_start: Annotated[
+        bool, typer.Option("--no-start", help="Don't start the services after creating them")
+    ] = False,
+    remove_orphans: Annotated[
+        bool,
+        typer.Option("--remove-orphans", help="Remove containers of services not in the file"),
+    ] = False,
+    renew_anon_volumes: Annotated[
+        bool, typer.Option("--renew-anon-volumes", "-V", help="Recreate anonymous volumes")
+    ] = False,
+    scale: Annotated[
+        list[str] | None, typer.Option("--scale", help="Scale SERVICE to NUM instances")
+    ] = None,
+    timeout: Annotated[
+        int | None, typer.Option("--timeout", "-t", help="Shutdown timeout in seconds")
+    ] = None,
+    abort_on_container_exit: Annotated[
+        bool,
+        typer.Option("--abort-on-container-exit", help="Stop all containers if any stopped"),
+    ] = False,
+    exit_code_from: Annotated[
+        str | None, typer.Option("--exit-code-from", help="Return the exit code of this service")
+    ] = None,
+    attach: Annotated[
+        list[str] | None, typer.Option("--attach", help="Restrict attaching to these services")
+    ] = None,
+    no_attach: Annotated[
+        list[str] | None, typer.Option("--no-attach", help="Do not attach to these services")
+    ] = None,
+    no_color: Annotated[bool, typer.Option("--no-color", help="Monochrome output")] = False,
+    no_log_prefix: Annotated[
+        bool, typer.Option("--no-log-prefix", help="Don't print prefix in logs")
+    ] = False,
+    timestamps: Annotated[bool, typer.Option("--timestamps", help="Show timestamps")] = False,
+    quiet_pull: Annotated[
+        bool, typer.Option("--quiet-pull", help="Pull without printing progress")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Assume yes as answer to all prompts")
+    ] = False,
+) -> None:
+    """Carry out the plan of ``up``, then follow the logs unless detached."""
+    from orchestra.cli.follow import Attachment, follow_project
+    from orchestra.cli.transact import approve_destruction, parse_scale
+    from orchestra.cli.upward import bring_up, wait_for
+    from orchestra.errors import UsageError
+    from orchestra.planner.desired import PullPolicy
+    from orchestra.planner.options import Recreate, UpOptions
+
+    if force_recreate and no_recreate:
+        raise UsageError("--force-recreate and --no-recreate are incompatible")
+    if build and no_build:
+        raise UsageError("--build and --no-build are incompatible")
+    watching = abort_on_container_exit or exit_code_from is not None
+    if detach and watching:
+        raise UsageError("--detach cannot be combined with --abort-on-container-exit")
+    session = Session.of(ctx)
+    recreate = Recreate.DIVERGED
+    if force_recreate:
+        recreate = Recreate.FORCE
+    elif no_recreate:
+        recreate = Recreate.NEVER
+    options = UpOptions(
+        services=tuple(services or ()),
+        recreate=recreate,
+        always_recreate_deps=always_recreate_deps,
+        no_deps=no_deps,
+        no_start=no_start,
+        build=build,
+        no_build=no_build,
+        pull=PullPolicy(pull) if pull else None,
+        scale=parse_scale(scale or ()),
+        remove_orphans=remove_orphans,
+        renew_anon_volumes=renew_anon_volumes,
+        timeout=None if timeout is None else timedelta(seconds=timeout),
+    )
+
+    async def main() -> int:
+        desired = session.desired(services or ())
+        controller = session.controller(desired.project)
+        if detach or wait or no_start:
+            await bring_up(
+                session, controller, desired, options, approve_destruction(yes), quiet_pull
+            )
+            if wait:
+                await wait_for(controller, desired, options, wait_timeout)
+            return 0
+        attachment = Attachment(
+            only=frozenset(attach or ()),
+            never=frozenset(no_attach or ()),
+            colour=not no_color,
+            prefix=not no_log_prefix,
+            timestamps=timestamps,
+            stop_all=watching,
+            code_from=exit_code_from,
+        )
+        return await follow_project(
+            session, controller, desired, options, attachment, approve_destruction(yes)
+        )
+
+    raise typer.Exit(session.run(main))

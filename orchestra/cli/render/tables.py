@@ -1,0 +1,143 @@
+"""Tables and JSON lines for ps, images and ls, in docker compose's columns and field names."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from orchestra.cli.render.terminal import printable
+from orchestra.planner.desired import PortSpec
+from orchestra.planner.observed import Health, ObservedContainer, Phase
+
+_COMMAND_WIDTH = 20
+_GAP = "   "
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print left-aligned columns, three blanks apart."""
+    table = [list(header), *([printable(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[n]) for row in table) for n in range(len(header))]
+    for row in table:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print(_GAP.join(cells).rstrip())
+
+
+def print_json_lines(rows: Iterable[Mapping[str, object]]) -> None:
+    """Print one JSON object a line."""
+    for row in rows:
+        sys.stdout.write(json.dumps(row) + "\n")
+
+
+def ago(moment: datetime | None, now: datetime | None = None) -> str:
+    """Say how long ago something was, in docker's words ("5 minutes")."""
+    if moment is None:
+        return ""
+    seconds = max(0, int(((now or datetime.now(UTC)) - moment).total_seconds()))
+    if seconds < 1:
+        return "Less than a second"
+    for size, unit in ((31536000, "year"), (2592000, "month"), (604800, "week"), (86400, "day")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}s"
+    if seconds >= 2 * 3600:
+        return f"{seconds // 3600} hours"
+    if seconds >= 3600:
+        return "About an hour"
+    if seconds >= 120:
+        return f"{seconds // 60} minutes"
+    if seconds >= 60:
+        return "About a minute"
+    return f"{seconds} second{'s' if seconds != 1 else ''}"
+
+
+def status_of(container: ObservedContainer) -> str:
+    """Describe a container's state in docker's words ("Up 5 minutes (healthy)")."""
+    match container.phase:
+        case Phase.RUNNING:
+            health = {
+                Health.NONE: "",
+                Health.STARTING: " (health: starting)",
+                Health.HEALTHY: " (healthy)",
+                Health.UNHEALTHY: " (unhealthy)",
+            }[container.health]
+            return f"Up {ago(container.started_at)}{health}"
+        case Phase.PAUSED:
+            return f"Up {ago(container.started_at)} (Paused)"
+        case Phase.EXITED:
+            return f"Exited ({container.exit_code}) {ago(container.finished_at)} ago"
+        case Phase.CREATED:
+            return "Created"
+        case Phase.LOST:
+            return "Lost"
+
+
+def port_text(port: PortSpec) -> str:
+    """Render one published port as docker does."""
+    if port.host_port is None:
+        return f"{port.container_port}/{port.protocol}"
+    host = port.host_ip or "0.0.0.0"  # noqa: S104 - what docker prints
+    return f"{host}:{port.host_port}->{port.container_port}/{port.protocol}"
+
+
+def ps_json(container: ObservedContainer, project: str) -> dict[str, object]:
+    """Return ``ps --format json``'s object."""
+    return {
+        "Command": f'"{container.command}"',
+        "CreatedAt": container.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S %z %Z"),
+        "ExitCode": container.exit_code or 0,
+        "Health": "" if container.health is Health.NONE else str(container.health),
+        "ID": container.id[:12],
+        "Image": container.image,
+        "Labels": ",".join(f"{k}={v}" for k, v in sorted(container.labels.items())),
+        "LocalVolumes": str(len(container.volumes)),
+        "Mounts": ",".join(container.volumes),
+        "Name": container.name,
+        "Names": container.name,
+        "Networks": ",".join(f"{project}_{n.network}" for n in container.networks),
+        "Ports": ", ".join(port_text(port) for port in container.ports),
+        "Project": project,
+        "Publishers": [
+            {
+                "URL": port.host_ip or "0.0.0.0",  # noqa: S104 - what docker prints
+                "TargetPort": port.container_port,
+                "PublishedPort": port.host_port or 0,
+                "Protocol": port.protocol,
+            }
+            for port in container.ports
+        ],
+        "RunningFor": f"{ago(container.created_at)} ago",
+        "Service": container.service,
+        "Size": "0B",
+        "State": str(container.phase),
+        "Status": status_of(container),
+    }
+
+
+def ps_row(container: ObservedContainer) -> tuple[str, ...]:
+    """Return one row of ``ps``."""
+    command = container.command
+    if len(command) > _COMMAND_WIDTH:
+        command = command[: _COMMAND_WIDTH - 1] + "…"
+    return (
+        container.name,
+        container.image,
+        f'"{command}"',
+        container.service,
+        f"{ago(container.created_at)} ago",
+        status_of(container),
+        ", ".join(port_text(port) for port in container.ports),
+    )
+
+
+PS_HEADER = ("NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS")
+
+
+def size_text(size_bytes: int) -> str:
+    """Render a size in docker's decimal units with three significant digits ("142MB")."""
+    value = float(size_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.3g}{unit}"
+        value /= 1000
+    return f"{value:.3g}TB"

@@ -1,0 +1,165 @@
+"""The CLI's composition root: options -> Project -> DesiredState -> controller.
+
+Everything is made on first use, so that a command pays only for what it touches.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from orchestra.cli.options import GlobalOptions
+from orchestra.errors import Interrupted, UsageError
+
+if TYPE_CHECKING:
+    import typer
+
+    from orchestra.engine.controller import ProjectController
+    from orchestra.engine.wiring import Machine
+    from orchestra.planner.desired import DesiredState
+    from orchestra.planner.observed import ObservedContainer, ObservedState
+    from orchestra.spec.loader import LoadOptions
+    from orchestra.spec.model.project import Project
+
+T = TypeVar("T")
+
+
+class Session:
+    """One run of one command."""
+
+    def __init__(self, options: GlobalOptions) -> None:
+        self.options = options
+        self.environment = dict(os.environ)
+        self._on_interrupt: list[Callable[[], None]] = []
+
+    @classmethod
+    def of(cls, ctx: typer.Context) -> Session:
+        """Return the session of a command's context."""
+        return cls(ctx.obj or GlobalOptions())
+
+    def load_options(self, services: Sequence[str] = ()) -> LoadOptions:
+        """Return what the loader needs of the command line."""
+        from orchestra.spec.loader import LoadOptions
+
+        return LoadOptions(
+            files=self.options.files,
+            project_directory=self.options.project_directory,
+            project_name=self.options.project_name,
+            profiles=self.options.profiles,
+            env_files=self.options.env_files,
+            services=tuple(services),
+        )
+
+    def project(self, services: Sequence[str] = ()) -> Project:
+        """Load the Compose project.
+
+        :raises SpecErrors: when its files are wrong.
+        """
+        from orchestra.spec.loader import load_project
+
+        return load_project(self.load_options(services), self.environment, Path.cwd())
+
+    @cached_property
+    def project_name(self) -> str:
+        """The project's name, without loading its models.
+
+        :raises SpecError: when there is no file to take it from.
+        """
+        from orchestra.spec.loader import project_name_of
+
+        return project_name_of(self.load_options(), self.environment, Path.cwd())
+
+    def desired(self, services: Sequence[str] = ()) -> DesiredState:
+        """Load and compile the project.
+
+        :raises SpecErrors: when its files are wrong, or ask for what is not supported.
+        """
+        from orchestra.planner.compile import compile_project
+
+        return compile_project(self.project(services))
+
+    @cached_property
+    def machine(self) -> Machine:
+        """This machine.
+
+        :raises HostError: when it lacks what containers need.
+        """
+        from orchestra.engine.wiring import open_machine
+
+        return open_machine(self.environment, uid=os.getuid(), runtime=self.options.runtime)
+
+    def controller(self, project: str | None = None) -> ProjectController:
+        """Return the controller of the project; Ctrl-C breaks off what it executes."""
+        controller = self.machine.controller(project or self.project_name)
+        self._on_interrupt.append(controller.interrupt)
+        return controller
+
+    def run(self, main: Callable[[], Awaitable[T]]) -> T:
+        """Run a command's coroutine to its end, with Ctrl-C and SIGTERM handled.
+
+        The first signal breaks off what is being executed, the second ends the program.
+
+        :raises Interrupted: when a signal ended it.
+        """
+        import anyio
+
+        async def watch(scope: anyio.CancelScope) -> None:
+            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+                count = 0
+                async for _ in signals:
+                    count += 1
+                    if count > 1:
+                        os._exit(Interrupted.exit_code)
+                    if not self._on_interrupt:
+                        scope.cancel()
+                    for callback in self._on_interrupt:
+                        callback()
+
+        async def wrapper() -> T:
+            async with anyio.create_task_group() as tasks:
+                with anyio.CancelScope() as scope:
+                    tasks.start_soon(watch, scope)
+                    result = await main()
+                tasks.cancel_scope.cancel()
+            if scope.cancelled_caught:
+                raise Interrupted("interrupted")
+            return result
+
+        return anyio.run(wrapper)
+
+    def on_interrupt(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` at the first Ctrl-C, in place of cancelling the command."""
+        self._on_interrupt = [callback]
+
+
+def pick(
+    observed: ObservedState, services: Sequence[str], *, one_off: bool = False
+) -> tuple[ObservedContainer, ...]:
+    """Return the containers of the named services, or of all.
+
+    :raises UsageError: when a service has no container.
+    """
+    containers = tuple(
+        sorted(
+            (c for c in observed.containers if one_off or not c.one_off),
+            key=lambda c: (c.service, c.number, c.created_at),
+        )
+    )
+    known = {container.service for container in containers}
+    for service in services:
+        if service not in known:
+            raise UsageError(
+                f'service "{service}" has no container',
+                hint=f"services with containers: {', '.join(sorted(known)) or 'none'}",
+            )
+    return tuple(c for c in containers if not services or c.service in services)
+
+
+def note(text: str) -> None:
+    """Tell the user something that is not the answer."""
+    print(text, file=sys.stderr)

@@ -1,0 +1,79 @@
+"""What several commands need of a project's state: references, what was last wanted, scales."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestra.errors import SpecError, UsageError
+
+if TYPE_CHECKING:
+    from orchestra.cli.session import Session
+    from orchestra.planner.desired import DesiredState
+    from orchestra.planner.plan import Plan
+    from orchestra.planner.steps import Step
+
+
+def references_of(desired: DesiredState) -> tuple[str, ...]:
+    """Return the image references of a project."""
+    return tuple(image.reference for image in desired.images)
+
+
+def known_desired(session: Session) -> DesiredState | None:
+    """Return what the project should be: from its files, else from what ``up`` last wrote.
+
+    With ``-p`` and no file at hand, only the latter; None when nothing is known.
+
+    :raises SpecErrors: when there are files, and they are wrong.
+    """
+    if session.options.files or _has_file(session):
+        return session.desired()
+    return session.controller(session.project_name).wished().state
+
+
+def _has_file(session: Session) -> bool:
+    if session.environment.get("COMPOSE_FILE"):
+        return True
+    if session.options.project_name and not session.options.project_directory:
+        from orchestra.spec.loader import discover
+
+        try:
+            return bool(discover(session.load_options(), session.environment, Path.cwd()))
+        except SpecError:
+            return False
+    return True
+
+
+def parse_scale(options: Iterable[str]) -> Mapping[str, int]:
+    """Parse ``--scale SERVICE=NUM`` options.
+
+    :raises UsageError: when one is not of that form.
+    """
+    scale: dict[str, int] = {}
+    for option in options:
+        service, equals, number = option.partition("=")
+        if not (service and equals and number.isdecimal()):
+            raise UsageError(f'cannot scale "{option}"', hint="write it as --scale SERVICE=NUM")
+        scale[service] = int(number)
+    return scale
+
+
+def approve_destruction(yes: bool) -> Callable[[Plan[Step]], bool]:
+    """Return a function that asks before a plan destroys data; ``yes`` answers beforehand."""
+
+    def approve(plan: Plan[Step]) -> bool:
+        if yes or not plan.destroys_data:
+            return True
+        sys.stderr.write(f"{plan}\n")
+        if not sys.stdin.isatty():
+            raise UsageError(
+                "this plan destroys data, and there is no terminal to ask at",
+                hint="run it with --yes if that is meant",
+            )
+        sys.stderr.write("this plan destroys data; go on? [y/N] ")
+        sys.stderr.flush()
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+    return approve

@@ -1,0 +1,105 @@
+"""The transaction of ``up``, and the wait for what it started."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+import anyio
+
+from orchestra.cli.render.progress import progress
+from orchestra.cli.transact import references_of
+from orchestra.errors import GateError, UsageError
+from orchestra.planner.desired import Condition, DesiredState
+from orchestra.planner.observed import Health
+from orchestra.planner.options import UpOptions
+from orchestra.planner.reconcile import plan_images, plan_up
+from orchestra.planner.steps import Gate
+
+if TYPE_CHECKING:
+    from orchestra.cli.session import Session
+    from orchestra.engine.controller import ProjectController
+    from orchestra.planner.plan import Plan
+    from orchestra.planner.steps import Step
+
+
+async def bring_up(
+    session: Session,
+    controller: ProjectController,
+    desired: DesiredState,
+    options: UpOptions,
+    approve: Callable[[Plan[Step]], bool],
+    quiet_pull: bool = False,
+) -> None:
+    """Bring the machine to the desired state: forced images first, then everything else.
+
+    :raises OrchestraError: when a step fails.
+    """
+    references = references_of(desired)
+    _check_services(desired, options.services)
+    async with (
+        progress(controller.bus, session.options, quiet_transfers=quiet_pull),
+        controller.transaction() as change,
+    ):
+        if options.build or options.pull or _always_pulled(desired):
+            await change.run(
+                lambda observed: plan_images(desired, observed, options), references=references
+            )
+        plan = await change.run(
+            lambda observed: plan_up(desired, observed, options),
+            references=references,
+            approve=approve,
+            before=lambda: change.remember(desired),
+        )
+        if plan.empty:
+            change.remember(desired)
+
+
+def _always_pulled(desired: DesiredState) -> bool:
+    return any(image.policy in {"always", "build"} for image in desired.images)
+
+
+def _check_services(desired: DesiredState, services: Iterable[str]) -> None:
+    for service in services:
+        if service not in desired.services:
+            raise UsageError(
+                f'no such service: "{service}"',
+                hint=f"services here: {', '.join(desired.services)}",
+            )
+
+
+async def wait_for(
+    controller: ProjectController,
+    desired: DesiredState,
+    options: UpOptions,
+    seconds: int | None,
+) -> None:
+    """Wait until every service runs, is healthy where it has a healthcheck, or exited with 0.
+
+    :raises GateError: when one cannot become that any more, or the time is over.
+    """
+    from orchestra.engine.gates import GateKeeper
+
+    keeper = GateKeeper(controller.observe, ())
+    observed = await controller.observe()
+    chosen = {c.service for c in desired.containers}
+    if options.services:
+        chosen &= set(options.services)
+    checked = {c.service for c in observed.containers if c.health is not Health.NONE}
+    gates = [
+        Gate(service=s, condition=Condition.HEALTHY if s in checked else Condition.STARTED)
+        for s in sorted(chosen)
+    ]
+    try:
+        with anyio.fail_after(seconds):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(keeper.run)
+                tasks.start_soon(keeper.follow, controller.supervision.events())
+                for gate in gates:
+                    await keeper.wait(gate)
+                tasks.cancel_scope.cancel()
+    except TimeoutError as err:
+        raise GateError(
+            f"not everything was ready after {seconds} s",
+            hint="see `orchestra ps` and `orchestra logs`",
+        ) from err
