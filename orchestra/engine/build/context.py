@@ -1,0 +1,237 @@
+"""What a COPY takes: sources found in a tree, listed once, with a digest of what counts.
+
+Only what is asked for is read. The digest covers paths, modes, contents, links and capabilities,
+not times; owners count only where they are kept (files of a stage). The list remembers how each
+file looked, so that the copy that follows can tell when one was changed in between.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestra.engine.build.ignore import (
+    Matched,
+    Matcher,
+    clean,
+    glob_regex,
+    has_wildcard,
+    make_matcher,
+    parse_ignore_file,
+)
+from orchestra.engine.build.tree import Directory, Item, Tree
+from orchestra.errors import BuildError
+
+_CHUNK = 1 << 20
+_IGNORE_BYTES_MAX = 16 << 20
+_CAPABILITY = "security.capability"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file, directory or link to copy, as it was when it was listed."""
+
+    name: str
+    status: os.stat_result
+    link: str = ""
+    digest: str = ""
+    capability: bytes = b""
+    children: tuple[Entry, ...] = ()
+    layer: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """One source: ``name`` as it was asked for, ``parts`` where it lies, and what is there."""
+
+    name: str
+    parts: tuple[str, ...]
+    entry: Entry
+
+
+def open_context(directory: str, dockerfile: str) -> Tree:
+    """Open a build context; DOCKERFILE.dockerignore wins over .dockerignore.
+
+    :raises BuildError: when the directory or its ignore file cannot be read.
+    """
+    if not Path(directory).is_dir():
+        raise BuildError(
+            f'cannot build: the context "{directory}" is not a directory',
+            hint="check build.context",
+        )
+    matcher = Matcher()
+    for candidate in (Path(f"{dockerfile}.dockerignore"), Path(directory) / ".dockerignore"):
+        try:
+            with candidate.open("rb") as file:
+                text = file.read(_IGNORE_BYTES_MAX).decode("utf-8", "surrogateescape")
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise BuildError(f'cannot read "{candidate}": {error.strerror}') from error
+        matcher = make_matcher(parse_ignore_file(text))
+        break
+    return Tree((directory,), overlay=False, matcher=matcher)
+
+
+def choose(tree: Tree, source: str, excludes: Matcher, *, owners: bool) -> list[Chosen]:
+    """Find what a source of COPY names; wildcards may find nothing, a plain name may not.
+
+    :raises BuildError: when a plain name is not there, or a file cannot be read.
+    """
+    cleaned = clean("/" + source)
+    try:
+        if not has_wildcard(cleaned):
+            return [_plain(tree, cleaned, source, excludes, owners=owners)]
+        return list(_matching(tree, cleaned, excludes, owners=owners))
+    except OSError as error:
+        raise BuildError(f'cannot read "{source}": {error.strerror}') from error
+
+
+def _plain(tree: Tree, cleaned: str, source: str, excludes: Matcher, *, owners: bool) -> Chosen:
+    located = tree.locate(cleaned)
+    if not located.exists:
+        hint = "paths are relative to the build context, and links do not lead out of it"
+        if tree.matcher.patterns:
+            hint += "; does the .dockerignore hide it?"
+        raise BuildError(f'"{source}" is not there', hint=hint)
+    return _chosen(tree, cleaned, located.parts, excludes, owners=owners)
+
+
+def _chosen(
+    tree: Tree, path: str, parts: tuple[str, ...], excludes: Matcher, *, owners: bool
+) -> Chosen:
+    lister = _Lister(excludes, owners=owners)
+    name = path.rsplit("/", 1)[-1]
+    if not parts:
+        with tree.root() as root:
+            return Chosen(name, parts, lister.directory(root, None, root.status(), None))
+    with tree.directory(parts[:-1]) as directory:
+        item = directory.child(parts[-1])
+        if item is None:
+            raise BuildError(f'"{path}" is not there any more')
+        return Chosen(name, parts, lister.entry(directory, item, None, ""))
+
+
+def _matching(tree: Tree, pattern: str, excludes: Matcher, *, owners: bool) -> Iterator[Chosen]:
+    parts = pattern.strip("/").split("/")
+    plain = next(index for index, part in enumerate(parts) if has_wildcard(part))
+    located = tree.locate("/".join(parts[:plain]))
+    if not located.is_directory:
+        return
+    regex = glob_regex("/".join(parts[plain:]))
+    depth = len(parts) - plain
+    with tree.directory(located.parts) as directory:
+        found = list(_glob(directory, (), regex, depth))
+    for relative in found:
+        path = "/" + "/".join((*located.parts, *relative))
+        target = tree.locate(path)
+        if not target.exists:
+            raise BuildError(f'"{path}" is a link that leads nowhere')
+        if not target.is_directory and excludes.match(relative[-1])[0]:
+            continue
+        yield _chosen(tree, path, target.parts, excludes, owners=owners)
+
+
+def _glob(
+    directory: Directory, above: tuple[str, ...], regex: re.Pattern[str], depth: int
+) -> Iterator[tuple[str, ...]]:
+    """Yield what matches exactly ``depth`` components down: ``*`` does not span slashes."""
+    for item in directory.entries():
+        parts = (*above, item.name)
+        if len(parts) == depth:
+            if regex.fullmatch("/".join(parts)):
+                yield parts
+        elif item.is_directory:
+            with directory.enter(item) as inner:
+                yield from _glob(inner, parts, regex, depth)
+
+
+class _Lister:
+    """Lists below one source; ``excludes`` is matched against paths relative to it."""
+
+    def __init__(self, excludes: Matcher, *, owners: bool) -> None:
+        self.excludes = excludes
+        self.owners = owners
+
+    def entry(self, directory: Directory, item: Item, matched: Matched | None, path: str) -> Entry:
+        status = item.stat
+        if item.is_directory:
+            with directory.enter(item) as inner:
+                return self.directory(inner, item, status, matched, path)
+        if item.is_link:
+            return Entry(item.name, status, link=directory.readlink(item), layer=item.layer)
+        if item.is_file:
+            fd = directory.open(item)
+            try:
+                status = os.fstat(fd)
+                return Entry(
+                    item.name,
+                    status,
+                    digest=_hash(fd),
+                    capability=_capability(fd),
+                    layer=item.layer,
+                )
+            finally:
+                os.close(fd)
+        return Entry(item.name, status, layer=item.layer)
+
+    def directory(
+        self,
+        directory: Directory,
+        item: Item | None,
+        status: os.stat_result,
+        matched: Matched | None,
+        path: str = "",
+    ) -> Entry:
+        children: list[Entry] = []
+        for found in directory.entries():
+            if stat.S_ISSOCK(found.stat.st_mode):
+                continue
+            below = f"{path}/{found.name}" if path else found.name
+            hidden, inner = self.excludes.match(below, matched if path else None)
+            if hidden and not (found.is_directory and self.excludes.keeps):
+                continue
+            child = self.entry(directory, found, inner, below)
+            if not hidden or child.children:
+                children.append(child)
+        name, layer = (item.name, item.layer) if item else ("", 0)
+        return Entry(name, status, children=tuple(children), layer=layer)
+
+
+def _hash(fd: int) -> str:
+    digest = hashlib.sha256()
+    while chunk := os.read(fd, _CHUNK):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _capability(fd: int) -> bytes:
+    try:
+        return os.getxattr(fd, _CAPABILITY)
+    except OSError:
+        return b""
+
+
+def digest_of_entry(entry: Entry, *, owners: bool) -> str:
+    """Return the digest of an entry and all below it, its own name left out."""
+    digest = hashlib.sha256()
+    for record in _records(entry, "", owners=owners):
+        digest.update(record.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def _records(entry: Entry, path: str, *, owners: bool) -> Iterator[str]:
+    status = entry.status
+    fields = [path, f"{status.st_mode:o}", entry.link, entry.digest, entry.capability.hex()]
+    if owners:
+        fields += [str(status.st_uid), str(status.st_gid)]
+    if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
+        fields.append(str(status.st_rdev))
+    yield "\0".join(fields) + "\0\n"
+    for child in entry.children:
+        yield from _records(child, f"{path}/{child.name}", owners=owners)
