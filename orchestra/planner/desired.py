@@ -342,3 +342,4 @@ class DesiredState:
     images: tuple[ImageSpec, ...]
     services: tuple[str, ...]
     """Every service the project declares, active or not, so that orphans can be told."""
+    config_files: tuple[str, ...] = ()
