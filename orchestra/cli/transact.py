@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from orchestra.errors import SpecError, UsageError
 
 if TYPE_CHECKING:
     from orchestra.cli.session import Session
-    from orchestra.planner.desired import DesiredState
+    from orchestra.planner.desired import DesiredState, ImageSpec
     from orchestra.planner.plan import Plan
     from orchestra.planner.steps import Step
 
@@ -77,3 +78,55 @@ def approve_destruction(yes: bool) -> Callable[[Plan[Step]], bool]:
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
     return approve
+
+
+def parse_build_args(
+    options: Iterable[str], environment: Mapping[str, str]
+) -> Mapping[str, str | None]:
+    """Parse ``--build-arg KEY[=VALUE]``; without a value, the environment's."""
+    arguments: dict[str, str | None] = {}
+    for option in options:
+        key, equals, value = option.partition("=")
+        arguments[key] = value if equals else environment.get(key)
+    return arguments
+
+
+def changed_builds(
+    desired: DesiredState, *, args: Mapping[str, str | None], no_cache: bool, pull: bool
+) -> DesiredState:
+    """Return the state with the command line's build options in every build."""
+    images = tuple(
+        replace(
+            image,
+            build=replace(
+                image.build,
+                args={**image.build.args, **args},
+                no_cache=image.build.no_cache or no_cache,
+                pull=image.build.pull or pull,
+            ),
+        )
+        if image.build
+        else image
+        for image in desired.images
+    )
+    return replace(desired, images=images)
+
+
+def images_to_pull(
+    desired: DesiredState, services: Iterable[str], *, include_deps: bool, buildable: bool
+) -> tuple[ImageSpec, ...]:
+    """Return the images of the named services (all when none), built ones only if asked."""
+    wanted = set(services)
+    if wanted and include_deps:
+        depends = {c.service: {d.service for d in c.depends_on} for c in desired.containers}
+        todo = list(wanted)
+        while todo:
+            new = depends.get(todo.pop(), set()) - wanted
+            wanted |= new
+            todo += new
+    return tuple(
+        image
+        for image in desired.images
+        if (not wanted or wanted & set(image.services))
+        and (image.build is None or (buildable and image.policy == "always"))
+    )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
@@ -16,27 +15,18 @@ import anyio
 from orchestra.engine.events import EventBus
 from orchestra.engine.executor import Executor
 from orchestra.engine.gates import GateKeeper
-from orchestra.engine.paths import Paths
 from orchestra.engine.state.lock import project_lock
-from orchestra.engine.state.store import read_record, write_record
+from orchestra.engine.state.records import Wished
+from orchestra.engine.state.store import Store
 from orchestra.engine.target import Supervision, Target
 from orchestra.planner.desired import DesiredState
 from orchestra.planner.observed import ObservedState
 from orchestra.planner.plan import Plan
 from orchestra.planner.steps import StartContainer, Step
 
-DESIRED_FILE = "desired.json"
 LOCK_WAIT_SECONDS = 30.0
 
 Decide = Callable[[ObservedState], Plan[Step]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wished:
-    """desired.json: what the project should be, and how often that has changed."""
-
-    generation: int
-    state: DesiredState | None
 
 
 class ProjectController:
@@ -48,13 +38,14 @@ class ProjectController:
         *,
         target: Target[Step],
         supervision: Supervision,
-        paths: Paths,
+        store: Store,
     ) -> None:
         self.project = project
         self.bus = EventBus()
         self._target = target
         self._supervision = supervision
-        self._paths = paths
+        self._store = store
+        self._paths = store.paths
         self._executor: Executor | None = None
 
     @property
@@ -74,8 +65,7 @@ class ProjectController:
 
         :raises StateError: when the record is damaged.
         """
-        path = Path(self._paths.project(self.project)) / DESIRED_FILE
-        return read_record(path, Wished) or Wished(generation=0, state=None)
+        return self._store.wished(self.project)
 
     def interrupt(self) -> None:
         """Break off the plan under execution."""
@@ -123,15 +113,18 @@ class ProjectController:
 
         :raises StateError: when it cannot be written.
         """
-        path = Path(self._paths.project(self.project)) / DESIRED_FILE
-        generation = self.wished().generation + 1
-        write_record(path, Wished(generation=generation, state=state))
+        wished = self.wished()
+        if wished.state != state:
+            now = Wished(generation=wished.generation + 1, state=state)
+            self._store.write_wished(self.project, now)
 
     async def forget(self) -> None:
         """Remove what is left of a project that is gone; its lock is held by the caller."""
+        if (await self.observe()).containers:
+            return
+        self.remember(None)
         await self._supervision.release()
-        observed = await self.observe()
-        if not observed.containers:
+        if not (await self.observe()).containers:
             shutil.rmtree(Path(self._paths.project(self.project)), ignore_errors=True)
 
 

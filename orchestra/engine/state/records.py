@@ -10,7 +10,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from orchestra.planner.desired import ContainerSpec, NetworkSpec, PortSpec, VolumeSpec
+from orchestra.planner.desired import (
+    ContainerSpec,
+    DesiredState,
+    NetworkSpec,
+    PortSpec,
+    VolumeSpec,
+)
 
 VERSION = 1
 
@@ -106,3 +112,11 @@ class ContainerRecord:
     restarts: int = 0
     one_off: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wished:
+    """desired.json: what the project should be (None: gone), and how often that has changed."""
+
+    generation: int = 0
+    state: DesiredState | None = None

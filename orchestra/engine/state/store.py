@@ -15,11 +15,18 @@ from typing import TypeVar
 
 from orchestra.engine.paths import Paths
 from orchestra.engine.state.codec import DecodeError, decode, encode
-from orchestra.engine.state.records import VERSION, ContainerRecord, NetworkRecord, VolumeRecord
+from orchestra.engine.state.records import (
+    VERSION,
+    ContainerRecord,
+    NetworkRecord,
+    VolumeRecord,
+    Wished,
+)
 from orchestra.errors import StateError
 
 T = TypeVar("T")
 RECORD_FILE = "record.json"
+DESIRED_FILE = "desired.json"
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> None:
@@ -90,6 +97,21 @@ class Store:
     def projects(self) -> tuple[str, ...]:
         """Return the names of the projects that have containers or a desired state."""
         return tuple(sorted(path.name for path in _children(Path(self.paths.projects))))
+
+    def wished(self, project: str) -> Wished:
+        """Return what was last asked for; generation 0 when nothing was.
+
+        :raises StateError: when the record is damaged.
+        """
+        path = Path(self.paths.project(project)) / DESIRED_FILE
+        return read_record(path, Wished) or Wished()
+
+    def write_wished(self, project: str, wished: Wished) -> None:
+        """Write down what is asked for.
+
+        :raises StateError: when it cannot be written.
+        """
+        write_record(Path(self.paths.project(project)) / DESIRED_FILE, wished)
 
     def containers(self, project: str) -> tuple[ContainerRecord, ...]:
         """Return a project's containers, oldest first.

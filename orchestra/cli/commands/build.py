@@ -1,0 +1,51 @@
+"""``orchestra build``: build the images of services that have a build section."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orchestra.cli.session import Session
+
+
+def command(
+    ctx: typer.Context,
+    services: Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...")] = None,
+    build_args: Annotated[
+        list[str] | None, typer.Option("--build-arg", help="Set build-time variables")
+    ] = None,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Do not use cache when building the image")
+    ] = False,
+    pull: Annotated[
+        bool, typer.Option("--pull", help="Always attempt to pull a newer version of the image")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Suppress the build output")] = False,
+) -> None:
+    """Build, independent images side by side."""
+    from dataclasses import replace
+
+    from orchestra.cli.render.progress import progress
+    from orchestra.cli.transact import changed_builds, parse_build_args, references_of
+    from orchestra.planner.options import UpOptions
+    from orchestra.planner.reconcile import plan_images
+
+    session = Session.of(ctx)
+    arguments = parse_build_args(build_args or (), session.environment)
+
+    async def main() -> None:
+        desired = changed_builds(
+            session.desired(services or ()), args=arguments, no_cache=no_cache, pull=pull
+        )
+        if quiet:
+            session.options = replace(session.options, progress="quiet")
+        controller = session.controller(desired.project)
+        options = UpOptions(services=tuple(services or ()), build=True, only_build=True)
+        async with progress(controller.bus, session.options), controller.transaction() as change:
+            await change.run(
+                lambda observed: plan_images(desired, observed, options),
+                references=references_of(desired),
+            )
+
+    session.run(main)

@@ -1,0 +1,62 @@
+"""``orchestra images``: the images that the project's containers were made from."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orchestra.cli.session import Session
+
+
+def command(
+    ctx: typer.Context,
+    services: Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...")] = None,
+    output_format: Annotated[
+        str, typer.Option("--format", help="Format the output: table or json")
+    ] = "table",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only display IDs")] = False,
+) -> None:
+    """Print one row a container."""
+    import json
+
+    from orchestra.cli.render.tables import ago, print_table, size_text
+    from orchestra.cli.session import pick
+
+    session = Session.of(ctx)
+    observed = session.run(session.controller().observe)
+    rows = []
+    for container in pick(observed, services or (), one_off=True):
+        image = session.machine.image_of(container)
+        short = container.image_id.removeprefix("sha256:")[:12]
+        rows.append((container.name, image.repository, image.tag, image.platform, short, image))
+    if quiet:
+        for short in sorted({row[4] for row in rows}):
+            print(short)
+    elif output_format == "json":
+        documents = [
+            {
+                "ID": row[5].id,
+                "ContainerName": row[0],
+                "Repository": row[1],
+                "Tag": row[2],
+                "Platform": row[3],
+                "Size": row[5].size_bytes,
+                "Created": row[5].created.isoformat() if row[5].created else "",
+            }
+            for row in rows
+        ]
+        print(json.dumps(documents))
+    else:
+        header = ("CONTAINER", "REPOSITORY", "TAG", "PLATFORM", "IMAGE ID", "SIZE", "CREATED")
+        print_table(
+            header,
+            (
+                (
+                    *row[:5],
+                    size_text(row[5].size_bytes),
+                    f"{ago(row[5].created)} ago" if row[5].created else "N/A",
+                )
+                for row in rows
+            ),
+        )

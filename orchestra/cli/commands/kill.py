@@ -1,0 +1,33 @@
+"""``orchestra kill``: send a signal to containers, SIGKILL unless told."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orchestra.cli.session import Session
+
+
+def command(
+    ctx: typer.Context,
+    services: Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...")] = None,
+    signal: Annotated[str, typer.Option("--signal", "-s", help="Signal to send")] = "SIGKILL",
+) -> None:
+    """Send the signal to every running container of the services."""
+    import anyio
+
+    from orchestra.cli.session import pick
+    from orchestra.planner.observed import Phase
+
+    session = Session.of(ctx)
+
+    async def main() -> None:
+        controller = session.controller()
+        observed = await controller.observe()
+        async with anyio.create_task_group() as tasks:
+            for container in pick(observed, services or ()):
+                if container.phase in {Phase.RUNNING, Phase.PAUSED}:
+                    tasks.start_soon(session.machine.kill, controller.project, container.id, signal)
+
+    session.run(main)

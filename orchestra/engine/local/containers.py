@@ -1,0 +1,225 @@
+"""Handlers of Create-, Start-, Stop- and RemoveContainer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import anyio
+
+from orchestra.engine.container.lifecycle import Containers
+from orchestra.engine.image.store import ImageStore
+from orchestra.engine.local.observe import HEALTH_FILE
+from orchestra.engine.network.networks import Networks
+from orchestra.engine.snapshot.snapshotter import Snapshotter
+from orchestra.engine.state.lock import container_lock
+from orchestra.engine.state.records import (
+    ContainerRecord,
+    Endpoint,
+    NetworkRecord,
+    VolumeUse,
+    Wanted,
+)
+from orchestra.engine.state.store import Store
+from orchestra.engine.volume.volumes import Volumes
+from orchestra.errors import ContainerError, NetworkError, OrchestraError, VolumeError
+from orchestra.oci.image import Image
+from orchestra.planner.desired import ContainerSpec, DesiredState, MountKind
+from orchestra.planner.observed import Phase
+from orchestra.planner.steps import CreateContainer, RemoveContainer, StartContainer, StopContainer
+
+
+class ContainerSteps:
+    """What plans, and the supervisor, do with containers of this machine."""
+
+    def __init__(
+        self,
+        store: Store,
+        containers: Containers,
+        images: ImageStore,
+        snapshotter: Snapshotter,
+        networks: Networks,
+        volumes: Volumes,
+    ) -> None:
+        self._store = store
+        self._containers = containers
+        self._images = images
+        self._snapshotter = snapshotter
+        self._networks = networks
+        self._volumes = volumes
+        self._addresses = anyio.Lock()
+
+    async def create(self, project: str, step: CreateContainer, *, one_off: bool = False) -> None:
+        """Write a container down, with its volumes and its place on every network.
+
+        Does nothing when the same container is there already and is not the one to be replaced.
+
+        :raises EngineError: when its image, a network or a volume is not there.
+        """
+        spec = step.container
+        image = self._images.get(spec.image)
+        if image is None:
+            raise ContainerError(
+                f'cannot create container "{spec.name}": no image "{spec.image}" in the store',
+                hint=f"run `orchestra pull {spec.service}` or `orchestra build {spec.service}`",
+            )
+        if any(
+            record.spec.name == spec.name
+            and record.spec.config_hash == spec.config_hash
+            and record.image_id == image.id
+            and record.id != step.inherit
+            for record in self._store.containers(project)
+        ):
+            return
+        layers = await self._snapshotter.ensure_layers(image)
+        desired = self._store.wished(project).state
+        uses, mounts = await self._prepare_volumes(spec, image, layers, desired, step.inherit)
+        async with self._addresses:
+            endpoints = self._endpoints(spec, desired)
+            await self._containers.create(
+                spec,
+                image,
+                layers=layers,
+                endpoints=endpoints,
+                mounts=mounts,
+                volumes=uses,
+                ports=self._networks.choose_ports(spec.ports),
+                one_off=one_off,
+            )
+
+    def _endpoints(self, spec: ContainerSpec, desired: DesiredState | None) -> tuple[Endpoint, ...]:
+        names = {network.key: network.name for network in desired.networks} if desired else {}
+        records: dict[str, NetworkRecord] = {}
+        for attachment in spec.networks:
+            name = names.get(attachment.network, f"{spec.project}_{attachment.network}")
+            record = self._store.network(name)
+            if record is None:
+                raise NetworkError(
+                    f'cannot create container "{spec.name}": no network "{name}"',
+                    hint="run `orchestra up` again",
+                )
+            records[attachment.network] = record
+        return self._networks.endpoints(spec, records)
+
+    async def _prepare_volumes(
+        self,
+        spec: ContainerSpec,
+        image: Image,
+        layers: tuple[str, ...],
+        desired: DesiredState | None,
+        inherit: str | None,
+    ) -> tuple[tuple[VolumeUse, ...], Mapping[str, str]]:
+        names = {volume.key: volume.name for volume in desired.volumes} if desired else {}
+        inherited = self._inherited(spec.project, inherit)
+        uses: list[VolumeUse] = []
+        mounts: dict[str, str] = {}
+        wanted = [mount for mount in spec.mounts if mount.kind is MountKind.VOLUME]
+        covered = {mount.target.rstrip("/") for mount in spec.mounts}
+        targets = [(mount.target, mount.source, mount.nocopy) for mount in wanted]
+        targets += [(path, "", False) for path in image.config.volumes if path not in covered]
+        for target, key, nocopy in targets:
+            if key:
+                name = names.get(key, f"{spec.project}_{key}")
+            else:
+                name = inherited.get(target) or await self._volumes.create_anonymous(spec.project)
+            if self._store.volume(name) is None:
+                raise VolumeError(
+                    f'cannot create container "{spec.name}": no volume "{name}"',
+                    hint="run `orchestra up` again",
+                )
+            if not nocopy:
+                await self._volumes.copy_up(name, layers, target)
+            mounts[target] = str(self._volumes.path(name))
+            uses.append(VolumeUse(volume=name, target=target, anonymous=not key))
+        return tuple(uses), mounts
+
+    def _inherited(self, project: str, container_id: str | None) -> Mapping[str, str]:
+        record = self._store.container(project, container_id) if container_id else None
+        if record is None:
+            return {}
+        return {use.target: use.volume for use in record.volumes if use.anonymous}
+
+    async def start(self, project: str, step: StartContainer) -> None:
+        """Start the newest container of that name.
+
+        :raises EngineError: when there is none, or it does not start.
+        """
+        named = [r for r in self._store.containers(project) if r.spec.name == step.name]
+        if not named:
+            raise ContainerError(
+                f'cannot start container "{step.name}": there is none', hint="run `orchestra up`"
+            )
+        async with container_lock(self._store.paths, project, named[-1].id):
+            record = self._store.container(project, named[-1].id)
+            if record is not None:
+                await self.start_locked(replace(record, restarts=0))
+
+    async def start_locked(self, record: ContainerRecord) -> ContainerRecord:
+        """Start a container whose lock is held; does nothing to one that runs.
+
+        :raises EngineError: when it does not start; it is not wanted running then.
+        """
+        if self._containers.phase(record)[0] in {Phase.RUNNING, Phase.PAUSED}:
+            return record
+        record = replace(record, wanted=Wanted.RUNNING)
+        self._store.write_container(record)
+        directory = Path(self._store.paths.container(record.spec.project, record.id))
+        (directory / HEALTH_FILE).unlink(missing_ok=True)
+        try:
+            for endpoint in record.endpoints:
+                if (network := self._store.network(endpoint.network)) is not None:
+                    await self._networks.ensure(network)
+            await self._networks.publish(record)
+            return await self._containers.start(record)
+        except OrchestraError:
+            with anyio.CancelScope(shield=True):
+                await self._networks.unpublish(record)
+                self._store.write_container(replace(record, wanted=Wanted.STOPPED))
+            raise
+
+    async def stop(self, project: str, step: StopContainer) -> None:
+        """Stop a container, and remember that it is not wanted running."""
+        async with container_lock(self._store.paths, project, step.container_id):
+            record = self._store.container(project, step.container_id)
+            if record is not None:
+                await self.stop_locked(record, step.timeout)
+
+    async def stop_locked(
+        self, record: ContainerRecord, timeout: timedelta | None = None
+    ) -> ContainerRecord:
+        """Stop a container whose lock is held."""
+        record = replace(record, wanted=Wanted.STOPPED)
+        self._store.write_container(record)
+        await self._containers.stop(record, timeout=timeout)
+        await self._networks.unpublish(record)
+        return record
+
+    async def kill(self, record: ContainerRecord, signal: str) -> None:
+        """Send a signal to a container.
+
+        :raises ContainerError: when it does not run, or there is no such signal.
+        """
+        await self._containers.kill(record, signal)
+
+    async def remove(self, project: str, step: RemoveContainer) -> None:
+        """Remove a container that does not run, with its anonymous volumes if asked to."""
+        async with container_lock(self._store.paths, project, step.container_id):
+            record = self._store.container(project, step.container_id)
+            if record is None:
+                return
+            await self._networks.unpublish(record)
+            await self._containers.remove(record)
+        if step.volumes:
+            kept = _volumes_of(self._store.containers(project))
+            for use in record.volumes:
+                if use.anonymous and use.volume not in kept:
+                    await self._volumes.remove(use.volume)
+
+
+def _volumes_of(records: tuple[ContainerRecord, ...]) -> set[str]:
+    return {use.volume for record in records for use in record.volumes}
+
+
+Guard = Callable[[ContainerRecord], bool]

@@ -1,0 +1,66 @@
+"""Handlers of PullImage, BuildImage and RemoveImage."""
+
+from __future__ import annotations
+
+from orchestra.engine.build.builder import BuildEnvironment, build_image
+from orchestra.engine.image.pull import pull
+from orchestra.engine.image.settings import RegistrySettings
+from orchestra.engine.image.store import ImageStore
+from orchestra.engine.snapshot.snapshotter import Snapshotter
+from orchestra.engine.target import Report
+from orchestra.errors import BugError
+from orchestra.oci.platform import Platform, parse_platform
+from orchestra.planner.desired import ImageSpec
+from orchestra.planner.steps import RemoveImage
+
+
+class ImageSteps:
+    """What plans do with images."""
+
+    def __init__(
+        self,
+        store: ImageStore,
+        snapshotter: Snapshotter,
+        settings: RegistrySettings,
+        platform: Platform,
+        environment: BuildEnvironment,
+    ) -> None:
+        self._store = store
+        self._snapshotter = snapshotter
+        self._settings = settings
+        self._platform = platform
+        self._environment = environment
+
+    async def pull(self, image: ImageSpec, report: Report) -> None:
+        """Fetch an image and unpack its layers.
+
+        :raises ImageError: when it cannot be had.
+        """
+        platform = parse_platform(image.platform) if image.platform else self._platform
+        await pull(
+            image.reference,
+            store=self._store,
+            snapshotter=self._snapshotter,
+            settings=self._settings,
+            platform=platform,
+            progress=report,
+        )
+
+    async def build(self, image: ImageSpec, report: Report) -> None:
+        """Build an image.
+
+        :raises BuildError: when its Dockerfile is wrong, or a step of it fails.
+        """
+        if image.build is None:
+            raise BugError(f"no build is known for {image.reference}")
+        await build_image(
+            image.build,
+            image.reference,
+            environment=self._environment,
+            progress=report,
+            output=report,
+        )
+
+    async def remove(self, step: RemoveImage) -> None:
+        """Remove an image's reference."""
+        self._store.untag(step.reference)

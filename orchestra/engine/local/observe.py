@@ -1,0 +1,124 @@
+"""A project as it is on this machine: records, who lives, health files, links. Takes no lock."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from orchestra.engine.clock import Clock
+from orchestra.engine.container.lifecycle import Containers
+from orchestra.engine.image.store import ImageStore
+from orchestra.engine.network.networks import Networks
+from orchestra.engine.shim.protocol import ExitRecord
+from orchestra.engine.state.records import ContainerRecord, Wanted
+from orchestra.engine.state.store import Store, read_record
+from orchestra.planner.health import HealthState
+from orchestra.planner.observed import (
+    Health,
+    ObservedContainer,
+    ObservedImage,
+    ObservedNetwork,
+    ObservedState,
+    ObservedVolume,
+    Phase,
+)
+
+HEALTH_FILE = "health.json"
+
+
+class Observer:
+    """Takes snapshots."""
+
+    def __init__(
+        self,
+        store: Store,
+        containers: Containers,
+        networks: Networks,
+        images: ImageStore,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._containers = containers
+        self._networks = networks
+        self._images = images
+        self._clock = clock
+
+    def observe(self, project: str, references: Sequence[str] = ()) -> ObservedState:
+        """Take a snapshot of a project and of the machine's networks and volumes.
+
+        :raises StateError: when a record is damaged.
+        """
+        return ObservedState(
+            project=project,
+            taken_at=self._clock.now(),
+            containers=tuple(map(self.container, self._store.containers(project))),
+            networks=tuple(
+                ObservedNetwork(
+                    key=record.spec.key,
+                    name=record.name,
+                    project=record.project,
+                    config_hash=record.spec.config_hash,
+                    present=self._networks.present(record),
+                )
+                for record in self._store.networks()
+            ),
+            volumes=tuple(
+                ObservedVolume(
+                    key=record.spec.key,
+                    name=record.name,
+                    project=record.project,
+                    config_hash=record.spec.config_hash,
+                    anonymous=record.anonymous,
+                )
+                for record in self._store.volumes()
+            ),
+            images=tuple(
+                ObservedImage(reference=reference, id=image.id)
+                for reference in sorted(set(references))
+                if (image := self._images.get(reference)) is not None
+            ),
+        )
+
+    def container(self, record: ContainerRecord) -> ObservedContainer:
+        """Describe one container as it is now."""
+        phase, ended = self._containers.phase(record)
+        spec = record.spec
+        return ObservedContainer(
+            id=record.id,
+            name=spec.name,
+            service=spec.service,
+            number=spec.number,
+            image=spec.image,
+            image_id=record.image_id,
+            config_hash=spec.config_hash,
+            phase=phase,
+            health=self._health(record) if phase is Phase.RUNNING else Health.NONE,
+            exit_code=ended["code"] if ended and phase is Phase.EXITED else None,
+            restarts=record.restarts,
+            created_at=record.created_at,
+            started_at=record.started_at,
+            finished_at=_finished(ended),
+            one_off=record.one_off,
+            stopped_by_user=record.wanted is Wanted.STOPPED,
+            depends_on=spec.depends_on,
+            networks=spec.networks,
+            volumes=tuple(use.volume for use in record.volumes),
+            ports=record.ports,
+            restart=spec.restart,
+            checks=spec.health,
+            labels=spec.labels,
+            command=shlex.join((*(spec.entrypoint or ()), *(spec.command or ()))),
+        )
+
+    def _health(self, record: ContainerRecord) -> Health:
+        path = Path(self._store.paths.container(record.spec.project, record.id)) / HEALTH_FILE
+        state = read_record(path, HealthState)
+        if state is None:
+            return Health.NONE
+        return state.health
+
+
+def _finished(ended: ExitRecord | None) -> datetime | None:
+    return datetime.fromisoformat(ended["finished_at"]) if ended else None
