@@ -1,0 +1,382 @@
+"""The launcher's loop: conversations in, forks out, sockets held, one program kept alive.
+
+Single-threaded and standard library only, so that a fork is a shim. It never blocks on a client
+or a container: whatever takes time is done by the process it forks.
+"""
+
+# No pathlib here: the process stays small.
+# ruff: noqa: PTH108, PTH115, PTH208
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import struct
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import cast
+
+from orchestra.engine.launcher.holdings import Holding, Holdings
+from orchestra.engine.launcher.ward import Ward
+from orchestra.engine.linux import process
+from orchestra.engine.shim import identity, wire
+from orchestra.engine.shim.adoption import Adopter, reopen_sockets
+from orchestra.engine.shim.execution import serve_exec
+from orchestra.engine.shim.failure import ShimFailure, because, failed
+from orchestra.engine.shim.monitor import REQUEST_LINK, Monitor, ShimTask, reap_on_signal
+from orchestra.engine.shim.protocol import (
+    INIT_FILE,
+    LAUNCHER_SOCKET,
+    SHIM_FILE,
+    ExecRequest,
+    Listen,
+    ShimRequest,
+)
+from orchestra.engine.shim.pump import Loop
+
+_ADOPTIONS_MAX = 5
+
+
+@dataclass(slots=True)
+class Child:
+    """A process we forked; ``shim`` ones stand for a container."""
+
+    id: str
+    shim: bool = False
+    request_path: str = ""
+    channel: socket.socket | None = None
+
+
+class Launcher:
+    """One per project; ``listener`` is its socket, or ``control`` its owner's line (private)."""
+
+    def __init__(
+        self, directory: str, listener: socket.socket | None, control: socket.socket | None
+    ) -> None:
+        self._directory = directory
+        self._listener = listener
+        self._control = control
+        self._loop = Loop()
+        self._children: dict[int, Child] = {}
+        self._foreign: dict[int, str] = {}
+        self._conversations: dict[int, socket.socket] = {}
+        self._holdings = Holdings()
+        self._ward = Ward()
+        self._adoptions: dict[str, int] = {}
+        self._quitting = False
+        self._wakeup = reap_on_signal()
+
+    def main(self) -> None:
+        """Serve until told to quit, or until the owner is gone, and nothing is left."""
+        process.set_child_subreaper()
+        loop = self._loop
+        loop.watch(self._wakeup, lambda _: self._reap())
+        if self._listener:
+            self._listener.settimeout(0)
+            loop.watch(self._listener.fileno(), lambda _: self._accept())
+            self._recover()
+        if self._control:
+            self._control.settimeout(0)
+            loop.watch(self._control.fileno(), lambda _: self._accept_from_owner())
+        loop.run(self._prepare)
+
+    def _prepare(self) -> float | None:
+        """Before each wait: tell subscribers, restart the ward, see whether this is the end."""
+        waiting, gone = self._holdings.flush()
+        for fd in gone:
+            self._hang_up(fd)
+        for fd in waiting:
+            if fd not in gone:
+                self._watch_subscriber(fd, select.POLLIN | select.POLLOUT)
+        if self._quitting and not self._children and not self._foreign:
+            self._end()
+        return None if self._quitting else self._ward.revive(self._fork_program)
+
+    def _end(self) -> None:
+        """Stop, unless somebody has just called."""
+        if self._listener:
+            with suppress(OSError):
+                os.unlink(f"{self._directory}/{LAUNCHER_SOCKET}")
+            with suppress(OSError):
+                self._accept(once=True)
+            for conversation in self._conversations.values():
+                conversation.close()
+        self._loop.stop()
+
+    def _accept(self, *, once: bool = False) -> None:
+        if self._listener is None:
+            return
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            _, uid, _ = struct.unpack(
+                "3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+            )
+            if uid in {0, os.geteuid()}:
+                self._begin(connection)
+            else:
+                connection.close()
+            if once:
+                return
+
+    def _accept_from_owner(self) -> None:
+        """Take the conversations that the owner of a private launcher sends as sockets."""
+        if self._control is None:
+            return
+        try:
+            received = wire.receive(self._control)
+        except BlockingIOError:
+            return
+        except OSError:
+            received = None
+        if received is None:
+            self._loop.forget(self._control.fileno())
+            self._quitting = True
+            return
+        for fd in received[1]:
+            self._begin(socket.socket(fileno=fd))
+
+    def _begin(self, connection: socket.socket) -> None:
+        connection.settimeout(0)
+        wire.enlarge(connection)
+        fd = connection.fileno()
+        self._conversations[fd] = connection
+        self._loop.watch(fd, lambda _: self._hear(fd))
+
+    def _hang_up(self, fd: int) -> None:
+        self._loop.forget(fd)
+        if not self._holdings.unsubscribe(fd):
+            connection = self._conversations.pop(fd, None)
+            if connection is not None:
+                connection.close()
+
+    def _hear(self, fd: int) -> None:
+        """Read a conversation's request and see to it."""
+        connection = self._conversations[fd]
+        try:
+            received = wire.receive(connection)
+        except BlockingIOError:
+            return
+        except OSError:
+            received = None
+        if received is None:
+            self._hang_up(fd)
+            return
+        message, fds = received
+        try:
+            self._dispatch(message, connection, fds)
+        except ShimFailure as failure:
+            self._reply(connection, dict(failed(failure)))
+        except OSError as err:
+            self._reply(connection, dict(failed(because("cannot launch", err))))
+        finally:
+            wire.close_all(fds)
+        if fd in self._conversations:
+            self._hang_up(fd)
+
+    def _dispatch(
+        self, message: dict[str, object], connection: socket.socket, fds: list[int]
+    ) -> None:
+        operation = message.get("op")
+        if operation in {"start", "adopt"}:
+            adopt = operation == "adopt"
+            self._start(str(message.get("request")), connection, fds, adopt=adopt)
+        elif operation == "exec":
+            self._exec(cast("ExecRequest", message), connection, fds)
+        elif operation == "sockets":
+            fd = connection.fileno()
+            del self._conversations[fd]
+            self._holdings.subscribe(connection)
+            self._watch_subscriber(fd, select.POLLIN)
+        elif operation == "supervise":
+            pid = self._ward.begin(message, self._fork_program)
+            self._quitting = False
+            self._reply(connection, {"ok": True, "pid": pid})
+        elif operation == "quit":
+            self._quitting = True
+            self._reply(connection, {"ok": True})
+        else:
+            raise ShimFailure(f'there is no operation "{operation}"')
+
+    def _reply(self, connection: socket.socket, message: dict[str, object]) -> None:
+        with suppress(OSError):
+            wire.send(connection, message)
+
+    def _subscriber_ready(self, fd: int, events: int) -> None:
+        """Note the end of a subscriber; room to write is used by the next _prepare."""
+        if events & ~select.POLLOUT:
+            self._hang_up(fd)
+        else:
+            self._watch_subscriber(fd, select.POLLIN)
+
+    def _watch_subscriber(self, fd: int, events: int) -> None:
+        self._loop.watch(fd, lambda ready: self._subscriber_ready(fd, ready), events)
+
+    def _start(
+        self, path: str, connection: socket.socket | None, fds: list[int], *, adopt: bool
+    ) -> None:
+        """Fork the shim of a new container, or one for a container that lost its own."""
+        request = _read_request(path)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        sink = connection or theirs
+
+        def body() -> None:
+            sink.settimeout(None)
+            task = ShimTask(request, path, sink, theirs, tuple(fds))
+            if adopt:
+                Adopter(task, sockets=self._holdings.get(request["id"]) is None).main()
+            else:
+                Monitor(task).main()
+
+        keep = (sink.fileno(), theirs.fileno(), *fds)
+        pid = self._fork(body, keep)
+        theirs.close()
+        self._quitting = self._quitting and connection is None
+        self._watch_channel(pid, Child(request["id"], shim=True, request_path=path, channel=ours))
+
+    def _watch_channel(self, pid: int, child: Child) -> None:
+        self._children[pid] = child
+        channel = child.channel
+        if channel is None:
+            return
+        channel.settimeout(0)
+        self._loop.watch(channel.fileno(), lambda _: self._hold(child))
+
+    def _hold(self, child: Child) -> None:
+        """Take sockets from a shim; the end of its channel says nothing, its death does."""
+        if child.channel is None:
+            return
+        try:
+            received = wire.receive(child.channel)
+        except BlockingIOError:
+            return
+        except OSError:
+            received = None
+        if received is None:
+            self._close_channel(child)
+            return
+        message, fds = received
+        count = 2 if message.get("dns") else 0
+        listen = cast("Sequence[Listen]", message.get("listen", []))
+        self._holdings.hold(child.id, Holding(listen, fds[:count], fds[count:]))
+
+    def _close_channel(self, child: Child) -> None:
+        if child.channel is not None:
+            self._loop.forget(child.channel.fileno())
+            child.channel.close()
+            child.channel = None
+
+    def _exec(self, request: ExecRequest, connection: socket.socket, fds: list[int]) -> None:
+        directory = f"{self._directory}/containers/{request['id']}"
+
+        def body() -> None:
+            connection.settimeout(None)
+            serve_exec(request, connection, fds, directory)
+
+        pid = self._fork(body, (connection.fileno(), *fds))
+        self._children[pid] = Child(request["id"])
+
+    def _fork_program(self, argv: Sequence[str], env: dict[str, str]) -> int:
+        """Run another program in a session of its own, with nothing of ours open."""
+
+        def body() -> None:
+            process.reset_signals()
+            os.execve(argv[0], list(argv), env)  # noqa: S606 - no shell is the point
+
+        return self._fork(body, ())
+
+    def _fork(self, body: Callable[[], None], keep: tuple[int, ...]) -> int:
+        pid = os.fork()
+        if pid:
+            return pid
+        code = 1
+        try:
+            os.setsid()
+            process.close_all_but(keep)
+            body()
+            code = 0
+        except BaseException:  # noqa: BLE001 - the entry point of a process
+            sys.excepthook(*sys.exc_info())
+        finally:
+            os._exit(code)
+
+    def _reap(self) -> None:
+        """Reap every child that has ended, those that came to us as orphans among them."""
+        with suppress(BlockingIOError):
+            os.read(self._wakeup, 4096)
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            self._ward.ended(pid, status)
+            child = self._children.pop(pid, None)
+            if child is not None:
+                self._hold(child)
+                self._close_channel(child)
+                if child.shim:
+                    self._shim_ended(child, status)
+
+    def _shim_ended(self, child: Child, status: int) -> None:
+        """Give up a container's sockets, unless it lives on: then it gets a new shim."""
+        with suppress(OSError, ShimFailure):
+            request = _read_request(child.request_path)
+            init = f"{request['run_directory']}/{INIT_FILE}"
+            tries = self._adoptions.get(child.id, 0)
+            if status and identity.is_alive(init) and tries < _ADOPTIONS_MAX:
+                self._adoptions[child.id] = tries + 1
+                self._start(child.request_path, None, [], adopt=True)
+                return
+        self._adoptions.pop(child.id, None)
+        self._holdings.release(child.id)
+
+    def _recover(self) -> None:
+        """Find the containers of a launcher before us: hold their sockets, adopt the shimless."""
+        directory = f"{self._directory}/containers"
+        with suppress(FileNotFoundError):
+            for name in sorted(os.listdir(directory)):
+                with suppress(OSError, ShimFailure):
+                    self._recover_one(f"{directory}/{name}")
+
+    def _recover_one(self, run_directory: str) -> None:
+        path = os.readlink(f"{run_directory}/{REQUEST_LINK}")
+        if not identity.is_alive(f"{run_directory}/{INIT_FILE}"):
+            return
+        shim = identity.read_identity(f"{run_directory}/{SHIM_FILE}")
+        if shim is None or not process.is_alive(shim):
+            self._start(path, None, [], adopt=True)
+            return
+        request = _read_request(path)
+        pidfd = process.pidfd_open(shim)
+        self._foreign[pidfd] = request["id"]
+        self._loop.watch(pidfd, lambda _: self._foreign_ended(pidfd, path))
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pid = self._fork(lambda: reopen_sockets(request, theirs), (theirs.fileno(),))
+        theirs.close()
+        self._watch_channel(pid, Child(request["id"], channel=ours))
+
+    def _foreign_ended(self, pidfd: int, path: str) -> None:
+        self._loop.forget(pidfd)
+        os.close(pidfd)
+        container_id = self._foreign.pop(pidfd)
+        self._shim_ended(Child(container_id, shim=True, request_path=path), 1)
+
+
+def _read_request(path: str) -> ShimRequest:
+    try:
+        document = json.loads(process.read_text(path))
+    except OSError as err:
+        raise because(f'cannot read "{path}"', err) from err
+    except ValueError as err:
+        raise ShimFailure(f'cannot read "{path}": it is damaged') from err
+    if not isinstance(document, dict) or document.get("version") != 1:
+        raise ShimFailure(f'cannot read "{path}": unknown version')
+    return cast("ShimRequest", document)

@@ -1,0 +1,141 @@
+"""A new shim for a container whose own was killed: log again, wait, and write the end down.
+
+The container never noticed: its output waited in its pipes. A terminal died with the old shim.
+"""
+
+# No pathlib here: the process stays small.
+# ruff: noqa: PTH116
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+import struct
+import time
+from contextlib import suppress
+
+from orchestra.engine.linux import process
+from orchestra.engine.shim import identity, network, stdio, wire
+from orchestra.engine.shim.failure import ShimFailure, failed
+from orchestra.engine.shim.logfile import stamp
+from orchestra.engine.shim.monitor import Monitor, ShimTask, hand_over
+from orchestra.engine.shim.ports import bind_ports
+from orchestra.engine.shim.protocol import INIT_FILE, ShimRequest
+from orchestra.engine.shim.pump import Output
+
+_PIDFD_GET_INFO = 0xC040FF0B
+_PIDFD_INFO_EXIT = 1 << 3
+_UNKNOWN_CODE = 255
+_TRIES, _PAUSE_SECONDS = 100, 0.1
+
+
+class Adopter(Monitor):
+    """The second half of a monitor's life, for an init that is another's child."""
+
+    def __init__(self, task: ShimTask, *, sockets: bool) -> None:
+        """``sockets``: the launcher holds none of this container's, so open them again."""
+        super().__init__(task)
+        self._sockets = sockets
+
+    def _prepare(self) -> None:
+        self._claim()
+
+    def _launch(self) -> None:
+        """Find the init and its pipes; one that is gone is cleaned up after."""
+        who = identity.read_identity(f"{self._run}/{INIT_FILE}")
+        if who is None:
+            raise ShimFailure("cannot adopt the container: it never ran")
+        self._init = who["pid"]
+        self._started_at = self._read_started_at()
+        self._attach_driver()
+        try:
+            self._pidfd = process.pidfd_open(who)
+        except ProcessLookupError:
+            return
+        if self._request["output"] == "log":
+            self._open_log()
+            for number, stream in ((1, "stdout"), (2, "stderr")):
+                fd = stdio.reopen_output(self._init, number)
+                if fd is not None:
+                    self._outputs.append(Output(fd, stream, self._log, self._attachments))
+        if self._sockets:
+            self._reopen()
+
+    def _reopen(self) -> None:
+        """Let a child open the sockets: this process stays in the host's network."""
+        if os.fork():
+            return
+        try:
+            reopen_sockets(self._request, self._task.channel)
+        finally:
+            os._exit(0)
+
+    def _serve(self) -> None:
+        if self._pidfd >= 0:
+            super()._serve()
+
+    def _wait(self) -> tuple[process.Exit, str]:
+        """Ask the kernel how another's child ended (PIDFD_GET_INFO, Linux 6.15)."""
+        status = _exit_status(self._pidfd) if self._pidfd >= 0 else None
+        if status is None:
+            unknown: process.Exit = {"code": _UNKNOWN_CODE, "signal": None}
+            return unknown, "its shim was killed, and nobody saw how it ended"
+        return process.exit_of(status), ""
+
+    def _give_up(self, failure: ShimFailure) -> None:
+        """Leave everything as it is: the container may well live on."""
+        with suppress(OSError):
+            wire.send(self._task.connection, failed(failure))
+
+    def _read_started_at(self) -> str:
+        try:
+            stat = os.stat(f"{self._run}/{INIT_FILE}")
+        except OSError:
+            return ""
+        return stamp(stat.st_mtime_ns)
+
+
+def _exit_status(pidfd: int) -> int | None:
+    """Return the wait status of a process that was reaped; None where the kernel does not say."""
+    for _ in range(_TRIES):
+        info = bytearray(64)
+        struct.pack_into("=Q", info, 0, _PIDFD_INFO_EXIT)
+        try:
+            fcntl.ioctl(pidfd, _PIDFD_GET_INFO, info)
+        except OSError:
+            return None
+        mask, status = struct.unpack_from("=Q", info, 0)[0], struct.unpack_from("=i", info, 60)[0]
+        if mask & _PIDFD_INFO_EXIT:
+            return int(status)
+        time.sleep(_PAUSE_SECONDS)  # a zombie: the status is told once its parent has reaped it
+    return None
+
+
+def reopen_sockets(request: ShimRequest, channel: socket.socket) -> None:
+    """Open a running container's sockets once more and hand them to the launcher.
+
+    Those of a launcher before may live on with the supervisor for a moment: tried again, bounded.
+    """
+    who = identity.read_identity(f"{request['run_directory']}/{INIT_FILE}")
+    if who is None:
+        return
+    wanted = request["network"]
+    listeners: list[int] | None = None
+    inside = False
+    for _ in range(_TRIES):
+        try:
+            if listeners is None:
+                listeners = bind_ports(wanted["listen"])
+            if wanted["dns"] and not inside:
+                network.enter_namespace_of(who)
+                inside = True
+            dns = network.open_dns_sockets(redirect=False) if wanted["dns"] else ()
+        except (OSError, ShimFailure) as err:
+            if err.errno != errno.EADDRINUSE:
+                return
+            time.sleep(_PAUSE_SECONDS)
+            continue
+        hand_over(channel, wanted["listen"], dns, listeners)
+        return

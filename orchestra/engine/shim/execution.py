@@ -1,0 +1,116 @@
+"""One process run in a container by `exec`: started, watched, signalled, its end reported.
+
+Runs in a process forked for it from the launcher. When the client goes away first, the process is
+killed: nobody would see its end.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+
+from orchestra.engine.linux import process
+from orchestra.engine.shim import native, stdio, wire
+from orchestra.engine.shim.console import set_window
+from orchestra.engine.shim.external import ExternalRuntime, Stdio
+from orchestra.engine.shim.failure import ShimFailure, because, failed
+from orchestra.engine.shim.monitor import read_config
+from orchestra.engine.shim.protocol import ExecRequest
+
+
+def serve_exec(
+    request: ExecRequest, connection: socket.socket, given: Sequence[int], run_directory: str
+) -> None:
+    """Run the process and carry the conversation to its end."""
+    process.set_child_subreaper()
+    try:
+        pid, master = _launch(request, given, run_directory)
+    except ShimFailure as failure:
+        with suppress(OSError):
+            wire.send(connection, failed(failure))
+        return
+    wire.close_all(given)
+    pidfd = os.pidfd_open(pid)
+    try:
+        wire.send(connection, {"ok": True, "pid": pid}, () if master is None else (master,))
+    except OSError:
+        _kill(pid)
+    _converse(connection, pid, pidfd, master)
+    ended = process.wait_exit(pid)
+    with suppress(OSError):
+        wire.send(connection, {"code": ended["code"], "signal": ended["signal"]})
+
+
+def _launch(
+    request: ExecRequest, given: Sequence[int], run_directory: str
+) -> tuple[int, int | None]:
+    tty = request["tty"]
+    if not tty and len(given) != 3:
+        raise ShimFailure("cannot run a process: stdin, stdout and stderr are needed")
+    if not process.is_alive(request["init"]):
+        raise ShimFailure("cannot run a process: the container does not run")
+    descriptors: Stdio
+    if tty:
+        descriptors = (stdio.null(), stdio.null(), stdio.null())
+    else:
+        descriptors = (given[0], given[1], given[2])
+    try:
+        if request["runtime"]:
+            runtime = ExternalRuntime(
+                request["runtime"], request["id"], run_directory, request["bundle"]
+            )
+            pid, master = runtime.execute(request["process"], descriptors, tty=tty)
+        else:
+            config = read_config(request["bundle"])
+            pid, master = native.execute(
+                request["init"]["pid"], request["process"], config, descriptors, tty=tty
+            )
+    except OSError as err:
+        raise because("cannot run a process in the container", err) from err
+    if master is not None and request["rows"]:
+        set_window(master, request["rows"], request["columns"])
+    return pid, master
+
+
+def _converse(connection: socket.socket, pid: int, pidfd: int, master: int | None) -> None:
+    """Obey Signal and Resize until the process ends; kill it when the client goes first."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    poll.register(connection, select.POLLIN)
+    while True:
+        ready = dict(poll.poll())
+        if pidfd in ready:
+            return
+        try:
+            received = wire.receive(connection)
+        except OSError:
+            received = None
+        if received is None:
+            poll.unregister(connection)
+            _kill(pid)
+            continue
+        message, fds = received
+        wire.close_all(fds)
+        _obey(message, pidfd, master)
+
+
+def _obey(message: dict[str, object], pidfd: int, master: int | None) -> None:
+    number, rows, columns = message.get("signal"), message.get("rows"), message.get("columns")
+    if message.get("op") == "signal" and isinstance(number, int):
+        with suppress(OSError, ValueError):
+            signal.pidfd_send_signal(pidfd, number)
+    elif isinstance(rows, int) and isinstance(columns, int) and master is not None:
+        set_window(master, rows, columns)
+
+
+def _kill(pid: int) -> None:
+    """Kill the process, and its whole session where it leads one (a shell's children)."""
+    with suppress(OSError):
+        if os.getpgid(pid) == pid:
+            os.killpg(pid, signal.SIGKILL)
+    with suppress(OSError):
+        os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,140 @@
+"""A runtime of another make (runc, crun, runsc) behind the same few verbs, by its command line.
+
+Its complaints are read from its log, since its stdout and stderr are the container's.
+"""
+
+# No pathlib here: the process stays small.
+# ruff: noqa: PTH108
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Sequence
+
+from orchestra.engine.linux import process
+from orchestra.engine.shim.console import listen_at, receive_master
+from orchestra.engine.shim.failure import ShimFailure
+from orchestra.engine.shim.identity import write_json
+from orchestra.oci.runtime import Process
+
+_CONSOLE = "console.sock"
+_LOG = "runtime.log"
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+Stdio = tuple[int, int, int]
+
+
+class ExternalRuntime:
+    """One container under an OCI runtime program; ``prefix`` is its argv."""
+
+    def __init__(
+        self, prefix: Sequence[str], container_id: str, run_directory: str, bundle: str
+    ) -> None:
+        self._prefix = list(prefix)
+        self._id = container_id
+        self._directory = run_directory
+        self._bundle = bundle
+
+    def create(self, stdio: Stdio, *, tty: bool) -> tuple[int, int | None]:
+        """Create the container; return its init's pid, and the pty's master when ``tty``.
+
+        :raises ShimFailure: with the runtime's own words.
+        """
+        verb = ["create", "--bundle", self._bundle]
+        return self._launch(verb, "init", stdio, tty=tty)
+
+    def start(self) -> None:
+        """Let the init run the user's program.
+
+        :raises ShimFailure: with the runtime's own words.
+        """
+        self._run(["start", self._id], None)
+
+    def delete(self) -> None:
+        """Kill what is left and remove every trace; what is already gone is no error."""
+        try:
+            self._run(["delete", "--force", self._id], None)
+        except ShimFailure:
+            return
+
+    def execute(self, document: Process, stdio: Stdio, *, tty: bool) -> tuple[int, int | None]:
+        """Run a process in the container; return its pid, and the pty's master when ``tty``.
+
+        :raises ShimFailure: with the runtime's own words.
+        """
+        name = f"exec-{os.getpid()}"
+        path = f"{self._directory}/{name}.json"
+        write_json(path, document)
+        try:
+            verb = ["exec", "--detach", "--process", path]
+            return self._launch(verb, name, stdio, tty=tty)
+        finally:
+            os.unlink(path)
+
+    def oom_killed(self) -> bool:
+        """Tell whether the OOM killer was here: such a runtime does not say."""
+        return False
+
+    def _launch(
+        self, verb: list[str], name: str, stdio: Stdio, *, tty: bool
+    ) -> tuple[int, int | None]:
+        pid_file = f"{self._directory}/{name}.runtime.pid"
+        console = self._listen() if tty else None
+        try:
+            extra = ["--console-socket", _CONSOLE] if console else []
+            self._run([*verb, "--pid-file", pid_file, *extra, self._id], None if tty else stdio)
+            master = self._accept(console) if console else None
+            pid = int(process.read_text(pid_file))
+            os.unlink(pid_file)
+            return pid, master
+        finally:
+            if console:
+                console.close()
+
+    def _listen(self) -> socket.socket:
+        return listen_at(self._directory, _CONSOLE, socket.SOCK_STREAM)
+
+    def _accept(self, console: socket.socket) -> int:
+        console.settimeout(10)
+        with console.accept()[0] as connection:
+            return receive_master(connection)
+
+    def _run(self, arguments: list[str], stdio: Stdio | None) -> None:
+        log = f"{self._directory}/{_LOG}"
+        root = f"{self._directory}/runtime"
+        argv = [*self._prefix, "--root", root, "--log", log, "--log-format", "json", *arguments]
+        pid = os.fork()
+        if pid == 0:
+            self._exec(argv, stdio)
+        code = process.wait_exit(pid)["code"]
+        if code:
+            raise _explain(log, argv[0], code)
+
+    def _exec(self, argv: list[str], stdio: Stdio | None) -> None:
+        try:
+            os.chdir(self._directory)
+            for target, fd in enumerate(stdio or ()):
+                os.dup2(fd, target)
+            process.reset_signals()
+            os.execvpe(argv[0], argv, {"PATH": _PATH})  # noqa: S606 - no shell is the point
+        finally:
+            os._exit(127)
+
+
+def _explain(log: str, program: str, code: int) -> ShimFailure:
+    message = f'cannot run the runtime "{program}": not found' if code == 127 else ""
+    try:
+        for line in process.read_text(log).splitlines():
+            entry = json.loads(line)
+            if isinstance(entry, dict) and entry.get("level") == "error":
+                message = str(entry.get("msg", message))
+        os.unlink(log)
+    except (OSError, ValueError):
+        pass
+    exit_code = 125
+    if "not found" in message or "no such file" in message.lower():
+        exit_code = 127
+    elif "permission denied" in message.lower():
+        exit_code = 126
+    return ShimFailure(message or f'"{program}" failed with code {code}', exit_code=exit_code)

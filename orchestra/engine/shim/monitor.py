@@ -1,0 +1,397 @@
+"""One container's shim: brings it up, keeps its output, waits for its end, writes it down, ends.
+
+Runs in a process forked for it from the launcher, single-threaded. Its death is the exit event:
+exit.json is written as its last act. What it mounts and the namespace it lives in go with it.
+"""
+
+# No pathlib here: the process stays small.
+# ruff: noqa: PTH103, PTH108, PTH211
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from orchestra.engine.linux import process
+from orchestra.engine.shim import network, rootfs, stdio, wire
+from orchestra.engine.shim.console import Attachments, hold_peer, set_window
+from orchestra.engine.shim.driver import Driver, driver_of
+from orchestra.engine.shim.failure import ShimFailure, because, failed
+from orchestra.engine.shim.identity import write_identity, write_json
+from orchestra.engine.shim.logfile import LogFile, stamp
+from orchestra.engine.shim.ports import bind_ports
+from orchestra.engine.shim.protocol import (
+    EXIT_FILE,
+    INIT_FILE,
+    LOG_FILE,
+    SHIM_FILE,
+    ExitRecord,
+    Listen,
+    ShimRequest,
+)
+from orchestra.engine.shim.pump import Input, Loop, Output
+from orchestra.oci.runtime import RuntimeConfig
+
+LOCK_FILE = "shim.lock"
+REQUEST_LINK = "request"
+CONFIG_FILE = "config.json"
+HELD_PORTS_MAX = 240
+_MICROSECOND_DIGITS = 26
+
+
+@dataclass(slots=True)
+class ShimTask:
+    """What the launcher hands over. ``connection`` answers the client, ``channel`` the launcher.
+
+    ``stdio`` came with the request ("inherit" without tty).
+    """
+
+    request: ShimRequest
+    request_path: str
+    connection: socket.socket
+    channel: socket.socket
+    stdio: tuple[int, ...] = ()
+
+
+def now_text() -> str:
+    """Return the time as ISO 8601 in UTC with microseconds."""
+    return stamp(time.time_ns())[:_MICROSECOND_DIGITS] + "Z"
+
+
+def read_config(bundle: str) -> RuntimeConfig:
+    """Return a bundle's config.json.
+
+    :raises ShimFailure: when it is missing or damaged.
+    """
+    path = f"{bundle}/{CONFIG_FILE}"
+    try:
+        config: RuntimeConfig = json.loads(process.read_text(path))
+    except OSError as err:
+        raise because(f'cannot read "{path}"', err) from err
+    except ValueError as err:
+        raise ShimFailure(f'cannot read "{path}": it is damaged') from err
+    return config
+
+
+class Monitor:
+    """A container's life as its shim sees it; make one per process."""
+
+    def __init__(self, task: ShimTask) -> None:
+        self._request = task.request
+        self._task = task
+        self._run = task.request["run_directory"]
+        self._loop = Loop()
+        self._outputs: list[Output] = []
+        self._attachments: Attachments | None = None
+        self._log: LogFile | None = None
+        self._input: Input | None = None
+        self._master: int | None = None
+        self._driver: Driver | None = None
+        self._init = 0
+        self._pidfd = -1
+        self._started_at = ""
+
+    def main(self) -> None:
+        """Start the container, answer, and stay until it has ended."""
+        _ignore_signals()
+        process.set_child_subreaper()
+        try:
+            self._prepare()
+            self._launch()
+        except ShimFailure as failure:
+            self._give_up(failure)
+            return
+        except OSError as err:
+            self._give_up(because("cannot start the container", err))
+            return
+        self._answer()
+        self._serve()
+        self._finish()
+
+    def _prepare(self) -> None:
+        """Make the places the container lives in: directories, mounts, network, descriptors."""
+        self._claim()
+        wanted = self._request["network"]
+        listeners = bind_ports(wanted["listen"])
+        rootfs.enter_mount_namespace()
+        rootfs.mount_rootfs(f"{self._request['bundle']}/rootfs", self._request["rootfs"])
+        rootfs.mount_files(self._run, self._request["files"])
+        sockets = network.enter_network(wanted)
+        hand_over(self._task.channel, wanted["listen"], sockets, listeners)
+
+    def _claim(self) -> None:
+        """Become this container's shim, and say so."""
+        os.makedirs(self._run, mode=0o700, exist_ok=True)
+        take_lock(self._run)
+        write_identity(f"{self._run}/{SHIM_FILE}", os.getpid())
+        link_request(self._run, self._task.request_path)
+
+    def _attach_driver(self) -> tuple[RuntimeConfig, Driver]:
+        config = read_config(self._request["bundle"])
+        self._driver = driver = driver_of(self._request, config)
+        return config, driver
+
+    def _launch(self) -> None:
+        """Create and start the container with its stdio."""
+        config, driver = self._attach_driver()
+        theirs = self._open_stdio(config)
+        try:
+            self._init, master = driver.create(theirs, tty=self._request["tty"])
+        finally:
+            if not self._task.stdio:
+                wire.close_all(theirs)
+        self._pidfd = os.pidfd_open(self._init)
+        write_identity(f"{self._run}/{INIT_FILE}", self._init)
+        if master is not None:
+            self._take_terminal(master, config)
+        self._started_at = now_text()
+        driver.start()
+        with suppress(FileNotFoundError):
+            os.unlink(f"{self._request['directory']}/{EXIT_FILE}")
+
+    def _open_stdio(self, config: RuntimeConfig) -> tuple[int, int, int]:
+        """Return the container's three descriptors, and keep our ends of them."""
+        request = self._request
+        if request["output"] == "inherit" and not request["tty"]:
+            given = self._task.stdio
+            if len(given) != 3:
+                raise ShimFailure("cannot inherit stdio: three descriptors are needed")
+            return given[0], given[1], given[2]
+        if request["output"] == "log":
+            self._open_log()
+        if request["tty"]:
+            return stdio.null(), stdio.null(), stdio.null()
+        user = config.get("process", {}).get("user", {"uid": 0, "gid": 0})
+        ours_out, theirs_out = stdio.output_pipe(user["uid"], user["gid"])
+        ours_err, theirs_err = stdio.output_pipe(user["uid"], user["gid"])
+        self._outputs = [
+            Output(ours_out, "stdout", self._log, self._attachments),
+            Output(ours_err, "stderr", self._log, self._attachments),
+        ]
+        if not request["stdin"]:
+            return stdio.null(), theirs_out, theirs_err
+        theirs_in, ours_in = stdio.input_pipe(user["uid"], user["gid"])
+        self._input = Input(ours_in, self._loop, close_at_end=True)
+        return theirs_in, theirs_out, theirs_err
+
+    def _open_log(self) -> None:
+        options = self._request["log"]
+        if options["driver"] != "none":
+            self._log = LogFile(f"{self._request['directory']}/{LOG_FILE}", options)
+        self._attachments = Attachments(
+            self._run,
+            write_input=lambda data: self._input.write(data) if self._input else None,
+            close_input=lambda: self._input.end() if self._input else None,
+            resize=lambda rows, columns: set_window(self._master or -1, rows, columns),
+        )
+
+    def _take_terminal(self, master: int, config: RuntimeConfig) -> None:
+        size = config.get("process", {}).get("consoleSize")
+        if size:
+            set_window(master, size["height"], size["width"])
+        self._master = master
+        if self._request["output"] == "log":
+            hold_peer(master)
+            os.set_blocking(master, False)
+            self._outputs = [Output(master, "stdout", self._log, self._attachments)]
+            self._input = Input(os.dup(master), self._loop, close_at_end=False)
+
+    def _answer(self) -> None:
+        """Report the start; from now on only an inheriting client keeps its connection."""
+        inherit = self._request["output"] == "inherit"
+        master = (self._master,) if inherit and self._master is not None else ()
+        with suppress(OSError):
+            wire.send(self._task.connection, {"ok": True, "pid": self._init}, master)
+        wire.close_all((*self._task.stdio, *master))
+        self._task.channel.close()
+        if not inherit:
+            self._task.connection.close()
+
+    def _serve(self) -> None:
+        """Keep output, input and clients going until the init has ended."""
+        loop = self._loop
+        loop.watch(self._pidfd, lambda _: loop.stop())
+        reaper = reap_on_signal()
+        loop.watch(reaper, lambda _: self._reap(reaper))
+        for output in self._outputs:
+            self._watch_output(output)
+        if self._attachments:
+            loop.watch(self._attachments.listener.fileno(), lambda _: self._accept())
+        if self._request["output"] == "inherit":
+            loop.watch(self._task.connection.fileno(), lambda _: self._listen_to_client())
+        loop.run()
+
+    def _watch_output(self, output: Output) -> None:
+        def ready(_events: int) -> None:
+            try:
+                alive, dropped = output.pump()
+            except BlockingIOError:
+                return
+            for fd in dropped:
+                self._drop(fd)
+            for fd in self._attachments.blocked() if self._attachments else ():
+                self._watch_client(fd)
+            if not alive:
+                self._loop.forget(output.fd)
+
+        self._loop.watch(output.fd, ready)
+
+    def _accept(self) -> None:
+        client = self._attachments.accept() if self._attachments else None
+        if client is not None:
+            self._watch_client(client)
+
+    def _watch_client(self, fd: int) -> None:
+        attachments = self._attachments
+        if attachments is None:
+            return
+
+        def ready(events: int) -> None:
+            alive = attachments.flush(fd) if events & select.POLLOUT else True
+            if alive and events & ~select.POLLOUT:
+                alive = attachments.read(fd)
+            if not alive:
+                self._drop(fd)
+            elif not attachments.is_blocked(fd):
+                self._loop.watch(fd, ready)
+
+        writable = select.POLLOUT if attachments.is_blocked(fd) else 0
+        self._loop.watch(fd, ready, select.POLLIN | writable)
+
+    def _drop(self, fd: int) -> None:
+        self._loop.forget(fd)
+        if self._attachments:
+            self._attachments.drop(fd)
+
+    def _listen_to_client(self) -> None:
+        """Obey an inheriting client: signals, sizes; its end is the end of the container."""
+        try:
+            received = wire.receive(self._task.connection)
+        except (OSError, wire.WireError):
+            received = None
+        if received is None:
+            self._loop.forget(self._task.connection.fileno())
+            self._signal(signal.SIGKILL)
+            return
+        message, fds = received
+        wire.close_all(fds)
+        if message.get("op") == "signal" and isinstance(number := message.get("signal"), int):
+            self._signal(number)
+
+    def _signal(self, number: int) -> None:
+        with suppress(OSError, ValueError):
+            signal.pidfd_send_signal(self._pidfd, number)
+
+    def _reap(self, reaper: int) -> None:
+        """Reap orphans that came to us as their subreaper; the init's turn comes in _finish."""
+        with suppress(BlockingIOError):
+            os.read(reaper, 4096)
+        while True:
+            try:
+                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                if found is None or found.si_pid == self._init:
+                    return
+                os.waitpid(found.si_pid, 0)
+            except ChildProcessError:
+                return
+
+    def _finish(self) -> None:
+        """Take what is left of the output, remove every trace, and write down how it ended."""
+        finished_at = now_text()
+        ended, error = self._wait()
+        driver = self._driver
+        oom_killed = driver.oom_killed() if driver else False
+        if driver:
+            driver.delete()
+        for output in self._outputs:
+            output.drain()
+        if self._attachments:
+            self._attachments.close()
+        if self._log:
+            self._log.close()
+        rootfs.unmount(f"{self._request['bundle']}/rootfs")
+        record: ExitRecord = {
+            "code": ended["code"],
+            "signal": ended["signal"],
+            "oom_killed": oom_killed,
+            "started_at": self._started_at,
+            "finished_at": finished_at,
+        }
+        if error:
+            record["error"] = error
+        write_json(f"{self._request['directory']}/{EXIT_FILE}", record)
+        if self._request["output"] == "inherit":
+            with suppress(OSError):
+                wire.send(self._task.connection, {"code": ended["code"], "signal": ended["signal"]})
+
+    def _wait(self) -> tuple[process.Exit, str]:
+        """Return how the init ended, and what is to be said of that."""
+        return process.wait_exit(self._init), ""
+
+    def _give_up(self, failure: ShimFailure) -> None:
+        """Undo what was begun and report why; nothing says then that a container ever ran."""
+        if self._driver:
+            self._driver.delete()
+        if self._attachments:
+            self._attachments.close()
+        rootfs.unmount(f"{self._request['bundle']}/rootfs")
+        for name in (INIT_FILE, SHIM_FILE, REQUEST_LINK):
+            with suppress(OSError):
+                os.unlink(f"{self._run}/{name}")
+        with suppress(OSError):
+            wire.send(self._task.connection, failed(failure))
+
+
+def hand_over(
+    channel: socket.socket, listen: Sequence[Listen], dns: Sequence[int], listeners: Sequence[int]
+) -> None:
+    """Give the launcher the sockets to hold; beyond what one message carries, they stay here."""
+    passed = [*dns, *listeners[:HELD_PORTS_MAX]]
+    message = {"op": "hold", "dns": bool(dns), "listen": list(listen[:HELD_PORTS_MAX])}
+    with suppress(OSError):
+        wire.send(channel, message, passed)
+    wire.close_all(passed)
+
+
+def take_lock(run_directory: str) -> None:
+    """Be the one shim of this container, for as long as this process lives.
+
+    :raises ShimFailure: when another one lives.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    fd = os.open(f"{run_directory}/{LOCK_FILE}", flags, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as err:
+        os.close(fd)
+        raise ShimFailure("cannot start the container: it runs already") from err
+
+
+def link_request(run_directory: str, request_path: str) -> None:
+    """Leave word where the request lies, for a launcher that comes later."""
+    link = f"{run_directory}/{REQUEST_LINK}"
+    with suppress(FileNotFoundError):
+        os.unlink(link)
+    os.symlink(request_path, link)
+
+
+def reap_on_signal() -> int:
+    """Return a descriptor that is readable when a child has ended."""
+    read_end, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+    return read_end
+
+
+def _ignore_signals() -> None:
+    """Outlive a closed terminal and a killed session: only SIGKILL ends a shim early."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)

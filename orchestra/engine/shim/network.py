@@ -1,0 +1,157 @@
+"""The network namespace that a shim lives in, and the sockets that others hold in it.
+
+Made here: interfaces, addresses, routes, the way from 127.0.0.11:53 to the resolver's sockets. The
+namespace is never pinned: it ends with the container's processes and those sockets.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+
+from orchestra.engine.linux import nftables, process, syscalls
+from orchestra.engine.linux.flags import CloneFlag
+from orchestra.engine.linux.netlink import Netlink, NetlinkError
+from orchestra.engine.shim.failure import ShimFailure, because
+from orchestra.engine.shim.protocol import (
+    DNS_ADDRESS,
+    DNS_PORT,
+    Identity,
+    Interface,
+    ShimNetwork,
+)
+
+_SELF = "/proc/self/ns/net"
+_REDIRECT = f"""
+table ip orchestra {{
+    chain output {{
+        type nat hook output priority -100; policy accept;
+        ip daddr {DNS_ADDRESS} udp dport 53 dnat to {DNS_ADDRESS}:{DNS_PORT}
+        ip daddr {DNS_ADDRESS} tcp dport 53 dnat to {DNS_ADDRESS}:{DNS_PORT}
+    }}
+}}
+"""
+
+
+def enter_network(network: ShimNetwork) -> tuple[int, ...]:
+    """Move this process into the container's network namespace; return its DNS sockets, if any.
+
+    :raises ShimFailure: when an interface, an address or the namespace cannot be had.
+    """
+    if network["mode"] == "host":
+        return ()
+    try:
+        if network["mode"] == "join":
+            _join(network.get("join"))
+            return ()
+        with Netlink() as host:
+            syscalls.unshare(CloneFlag.NEWNET)
+            _configure(host, network["interfaces"])
+        return open_dns_sockets(redirect=True) if network["dns"] else ()
+    except OSError as err:
+        raise because("cannot set up the network", err) from err
+
+
+def open_dns_sockets(*, redirect: bool) -> tuple[int, int]:
+    """Open the resolver's udp and tcp sockets in this namespace.
+
+    They listen on DNS_PORT, where the redirection leads, so that a container may have port 53.
+    Where nftables is not to be had, they listen on port 53 itself.
+
+    :raises OSError: when the address is taken.
+    """
+    port = DNS_PORT
+    if redirect:
+        try:
+            nftables.run(_REDIRECT)
+        except nftables.NftablesError:
+            port = 53
+    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    udp.bind((DNS_ADDRESS, port))
+    tcp.bind((DNS_ADDRESS, port))
+    tcp.listen(64)
+    return udp.detach(), tcp.detach()
+
+
+def enter_namespace_of(who: Identity) -> None:
+    """Move this process into the network namespace of a living process.
+
+    :raises OSError: ESRCH when it is gone.
+    """
+    pidfd = process.pidfd_open(who)
+    try:
+        syscalls.setns(pidfd, CloneFlag.NEWNET)
+    finally:
+        os.close(pidfd)
+
+
+def _join(who: Identity | None) -> None:
+    if who is None:
+        raise ShimFailure("cannot join a network namespace: no process is named")
+    try:
+        enter_namespace_of(who)
+    except ProcessLookupError as err:
+        raise ShimFailure(
+            "cannot join the network of another container: it does not run", errno=errno.ESRCH
+        ) from err
+
+
+def _configure(host: Netlink, interfaces: list[Interface]) -> None:
+    with Netlink() as inside:
+        inside.set_loopback_up()
+        if not interfaces:
+            return
+        namespace = os.open(_SELF, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            for interface in interfaces:
+                _add_pair(host, interface, namespace)
+                _raise_interface(inside, interface)
+        finally:
+            os.close(namespace)
+
+
+def _add_pair(host: Netlink, interface: Interface, namespace: int) -> None:
+    """Make the pair; one left by a namespace that is still being torn down goes first."""
+    for attempt in (1, 2):
+        try:
+            host.add_veth(
+                interface["host_name"],
+                interface["name"],
+                bridge=interface["bridge"],
+                peer_netns_fd=namespace,
+                mac=interface["mac"],
+                mtu=interface["mtu"],
+            )
+            return
+        except NetlinkError as err:
+            if err.errno != errno.EEXIST or attempt == 2:
+                raise
+            host.delete_link(interface["host_name"], missing_ok=True)
+
+
+def _raise_interface(inside: Netlink, interface: Interface) -> None:
+    name = interface["name"]
+    if not any(":" in address for address in interface["addresses"]):
+        _disable_ipv6(name)
+    with inside.batch():
+        for address in interface["addresses"]:
+            inside.add_address(name, address)
+        inside.link_up(name)
+    for gateway in interface["gateways"]:
+        inside.add_route(gateway, via_link=name)
+
+
+def _disable_ipv6(name: str) -> None:
+    """Keep link-local IPv6 off an interface whose network has none: nobody filters it there."""
+    try:
+        path = f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6"
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        os.write(fd, b"1")
+    finally:
+        os.close(fd)
