@@ -1,0 +1,351 @@
+"""YAML text to trees and back: the only file that knows YAML.
+
+Scalars mean what they mean to Compose (YAML 1.2 core, with Go's readings of octals): ``22:22``
+and ``yes`` are text, ``017`` is 15. Every entry keeps its place. Duplicate keys, unknown tags and
+documents that are too large, too deep or too self-similar are refused before they cost anything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import yaml
+
+from orchestra.spec.findings import Findings
+from orchestra.spec.keypath import KeyPath
+from orchestra.spec.tree import Mark, MarkedList, MarkedMap, Value, entries, items
+
+LARGEST_BYTES = 4 * 1024 * 1024
+_DEEPEST = 100
+_MOST_VALUES = 200_000
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_DECIMAL = re.compile(r"[-+]?(?:0|[1-9][0-9]*)\Z")
+_BASED = re.compile(r"([-+]?)(?:0x([0-9a-fA-F]+)|0o?([0-7]+)|0b([01]+))\Z")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
+_WORDS: dict[str, Value] = {
+    "": None, "~": None, "null": None, "Null": None, "NULL": None,
+    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
+}  # fmt: skip
+_TAGS: dict[str, tuple[type, ...]] = {
+    "int": (int,), "float": (float, int), "bool": (bool,), "null": (type(None),),
+}  # fmt: skip
+_LONGEST_NUMBER = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One YAML document. ``resets``: what it takes out of the documents before it."""
+
+    file: str
+    tree: Value
+    resets: tuple[KeyPath, ...] = ()
+
+
+class _Refused(Exception):
+    """The text cannot be read on; carries the place."""
+
+    def __init__(self, message: str, mark: Mark, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.mark = mark
+        self.hint = hint
+
+
+class _Reset:
+    """Stands for a value tagged !reset until its parent leaves it out."""
+
+
+_RESET = _Reset()
+
+
+def read_documents(content: bytes, file: str, findings: Findings) -> tuple[Document, ...]:
+    """Return the documents of a file; errors are noted, and then nothing is returned."""
+    try:
+        return tuple(_Builder(file, findings).documents(_decode(content, file)))
+    except _Refused as refused:
+        findings.add(refused.message, (), refused.mark, hint=refused.hint)
+    except yaml.YAMLError as error:
+        _note_syntax(error, file, findings)
+    return ()
+
+
+def _decode(content: bytes, file: str) -> str:
+    if len(content) > LARGEST_BYTES:
+        size = LARGEST_BYTES // (1024 * 1024)
+        raise _Refused(f"cannot read the file: it is larger than {size} MiB", Mark(file))
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise _Refused("cannot read the file: it is not UTF-8", Mark(file, line)) from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise _Refused("cannot read the file: it holds a NUL character", Mark(file, line))
+    return text
+
+
+def _note_syntax(error: yaml.YAMLError, file: str, findings: Findings) -> None:
+    hint = None
+    if not isinstance(error, yaml.MarkedYAMLError):
+        findings.add("cannot read the file: it holds a control character", (), Mark(file))
+        return
+    at = error.problem_mark
+    mark = Mark(file, at.line + 1, at.column + 1) if at is not None else Mark(file)
+    problem = str(error.problem or error.context or "malformed")
+    if "cannot start any token" in problem and "\\t" in problem:
+        hint = "indent with spaces, not tabs"
+    elif error.context_mark is not None and error.context:
+        problem = f"{problem} ({error.context} at line {error.context_mark.line + 1})"
+    findings.add(f"cannot parse YAML: {problem}", (), mark, hint=hint)
+
+
+@dataclass(slots=True)
+class _Anchor:
+    value: Value | _Reset
+    path: KeyPath
+    resets: tuple[KeyPath, ...]
+    whole: bool
+
+
+@dataclass(slots=True)
+class _Builder:
+    """Builds values from parser events, one document after the other."""
+
+    file: str
+    findings: Findings
+    count: int = 0
+    anchors: dict[str, _Anchor | None] = field(default_factory=dict)
+    resets: list[KeyPath] = field(default_factory=list)
+
+    def documents(self, text: str) -> Iterator[Document]:
+        events = iter(yaml.parse(text, Loader=_LOADER))
+        for event in events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                self.anchors, self.resets = {}, []
+                tree = self._node(next(events), events, ())
+                if isinstance(tree, _Reset):
+                    tree = None
+                yield Document(self.file, tree, tuple(self.resets))
+
+    def _mark(self, event: yaml.Event) -> Mark:
+        return Mark(self.file, event.start_mark.line + 1, event.start_mark.column + 1)
+
+    def _spend(self, event: yaml.Event, path: KeyPath, amount: int = 1) -> None:
+        self.count += amount
+        if self.count > _MOST_VALUES:
+            raise _Refused(
+                f"cannot read the file: it expands to more than {_MOST_VALUES} values",
+                self._mark(event),
+                "aliases repeat what they name at every use",
+            )
+        if len(path) > _DEEPEST:
+            raise _Refused(
+                f"cannot read the file: it is nested deeper than {_DEEPEST} levels",
+                self._mark(event),
+            )
+
+    def _node(
+        self, event: yaml.Event, events: Iterator[yaml.Event], path: KeyPath
+    ) -> Value | _Reset:
+        self._spend(event, path)
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event, path)
+        assert isinstance(event, yaml.NodeEvent)
+        tag = getattr(event, "tag", None)
+        if event.anchor is not None:
+            self.anchors[event.anchor] = None
+        before = len(self.resets)
+        value = self._content(event, events, path, tag)
+        if tag in {"!reset", "!override"}:
+            del self.resets[before:]
+            self.resets.append(path)
+            if tag == "!reset":
+                value = _RESET
+        if event.anchor is not None:
+            self.anchors[event.anchor] = _Anchor(
+                value, path, tuple(self.resets[before:]), tag == "!override"
+            )
+        return value
+
+    def _content(
+        self, event: yaml.Event, events: Iterator[yaml.Event], path: KeyPath, tag: str | None
+    ) -> Value | _Reset:
+        if isinstance(event, yaml.ScalarEvent):
+            return self._scalar(event, tag)
+        if isinstance(event, yaml.SequenceStartEvent):
+            self._check_tag(event, tag, "tag:yaml.org,2002:seq")
+            return self._sequence(events, path)
+        self._check_tag(event, tag, "tag:yaml.org,2002:map")
+        return self._mapping(events, path)
+
+    def _check_tag(self, event: yaml.Event, tag: str | None, wanted: str) -> None:
+        if tag not in {None, "!", wanted, "!reset", "!override"}:
+            raise _Refused(
+                f'unknown tag "{tag}"',
+                self._mark(event),
+                "use only !reset and !override",
+            )
+
+    def _alias(self, event: yaml.AliasEvent, path: KeyPath) -> Value | _Reset:
+        name = str(event.anchor)
+        anchor = self.anchors.get(name)
+        if anchor is None:
+            known = name in self.anchors
+            reason = "stands inside what it names" if known else "names no anchor of this document"
+            raise _Refused(f'alias "*{name}" {reason}', self._mark(event))
+        self.resets.extend(path + reset[len(anchor.path) :] for reset in anchor.resets)
+        if isinstance(anchor.value, _Reset):
+            return _RESET
+        return self._replay(anchor.value, event, path)
+
+    def _replay(self, value: Value, event: yaml.Event, path: KeyPath) -> Value:
+        self._spend(event, path)
+        if isinstance(value, dict):
+            result = MarkedMap()
+            for key, entry, mark in entries(value):
+                result.put(key, self._replay(entry, event, (*path, key)), mark)
+            return result
+        if isinstance(value, list):
+            grown = MarkedList()
+            for index, (entry, mark) in enumerate(items(value)):
+                grown.add(self._replay(entry, event, (*path, index)), mark)
+            return grown
+        return value
+
+    def _sequence(self, events: Iterator[yaml.Event], path: KeyPath) -> MarkedList:
+        result = MarkedList()
+        for event in events:
+            if isinstance(event, yaml.SequenceEndEvent):
+                break
+            value = self._node(event, events, (*path, len(result)))
+            if not isinstance(value, _Reset):
+                result.add(value, self._mark(event))
+        return result
+
+    def _mapping(self, events: Iterator[yaml.Event], path: KeyPath) -> MarkedMap:
+        result = MarkedMap()
+        merged: list[MarkedMap] = []
+        places: dict[str, Mark] = {}
+        for event in events:
+            if isinstance(event, yaml.MappingEndEvent):
+                break
+            key = self._key(event, path)
+            mark = self._mark(event)
+            if key in places:
+                self.findings.add(
+                    f'key "{key}" is set twice, first in line {places[key].line}',
+                    (*path, key),
+                    mark,
+                    hint="keep one of the two",
+                )
+            places[key] = mark
+            if key == "<<" and isinstance(event, yaml.ScalarEvent) and event.implicit[0]:
+                merged.extend(self._merge_key(next(events), events, path))
+                continue
+            value = self._node(next(events), events, (*path, key))
+            if not isinstance(value, _Reset):
+                result.put(key, value, mark)
+        for source in merged:
+            for key, value, at in entries(source):
+                if key not in result and key not in places:
+                    result.put(key, value, at)
+        return result
+
+    def _merge_key(
+        self, event: yaml.Event, events: Iterator[yaml.Event], path: KeyPath
+    ) -> list[MarkedMap]:
+        value = self._node(event, events, path)
+        sources = value if isinstance(value, list) else [] if isinstance(value, _Reset) else [value]
+        found = [source for source in sources if isinstance(source, MarkedMap)]
+        if len(found) != len(sources):
+            raise _Refused(
+                'the merge key "<<" takes a mapping or a list of mappings', self._mark(event)
+            )
+        return found
+
+    def _key(self, event: yaml.Event, path: KeyPath) -> str:
+        if isinstance(event, yaml.AliasEvent):
+            anchor = self.anchors.get(str(event.anchor))
+            if anchor is not None and isinstance(anchor.value, str):
+                return anchor.value
+        if not isinstance(event, yaml.ScalarEvent):
+            raise _Refused("a key must be text, not a list or a mapping", self._mark(event))
+        if event.anchor is not None:
+            self.anchors[event.anchor] = _Anchor(event.value, path, (), whole=False)
+        return str(event.value)
+
+    def _scalar(self, event: yaml.ScalarEvent, tag: str | None) -> Value:
+        if tag in {"!reset", "!override"}:
+            return resolve(event.value) if event.style is None else event.value
+        if tag is None or tag == "!":
+            return resolve(event.value) if event.implicit[0] and tag is None else event.value
+        kind = tag.removeprefix("tag:yaml.org,2002:")
+        if kind == "str":
+            return str(event.value)
+        resolved = resolve(event.value)
+        wanted = _TAGS.get(kind)
+        if wanted is None:
+            self._check_tag(event, tag, "")
+        elif not isinstance(resolved, wanted):
+            raise _Refused(f'this value is no "{kind}", as its tag claims', self._mark(event))
+        return resolved
+
+
+def resolve(text: str) -> Value:
+    """Return what a plain scalar means to Compose."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if text[0] not in "+-.0123456789" or len(text) > _LONGEST_NUMBER:
+        return text
+    number = text.replace("_", "")
+    if _DECIMAL.match(number):
+        return int(number)
+    based = _BASED.match(number)
+    if based is not None:
+        sign, sixteen, eight, two = based.groups()
+        digits, base = (sixteen, 16) if sixteen else (eight, 8) if eight else (two, 2)
+        return int(f"{sign}{digits}", base)
+    if _FLOAT.match(number):
+        return float(number)
+    special = {".inf": "inf", "+.inf": "inf", "-.inf": "-inf", ".nan": "nan"}.get(text.lower())
+    return float(special) if special is not None else text
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes block style with indented lists, as docker compose does."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
+        super().increase_indent(flow, False)  # noqa: FBT003
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002
+        return True
+
+
+_OLD_WORDS = re.compile(r"(?:y|n|yes|no|on|off)\Z", re.IGNORECASE)
+_BASE_60 = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?\Z")
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = None
+    if "\n" in text:
+        style = "|"
+    elif not isinstance(resolve(text), str):
+        style = '"'
+    elif _OLD_WORDS.match(text) or _BASE_60.match(text):
+        style = "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def dump_yaml(tree: Value) -> str:
+    """Return the tree as YAML text in docker compose's style; keys keep their order."""
+    text = yaml.dump(
+        tree, Dumper=_Dumper, sort_keys=False, default_flow_style=False, width=1 << 20,
+        allow_unicode=True,
+    )  # fmt: skip
+    return str(text)

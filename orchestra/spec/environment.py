@@ -1,0 +1,160 @@
+"""Variables from files: the dotenv syntax of Compose, .env, --env-file, env_file.
+
+``KEY=value``, ``KEY: value``, ``export KEY=value``, ``KEY`` alone (taken from what is known);
+unquoted values end at `` #``, 'single quotes' are literal, "double quotes" know escapes; variables
+are replaced in all but single quotes (compose-spec 05-services.md, env_file).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestra.spec.findings import Misfit
+from orchestra.spec.template import substitute
+
+LARGEST_BYTES = 1024 * 1024
+Lookup = Callable[[str], str | None]
+
+_BLANK = re.compile(r"(?:\s|\ufeff)*(?:#[^\n]*(?:\n|\Z)\s*)*")
+_KEY = re.compile(r"(?:export[ \t]+)?([^=:\n]*)([=:]|\n|\Z)")
+_NAME = re.compile(r"[^\W]*(?:[\w.\-\[\]]*)\Z")
+_SPACE = " \t\v\f\r\x85\xa0"
+_ESCAPE = re.compile(r'\\(?:[abcfnrtv$"\\]|0\d{0,3})')
+_ESCAPES = {
+    r"\a": "\a", r"\b": "\b", r"\f": "\f", r"\n": "\n", r"\r": "\r", r"\t": "\t", r"\v": "\v",
+    r"\$": "$$", "\\\\": "\\", r"\"": '"',
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Reader:
+    text: str
+    lookup: Lookup
+    found: dict[str, str]
+    position: int = 0
+
+    def fail(self, message: str) -> Misfit:
+        line = self.text.count("\n", 0, self.position) + 1
+        return Misfit(message, below=(line,))
+
+    def run(self) -> None:
+        while True:
+            blank = _BLANK.match(self.text, self.position)
+            self.position = blank.end() if blank is not None else self.position
+            if self.position >= len(self.text):
+                return
+            self.statement()
+
+    def statement(self) -> None:
+        match = _KEY.match(self.text, self.position)
+        if match is None:
+            raise self.fail("cannot read this line")
+        key = match[1].strip()
+        if " " in key or "\t" in key:
+            raise self.fail("a variable's name cannot contain a space")
+        if not key or not _NAME.match(key):
+            raise self.fail("this is no variable's name")
+        self.position = match.end()
+        if match[2] not in {"=", ":"}:
+            value = self.lookup(key)
+            if value is not None:
+                self.found[key] = value
+            return
+        while self.text[self.position : self.position + 1] and self.text[self.position] in _SPACE:
+            self.position += 1
+        self.found[key] = self.value()
+
+    def value(self) -> str:
+        quote = self.text[self.position : self.position + 1]
+        if quote in {"'", '"'}:
+            return self.quoted(quote)
+        end = self.text.find("\n", self.position)
+        end = len(self.text) if end < 0 else end
+        raw = self.text[self.position : end]
+        value = self.expand(raw.partition(" #")[0].rstrip())
+        self.position = end
+        return value
+
+    def quoted(self, quote: str) -> str:
+        end = re.compile(rf"((?:\\.|[^\\{quote}])*){quote}", re.DOTALL).match(
+            self.text, self.position + 1
+        )
+        if end is None:
+            raise self.fail("a quote is not closed")
+        raw = end[1].replace("\\" + quote, quote)
+        value = self.expand(_ESCAPE.sub(_unescape, raw)) if quote == '"' else raw
+        self.position = end.end()
+        return value
+
+    def expand(self, value: str) -> str:
+        def known(name: str) -> str | None:
+            outside = self.lookup(name)
+            return self.found.get(name) if outside is None else outside
+
+        try:
+            return substitute(value, known, lambda _name: None)
+        except Misfit as error:
+            raise self.fail(error.message) from error
+
+
+def _unescape(match: re.Match[str]) -> str:
+    text = match[0]
+    if text in _ESCAPES:
+        return _ESCAPES[text]
+    digits = text[2:]
+    if (
+        len(digits) == 3 and int(digits, 8) < 256
+        if digits.isdigit() and "8" not in digits
+        else False
+    ):
+        return chr(int(digits, 8))
+    return text
+
+
+def parse_dotenv(
+    text: str, lookup: Lookup, known: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Return the variables of a file's text; ``lookup`` answers first when one names another.
+
+    :raises Misfit: when the text is malformed; ``below`` holds the line.
+    """
+    reader = _Reader(text.removeprefix("\ufeff").replace("\r\n", "\n"), lookup, dict(known or {}))
+    reader.run()
+    return reader.found
+
+
+def parse_raw(text: str) -> dict[str, str]:
+    """Return the variables of a file in ``format: raw``: KEY=value lines, nothing replaced."""
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        key, equals, value = line.partition("=")
+        if equals and key.strip() and not line.lstrip().startswith("#"):
+            found[key.strip()] = value
+    return found
+
+
+def read_env_file(path: Path) -> str:
+    """Return the text of an env file.
+
+    :raises Misfit: when it is missing, a directory, too large or not text.
+    """
+    try:
+        if path.is_dir():
+            raise Misfit(f'env file "{path}" is a directory')
+        with path.open("rb") as stream:
+            content = stream.read(LARGEST_BYTES + 1)
+    except FileNotFoundError as err:
+        raise Misfit(
+            f'env file "{path}" does not exist', hint="create it, or give it required: false"
+        ) from err
+    except OSError as err:
+        raise Misfit(f'cannot read env file "{path}": {err.strerror}') from err
+    if len(content) > LARGEST_BYTES or b"\0" in content:
+        raise Misfit(f'env file "{path}" is larger than 1 MiB, or no text')
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as err:
+        raise Misfit(f'env file "{path}" is not UTF-8') from err

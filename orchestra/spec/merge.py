@@ -1,0 +1,237 @@
+"""Override rules: what becomes of an attribute that two files set (compose-spec 13-merge.md).
+
+Mappings merge, lists append, scalars are replaced, with the exceptions of two tables: how a place
+merges, and what makes two items of a list the same. Works on canonical trees only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from orchestra.spec.findings import Findings
+from orchestra.spec.keypath import KeyPath, PathTable
+from orchestra.spec.shapes import kind
+from orchestra.spec.tree import (
+    Mark,
+    MarkedList,
+    MarkedMap,
+    Value,
+    copy,
+    entries,
+    items,
+    lookup,
+)
+
+Merger = Callable[[Value, Value], Value]
+Identity = Callable[[Value], str]
+
+
+def merge(base: Value, over: Value, findings: Findings, path: KeyPath = ()) -> Value:
+    """Return ``base`` overridden by ``over``; neither is changed. Conflicts of kind are noted."""
+    return unique(_merge(base, over, findings, (path, None), _mergers_at(path)), path)
+
+
+def _merge(
+    base: Value,
+    over: Value,
+    findings: Findings,
+    where: tuple[KeyPath, Mark | None],
+    mergers: PathTable[Merger] | None,
+) -> Value:
+    if over is None:
+        return base
+    if base is None:
+        return over
+    if mergers is not None and mergers.rule is not None:
+        return mergers.rule(base, over)
+    if isinstance(base, dict) and isinstance(over, dict):
+        return _merge_maps(base, over, findings, where[0], mergers)
+    if isinstance(base, list) and isinstance(over, list):
+        return _append(base, over)
+    if isinstance(base, dict | list) or isinstance(over, dict | list):
+        message = f"cannot override {kind(base)} by {kind(over)}"
+        findings.add(message, *where, hint="give both files the same form, or use !override")
+        return base
+    return over
+
+
+def _merge_maps(
+    base: dict[str, Value],
+    over: dict[str, Value],
+    findings: Findings,
+    path: KeyPath,
+    mergers: PathTable[Merger] | None,
+) -> MarkedMap:
+    result = _shallow(base)
+    for key, value, mark in entries(over):
+        if key not in result:
+            result.put(key, value, mark)
+            continue
+        below = mergers.step(key) if mergers is not None else None
+        merged = _merge(result[key], value, findings, ((*path, key), mark), below)
+        result.put(key, merged, mark)
+    return result
+
+
+def _shallow(value: dict[str, Value]) -> MarkedMap:
+    return MarkedMap(value, value.marks if isinstance(value, MarkedMap) else None)
+
+
+def _append(base: Value, over: Value) -> MarkedList:
+    result = MarkedList()
+    for value, mark in (*items(base), *items(over)):
+        result.add(value, mark)
+    return result
+
+
+def _replace(_base: Value, over: Value) -> Value:
+    return over
+
+
+def _merge_logging(base: Value, over: Value) -> Value:
+    before, after = lookup(base, "driver"), lookup(over, "driver")
+    if None not in {before, after} and before != after:
+        return over
+    return _merge(base, over, Findings(), ((), None), None)
+
+
+def _union(base: Value, over: Value) -> Value:
+    result = _append(base, None)
+    for value, mark in items(over):
+        if value not in result:
+            result.add(value, mark)
+    return result
+
+
+def _merge_pools(base: Value, over: Value) -> Value:
+    result = _append(base, None)
+    for pool, mark in items(over):
+        subnet = lookup(pool, "subnet")
+        for index, known in enumerate(result):
+            if lookup(known, "subnet") == subnet:
+                result[index] = _merge(known, pool, Findings(), ((), None), None)
+                break
+        else:
+            result.add(pool, mark)
+    return result
+
+
+MERGERS: PathTable[Merger] = PathTable(
+    (
+        ("services.*.{command,entrypoint}", _replace),
+        ("services.*.healthcheck.test", _replace),
+        ("services.*.ulimits.*", _replace),
+        ("services.*.build.ulimits.*", _replace),
+        ("services.*.logging", _merge_logging),
+        ("services.*.extra_hosts.*", _union),
+        ("services.*.build.extra_hosts.*", _union),
+        ("networks.*.ipam.config", _merge_pools),
+    )
+)
+
+
+def _mergers_at(path: KeyPath) -> PathTable[Merger] | None:
+    table: PathTable[Merger] | None = MERGERS
+    for key in path:
+        table = table.step(key) if table is not None else None
+    return table
+
+
+def _itself(value: Value) -> str:
+    return str(value)
+
+
+def _before_equals(value: Value) -> str:
+    return str(value).partition("=")[0]
+
+
+def _target(value: Value) -> str:
+    return str(lookup(value, "target"))
+
+
+def _file_target(prefix: str) -> Identity:
+    def identity(value: Value) -> str:
+        return str(lookup(value, "target") or f"{prefix}/{lookup(value, 'source')}")
+
+    return identity
+
+
+def _port(value: Value) -> str:
+    host = lookup(value, "host_ip") or "0.0.0.0"  # noqa: S104
+    published, target = lookup(value, "published"), lookup(value, "target")
+    return f"{host}:{published}:{target}/{lookup(value, 'protocol') or 'tcp'}"
+
+
+def _path(value: Value) -> str:
+    return str(lookup(value, "path"))
+
+
+IDENTITIES: PathTable[Identity] = PathTable(
+    (
+        (
+            "services.*.{dns,dns_opt,dns_search,cap_add,cap_drop,links,tmpfs,profiles}",
+            _before_equals,
+        ),
+        ("services.*.build.tags", _before_equals),
+        ("services.*.networks.*.{aliases,link_local_ips}", _before_equals),
+        ("services.*.expose", _itself),
+        ("services.*.{volumes,devices}", _target),
+        ("services.*.secrets", _file_target("/run/secrets")),
+        ("services.*.configs", _file_target("")),
+        ("services.*.ports", _port),
+        ("services.*.env_file", _path),
+    )
+)
+
+
+def unique(tree: Value, path: KeyPath = ()) -> Value:
+    """Return the tree without list items that a later one redefines; the first's place stays."""
+    table: PathTable[Identity] | None = IDENTITIES
+    for key in path:
+        table = table.step(key) if table is not None else None
+    return _unique(tree, table)
+
+
+def _unique(value: Value, table: PathTable[Identity] | None) -> Value:
+    if table is None:
+        return value
+    if isinstance(value, list) and table.rule is not None:
+        return _without_repeats(value, table.rule)
+    if isinstance(value, dict):
+        result = MarkedMap()
+        for key, entry, mark in entries(value):
+            result.put(key, _unique(entry, table.step(key)), mark)
+        return result
+    return value
+
+
+def _without_repeats(value: list[Value], identity: Identity) -> MarkedList:
+    result = MarkedList()
+    places: dict[str, int] = {}
+    for entry, mark in items(value):
+        name = identity(entry)
+        if name in places:
+            result[places[name]] = entry
+            result.marks[places[name]] = mark
+        else:
+            places[name] = len(result)
+            result.add(entry, mark)
+    return result
+
+
+def reset(tree: Value, paths: Iterable[KeyPath]) -> Value:
+    """Return the tree without what stands at the paths (!reset and !override)."""
+    result = copy(tree)
+    for path in paths:
+        _remove(result, path)
+    return result
+
+
+def _remove(tree: Value, path: KeyPath) -> None:
+    for key in path[:-1]:
+        if isinstance(tree, dict) and isinstance(key, str):
+            tree = tree.get(key)
+        else:
+            return
+    if isinstance(tree, dict) and path and isinstance(path[-1], str):
+        tree.pop(path[-1], None)

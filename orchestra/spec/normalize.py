@@ -1,0 +1,270 @@
+"""Short forms to long forms, texts to typed values: one table, pattern -> transform.
+
+Runs on each file before anything is merged, so that errors carry the place of their own file and
+merging sees one form only. Defaults are not its business: what a file does not say stays unsaid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from difflib import get_close_matches
+
+from orchestra.spec import shapes
+from orchestra.spec.findings import Findings, Misfit
+from orchestra.spec.keypath import KeyPath, PathTable
+from orchestra.spec.tree import (
+    Mark,
+    MarkedList,
+    MarkedMap,
+    Value,
+    adopt,
+    entries,
+    items,
+)
+
+Transform = Callable[[Value], Value]
+
+_NAMED = ("services", "networks", "volumes", "secrets", "configs", "models")
+TOP_LEVEL = ("name", "version", "include", *_NAMED)
+
+_SERVICE: tuple[tuple[str, Transform], ...] = (
+    (
+        "{attach,init,oom_kill_disable,privileged,read_only,stdin_open,tty,use_api_socket}",
+        shapes.flag,
+    ),
+    ("{cpu_count,cpu_period,cpu_quota,cpu_rt_period,cpu_rt_runtime,cpu_shares}", shapes.integer),
+    ("{oom_score_adj,pids_limit,scale}", shapes.integer),
+    ("{cpus,cpu_percent}", shapes.number),
+    ("{mem_limit,mem_reservation,memswap_limit,mem_swappiness,shm_size}", shapes.size),
+    ("{stop_grace_period}", shapes.duration),
+    ("{annotations,labels,sysctls,storage_opt}", shapes.text_map),
+    ("environment", shapes.optional_text_map),
+    ("extra_hosts", shapes.hosts),
+    ("{command,entrypoint}", shapes.command),
+    ("{dns,dns_search,dns_opt,tmpfs,label_file}", shapes.texts),
+    ("{cap_add,cap_drop,device_cgroup_rules,external_links,links,profiles}", shapes.text_list),
+    ("{security_opt,volumes_from}", shapes.text_list),
+    ("{expose,group_add}", shapes.number_texts),
+    ("{models,networks}", shapes.keyed),
+    ("depends_on", shapes.dependencies),
+    ("depends_on.*.{restart,required}", shapes.flag),
+    ("env_file", shapes.env_files),
+    ("env_file.[].required", shapes.flag),
+    ("{secrets,configs}", shapes.file_references),
+    ("{secrets,configs}.[].{uid,gid}", shapes.number_text),
+    ("{secrets,configs}.[].mode", shapes.mode),
+    ("gpus", shapes.gpus),
+    ("gpus.[].count", shapes.count),
+    ("gpus.[].options", shapes.text_map),
+    ("ports", shapes.ports),
+    ("ports.[].target", shapes.integer),
+    ("ports.[].published", shapes.number_text),
+    ("ports.[].host_ip", shapes.address),
+    ("volumes", shapes.mounts),
+    ("volumes.[].read_only", shapes.flag),
+    ("volumes.[].bind.create_host_path", shapes.flag),
+    ("volumes.[].volume.nocopy", shapes.flag),
+    ("volumes.[].volume.labels", shapes.text_map),
+    ("volumes.[].tmpfs.size", shapes.size),
+    ("volumes.[].tmpfs.mode", shapes.mode),
+    ("devices", shapes.devices),
+    ("ulimits.*", shapes.ulimit),
+    ("ulimits.*.{soft,hard}", shapes.integer),
+    ("logging.options", shapes.text_map),
+    ("networks.*.{gw_priority,priority}", shapes.integer),
+    ("networks.*.driver_opts", shapes.text_map),
+    ("blkio_config.weight", shapes.integer),
+    ("blkio_config.weight_device.[].weight", shapes.integer),
+    ("blkio_config.{device_read_bps,device_write_bps}.[].rate", shapes.size),
+    ("blkio_config.{device_read_iops,device_write_iops}.[].rate", shapes.size),
+    ("provider.options", shapes.texts_map),
+    ("extends", shapes.extends),
+    ("healthcheck.test", shapes.health_test),
+    ("healthcheck.{interval,timeout,start_period,start_interval}", shapes.duration),
+    ("healthcheck.retries", shapes.integer),
+    ("healthcheck.disable", shapes.flag),
+    ("{pre_start,post_start,pre_stop}.[].command", shapes.command),
+    ("{pre_start,post_start,pre_stop}.[].{privileged,per_replica}", shapes.flag),
+    ("{pre_start,post_start,pre_stop}.[].environment", shapes.optional_text_map),
+    ("develop.watch.[].{ignore,include}", shapes.texts),
+    ("develop.watch.[].initial_sync", shapes.flag),
+    ("develop.watch.[].exec.command", shapes.command),
+    ("develop.watch.[].exec.privileged", shapes.flag),
+    ("develop.watch.[].exec.environment", shapes.optional_text_map),
+)
+
+_BUILD: tuple[tuple[str, Transform], ...] = (
+    ("{no_cache,pull,privileged}", shapes.flag),
+    ("{args,ssh}", shapes.optional_text_map),
+    ("{labels,additional_contexts}", shapes.text_map),
+    ("{provenance,sbom}", shapes.scalar_text),
+    ("{cache_from,cache_to,no_cache_filter,tags,platforms,entitlements}", shapes.texts),
+    ("extra_hosts", shapes.hosts),
+    ("secrets", shapes.file_references),
+    ("secrets.[].{uid,gid}", shapes.number_text),
+    ("secrets.[].mode", shapes.mode),
+    ("shm_size", shapes.size),
+    ("ulimits.*", shapes.ulimit),
+    ("ulimits.*.{soft,hard}", shapes.integer),
+)
+
+_DEPLOY: tuple[tuple[str, Transform], ...] = (
+    ("replicas", shapes.integer),
+    ("labels", shapes.text_map),
+    ("{update_config,rollback_config}.parallelism", shapes.integer),
+    ("{update_config,rollback_config}.{delay,monitor}", shapes.duration),
+    ("{update_config,rollback_config}.max_failure_ratio", shapes.number),
+    ("resources.{limits,reservations}.cpus", shapes.number),
+    ("resources.{limits,reservations}.memory", shapes.size),
+    ("resources.limits.pids", shapes.integer),
+    ("resources.reservations.devices.[].count", shapes.count),
+    ("resources.reservations.devices.[].options", shapes.text_map),
+    ("resources.reservations.generic_resources.[].discrete_resource_spec.value", shapes.integer),
+    ("restart_policy.{delay,window}", shapes.duration),
+    ("restart_policy.max_attempts", shapes.integer),
+    ("placement.max_replicas_per_node", shapes.integer),
+)
+
+_TOP: tuple[tuple[str, Transform], ...] = (
+    ("services.*.build", shapes.build),
+    ("{networks,volumes,secrets,configs}.*", shapes.maybe_external),
+    ("{networks,volumes,secrets,configs}.*.labels", shapes.text_map),
+    ("{networks,volumes,secrets}.*.driver_opts", shapes.text_map),
+    ("{networks,volumes,secrets,configs}.*.external", shapes.flag),
+    ("networks.*.{internal,attachable,enable_ipv4,enable_ipv6}", shapes.flag),
+    ("networks.*.ipam.config.[].aux_addresses", shapes.text_map),
+    ("networks.*.ipam.options", shapes.text_map),
+    ("models.*.context_size", shapes.integer),
+)
+
+
+def _rows() -> Iterator[tuple[str, Transform]]:
+    for prefix, rows in (
+        ("services.*.", _SERVICE),
+        ("services.*.build.", _BUILD),
+        ("services.*.deploy.", _DEPLOY),
+        ("", _TOP),
+    ):
+        for pattern, transform in rows:
+            yield prefix + pattern, transform
+
+
+RULES: PathTable[Transform] = PathTable(_rows())
+
+_NULLS_MEAN_SOMETHING = PathTable(
+    (
+        ("services.*.{environment,command,entrypoint,networks,models}", True),
+        ("services.*.build.{args,ssh}", True),
+        ("{networks,volumes,services,secrets,configs,models}", True),
+        ("services.*.{pre_start,post_start,pre_stop}.[].environment", True),
+        ("services.*.develop.watch.[].exec.environment", True),
+    )
+)
+"""Mappings in which a null entry is not the same as none."""
+
+_MUST_BE_MAPPINGS = PathTable(((f"{{{','.join(_NAMED)}}}", True), ("services.*", True)))
+
+
+def normalize(tree: Value, findings: Findings, file: str) -> MarkedMap:
+    """Return the canonical form of one document; what does not fit is noted and left out."""
+    if tree is None:
+        return MarkedMap()
+    if not isinstance(tree, dict):
+        findings.add("a Compose file is a mapping at its top", (), Mark(file, 1, 1))
+        return MarkedMap()
+    _check_top(tree, findings)
+    result = _descend(tree, findings, (), RULES)
+    return result if isinstance(result, MarkedMap) else MarkedMap()
+
+
+def _check_top(tree: dict[str, Value], findings: Findings) -> None:
+    for key, _, mark in entries(tree):
+        if key not in TOP_LEVEL and not key.startswith("x-"):
+            near = get_close_matches(key, TOP_LEVEL, n=1)
+            hint = f'did you mean "{near[0]}"?' if near else f"known here: {', '.join(TOP_LEVEL)}"
+            findings.add(f'unknown key "{key}"', (key,), mark, hint=hint)
+    for name, service, _ in entries(tree.get("services")):
+        if isinstance(service, dict) and "name" in service:
+            path: KeyPath = ("services", name, "name")
+            mark = service.marks.get("name") if isinstance(service, MarkedMap) else None
+            findings.add(
+                'unknown key "name"',
+                path,
+                mark,
+                hint="a service is named by its key; or use container_name",
+            )
+
+
+def _known(path: KeyPath, key: str) -> bool:
+    if not path:
+        return key in TOP_LEVEL or key.startswith("x-")
+    return not (len(path) == 2 and path[0] == "services" and key == "name")
+
+
+def _descend(
+    value: Value, findings: Findings, path: KeyPath, rules: PathTable[Transform] | None
+) -> Value:
+    if rules is None:
+        return value
+    if isinstance(value, dict):
+        return _mapping(value, findings, path, rules)
+    if isinstance(value, list):
+        return _list(value, findings, path, rules)
+    return value
+
+
+def _mapping(
+    value: dict[str, Value], findings: Findings, path: KeyPath, rules: PathTable[Transform]
+) -> MarkedMap:
+    result = MarkedMap()
+    keep_null = bool(_NULLS_MEAN_SOMETHING.at(path))
+    named_by_user = len(path) == 1
+    for key, entry, mark in entries(value):
+        if not _known(path, key):
+            continue
+        if key.startswith("x-") and not named_by_user:
+            result.put(key, entry, mark)
+            continue
+        if entry is None and not keep_null:
+            continue
+        put = _value(entry, findings, ((*path, key), mark), rules.step(key))
+        if put is not _LEFT_OUT:
+            result.put(key, put, mark)
+    return result
+
+
+def _list(
+    value: list[Value], findings: Findings, path: KeyPath, rules: PathTable[Transform]
+) -> MarkedList:
+    result = MarkedList()
+    for index, (entry, mark) in enumerate(items(value)):
+        put = _value(entry, findings, ((*path, index), mark), rules.step(index))
+        if put is not _LEFT_OUT:
+            result.add(put, mark)
+    return result
+
+
+_LEFT_OUT = MarkedMap()
+"""Stands for a value that was refused."""
+
+
+def _value(
+    value: Value,
+    findings: Findings,
+    where: tuple[KeyPath, Mark | None],
+    rules: PathTable[Transform] | None,
+) -> Value:
+    path, mark = where
+    try:
+        _check_mapping(value, path)
+        if rules is not None and rules.rule is not None:
+            value = adopt(rules.rule(value), mark)
+    except Misfit as error:
+        findings.misfit(error, path, mark)
+        return _LEFT_OUT
+    return _descend(value, findings, path, rules)
+
+
+def _check_mapping(value: Value, path: KeyPath) -> None:
+    if _MUST_BE_MAPPINGS.at(path) and not isinstance(value, dict):
+        raise Misfit(f"expected a mapping, not {shapes.kind(value)}")

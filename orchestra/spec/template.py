@@ -1,0 +1,104 @@
+"""The grammar of variables in text (compose-spec 12-interpolation.md).
+
+``$NAME`` ``${NAME}`` ``${NAME:-default}`` ``${NAME-default}`` ``${NAME:?message}``
+``${NAME?message}`` ``${NAME:+other}`` ``${NAME+other}``, nested, and ``$$`` for one dollar. A
+dollar in front of anything else is itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from orchestra.spec.findings import Misfit
+
+Lookup = Callable[[str], str | None]
+Unset = Callable[[str], None]
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OPERATOR = re.compile(r":?[-?+]")
+_DEEPEST = 40
+
+
+def substitute(text: str, lookup: Lookup, unset: Unset, *, depth: int = 0) -> str:
+    """Return the text with its variables replaced; ``unset`` hears of each that has no value.
+
+    :raises Misfit: when a variable is malformed, or required and missing.
+    """
+    if "$" not in text:
+        return text
+    if depth > _DEEPEST:
+        raise Misfit(f"variables are nested deeper than {_DEEPEST} levels")
+    parts: list[str] = []
+    position = 0
+    while True:
+        dollar = text.find("$", position)
+        if dollar < 0:
+            parts.append(text[position:])
+            return "".join(parts)
+        parts.append(text[position:dollar])
+        value, position = _variable(text, dollar, lookup, unset, depth)
+        parts.append(value)
+
+
+def _variable(text: str, dollar: int, lookup: Lookup, unset: Unset, depth: int) -> tuple[str, int]:
+    following = text[dollar + 1 : dollar + 2]
+    if following == "$":
+        return "$", dollar + 2
+    if following == "{":
+        end = _closing_brace(text, dollar)
+        return _braced(text[dollar + 2 : end], lookup, unset, depth), end + 1
+    name = _NAME.match(text, dollar + 1)
+    if name is None:
+        return "$", dollar + 1
+    return _plain(name[0], lookup, unset), name.end()
+
+
+def _closing_brace(text: str, dollar: int) -> int:
+    opened = 0
+    for match in re.compile(r"[{}]").finditer(text, dollar):
+        opened += 1 if match[0] == "{" else -1
+        if opened == 0:
+            return match.start()
+    raise Misfit('a variable is not closed: "${" without "}"', hint='write "$$" for a plain dollar')
+
+
+def _plain(name: str, lookup: Lookup, unset: Unset) -> str:
+    value = lookup(name)
+    if value is None:
+        unset(name)
+        return ""
+    return value
+
+
+def _braced(inner: str, lookup: Lookup, unset: Unset, depth: int) -> str:
+    name = _NAME.match(inner)
+    if name is None:
+        raise Misfit(
+            "a variable has no valid name", hint='names are letters, digits and "_"; "$$" is a "$"'
+        )
+    rest = inner[name.end() :]
+    if not rest:
+        return _plain(name[0], lookup, unset)
+    operator = _OPERATOR.match(rest)
+    if operator is None:
+        raise Misfit(
+            f'variable "{name[0]}" is followed by something unknown',
+            hint="use one of :- - :? ? :+ + behind the name",
+        )
+    argument = rest[operator.end() :]
+    value = lookup(name[0])
+    present = bool(value) if operator[0].startswith(":") else value is not None
+    match operator[0][-1]:
+        case "-":
+            return value or "" if present else substitute(argument, lookup, unset, depth=depth + 1)
+        case "+":
+            return substitute(argument, lookup, unset, depth=depth + 1) if present else value or ""
+        case _:
+            if present:
+                return value or ""
+            reason = substitute(argument, lookup, unset, depth=depth + 1)
+            raise Misfit(
+                f'required variable "{name[0]}" has no value' + (f": {reason}" if reason else ""),
+                hint=f"set {name[0]} in the environment or in an env file",
+            )
