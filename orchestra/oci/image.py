@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from orchestra.oci.digest import Digest
+from orchestra.oci.digest import Digest, digest_of
 from orchestra.oci.platform import Platform
 
 MANIFEST_OCI = "application/vnd.oci.image.manifest.v1+json"
@@ -93,3 +93,16 @@ class Image:
     config: ImageConfig
     layers: tuple[Layer, ...]
     size_bytes: int
+
+    @property
+    def chain_ids(self) -> tuple[Digest, ...]:
+        """Return the chain id of each layer, lowest first."""
+        return chain_ids(self.config.diff_ids)
+
+
+def chain_ids(diff_ids: Sequence[Digest]) -> tuple[Digest, ...]:
+    """Name each layer together with all below it, lowest first (config.md, "Layer ChainID")."""
+    chain: list[Digest] = []
+    for diff_id in diff_ids:
+        chain.append(digest_of(f"{chain[-1]} {diff_id}".encode()) if chain else diff_id)
+    return tuple(chain)

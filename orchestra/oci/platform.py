@@ -19,7 +19,7 @@ _MACHINES = {
     "riscv64": ("riscv64", ""),
     "s390x": ("s390x", ""),
 }
-_DEFAULT_VARIANT = {"arm64": "v8", "arm": "v7"}
+_DEFAULT_VARIANT = {"amd64": "v1", "arm64": "v8", "arm": "v7"}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -42,6 +42,25 @@ class Platform:
             other.architecture,
             _variant(other),
         )
+
+    def rank(self, other: Platform) -> int | None:
+        """Tell how well an image made for ``other`` suits: 0 is exact, None is not at all.
+
+        A variant runs what older ones of the same architecture run: arm/v7 takes v6, amd64/v3 v1.
+        """
+        if (self.os, self.architecture) != (other.os, other.architecture):
+            return None
+        mine, theirs = _variant(self), _variant(other)
+        if mine == theirs:
+            return 0
+        if not (_is_level(mine) and _is_level(theirs)):
+            return None
+        distance = int(mine[1:]) - int(theirs[1:])
+        return distance if distance > 0 else None
+
+
+def _is_level(variant: str) -> bool:
+    return variant[:1] == "v" and variant[1:].isascii() and variant[1:].isdigit()
 
 
 def _variant(platform: Platform) -> str:
