@@ -1,0 +1,143 @@
+"""A container's cgroup: v1, hybrid and v2 behind one class.
+
+``path`` is config.json's cgroupsPath ("/orchestra/<project>/<id>"). On v1 and hybrid hosts it
+lies below this process's own cgroup of each controller, on v2 hosts below the root in sight.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from orchestra.engine.linux import host
+from orchestra.engine.runtime.cgroup_v1 import CgroupV1
+from orchestra.engine.runtime.cgroup_v2 import CgroupV2
+from orchestra.engine.runtime.failure import RuntimeFailure
+from orchestra.oci.runtime import LinuxResources
+
+
+class Cgroup:
+    """One cgroup, wherever it lies. ``cgroups`` is the host as this process sees it."""
+
+    def __init__(self, driver: CgroupV1 | CgroupV2 | None, cgroups: host.Cgroups) -> None:
+        self._driver = driver
+        self.cgroups = cgroups
+
+    @classmethod
+    def at(cls, path: str, cgroups: host.Cgroups | None = None) -> Cgroup:
+        """Name the cgroup at ``path``; nothing is made.
+
+        :raises RuntimeFailure: for a path that could lead elsewhere.
+        """
+        names = path.strip("/").split("/")
+        if not path.strip("/") or any(name in {"", ".", ".."} for name in names):
+            raise RuntimeFailure(f'"{path}" is no path of a cgroup')
+        cgroups = cgroups or host.cgroups()
+        clean = "/" + "/".join(names)
+        if cgroups.mode == "v2" and cgroups.unified is not None:
+            return cls(CgroupV2.below(cgroups.unified, clean), cgroups)
+        return cls(CgroupV1.below(cgroups.v1, clean) if cgroups.v1 else None, cgroups)
+
+    @classmethod
+    def of_process(cls, pid: int) -> Cgroup:
+        """Return the cgroup that a process is in.
+
+        :raises OSError: when the process is gone.
+        """
+        cgroups = host.cgroups(pid)
+        if cgroups.mode == "v2" and cgroups.unified is not None:
+            return cls(CgroupV2(cgroups.unified.directory), cgroups)
+        return cls(CgroupV1({item.name: item.directory for item in cgroups.v1}), cgroups)
+
+    @classmethod
+    def none(cls) -> Cgroup:
+        """Return the cgroup of a container that has none of its own: ours."""
+        return cls(None, host.cgroups())
+
+    def create(self, resources: LinuxResources) -> None:
+        """Make it and set its limits.
+
+        :raises RuntimeFailure: when it cannot be made, or a limit is refused or needs it.
+        """
+        if self._driver is None:
+            if any(resources.get(key) for key in ("memory", "cpu", "pids", "unified")):
+                raise RuntimeFailure("cannot limit resources: the container has no cgroup")
+            return
+        self._driver.create()
+        self._driver.apply(resources)
+
+    def open(self) -> int:
+        """Return a descriptor for clone3 where a process can be born into it (v2), else -1."""
+        return self._driver.open() if isinstance(self._driver, CgroupV2) else -1
+
+    def join(self) -> None:
+        """Move the calling process in.
+
+        :raises RuntimeFailure: when it is not let in.
+        """
+        if self._driver is not None:
+            self._driver.join()
+
+    def seen_from_inside(self) -> host.Cgroups:
+        """Return the host's set-up with this cgroup's directories in place of our own."""
+        driver, cgroups = self._driver, self.cgroups
+        if isinstance(driver, CgroupV2) and cgroups.unified is not None:
+            unified = dataclasses.replace(cgroups.unified, directory=driver.directory)
+            return dataclasses.replace(cgroups, unified=unified)
+        if isinstance(driver, CgroupV1):
+            v1 = tuple(
+                dataclasses.replace(item, directory=driver.directories[item.name])
+                for item in cgroups.v1
+            )
+            return dataclasses.replace(cgroups, v1=v1)
+        return cgroups
+
+    def pids(self) -> list[int]:
+        """Return the processes in it and below it."""
+        return self._driver.pids() if self._driver else []
+
+    def freeze(self, *, frozen: bool) -> None:
+        """Stop or resume every process.
+
+        :raises RuntimeFailure: when there is no cgroup, or no freezer.
+        """
+        if self._driver is None:
+            raise RuntimeFailure("cannot pause: the container has no cgroup")
+        self._driver.freeze(frozen=frozen)
+
+    def kill(self) -> None:
+        """Send SIGKILL to every process."""
+        if self._driver is not None:
+            self._driver.kill()
+
+    def oom_kills(self) -> int:
+        """Return how many processes the memory limit has killed."""
+        return self._driver.oom_kills() if self._driver else 0
+
+    def delete(self) -> None:
+        """Remove it, when its processes are gone, and empty parents of ours."""
+        if self._driver is not None:
+            self._driver.delete()
+
+
+def delete(path: str) -> None:
+    """Remove a container's cgroup; one that is not there is no error.
+
+    :raises RuntimeFailure: for a path that is none.
+    """
+    Cgroup.at(path).delete()
+
+
+def kill_all(path: str) -> None:
+    """Send SIGKILL to every process of a container's cgroup.
+
+    :raises RuntimeFailure: for a path that is none.
+    """
+    Cgroup.at(path).kill()
+
+
+def oom_killed(path: str) -> bool:
+    """Tell whether the memory limit has killed a process of the container.
+
+    :raises RuntimeFailure: for a path that is none.
+    """
+    return Cgroup.at(path).oom_kills() > 0

@@ -1,0 +1,137 @@
+"""Files and directories of cgroup file systems, alike in v1 and v2."""
+
+# ruff: noqa: PTH102, PTH106 - the kernel's files by the plainest call; pathlib is 8 ms of import
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import time
+from collections.abc import Callable
+
+from orchestra.engine.linux.process import read_text
+from orchestra.engine.runtime.failure import RuntimeFailure, describe
+
+ROOT_NAME = "orchestra"
+"""Directories of this name and below it are ours: removed when they are empty."""
+
+_REMOVAL_TRIES = 10
+
+
+def write(directory: str, name: str, value: str) -> None:
+    """Write a control file.
+
+    :raises RuntimeFailure: when the kernel refuses the value, or there is no such file.
+    """
+    try:
+        fd = os.open(f"{directory}/{name}", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, value.encode())
+        finally:
+            os.close(fd)
+    except OSError as err:
+        why = describe(err)
+        raise RuntimeFailure(
+            f'cannot set {name} to "{value}": {why}', errno=err.errno or 0
+        ) from err
+
+
+def make_directory(directory: str, fill: Callable[[str], None] | None = None) -> None:
+    """Make a cgroup and what is missing above it; ``fill`` prepares each new one.
+
+    An old one is replaced, for its counters. Tried again when a parent is removed meanwhile
+    (another container's end).
+
+    :raises RuntimeFailure: when it cannot be made, or is in use.
+    """
+    for _ in range(8):
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                os.rmdir(directory)
+            _make(directory, fill)
+        except FileNotFoundError:
+            continue
+        except OSError as err:
+            raise RuntimeFailure(
+                f"cannot make the cgroup {directory}: {describe(err)}", errno=err.errno or 0
+            ) from err
+        return
+    raise RuntimeFailure(f"cannot make the cgroup {directory}: its parents keep vanishing")
+
+
+def _make(directory: str, fill: Callable[[str], None] | None) -> None:
+    try:
+        os.mkdir(directory, 0o755)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        parent = directory.rpartition("/")[0]
+        if not parent:
+            raise
+        _make(parent, fill)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(directory, 0o755)
+    if fill is not None:
+        fill(directory)
+
+
+def remove_directory(directory: str) -> None:
+    """Remove a cgroup with those below it, then parents of ours that are empty.
+
+    The kernel says EBUSY until the last zombie is gone: tried again for a quarter of a second.
+    """
+    for attempt in range(_REMOVAL_TRIES):
+        if _remove_tree(directory):
+            break
+        time.sleep(0.001 * min(2**attempt, 50))
+    parent = directory.rpartition("/")[0]
+    while f"/{ROOT_NAME}" in parent:
+        try:
+            os.rmdir(parent)
+        except OSError:
+            return
+        parent = parent.rpartition("/")[0]
+
+
+def _remove_tree(directory: str) -> bool:
+    """Remove what can be removed, the deepest first; tell whether nothing is left."""
+    try:
+        os.rmdir(directory)
+        return True
+    except FileNotFoundError:
+        return True
+    except OSError as err:
+        if err.errno not in {errno.EBUSY, errno.ENOTEMPTY}:
+            return True
+    with contextlib.suppress(FileNotFoundError):
+        for entry in list(os.scandir(directory)):
+            if entry.is_dir(follow_symlinks=False):
+                _remove_tree(entry.path)
+    try:
+        os.rmdir(directory)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def pids_below(directory: str) -> list[int]:
+    """Return the processes of a cgroup and of all below it."""
+    pids = []
+    with contextlib.suppress(FileNotFoundError, OSError):
+        pids += [int(line) for line in read_text(f"{directory}/cgroup.procs").split()]
+        for entry in os.scandir(directory):
+            if entry.is_dir(follow_symlinks=False):
+                pids += pids_below(entry.path)
+    return pids
+
+
+def counter(path: str, name: str) -> int:
+    """Return one value of a file of "name value" lines; 0 where it is missing."""
+    try:
+        lines = read_text(path).splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.split()[:1] == [name]), 0)

@@ -1,0 +1,154 @@
+"""cgroup v1 hierarchies: one directory per controller, limits under their v1 names."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterable, Iterator
+
+from orchestra.engine.linux.host import Hierarchy
+from orchestra.engine.linux.process import read_text
+from orchestra.engine.runtime import cgroup_files as files
+from orchestra.engine.runtime.devices import cgroup_rules, v1_entry
+from orchestra.engine.runtime.failure import RuntimeFailure
+from orchestra.oci.runtime import Cpu, LinuxResources, Memory
+
+
+class CgroupV1:
+    """A container's cgroup in every v1 hierarchy; ``directories`` by controller."""
+
+    def __init__(self, directories: dict[str, str]) -> None:
+        self.directories = directories
+
+    @classmethod
+    def below(cls, hierarchies: Iterable[Hierarchy], path: str) -> CgroupV1:
+        """Name the cgroup at ``path`` below this process's own place in each hierarchy."""
+        return cls({item.name: item.directory + path for item in hierarchies})
+
+    def _unique(self) -> Iterator[tuple[str, str]]:
+        """Yield controller and directory, once for controllers that are mounted together."""
+        seen = set()
+        for name, directory in self.directories.items():
+            if directory not in seen:
+                seen.add(directory)
+                yield name, directory
+
+    def create(self) -> None:
+        """Make the directories.
+
+        :raises RuntimeFailure: when one cannot be made.
+        """
+        for name, directory in self._unique():
+            files.make_directory(directory, _copy_cpuset if name == "cpuset" else None)
+
+    def apply(self, resources: LinuxResources) -> None:
+        """Set the limits.
+
+        :raises RuntimeFailure: when the kernel refuses one, or has no such controller.
+        """
+        self._apply_memory(resources.get("memory") or {})
+        self._apply_cpu(resources.get("cpu") or {})
+        if pids := resources.get("pids"):
+            limit = pids["limit"]
+            self._set("pids", "pids.max", "max" if limit <= 0 else str(limit))
+        if resources.get("unified"):
+            raise RuntimeFailure("cannot set unified cgroup limits: this host has cgroup v1")
+        if "devices" in self.directories:
+            self._apply_devices(resources)
+
+    def _apply_devices(self, resources: LinuxResources) -> None:
+        directory = self.directories["devices"]
+        for rule in cgroup_rules(resources.get("devices")):
+            name = "devices.allow" if rule["allow"] else "devices.deny"
+            files.write(directory, name, v1_entry(rule))
+
+    def _set(self, controller: str, name: str, value: str) -> None:
+        directory = self.directories.get(controller)
+        if directory is None:
+            raise RuntimeFailure(f"cannot set {name}: this host has no {controller} cgroup")
+        files.write(directory, name, value)
+
+    def _apply_memory(self, memory: Memory) -> None:
+        limit, swap = memory.get("limit", 0), memory.get("swap", 0)
+        if swap and swap == -1 and limit:
+            # Lifting the sum first lets the limit rise too.
+            self._set("memory", "memory.memsw.limit_in_bytes", "-1")
+        if limit:
+            self._set("memory", "memory.limit_in_bytes", str(limit))
+        if swap > 0:
+            self._set("memory", "memory.memsw.limit_in_bytes", str(swap))
+        if "reservation" in memory:
+            self._set("memory", "memory.soft_limit_in_bytes", str(memory["reservation"]))
+        if "swappiness" in memory:
+            self._set("memory", "memory.swappiness", str(memory["swappiness"]))
+        if memory.get("disableOOMKiller"):
+            self._set("memory", "memory.oom_control", "1")
+
+    def _apply_cpu(self, cpu: Cpu) -> None:
+        for key, name in (
+            ("shares", "cpu.shares"),
+            ("period", "cpu.cfs_period_us"),
+            ("quota", "cpu.cfs_quota_us"),
+        ):
+            value = cpu.get(key)
+            if value:
+                self._set("cpu", name, str(value))
+        for key in ("cpus", "mems"):
+            value = cpu.get(key)
+            if value:
+                self._set("cpuset", f"cpuset.{key}", str(value))
+
+    def join(self) -> None:
+        """Move the calling single-threaded process into the cgroup.
+
+        A thread that names itself ("0" in tasks) does not wait for the RCU grace period that a
+        pid in cgroup.procs does: 0.1 ms instead of 10.
+
+        :raises RuntimeFailure: when it is not let in.
+        """
+        for _, directory in self._unique():
+            files.write(directory, "tasks", "0")
+
+    def pids(self) -> list[int]:
+        """Return the processes in the cgroup and below it."""
+        controller = "pids" if "pids" in self.directories else next(iter(self.directories), "")
+        return files.pids_below(self.directories[controller]) if controller else []
+
+    def freeze(self, *, frozen: bool) -> None:
+        """Stop or resume every process.
+
+        :raises RuntimeFailure: when there is no freezer.
+        """
+        self._set("freezer", "freezer.state", "FROZEN" if frozen else "THAWED")
+
+    def kill(self) -> None:
+        """Send SIGKILL to all, frozen meanwhile so that none can fork away."""
+        freezer = "freezer" in self.directories
+        if freezer:
+            with contextlib.suppress(RuntimeFailure):
+                self.freeze(frozen=True)
+        for pid in self.pids():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if freezer:
+            with contextlib.suppress(RuntimeFailure):
+                self.freeze(frozen=False)
+
+    def oom_kills(self) -> int:
+        """Return how many processes the memory limit has killed."""
+        directory = self.directories.get("memory", "")
+        return files.counter(f"{directory}/memory.oom_control", "oom_kill") if directory else 0
+
+    def delete(self) -> None:
+        """Remove the directories, and parents of ours that are empty."""
+        for _, directory in self._unique():
+            files.remove_directory(directory)
+
+
+def _copy_cpuset(directory: str) -> None:
+    """Fill a new cpuset from its parent: with empty ones no process may enter."""
+    parent = directory.rpartition("/")[0]
+    for name in ("cpuset.cpus", "cpuset.mems"):
+        if not read_text(f"{directory}/{name}").strip():
+            files.write(directory, name, read_text(f"{parent}/{name}").strip())

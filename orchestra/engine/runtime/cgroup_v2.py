@@ -1,0 +1,141 @@
+"""cgroup v2: one directory, every controller's limits in it."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import signal
+
+from orchestra.engine.linux.host import Hierarchy
+from orchestra.engine.linux.process import read_text
+from orchestra.engine.runtime import cgroup_files as files
+from orchestra.engine.runtime.device_program import attach_device_program
+from orchestra.engine.runtime.devices import cgroup_rules
+from orchestra.engine.runtime.failure import RuntimeFailure
+from orchestra.oci.runtime import Cpu, LinuxResources, Memory
+
+
+class CgroupV2:
+    """A container's cgroup at ``directory``."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+
+    @classmethod
+    def below(cls, unified: Hierarchy, path: str) -> CgroupV2:
+        """Name the cgroup at ``path`` below the root that this process sees.
+
+        Where that is not ours to write (rootless), below our own delegated cgroup.
+        """
+        writable = os.access(f"{unified.mountpoint}/cgroup.subtree_control", os.W_OK)
+        return cls((unified.mountpoint if writable else unified.directory) + path)
+
+    def create(self) -> None:
+        """Make the directory, with every controller handed down to it.
+
+        :raises RuntimeFailure: when it cannot be made.
+        """
+        files.make_directory(self.directory, _delegate_from_parent)
+
+    def apply(self, resources: LinuxResources) -> None:
+        """Set the limits.
+
+        :raises RuntimeFailure: when the kernel refuses one, or has no such controller.
+        """
+        self._apply_memory(resources.get("memory") or {})
+        self._apply_cpu(resources.get("cpu") or {})
+        if pids := resources.get("pids"):
+            self._set("pids.max", "max" if pids["limit"] <= 0 else str(pids["limit"]))
+        for name, value in sorted((resources.get("unified") or {}).items()):
+            if "/" in name:
+                raise RuntimeFailure(f'"{name}" is no cgroup file')
+            self._set(name, value)
+        attach_device_program(self.directory, cgroup_rules(resources.get("devices")))
+
+    def _set(self, name: str, value: str) -> None:
+        files.write(self.directory, name, value)
+
+    def _apply_memory(self, memory: Memory) -> None:
+        limit, swap = memory.get("limit", 0), memory.get("swap", 0)
+        if swap == -1:
+            self._set("memory.swap.max", "max")
+        elif swap:
+            # config.json says memory plus swap, v2 wants swap alone.
+            self._set("memory.swap.max", str(max(0, swap - max(limit, 0))))
+        if limit:
+            self._set("memory.max", "max" if limit < 0 else str(limit))
+        if "reservation" in memory:
+            self._set("memory.low", str(memory["reservation"]))
+
+    def _apply_cpu(self, cpu: Cpu) -> None:
+        if shares := cpu.get("shares"):
+            self._set("cpu.weight", str(weight_of_shares(shares)))
+        if "quota" in cpu or "period" in cpu:
+            quota = cpu.get("quota", 0)
+            self._set(
+                "cpu.max", f"{quota if quota > 0 else 'max'} {cpu.get('period', 0) or 100000}"
+            )
+        for key in ("cpus", "mems"):
+            value = cpu.get(key)
+            if value:
+                self._set(f"cpuset.{key}", str(value))
+
+    def open(self) -> int:
+        """Return a descriptor of the directory, for clone3(CLONE_INTO_CGROUP)."""
+        return os.open(self.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def join(self) -> None:
+        """Move the calling process into the cgroup.
+
+        :raises RuntimeFailure: when it is not let in.
+        """
+        self._set("cgroup.procs", "0")
+
+    def pids(self) -> list[int]:
+        """Return the processes in the cgroup and below it."""
+        return files.pids_below(self.directory)
+
+    def freeze(self, *, frozen: bool) -> None:
+        """Stop or resume every process.
+
+        :raises RuntimeFailure: when it cannot be done.
+        """
+        self._set("cgroup.freeze", "1" if frozen else "0")
+
+    def kill(self) -> None:
+        """Send SIGKILL to all: in one write from Linux 5.14, else one by one."""
+        try:
+            self._set("cgroup.kill", "1")
+        except RuntimeFailure:
+            for pid in self.pids():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def oom_kills(self) -> int:
+        """Return how many processes the memory limit has killed."""
+        return files.counter(f"{self.directory}/memory.events", "oom_kill")
+
+    def delete(self) -> None:
+        """Remove the directory, and parents of ours that are empty."""
+        files.remove_directory(self.directory)
+
+
+def _delegate_from_parent(directory: str) -> None:
+    """Hand every controller of the parent down, one by one: some may be refused (EBUSY)."""
+    parent = directory.rpartition("/")[0]
+    for controller in read_text(f"{parent}/cgroup.controllers").split():
+        with contextlib.suppress(RuntimeFailure):
+            files.write(parent, "cgroup.subtree_control", f"+{controller}")
+
+
+def weight_of_shares(shares: int) -> int:
+    """Return cpu.weight for v1's cpu.shares, so that the defaults agree (1024 is 100).
+
+    The curve that runc and crun use since 2025: 2 is 1, 262144 is 10000.
+    """
+    shares = min(max(shares, 2), 262144)
+    if shares == 2:
+        return 1
+    exponent = math.log2(shares)
+    return math.ceil(10 ** ((exponent * exponent + 125 * exponent) / 612.0 - 7.0 / 34.0))

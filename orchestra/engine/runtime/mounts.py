@@ -1,0 +1,166 @@
+"""The mounts of a container as operations: what they are, described, and applied to a Root.
+
+Each target is resolved inside the root on a held descriptor and each mount is attached to that
+descriptor (open_tree, fsmount, move_mount), so no path is walked twice and none by the kernel's
+own rules. Runs in the container's mount namespace, before pivot_root.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from orchestra.engine.linux import syscalls
+from orchestra.engine.linux.flags import (
+    AT_FDCWD,
+    AtFlag,
+    FsConfig,
+    FsMagic,
+    MountAttr,
+    MountFlag,
+    OpenTree,
+)
+from orchestra.engine.runtime.failure import RuntimeFailure
+from orchestra.engine.runtime.options import Options
+from orchestra.engine.runtime.resolve import Root, is_on
+
+_PROC_FILES = frozenset(
+    {"cpuinfo", "diskstats", "meminfo", "stat", "swaps", "uptime", "loadavg", "slabinfo"}
+    | {"net/dev", "sys/kernel/ns_last_pid"}
+)
+"""Files of procfs that may be covered from outside (lxcfs does); everything else there may not."""
+
+
+class Operation(Protocol):
+    """One piece of kernel work."""
+
+    def describe(self) -> str:
+        """Say what it does, as in "cannot <describe>: why"."""
+        ...
+
+    def apply(self, root: Root) -> None:
+        """Do it. :raises OSError, RuntimeFailure: when it cannot be done."""
+        ...
+
+
+def new_filesystem(
+    fstype: str, source: str, data: Sequence[tuple[str, str | None]], attributes: int
+) -> int:
+    """Return a detached mount of a new instance.
+
+    :raises OSError: EINVAL for a bad option, ENODEV for an unknown type.
+    """
+    fs_fd = syscalls.fsopen(fstype)
+    try:
+        if source:
+            syscalls.fsconfig(fs_fd, FsConfig.SET_STRING, "source", source)
+        for key, value in data:
+            command = FsConfig.SET_FLAG if value is None else FsConfig.SET_STRING
+            syscalls.fsconfig(fs_fd, command, key, value)
+        syscalls.fsconfig(fs_fd, FsConfig.CREATE)
+        return syscalls.fsmount(fs_fd, attributes)
+    finally:
+        os.close(fs_fd)
+
+
+def clone_tree(fd: int, path: str = "", *, recursive: bool = False) -> int:
+    """Return a detached copy of the mount at a path or descriptor, from that path on.
+
+    :raises OSError: ENOENT, EINVAL for a mount of another namespace.
+    """
+    flags = OpenTree.CLONE | (AtFlag.RECURSIVE if recursive else 0)
+    return syscalls.open_tree(fd, path, flags | (0 if path else AtFlag.EMPTY_PATH))
+
+
+def attach(mount_fd: int, target_fd: int, options: Options) -> None:
+    """Give a detached mount its attributes and propagation, and put it on its target.
+
+    :raises OSError: what mount_setattr and move_mount say.
+    """
+    if options.recursive_add or options.recursive_remove:
+        syscalls.mount_setattr(
+            mount_fd, add=options.recursive_add, remove=options.recursive_remove, recursive=True
+        )
+    if options.bind and (options.add or options.remove):
+        # The atime bits are one field: setting any means clearing the field first.
+        atime = options.add & MountAttr.ATIME_MASK
+        remove = options.remove | (MountAttr.ATIME_MASK if atime else 0)
+        syscalls.mount_setattr(mount_fd, add=options.add, remove=remove)
+    propagation = options.propagation or MountFlag.PRIVATE
+    recursive = options.propagation_recursive or options.propagation is None
+    syscalls.mount_setattr(mount_fd, propagation=propagation, recursive=recursive)
+    syscalls.move_mount(mount_fd, target_fd)
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """A file or directory of the host, seen at ``target``. Private unless options say otherwise."""
+
+    source: str
+    target: str
+    options: Options
+
+    def describe(self) -> str:
+        """Say what it does."""
+        return f'bind "{self.source}" at "{self.target}"'
+
+    def apply(self, root: Root) -> None:
+        """Do it."""
+        tree = clone_tree(AT_FDCWD, self.source, recursive=self.options.recursive)
+        try:
+            directory = stat.S_ISDIR(os.fstat(tree).st_mode)
+            target = root.directory(self.target) if directory else root.file(self.target)
+            try:
+                refuse_procfs(target, self.target)
+                attach(tree, target, self.options)
+            finally:
+                os.close(target)
+        finally:
+            os.close(tree)
+
+
+@dataclass(frozen=True, slots=True)
+class FileSystem:
+    """A new instance of a file system at ``target``."""
+
+    fstype: str
+    source: str
+    target: str
+    options: Options
+
+    def describe(self) -> str:
+        """Say what it does."""
+        return f'mount {self.fstype} at "{self.target}"'
+
+    def apply(self, root: Root) -> None:
+        """Do it. procfs and sysfs never through a symlink: the walls stand on their paths."""
+        system = self.fstype in {"proc", "sysfs"}
+        existed = root.exists(self.target)
+        target = root.directory(self.target, links=not system)
+        try:
+            data = list(self.options.data)
+            if not system:
+                refuse_procfs(target, self.target)
+            if self.fstype == "tmpfs" and existed and not any(key == "mode" for key, _ in data):
+                data.append(("mode", f"{stat.S_IMODE(os.fstat(target).st_mode):o}"))
+            attributes = self.options.add | self.options.recursive_add
+            mount_fd = new_filesystem(self.fstype, self.source, data, attributes)
+            try:
+                attach(mount_fd, target, self.options)
+            finally:
+                os.close(mount_fd)
+        finally:
+            os.close(target)
+
+
+def refuse_procfs(fd: int, path: str) -> None:
+    """Refuse a target that lies on procfs, but for some harmless files (CVE-2019-16884).
+
+    :raises RuntimeFailure: when it does.
+    """
+    inside = path.strip("/").removeprefix("proc/")
+    if is_on(fd, FsMagic.PROC) and inside not in _PROC_FILES:
+        raise RuntimeFailure(f'cannot mount at "{path}": it lies on procfs')
