@@ -1,0 +1,132 @@
+"""index.json of the store: which reference names which manifest, with annotations.
+
+An OCI image layout's own file (image-layout.md), read afresh at each use and replaced whole under
+a lock, so that any number of processes may share the store and a killed one leaves it as it was.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from orchestra.engine.image.document import encode_descriptor, encode_json
+from orchestra.engine.image.wire import parse_descriptor
+from orchestra.engine.state.store import write_atomic
+from orchestra.errors import ImageError, LockError, StateError
+from orchestra.oci.image import INDEX_OCI, Descriptor
+
+REFERENCE = "org.opencontainers.image.ref.name"
+_LOCK_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One manifest in the store; ``reference`` "" is an image that has lost its name."""
+
+    reference: str
+    descriptor: Descriptor
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+class StoreIndex:
+    """The file and its lock; made on first write."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._path = directory / "index.json"
+
+    def read(self) -> tuple[Entry, ...]:
+        """Return every entry, by reference.
+
+        :raises StateError: when the file is damaged or cannot be read.
+        """
+        try:
+            document = json.loads(self._path.read_bytes())
+            manifests = document["manifests"]
+            return tuple(sorted((_entry(value) for value in manifests), key=_key))
+        except (FileNotFoundError, NotADirectoryError):
+            return ()
+        except (OSError, ValueError, KeyError, TypeError, ImageError) as err:
+            raise StateError(
+                f'cannot read "{self._path}": {err}',
+                hint="the file is damaged; move it away and pull or build the images again",
+            ) from err
+
+    @contextmanager
+    def change(self) -> Iterator[list[Entry]]:
+        """Give the entries to change in place; they are written when the block ends well.
+
+        :raises StateError: when the file cannot be read or written.
+        :raises LockError: when another process keeps the lock.
+        """
+        with self._locked():
+            entries = list(self.read())
+            before = list(entries)
+            yield entries
+            if entries != before:
+                self._write(entries)
+
+    def _write(self, entries: Iterable[Entry]) -> None:
+        layout = self._directory / "oci-layout"
+        if not layout.exists():
+            write_atomic(layout, b'{"imageLayoutVersion":"1.0.0"}')
+        manifests = [_document(entry) for entry in sorted(entries, key=_key)]
+        document = {"schemaVersion": 2, "mediaType": INDEX_OCI, "manifests": manifests}
+        write_atomic(self._path, encode_json(document))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the lock for the few milliseconds of one change."""
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path = self._directory / "lock"
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as err:
+            raise StateError(
+                f'cannot open the image store "{self._directory}": {err.strerror}',
+                hint="run the command as root, or set ORCHESTRA_DATA to a directory of yours",
+            ) from err
+        try:
+            deadline = time.monotonic() + _LOCK_SECONDS
+            while not _try_lock(fd):
+                if time.monotonic() > deadline:
+                    raise LockError(f'cannot lock the image store "{self._directory}"')
+                time.sleep(0.005)
+            yield
+        finally:
+            os.close(fd)
+
+
+def _try_lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _key(entry: Entry) -> tuple[str, str]:
+    return entry.reference, entry.descriptor.digest
+
+
+def _entry(value: object) -> Entry:
+    descriptor = parse_descriptor(value)
+    annotations = dict(descriptor.annotations)
+    reference = annotations.pop(REFERENCE, "")
+    return Entry(reference=reference, descriptor=descriptor, annotations=annotations)
+
+
+def _document(entry: Entry) -> dict[str, object]:
+    document = encode_descriptor(entry.descriptor)
+    annotations = dict(entry.annotations)
+    if entry.reference:
+        annotations[REFERENCE] = entry.reference
+    if annotations:
+        document["annotations"] = annotations
+    return document
