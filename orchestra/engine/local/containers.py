@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -153,13 +153,18 @@ class ContainerSteps:
             )
         async with container_lock(self._store.paths, project, named[-1].id):
             record = self._store.container(project, named[-1].id)
-            if record is not None:
+            if record is None:
+                return
+            try:
                 await self.start_locked(replace(record, restarts=0))
+            except OrchestraError:
+                self._store.write_container(replace(record, wanted=Wanted.STOPPED))
+                raise
 
     async def start_locked(self, record: ContainerRecord) -> ContainerRecord:
         """Start a container whose lock is held; does nothing to one that runs.
 
-        :raises EngineError: when it does not start; it is not wanted running then.
+        :raises EngineError: when it does not start.
         """
         if self._containers.phase(record)[0] in {Phase.RUNNING, Phase.PAUSED}:
             return record
@@ -176,7 +181,6 @@ class ContainerSteps:
         except OrchestraError:
             with anyio.CancelScope(shield=True):
                 await self._networks.unpublish(record)
-                self._store.write_container(replace(record, wanted=Wanted.STOPPED))
             raise
 
     async def stop(self, project: str, step: StopContainer) -> None:
@@ -184,13 +188,13 @@ class ContainerSteps:
         async with container_lock(self._store.paths, project, step.container_id):
             record = self._store.container(project, step.container_id)
             if record is not None:
-                await self.stop_locked(record, step.timeout)
+                await self.stop_locked(record, step.timeout, wanted=Wanted.STOPPED)
 
     async def stop_locked(
-        self, record: ContainerRecord, timeout: timedelta | None = None
+        self, record: ContainerRecord, timeout: timedelta | None = None, *, wanted: Wanted
     ) -> ContainerRecord:
-        """Stop a container whose lock is held."""
-        record = replace(record, wanted=Wanted.STOPPED)
+        """Stop a container whose lock is held, having written down what is wanted of it."""
+        record = replace(record, wanted=wanted)
         self._store.write_container(record)
         await self._containers.stop(record, timeout=timeout)
         await self._networks.unpublish(record)
@@ -220,6 +224,3 @@ class ContainerSteps:
 
 def _volumes_of(records: tuple[ContainerRecord, ...]) -> set[str]:
     return {use.volume for record in records for use in record.volumes}
-
-
-Guard = Callable[[ContainerRecord], bool]

@@ -16,7 +16,10 @@ SOCKET_NAME = "supervisor.sock"
 PID_NAME = "supervisor.pid"
 LINE_BYTES_MAX = 64 * 1024
 
-_KINDS = {kind.__name__: kind for kind in (ContainerStarted, ContainerExited, HealthChanged)}
+_Told = ContainerStarted | ContainerExited | HealthChanged
+_KINDS: dict[str, type[_Told]] = {
+    kind.__name__: kind for kind in (ContainerStarted, ContainerExited, HealthChanged)
+}
 
 
 class Request(StrEnum):

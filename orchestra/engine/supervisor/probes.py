@@ -1,0 +1,46 @@
+"""Run a container's healthcheck on its schedule, write the result down, tell of changes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+
+from orchestra.engine.clock import Clock
+from orchestra.engine.events import EventBus, HealthChanged
+from orchestra.engine.state.records import ContainerRecord
+from orchestra.engine.supervisor.warden import Warden
+from orchestra.planner.health import EffectiveHealth, HealthState, advance, begin, next_probe
+from orchestra.planner.observed import Health
+
+
+async def watch_health(
+    record: ContainerRecord,
+    check: EffectiveHealth,
+    warden: Warden,
+    bus: EventBus,
+    clock: Clock,
+) -> AsyncIterator[HealthState]:
+    """Probe one life of a container; yield each time it turns unhealthy. Never ends by itself."""
+    state = begin(check, _born(record, clock))
+    warden.write_health(record, state)
+    while True:
+        await clock.sleep_until(next_probe(state, clock.now()))
+        result = await warden.probe(record, check)
+        before, state = state.health, advance(state, result, clock.now())
+        warden.write_health(record, state)
+        if state.health is before:
+            continue
+        bus.publish(
+            HealthChanged(
+                container_id=record.id,
+                name=record.spec.name,
+                service=record.spec.service,
+                health=state.health,
+            )
+        )
+        if state.health is Health.UNHEALTHY:
+            yield state
+
+
+def _born(record: ContainerRecord, clock: Clock) -> datetime:
+    return record.started_at or clock.now()
