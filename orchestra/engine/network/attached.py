@@ -1,0 +1,112 @@
+"""Who is on which network of this machine: the containers' records, read again only when changed.
+
+And the leases that keep two processes from choosing the same address at the same moment: one file
+per address in the run directory, of use only while the process that made it lives.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from orchestra.engine.linux.process import identity, is_alive
+from orchestra.engine.paths import Paths
+from orchestra.engine.state.records import ContainerRecord
+from orchestra.engine.state.store import RECORD_FILE, read_record
+
+
+class Attached:
+    """Every container record of this machine, cached by the files' time and inode."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+        self._cache: dict[str, tuple[tuple[int, int, int], ContainerRecord]] = {}
+
+    def records(self) -> list[ContainerRecord]:
+        """Return the containers of every project.
+
+        :raises StateError: when a record is damaged.
+        """
+        seen: dict[str, tuple[tuple[int, int, int], ContainerRecord]] = {}
+        for project in _subdirectories(Path(self._paths.projects)):
+            for directory in _subdirectories(project / "containers"):
+                path = directory / RECORD_FILE
+                with suppress(FileNotFoundError):
+                    seen[str(path)] = self._read(path)
+        self._cache = seen
+        return [record for _, record in seen.values()]
+
+    def _read(self, path: Path) -> tuple[tuple[int, int, int], ContainerRecord]:
+        status = path.stat()
+        signature = (status.st_ino, status.st_mtime_ns, status.st_size)
+        known = self._cache.get(str(path))
+        if known is not None and known[0] == signature:
+            return known
+        record = read_record(path, ContainerRecord)
+        if record is None:
+            raise FileNotFoundError(path)
+        return signature, record
+
+    def on(self, network: str) -> list[ContainerRecord]:
+        """Return the containers that have a place on a network, by the machine's name for it."""
+        return [r for r in self.records() if any(e.network == network for e in r.endpoints)]
+
+
+def _subdirectories(directory: Path) -> list[Path]:
+    try:
+        with os.scandir(directory) as entries:
+            return [Path(entry.path) for entry in entries if not entry.name.startswith(".")]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+class Leases:
+    """Addresses that living processes have chosen, and may not have written into a record yet."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._root = Path(paths.run) / "leases"
+
+    def taken(self, network: str) -> set[str]:
+        """Return what others hold on a network; leases of dead processes are removed."""
+        found = set()
+        for path in _subdirectories(self._root / network):
+            holder = _holder(path)
+            if holder is None:
+                path.unlink(missing_ok=True)
+            elif holder != os.getpid():
+                found.add(path.name)
+        return found
+
+    def take(self, network: str, address: str) -> bool:
+        """Lease an address; False when another living process has it."""
+        path = self._root / network / address
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        temporary = path.parent / f".{os.getpid()}.{address}"
+        temporary.write_text(json.dumps(identity(os.getpid())), encoding="utf-8")
+        try:
+            path.hardlink_to(temporary)
+        except FileExistsError:
+            return _holder(path) == os.getpid()
+        finally:
+            temporary.unlink(missing_ok=True)
+        return True
+
+    def release(self, network: str, address: str) -> None:
+        """Give an address back."""
+        (self._root / network / address).unlink(missing_ok=True)
+
+    def forget(self, network: str) -> None:
+        """Give back every address of a network that goes away."""
+        shutil.rmtree(self._root / network, ignore_errors=True)
+
+
+def _holder(path: Path) -> int | None:
+    """Return the pid of a lease's living holder."""
+    try:
+        who = json.loads(path.read_bytes())
+        return int(who["pid"]) if is_alive(who) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,202 @@
+"""Puts a project's nftables tables into the kernel, keeps them whole, and takes them away.
+
+What the tables say is ruleset.py's. Besides them, a host whose own firewall drops what it forwards
+(Docker's FORWARD policy, firewalld, a hand-made table) needs accepts inside that very chain, for a
+drop in any base chain wins: two rules per bridge are inserted there, and found again by their
+comment. All calls block for some milliseconds: run them in a thread.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from orchestra.engine.linux import nftables
+from orchestra.engine.linux.nftables import NftablesError
+from orchestra.engine.network.naming import TABLE_PREFIX
+from orchestra.engine.network.ruleset import (
+    PORT_RULE_COUNT,
+    RULE_COUNT,
+    Element,
+    add_text,
+    delete_text,
+    port_table_text,
+    table_text,
+)
+from orchestra.errors import NetworkError
+
+_HINT = "check that the kernel has nf_tables with nat, and that you are root"
+
+
+@dataclass(frozen=True, slots=True)
+class HostChain:
+    """A chain of somebody else that would drop what we forward."""
+
+    family: str
+    table: str
+    name: str
+
+
+def ensure_table(table: str, elements: Iterable[Element]) -> None:
+    """Make a project's tables with these elements; whole ones only get what they lack.
+
+    :raises NetworkError: when nftables refuses.
+    """
+    wanted = tuple(elements)
+    text = "" if _rules("inet", table) == RULE_COUNT else table_text(table) + "\n"
+    _run(text + add_text(table, [e for e in wanted if e.family == "inet"]))
+    if _rules("bridge", table) != PORT_RULE_COUNT:
+        # Kernels without nf_tables for bridges keep all walls but the one inside a network.
+        with suppress(NftablesError):
+            nftables.run(port_table_text(table))
+
+
+def _rules(family: str, table: str) -> int:
+    """Count the rules of a table; 0 when there is none."""
+    try:
+        listing = nftables.run(f"list table {family} {table}")
+    except NftablesError:
+        return 0
+    lines = (line.strip() for line in listing.splitlines())
+    return sum(
+        "# handle" in line and not line.startswith(("table ", "chain ", "set ", "map "))
+        for line in lines
+    )
+
+
+def has_table(table: str) -> bool:
+    """Tell whether a project's table is there with every rule."""
+    return _rules("inet", table) == RULE_COUNT
+
+
+def put(table: str, elements: Iterable[Element]) -> None:
+    """Add elements, whatever stood under their keys before.
+
+    :raises NetworkError: when nftables refuses.
+    """
+    wanted = tuple(elements)
+    try:
+        nftables.run(add_text(table, wanted))
+    except NftablesError:
+        for element in wanted:
+            if element.value:
+                with suppress(NftablesError):
+                    nftables.run(delete_text(table, [element]))
+        _run(add_text(table, wanted))
+
+
+def published(table: str) -> dict[tuple[str, str], str]:
+    """Return what the maps of published ports hold: (map, key) to "address . port"."""
+    found: dict[tuple[str, str], str] = {}
+    for name in ("published", "published_at"):
+        try:
+            listing = nftables.run(f"list map inet {table} {name}")
+        except NftablesError:
+            return {}
+        elements = re.search(r"elements = \{(.*?)\}", listing, re.DOTALL)
+        for pair in elements.group(1).split(",") if elements else []:
+            key, _, value = pair.strip().rpartition(" : ")
+            found[name, key] = value
+    return found
+
+
+def drop(table: str, elements: Iterable[Element]) -> None:
+    """Delete elements; those that are not there are no error."""
+    wanted = tuple(elements)
+    if not wanted:
+        return
+    try:
+        nftables.run(delete_text(table, wanted))
+    except NftablesError:
+        for element in wanted:
+            with suppress(NftablesError):
+                nftables.run(delete_text(table, [element]))
+
+
+def remove_table(table: str) -> None:
+    """Delete a project's tables; none is no error.
+
+    :raises NetworkError: when nftables refuses.
+    """
+    # "add" first, so that "delete" finds something whatever a user has done.
+    _run(f"add table inet {table}\ndelete table inet {table}")
+    with suppress(NftablesError):
+        nftables.run(f"add table bridge {table}\ndelete table bridge {table}")
+
+
+def _run(commands: str) -> None:
+    try:
+        nftables.run(commands)
+    except NftablesError as err:
+        raise NetworkError(f"{err}", hint=_HINT) from err
+
+
+def dropping_chains(listing: str) -> tuple[HostChain, ...]:
+    """Read, from ``nft list chains``, which chains drop forwarded packets of ours.
+
+    DOCKER-USER stands for the whole of Docker's; iptables' FORWARD and any other base chain at the
+    forward hook count when their policy is drop, firewalld's always (it rejects at its end).
+    """
+    found: list[HostChain] = []
+    family = table = chain = ""
+    for line in map(str.strip, listing.splitlines()):
+        if match := re.match(r"table (\S+) (\S+) \{", line):
+            family, table = match.groups()
+        elif match := re.match(r"chain (\S+) \{", line):
+            chain = match.group(1)
+            if chain == "DOCKER-USER":
+                found.append(HostChain(family, table, chain))
+        elif (
+            " hook forward " in line
+            and not table.startswith(TABLE_PREFIX)
+            and ("policy drop" in line or (table, chain) == ("firewalld", "filter_FORWARD"))
+        ):
+            found.append(HostChain(family, table, chain))
+    docker = {(c.family, c.table) for c in found if c.name == "DOCKER-USER"}
+    return tuple(c for c in found if c.name == "DOCKER-USER" or (c.family, c.table) not in docker)
+
+
+def admit(bridge: str) -> None:
+    """Insert accepts for a bridge where the host's own firewall would drop; once each.
+
+    :raises NetworkError: when nftables refuses.
+    """
+    for chain in dropping_chains(_chains()):
+        if _ours(chain, bridge):
+            continue
+        place = f"{chain.family} {chain.table} {chain.name}"
+        _run(
+            f'insert rule {place} iifname "{bridge}" counter accept comment "orchestra {bridge}"\n'
+            f'insert rule {place} oifname "{bridge}" counter accept comment "orchestra {bridge}"'
+        )
+
+
+def lacks_admission(bridge: str) -> bool:
+    """Tell whether a chain of the host drops what a bridge forwards, and has no accept of ours."""
+    return any(not _ours(chain, bridge) for chain in dropping_chains(_chains()))
+
+
+def dismiss(bridge: str) -> None:
+    """Delete our accepts for a bridge from the host's chains, and nothing else."""
+    for chain in dropping_chains(_chains()):
+        place = f"{chain.family} {chain.table} {chain.name}"
+        for handle in _ours(chain, bridge):
+            with suppress(NftablesError):
+                nftables.run(f"delete rule {place} handle {handle}")
+
+
+def _chains() -> str:
+    try:
+        return nftables.run("list chains")
+    except NftablesError:
+        return ""
+
+
+def _ours(chain: HostChain, bridge: str) -> list[str]:
+    try:
+        listing = nftables.run(f"list chain {chain.family} {chain.table} {chain.name}")
+    except NftablesError:
+        return []
+    return re.findall(rf'comment "orchestra {re.escape(bridge)}" # handle (\d+)', listing)
