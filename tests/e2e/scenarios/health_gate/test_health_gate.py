@@ -1,0 +1,31 @@
+"""depends_on with condition service_healthy."""
+
+from __future__ import annotations
+
+from support.scenario import Scenario
+
+
+def test_up_waits_for_db_to_be_healthy(scenario: Scenario) -> None:
+    scenario.up()
+    assert scenario.container("db").health == "healthy"
+    ready = int(scenario.exec("db", "cat", "/tmp/ready").out)
+    began = int(scenario.run("logs", "--no-color", "--no-log-prefix", "app").out)
+    assert began >= ready
+
+
+def test_wait_returns_once_everything_is_healthy(scenario: Scenario) -> None:
+    scenario.up("--wait", "db")
+    assert scenario.container("db").health == "healthy"
+
+
+def test_a_gate_that_cannot_open_fails_the_up_and_starts_nothing_behind_it(
+    scenario: Scenario,
+) -> None:
+    scenario.edit('"-e", "/tmp/ready"', '"-e", "/never"')
+    scenario.edit("retries: 30", "retries: 1")
+    done = scenario.up(code=None)
+    assert done.code not in {0, 70}
+    assert "db" in done.err
+    assert "unhealthy" in done.err
+    assert scenario.services() == ["db"]
+    assert scenario.container("db").health == "unhealthy"

@@ -1,0 +1,116 @@
+"""The everyday commands: up, ps, logs, exec, stop, start, restart, run, down."""
+
+from __future__ import annotations
+
+import os
+import pty
+
+from support.scenario import Scenario, command, eventually
+
+
+def test_up_returns_and_both_services_run(scenario: Scenario) -> None:
+    scenario.up()
+    assert scenario.services() == ["web", "worker"]
+    web = scenario.container("web")
+    assert web.name == f"{scenario.project}-web-1"
+    assert web.health == ""
+
+
+def test_down_leaves_no_container(scenario: Scenario) -> None:
+    scenario.up()
+    scenario.run("down")
+    assert scenario.containers() == ()
+    scenario.run("down")
+
+
+def test_logs_hold_both_streams_under_the_container_name(scenario: Scenario) -> None:
+    scenario.up()
+    eventually(lambda: "trouble" in scenario.logs("web"), "both lines are logged")
+    lines = scenario.logs("web").splitlines()
+    assert sorted(line.partition("|")[2].strip() for line in lines) == ["hello from web", "trouble"]
+    assert all(line.startswith("web-1") for line in lines)
+
+
+def test_logs_tail_gives_the_last_lines(scenario: Scenario) -> None:
+    scenario.up()
+    eventually(lambda: "line 5" in scenario.logs("worker"), "all lines are logged")
+    text = scenario.run("logs", "--no-color", "--no-log-prefix", "--tail", "2", "worker").out
+    assert text.splitlines() == ["line 4", "line 5"]
+
+
+def test_logs_follow_ends_with_the_container(scenario: Scenario) -> None:
+    scenario.up()
+    with scenario.running("logs", "-f", "--no-color", "worker") as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "line 5" in line:
+                break
+        scenario.run("stop", "worker")
+        process.wait(30)
+
+
+def test_exec_passes_streams_and_exit_code_on(scenario: Scenario) -> None:
+    scenario.up()
+    done = scenario.exec("web", "sh", "-c", "cat; echo err >&2; exit 42", code=42, stdin="to cat")
+    assert done.out == "to cat"
+    assert "err" in done.err
+
+
+def test_exec_of_a_missing_program_is_127_or_126(scenario: Scenario) -> None:
+    scenario.up()
+    done = scenario.exec("web", "no-such-program", code=None)
+    assert done.code in {126, 127}
+    assert "no-such-program" in done.text
+
+
+def test_exec_takes_user_directory_and_environment(scenario: Scenario) -> None:
+    scenario.up()
+    options = ("-u", "1000:1000", "-w", "/tmp", "-e", "GREETING=hi")
+    script = "echo $(id -u) $(id -g) $PWD $GREETING $NAME"
+    done = scenario.run("exec", "-T", *options, "web", "sh", "-c", script)
+    assert done.out.split() == ["1000", "1000", "/tmp", "hi", "web"]
+
+
+def test_exec_has_a_terminal_when_it_is_given_one(scenario: Scenario) -> None:
+    scenario.up()
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(scenario.directory)
+        words = [*command(), "exec", "web", "sh", "-c", "test -t 0 && test -t 1 && tty"]
+        os.execvpe(words[0], words, scenario.environment)
+    said = b""
+    try:
+        while part := os.read(terminal, 4096):
+            said += part
+    except OSError:  # EIO is how a terminal says that the other side is gone
+        pass
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, said
+    assert b"/dev/" in said
+
+
+def test_stop_start_and_restart_keep_the_container(scenario: Scenario) -> None:
+    scenario.up()
+    before, first = scenario.container("web").id, scenario.started("web")
+    scenario.run("stop", "web")
+    assert scenario.services() == ["worker"]
+    assert scenario.container("web").exit_code == 137
+    scenario.run("start", "web")
+    second = scenario.started("web")
+    scenario.run("restart", "web")
+    third = scenario.started("web")
+    assert scenario.container("web").id == before
+    assert len({first, second, third}) == 3
+
+
+def test_run_gives_the_exit_code_and_leaves_nothing(scenario: Scenario) -> None:
+    done = scenario.run("run", "--rm", "-T", "web", "sh", "-c", "echo $NAME; exit 5", code=5)
+    assert done.out == "web\n"
+    assert scenario.containers() == ()
+
+
+def test_images_names_what_the_containers_use(scenario: Scenario) -> None:
+    scenario.up()
+    text = scenario.run("images").out
+    assert f"{scenario.project}-web-1" in text
+    assert "busybox" in text
