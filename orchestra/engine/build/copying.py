@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from orchestra.engine.build.context import Chosen, Entry
@@ -131,10 +132,8 @@ class _Copier:
         below: Directory | None,
         path: str,
     ) -> None:
-        try:
+        with suppress(FileExistsError):
             os.mkdir(name, 0o700, dir_fd=fd)
-        except FileExistsError:
-            pass
         item = below.child(name) if below is not None else None
         under = below.enter(item) if below is not None and item and item.is_directory else None
         inner = os.open(name, _DIRECTORY, dir_fd=fd)

@@ -1,0 +1,95 @@
+"""What a build needs from the rest of the engine, and what it remembers while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from orchestra.engine.clock import Clock
+from orchestra.engine.container.launching import LauncherClient
+from orchestra.engine.events import LogLine, Progress
+from orchestra.engine.paths import Paths
+from orchestra.engine.shim.protocol import ShimNetwork
+from orchestra.oci.image import Image, Layer
+from orchestra.oci.platform import Platform
+
+NetworkMode = Literal["default", "none", "host"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepNetwork:
+    """How a RUN reaches the world: its namespace, and the resolv.conf that fits."""
+
+    network: ShimNetwork
+    resolv_conf: str | None = None
+
+
+class Layers(Protocol):
+    """Where layers are kept, unpacked and made."""
+
+    async def directories(self, layers: Sequence[Layer]) -> tuple[str, ...]:
+        """Return the unpacked directories of some layers (lowest first), uppermost first."""
+        ...
+
+    async def commit(self, below: Sequence[Layer], upper: str) -> Layer | None:
+        """Make a layer of an upper directory, which is gone afterwards; None when it is empty."""
+        ...
+
+    def has(self, layer: Layer) -> bool:
+        """Tell whether a layer is kept."""
+        ...
+
+
+class Images(Protocol):
+    """Where base images come from and results go."""
+
+    async def base(
+        self,
+        reference: str,
+        platform: Platform,
+        *,
+        pull: bool,
+        progress: Callable[[Progress], None],
+    ) -> Image:
+        """Return an image, from the store when it is there (and not ``pull``), else pulled."""
+        ...
+
+    async def add(self, config: bytes, layers: Sequence[Layer], references: Sequence[str]) -> Image:
+        """Store an image of a config and its layers under some names."""
+        ...
+
+
+Network = Callable[[NetworkMode, str], AbstractAsyncContextManager[StepNetwork]]
+"""Opens a network for one step: mode, and the step's id."""
+
+Launcher = Callable[[], AbstractAsyncContextManager[LauncherClient]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildEnvironment:
+    """The collaborators of a build.
+
+    ``variables`` is the environment that null build arguments and SOURCE_DATE_EPOCH come from.
+    ``scope`` names who shares what is not fixed by content: cache mounts, and steps whose result
+    may depend on a proxy, a secret or a cache mount.
+    """
+
+    images: Images
+    layers: Layers
+    paths: Paths
+    clock: Clock
+    platform: Platform
+    network: Network
+    launcher: Launcher
+    variables: Mapping[str, str] = field(default_factory=dict)
+    scope: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reports:
+    """Where a build tells how far it is, and what its steps say."""
+
+    progress: Callable[[Progress], None]
+    output: Callable[[LogLine], None]

@@ -1,0 +1,77 @@
+"""The result of a build -> the config of its image: history, times, labels.
+
+Times are those of the layers, which the cache remembers: a build that finds all its steps in the
+cache gives the very same image. With SOURCE_DATE_EPOCH all times of this build are that one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from orchestra.oci.image import History, ImageConfig, Layer
+from orchestra.oci.platform import Platform
+
+_BEGINNING = "1970-01-01T00:00:00Z"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A line of history of this build; ``layer`` None where it made none."""
+
+    history: History
+    layer: Layer | None
+    created: str | None
+
+
+def history_of(
+    base: Sequence[History],
+    made: Sequence[Made],
+    *,
+    base_created: str | None,
+    base_layers: int,
+    epoch: int | None,
+) -> tuple[History, ...]:
+    """Return the base's history and this build's.
+
+    A line without a layer has the time of the line before it. Where the base tells of fewer layers
+    than it has, lines are added, since readers count them.
+    """
+    told = sum(not line.empty_layer for line in base)
+    lines = [*base, *[History(comment="untold layer of the base")] * (base_layers - told)]
+    if epoch is not None:
+        fixed = datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return (
+            *lines,
+            *(
+                replace(entry.history, created=fixed, empty_layer=entry.layer is None)
+                for entry in made
+            ),
+        )
+    times = [entry.created for entry in made if entry.created is not None]
+    time = base_created or next(iter(times), _BEGINNING)
+    for entry in made:
+        time = entry.created or time
+        lines.append(replace(entry.history, created=time, empty_layer=entry.layer is None))
+    return tuple(lines)
+
+
+def final_config(
+    config: ImageConfig,
+    *,
+    layers: Sequence[Layer],
+    history: Sequence[History],
+    labels: Mapping[str, str],
+    platform: Platform,
+) -> ImageConfig:
+    """Return the config that the image is stored with."""
+    created = next((line.created for line in reversed(history) if line.created), _BEGINNING)
+    return replace(
+        config,
+        platform=platform,
+        diff_ids=tuple(layer.diff_id for layer in layers),
+        created=created,
+        labels=dict(sorted({**config.labels, **labels}.items())),
+        history=tuple(history),
+    )

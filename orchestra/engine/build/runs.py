@@ -1,0 +1,295 @@
+"""RUN: a command in a container over the layers so far, with the mounts that it asks for.
+
+The walls are those of any container (container/oneshot.py). Nothing that is mounted ends up in the
+layer; secrets are copied to the volatile directory for the time of the run only.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from orchestra.engine.build.context import Chosen, choose, digest_of_entry
+from orchestra.engine.build.copying import copy_chosen
+from orchestra.engine.build.environment import BuildEnvironment, NetworkMode
+from orchestra.engine.build.ignore import Matcher
+from orchestra.engine.build.lowering import SCRIPT_DIRECTORY
+from orchestra.engine.build.mounts import RunMount
+from orchestra.engine.build.output import StepOutput
+from orchestra.engine.build.target import Rules, Target
+from orchestra.engine.build.tree import Tree
+from orchestra.engine.build.vertices import RunVertex
+from orchestra.engine.build.workspace import Workspace
+from orchestra.engine.container.launching import LauncherClient
+from orchestra.engine.container.oneshot import OneShot, run_once
+from orchestra.errors import BuildError
+from orchestra.oci.runtime import OciMount
+
+_LOCK_POLL_SECONDS = 0.05
+_SECRET_MODE = 0o400
+_SECRET_BYTES_MAX = 512 * 1024
+_CACHE_MODE = 0o755
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MountInput:
+    """What a bind or cache mount shows: files of a tree, found and digested."""
+
+    tree: Tree
+    chosen: Chosen
+    owners: bool
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """What the build says about every RUN. ``secrets`` maps an id to a file."""
+
+    secrets: Mapping[str, str]
+    extra_hosts: tuple[tuple[str, str], ...]
+    shm_size_bytes: int | None
+    project: str
+
+
+def prepare_mount(mount: RunMount, tree: Tree, *, owners: bool) -> MountInput:
+    """Find what a mount shows.
+
+    :raises BuildError: when it is not there.
+    """
+    (chosen,) = choose(tree, _literal(mount.source), Matcher(), owners=owners)
+    digest = digest_of_entry(chosen.entry, owners=owners)
+    return MountInput(tree=tree, chosen=chosen, owners=owners, digest=digest)
+
+
+def _literal(path: str) -> str:
+    return path or "/"
+
+
+def impure(vertex: RunVertex) -> bool:
+    """Tell whether something outside the cache key may change what a RUN leaves."""
+    return bool(vertex.proxies) or any(mount.kind in ("cache", "secret") for mount in vertex.mounts)
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """One RUN about to happen. ``inputs`` are by the number of the mount."""
+
+    vertex: RunVertex
+    inputs: Mapping[int, MountInput]
+    environment: BuildEnvironment
+    settings: RunSettings
+    network: NetworkMode
+    workspace: Workspace
+    identity: str
+
+    async def execute(
+        self,
+        launcher: LauncherClient,
+        directories: Sequence[str],
+        upper: str,
+        work: str,
+        output: StepOutput,
+    ) -> int:
+        """Run to the end and return the exit code.
+
+        :raises BuildError: when a mount cannot be made.
+        :raises ContainerError: when the command cannot be started.
+        """
+        vertex = self.vertex
+        async with AsyncExitStack() as stack:
+            mounts, env = await self._mounts(stack)
+            opened = self.environment.network(self.network, self.identity)
+            network = await stack.enter_async_context(opened)
+            shot = OneShot(
+                id=self.identity,
+                project=self.settings.project,
+                directory=str(self.workspace.make("run")),
+                layers=tuple(directories),
+                upper=upper,
+                work=work,
+                args=vertex.args,
+                env=(*vertex.env, *vertex.proxies, *env),
+                cwd=vertex.cwd,
+                user=vertex.user,
+                mounts=tuple(mounts),
+                network=network.network,
+                resolv_conf=network.resolv_conf,
+                hosts=hosts_text(self.settings.extra_hosts),
+                shm_size_bytes=self.settings.shm_size_bytes,
+            )
+            try:
+                return await run_once(shot, launcher=launcher, output=output)
+            finally:
+                output.finish()
+
+    async def _mounts(self, stack: AsyncExitStack) -> tuple[list[OciMount], list[str]]:
+        mounts: list[OciMount] = []
+        env: list[str] = []
+        for number, mount in enumerate(self.vertex.mounts):
+            match mount.kind:
+                case "tmpfs":
+                    mounts.append(_tmpfs(mount))
+                case "bind":
+                    shown = await anyio.to_thread.run_sync(self._materialize, number)
+                    mounts.append(_bind(mount.target, shown, read_only=mount.read_only))
+                case "cache":
+                    directory = await stack.enter_async_context(self._cache(number, mount))
+                    mounts.append(_bind(mount.target, directory, read_only=mount.read_only))
+                case "secret":
+                    await self._secret(stack, mount, mounts, env)
+        if self.vertex.script is not None:
+            directory = self.workspace.make("script")
+            directory.chmod(0o755)
+            path = directory / self.vertex.script.name
+            path.write_text(self.vertex.script.text, encoding="utf-8", errors="surrogateescape")
+            path.chmod(0o755)
+            mounts.append(_bind(SCRIPT_DIRECTORY, directory, read_only=True))
+        return mounts, env
+
+    def _materialize(self, number: int) -> Path:
+        """Copy what a mount shows to a directory of its own: writes to it go nowhere."""
+        found = self.inputs[number]
+        directory = self.workspace.make("mount")
+        rules = Rules(owner=None if found.owners else (0, 0))
+        target = Target(str(directory), (), rules)
+        copy_chosen(found.tree, found.chosen, target, "/shown")
+        target.close()
+        return directory / "shown"
+
+    @asynccontextmanager
+    async def _cache(self, number: int, mount: RunMount) -> AsyncIterator[Path]:
+        name = hashlib.sha256(f"{self.environment.scope}\0{mount.id}".encode()).hexdigest()
+        parent = Path(self.environment.paths.build_cache) / "mounts" / name
+        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fd, slot = -1, 0
+        try:
+            if mount.sharing != "shared":
+                fd, slot = await _lock_slot(parent, private=mount.sharing == "private")
+            directory = parent / f"data-{slot}"
+            if not directory.exists():
+                await anyio.to_thread.run_sync(self._make_cache, number, mount, directory)
+            yield directory
+        finally:
+            if fd >= 0:
+                os.close(fd)
+
+    def _make_cache(self, number: int, mount: RunMount, directory: Path) -> None:
+        made = self.workspace.make("cache")
+        if number in self.inputs:
+            made = self._materialize(number)
+        os.chown(made, mount.uid or 0, mount.gid or 0)
+        made.chmod(_CACHE_MODE if mount.mode is None else mount.mode)
+        try:
+            made.rename(directory)
+        except OSError:
+            if not directory.exists():
+                raise
+
+    async def _secret(
+        self,
+        stack: AsyncExitStack,
+        mount: RunMount,
+        mounts: list[OciMount],
+        env: list[str],
+    ) -> None:
+        source = self.settings.secrets.get(mount.id)
+        if source is None:
+            if mount.required:
+                raise BuildError(
+                    f'the secret "{mount.id}" is not given',
+                    hint=f"list it under build.secrets (known: {sorted(self.settings.secrets)})",
+                )
+            return
+        data = await anyio.to_thread.run_sync(_read_secret, source, mount.id)
+        if mount.env is not None:
+            env.append(f"{mount.env or mount.id}={data.decode('utf-8', 'surrogateescape')}")
+        if mount.target:
+            path = _write_secret(Path(self.environment.paths.run), data, mount)
+            stack.callback(shutil.rmtree, path.parent, ignore_errors=True)
+            mounts.append(_bind(mount.target, path, read_only=True))
+
+
+async def _lock_slot(parent: Path, *, private: bool) -> tuple[int, int]:
+    """Lock a cache directory; a private one that is taken is passed over for the next."""
+    slot = 0
+    while True:
+        fd = os.open(parent / f"lock-{slot}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            while True:
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    if private:
+                        break
+                    await anyio.sleep(_LOCK_POLL_SECONDS)
+                else:
+                    return fd, slot
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)
+        slot += 1
+
+
+def _read_secret(path: str, identity: str) -> bytes:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            data = file.read(_SECRET_BYTES_MAX + 1)
+    except OSError as error:
+        raise BuildError(
+            f'cannot read the secret "{identity}" from "{path}": {error.strerror}'
+        ) from error
+    if len(data) > _SECRET_BYTES_MAX:
+        raise BuildError(f'the secret "{identity}" is larger than 512 KiB')
+    return data
+
+
+def _write_secret(run: Path, data: bytes, mount: RunMount) -> Path:
+    directory = run / "build-secrets" / secrets.token_hex(8)
+    directory.mkdir(mode=0o700, parents=True)
+    path = directory / "secret"
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(data)
+        os.fchown(fd, mount.uid or 0, mount.gid or 0)
+        os.fchmod(fd, _SECRET_MODE if mount.mode is None else mount.mode)
+    return path
+
+
+def _bind(target: str, source: Path, *, read_only: bool) -> OciMount:
+    access = "ro" if read_only else "rw"
+    return {
+        "destination": target,
+        "type": "bind",
+        "source": str(source),
+        "options": ["rbind", access, "nosuid", "nodev"],
+    }
+
+
+def _tmpfs(mount: RunMount) -> OciMount:
+    options = ["nosuid", "nodev"]
+    if mount.size_bytes is not None:
+        options.append(f"size={mount.size_bytes}")
+    return {
+        "destination": mount.target,
+        "type": "tmpfs",
+        "source": "tmpfs",
+        "options": options,
+    }
+
+
+def hosts_text(extra: Sequence[tuple[str, str]]) -> str:
+    """Return /etc/hosts of a build step."""
+    lines = ["127.0.0.1\tlocalhost buildkitsandbox", "::1\tlocalhost ip6-localhost ip6-loopback"]
+    lines += [f"{address}\t{name}" for name, address in extra]
+    return "\n".join(lines) + "\n"

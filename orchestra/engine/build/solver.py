@@ -1,0 +1,298 @@
+"""Walks the stages that a target needs: looks into the cache, does what is missing, keeps layers.
+
+Stages run side by side and wait for one another only where they use one another. A step is looked
+up as soon as the layers below it are known, so a build whose steps are all known unpacks nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar, assert_never
+
+import anyio
+import anyio.abc
+
+from orchestra.engine.build.cache import Cache
+from orchestra.engine.build.environment import BuildEnvironment, Reports
+from orchestra.engine.build.export import Made
+from orchestra.engine.build.graph import Stage
+from orchestra.engine.build.lowering import Base, lower_stage
+from orchestra.engine.build.steps import Files, Job, StepRunner
+from orchestra.engine.build.tree import Tree
+from orchestra.engine.build.vertices import (
+    ContextSource,
+    ImageSource,
+    LoweredStage,
+    Source,
+    StageSource,
+    Step,
+)
+from orchestra.engine.build.workspace import Workspace
+from orchestra.engine.container.launching import LauncherClient
+from orchestra.engine.events import Progress
+from orchestra.errors import BuildError, Location, OrchestraError
+from orchestra.oci.image import History, Image, ImageConfig, Layer
+from orchestra.oci.platform import Platform
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solved:
+    """A stage, done. ``base_history`` and ``base_created`` are those of the image it began with."""
+
+    layers: tuple[Layer, ...]
+    base_history: tuple[History, ...]
+    base_created: str | None
+    made: tuple[Made, ...]
+    lowered: LoweredStage
+    platform: Platform
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ground:
+    """What a stage starts from."""
+
+    layers: tuple[Layer, ...]
+    history: tuple[History, ...]
+    created: str | None
+    made: tuple[Made, ...]
+    base: Base
+    platform: Platform
+
+
+class _Once(Generic[_T]):
+    """A result that one task makes and any number wait for."""
+
+    def __init__(self) -> None:
+        self._done = anyio.Event()
+        self._value: _T | None = None
+
+    def set(self, value: _T) -> None:
+        self._value = value
+        self._done.set()
+
+    async def get(self) -> _T:
+        await self._done.wait()
+        if self._value is None:
+            raise BuildError("cannot build: a stage that this one needs was given up")
+        return self._value
+
+
+class Solver:
+    """One build, from its job to the target's layers."""
+
+    def __init__(
+        self,
+        job: Job,
+        environment: BuildEnvironment,
+        reports: Reports,
+        workspace: Workspace,
+        cache: Cache,
+    ) -> None:
+        self.job = job
+        self.environment = environment
+        self.reports = reports
+        self.runner = StepRunner(job, environment, reports, workspace, cache, self._launcher)
+        self._stages: dict[int, _Once[Solved]] = {}
+        self._images: dict[tuple[str, str], _Once[Image]] = {}
+        self._wanted = anyio.Event()
+        self._launched: _Once[LauncherClient] = _Once()
+        self._tasks: anyio.abc.TaskGroup
+        self._count = 0
+        self._used: set[str] = set()
+
+    def used_arguments(self) -> frozenset[str]:
+        """Return the names that ARG asked for in the stages that were solved."""
+        return frozenset(self._used)
+
+    async def solve(self) -> Solved:
+        """Solve the target, and every stage that it needs.
+
+        :raises BuildError: at its line, when a step fails; the first one of several.
+        """
+        try:
+            async with anyio.create_task_group() as tasks:
+                self._tasks = tasks
+                tasks.start_soon(self._keep_launcher)
+                for index in self.job.graph.needed:
+                    self._start(index)
+                solved = await self._stages[self.job.graph.target].get()
+                tasks.cancel_scope.cancel()
+        except ExceptionGroup as group:
+            raise first_of(group) from group
+        return solved
+
+    async def _keep_launcher(self) -> None:
+        """Open the launcher when a step first asks, and close it with the build."""
+        await self._wanted.wait()
+        async with self.environment.launcher() as launcher:
+            self._launched.set(launcher)
+            await anyio.sleep_forever()
+
+    async def _launcher(self) -> LauncherClient:
+        self._wanted.set()
+        return await self._launched.get()
+
+    def _start(self, index: int) -> _Once[Solved]:
+        once = self._stages.get(index)
+        if once is None:
+            once = self._stages[index] = _Once()
+            self._tasks.start_soon(self._solve_stage, self.job.graph.stages[index], once)
+        return once
+
+    async def _solve_stage(self, stage: Stage, once: _Once[Solved]) -> None:
+        ground = await self._ground(stage)
+        lowered = lower_stage(self.job.graph, stage, ground.base, self.job.arguments)
+        self._used |= lowered.used_arguments
+        layers, made = list(ground.layers), list(ground.made)
+        total = 1 + sum(step.vertex is not None for step in lowered.steps)
+        number = 1
+        for step in lowered.steps:
+            if step.vertex is None:
+                made.append(Made(history=step.history, layer=None, created=None))
+                continue
+            number += 1
+            label = f"{stage.label} {number}/{total}"
+            entry = await self._step(step, label, layers, ground.platform)
+            made.append(entry)
+            layers += [entry.layer] if entry.layer is not None else []
+        once.set(
+            Solved(
+                layers=tuple(layers),
+                base_history=ground.history,
+                base_created=ground.created,
+                made=tuple(made),
+                lowered=lowered,
+                platform=ground.platform,
+            )
+        )
+
+    async def _step(
+        self, step: Step, label: str, layers: Sequence[Layer], platform: Platform
+    ) -> Made:
+        self._report(f"[{label}] {step.title}")
+        result = await self.runner.solve(step, label, tuple(layers), platform, self._files)
+        self._count += 1
+        self._report(f"[{label}] {step.title}{' CACHED' if result.cached else ' DONE'}")
+        return Made(history=step.history, layer=result.layer, created=result.created)
+
+    def _report(self, action: str) -> None:
+        self.reports.progress(
+            Progress(subject=self.job.reference, action=action, current=self._count)
+        )
+
+    async def _ground(self, stage: Stage) -> _Ground:
+        platform = stage.platform or self.job.platform
+        base = stage.base
+        if isinstance(base, ContextSource):
+            name = self.job.context_images.get(base.name)
+            if name is None:
+                raise BuildError(
+                    f'cannot build FROM "{base.name}": that context is a directory, not an image',
+                    location=Location(self.job.graph.file, stage.line),
+                )
+            base = ImageSource(name)
+        match base:
+            case None:
+                return _empty(platform)
+            case StageSource(index=index):
+                return _on_stage(await self._start(index).get())
+            case ImageSource(reference=reference):
+                self._report(f"[{stage.label}] FROM {reference}")
+                try:
+                    image = await self._image(reference, platform)
+                except OrchestraError as error:
+                    raise BuildError(
+                        f"cannot build FROM {reference}: {error.message}",
+                        location=Location(self.job.graph.file, stage.line),
+                        hint=error.hint,
+                    ) from error
+                return _on_image(image)
+            case _:
+                assert_never(base)
+
+    async def _image(self, reference: str, platform: Platform) -> Image:
+        key = (reference, str(platform))
+        once = self._images.get(key)
+        if once is not None:
+            return await once.get()
+        once = self._images[key] = _Once()
+        image = await self.environment.images.base(
+            reference, platform, pull=self.job.pull, progress=self.reports.progress
+        )
+        once.set(image)
+        return image
+
+    async def _files(self, source: Source) -> Files:
+        match source:
+            case ContextSource(name=name):
+                tree = self.job.trees.get(name)
+                if tree is not None:
+                    return Files(tree, owners=False)
+                image = await self._image(self.job.context_images[name], self.job.platform)
+                layers: Sequence[Layer] = image.layers
+            case StageSource(index=index):
+                layers = (await self._start(index).get()).layers
+            case ImageSource(reference=reference):
+                layers = (await self._image(reference, self.job.platform)).layers
+            case _:
+                assert_never(source)
+        directories = await self.environment.layers.directories(tuple(layers))
+        return Files(Tree(directories), owners=True)
+
+
+def first_of(group: BaseExceptionGroup[Exception]) -> Exception:
+    """Return the first error of a group that is ours, or else its first."""
+    leaves: list[Exception] = []
+    todo: list[BaseException] = [group]
+    while todo:
+        error = todo.pop(0)
+        if isinstance(error, BaseExceptionGroup):
+            todo = [*error.exceptions, *todo]
+        elif isinstance(error, Exception):
+            leaves.append(error)
+    return next((leaf for leaf in leaves if isinstance(leaf, OrchestraError)), leaves[0])
+
+
+def _empty(platform: Platform) -> _Ground:
+    config = ImageConfig(platform=platform, diff_ids=())
+    return _Ground(
+        layers=(),
+        history=(),
+        created=None,
+        made=(),
+        base=Base(config=config),
+        platform=platform,
+    )
+
+
+def _on_image(image: Image) -> _Ground:
+    config = image.config
+    return _Ground(
+        layers=image.layers,
+        history=config.history,
+        created=config.created,
+        made=(),
+        base=Base(config=config, triggers=config.on_build),
+        platform=config.platform,
+    )
+
+
+def _on_stage(solved: Solved) -> _Ground:
+    lowered = solved.lowered
+    return _Ground(
+        layers=solved.layers,
+        history=solved.base_history,
+        created=solved.base_created,
+        made=solved.made,
+        base=Base(
+            config=replace(lowered.config, on_build=()),
+            author=lowered.author,
+            variables=lowered.variables,
+            arguments=lowered.arguments,
+            triggers=lowered.triggers,
+        ),
+        platform=solved.platform,
+    )

@@ -1,0 +1,284 @@
+"""One step of a stage: its inputs and key, a look into the cache, and the work when it misses."""
+
+from __future__ import annotations
+
+import secrets
+import stat
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import assert_never
+
+import anyio
+import anyio.to_thread
+
+from orchestra.engine.build.cache import Cache, CacheRecord, cache_key
+from orchestra.engine.build.download import download
+from orchestra.engine.build.environment import BuildEnvironment, NetworkMode, Reports
+from orchestra.engine.build.graph import Graph
+from orchestra.engine.build.ops import (
+    CopyPlan,
+    check_sources,
+    do_copy,
+    is_remote,
+    make_directory,
+    prepare_copy,
+)
+from orchestra.engine.build.output import StepOutput
+from orchestra.engine.build.runs import MountInput, Run, RunSettings, impure, prepare_mount
+from orchestra.engine.build.tree import Tree
+from orchestra.engine.build.vertices import (
+    CopyVertex,
+    MakeDirectoryVertex,
+    RunVertex,
+    Source,
+    Step,
+    definition,
+)
+from orchestra.engine.build.workspace import Workspace
+from orchestra.engine.container.launching import LauncherClient
+from orchestra.errors import BuildError, Location, OrchestraError
+from orchestra.oci.image import Layer
+from orchestra.oci.platform import Platform
+
+_ROOT_MODE = 0o755
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What one build is about. ``trees`` are the contexts, "" the main one."""
+
+    reference: str
+    graph: Graph
+    arguments: Mapping[str, str]
+    platform: Platform
+    trees: Mapping[str, Tree]
+    context_images: Mapping[str, str]
+    network: NetworkMode
+    no_cache: bool
+    pull: bool
+    epoch: int | None
+    settings: RunSettings
+
+    @property
+    def epoch_ns(self) -> int | None:
+        """Return SOURCE_DATE_EPOCH in nanoseconds."""
+        return None if self.epoch is None else self.epoch * 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Files to copy from; ``owners``: whether theirs are kept."""
+
+    tree: Tree
+    owners: bool
+
+
+FilesOf = Callable[[Source], Awaitable[Files]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepPlan:
+    """The inputs of a step, digested."""
+
+    digests: tuple[str, ...] = ()
+    copy: CopyPlan | None = None
+    mounts: Mapping[int, MountInput] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepResult:
+    """What a step left; ``cached``: it was known."""
+
+    layer: Layer | None
+    created: str
+    cached: bool
+
+
+class StepRunner:
+    """Solves steps of one build, one call per step."""
+
+    def __init__(
+        self,
+        job: Job,
+        environment: BuildEnvironment,
+        reports: Reports,
+        workspace: Workspace,
+        cache: Cache,
+        launcher: Callable[[], Awaitable[LauncherClient]],
+    ) -> None:
+        self.job = job
+        self.environment = environment
+        self.reports = reports
+        self.workspace = workspace
+        self.cache = cache
+        self.launcher = launcher
+
+    async def solve(
+        self, step: Step, label: str, below: Sequence[Layer], platform: Platform, files: FilesOf
+    ) -> StepResult:
+        """Return what a step leaves on the layers ``below``, from the cache or by doing it.
+
+        :raises BuildError: at its line, when it fails.
+        """
+        try:
+            return await self._solve(step, label, below, platform, files)
+        except OrchestraError as error:
+            if isinstance(error, BuildError) and error.location is not None:
+                raise
+            raise BuildError(
+                f"cannot build {step.title[:200]}: {error.message}",
+                location=Location(self.job.graph.file, step.line),
+                hint=error.hint,
+            ) from error
+
+    async def _solve(
+        self, step: Step, label: str, below: Sequence[Layer], platform: Platform, files: FilesOf
+    ) -> StepResult:
+        vertex = step.vertex
+        if vertex is None:
+            raise BuildError("this step has nothing to do")
+        plan = await self._plan(step, files)
+        scope = ""
+        if isinstance(vertex, RunVertex) and impure(vertex):
+            scope = f"{self.environment.scope}\0{'|'.join(vertex.proxies)}"
+        key = cache_key(
+            [layer.diff_id for layer in below],
+            str(platform),
+            {**definition(vertex), **self._ground(vertex)},
+            plan.digests,
+            scope,
+        )
+        if not self.job.no_cache:
+            record = self.cache.get(key)
+            if record and (record.layer is None or self.environment.layers.has(record.layer)):
+                return StepResult(layer=record.layer, created=record.created, cached=True)
+        layer = await self._perform(step, label, below, plan)
+        created = self.environment.clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        record = CacheRecord(layer=layer, created=created)
+        await anyio.to_thread.run_sync(self.cache.put, key, record)
+        return StepResult(layer=layer, created=created, cached=False)
+
+    def _ground(self, vertex: RunVertex | CopyVertex | MakeDirectoryVertex) -> dict[str, object]:
+        """Return what the build as a whole adds to a step's definition."""
+        ground: dict[str, object] = {"epoch": self.job.epoch}
+        if isinstance(vertex, RunVertex):
+            ground["build_network"] = self.job.network
+            ground["extra_hosts"] = [list(pair) for pair in self.job.settings.extra_hosts]
+        return ground
+
+    async def _plan(self, step: Step, files: FilesOf) -> StepPlan:
+        match step.vertex:
+            case CopyVertex() as vertex:
+                return await self._plan_copy(vertex, files)
+            case RunVertex() as vertex:
+                mounts: dict[int, MountInput] = {}
+                for number, mount in enumerate(vertex.mounts):
+                    if mount.kind == "bind" or (mount.kind == "cache" and mount.stage):
+                        found = await files(vertex.mount_sources[number])
+                        mounts[number] = await anyio.to_thread.run_sync(
+                            lambda m, f: prepare_mount(m, f.tree, owners=f.owners), mount, found
+                        )
+                digests = tuple(f"{number}:{mounts[number].digest}" for number in sorted(mounts))
+                return StepPlan(digests=digests, mounts=mounts)
+            case _:
+                return StepPlan()
+
+    async def _plan_copy(self, vertex: CopyVertex, files: FilesOf) -> StepPlan:
+        check_sources(vertex)
+        found = await files(vertex.source)
+        scratch = self.workspace.make("inputs")
+        downloads: dict[str, Path] = {}
+        for number, source in enumerate(vertex.sources):
+            if is_remote(source):
+                directory = scratch / f"download-{number}"
+                directory.mkdir()
+                downloads[source] = await download(source, directory, vertex.checksum)
+        documents = scratch / "documents"
+        documents.mkdir()
+        plan = await anyio.to_thread.run_sync(
+            lambda: prepare_copy(
+                vertex, found.tree, owners=found.owners, downloads=downloads, scratch=documents
+            )
+        )
+        return StepPlan(digests=plan.digests, copy=plan)
+
+    async def _perform(
+        self, step: Step, label: str, below: Sequence[Layer], plan: StepPlan
+    ) -> Layer | None:
+        directories = await self.environment.layers.directories(below)
+        scratch = self.workspace.make("step")
+        upper, work = scratch / "upper", scratch / "work"
+        upper.mkdir()
+        work.mkdir(mode=0o700)
+        upper.chmod(_root_mode(directories))
+        match step.vertex:
+            case CopyVertex() as vertex:
+                copy = plan.copy
+                if copy is not None:
+                    await anyio.to_thread.run_sync(
+                        do_copy, vertex, copy, str(upper), directories, self.job.epoch_ns
+                    )
+            case MakeDirectoryVertex() as vertex:
+                await anyio.to_thread.run_sync(
+                    make_directory, vertex, str(upper), directories, self.job.epoch_ns
+                )
+            case RunVertex() as vertex:
+                await self._run(step, vertex, label, directories, scratch, plan)
+            case None:
+                return None
+            case _:
+                assert_never(step.vertex)
+        return await self.environment.layers.commit(below, str(upper))
+
+    async def _run(
+        self,
+        step: Step,
+        vertex: RunVertex,
+        label: str,
+        directories: Sequence[str],
+        scratch: Path,
+        plan: StepPlan,
+    ) -> None:
+        output = StepOutput(label, self.environment.clock, self.reports.output)
+        run = Run(
+            vertex=vertex,
+            inputs=plan.mounts or {},
+            environment=self.environment,
+            settings=self.job.settings,
+            network=self.job.network if vertex.network == "default" else vertex.network,
+            workspace=self.workspace,
+            identity=f"build-{secrets.token_hex(8)}",
+        )
+        code = await run.execute(
+            await self.launcher(),
+            directories,
+            str(scratch / "upper"),
+            str(scratch / "work"),
+            output,
+        )
+        if code != 0:
+            tail = output.tail()
+            said = f"; its last output:\n{tail}" if tail else " and said nothing"
+            raise BuildError(
+                f"cannot build {step.title[:300]}: it exited with code {code}{said}",
+                location=Location(self.job.graph.file, step.line),
+                hint=_hint(code),
+            )
+
+
+def _hint(code: int) -> str:
+    match code:
+        case 127:
+            return "the command is not in the image: install it in an earlier step"
+        case 126:
+            return "the command is not executable"
+        case 137:
+            return "it was killed, perhaps for want of memory"
+        case _:
+            return "run the command in a container of the stage before it to see more"
+
+
+def _root_mode(directories: Sequence[str]) -> int:
+    """Return the mode that "/" has in the layers below: the upper directory shows as "/"."""
+    return stat.S_IMODE(Path(directories[0]).stat().st_mode) if directories else _ROOT_MODE

@@ -1,0 +1,70 @@
+"""Scratch directories of one build: gone when it ends, swept by a later build when it was killed.
+
+Each build holds a flock on its own directory; what nobody holds is left over and is removed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from orchestra.errors import BuildError
+
+
+class Workspace:
+    """Numbered directories below one private directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._count = 0
+
+    def make(self, name: str) -> Path:
+        """Make a new directory of one's own."""
+        self._count += 1
+        path = self.directory / f"{self._count}-{name}"
+        path.mkdir(mode=0o700)
+        return path
+
+
+@contextmanager
+def workspace(parent: PurePosixPath) -> Iterator[Workspace]:
+    """Make a private directory below ``parent`` and remove it, and dead ones, at the end.
+
+    :raises BuildError: when it cannot be made.
+    """
+    root = Path(parent)
+    path = root / secrets.token_hex(8)
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.mkdir(mode=0o700)
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise BuildError(f'cannot build: cannot make "{path}": {error.strerror}') from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        _sweep(root)
+        yield Workspace(path)
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        os.close(fd)
+
+
+def _sweep(root: Path) -> None:
+    for left in root.iterdir():
+        try:
+            fd = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            continue
+        else:
+            shutil.rmtree(left, ignore_errors=True)
+        finally:
+            os.close(fd)
