@@ -6,19 +6,57 @@ by exec, and does all that needs a single thread.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import fcntl
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import anyio
+import anyio.to_thread
 
 from orchestra.engine.paths import Paths
-from orchestra.engine.shim.protocol import ExecRequest, Exited, Listen
+from orchestra.engine.shim import wire
+from orchestra.engine.shim.protocol import (
+    LAUNCHER_SOCKET,
+    ExecRequest,
+    Exited,
+    Failed,
+    Listen,
+)
+from orchestra.errors import ContainerError, NetworkError, OrchestraError
+
+_ROOT = str(Path(__file__).resolve().parents[3])
+_PROGRAM = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); "
+    "from orchestra.engine.launcher.__main__ import main; main()"
+)
+_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+_SPAWN_SECONDS = 20.0
+_START_SECONDS = 120.0
+_END_SECONDS = 5.0
+_LOCK_FILE = "launcher.lock"
+
+
+class StartError(ContainerError):
+    """A process did not start; ``code`` is docker's: 127 not found, 126 not executable, 125."""
+
+    def __init__(self, message: str, *, code: int = 125, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerSockets:
     """Sockets of one running container, owned by the receiver; ``listeners`` beside ``listen``.
 
-    ``gone``: the container ended, and the receiver closes what it holds of it.
+    ``gone``: the container ended, and the receiver closes what it holds of it. A second message
+    for the same id replaces the first: close what came with that.
     """
 
     id: str
@@ -32,25 +70,98 @@ class ContainerSockets:
 class ExecSession:
     """A process started by ``LauncherClient.exec``; closing it before the end kills the process."""
 
-    pid: int
-    terminal: int | None
-    """The pty's master, when a tty was asked for; owned by the session."""
+    def __init__(self, connection: Conversation, pid: int, terminal: int | None) -> None:
+        self._connection = connection
+        self.pid = pid
+        self.terminal = terminal
+        """The pty's master, when a tty was asked for; owned by the session."""
 
     async def wait(self) -> Exited:
-        """Wait for the end of the process."""
-        raise NotImplementedError
+        """Wait for the end of the process.
+
+        :raises ContainerError: when the launcher died, and nobody knows the end.
+        """
+        received = await self._connection.receive()
+        if received is None:
+            raise ContainerError(
+                "cannot tell how the process ended: its monitor was killed",
+                hint="run the command again",
+            )
+        return cast("Exited", received[0])
 
     async def signal(self, number: int) -> None:
-        """Send a signal to the process."""
-        raise NotImplementedError
+        """Send a signal to the process; nothing happens to one that ended."""
+        await self._connection.send({"op": "signal", "signal": number})
 
     async def resize(self, rows: int, columns: int) -> None:
         """Change the size of its terminal."""
-        raise NotImplementedError
+        await self._connection.send({"op": "resize", "rows": rows, "columns": columns})
+
+
+class Conversation:
+    """One non-blocking connection to a launcher."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.settimeout(0)
+        wire.enlarge(sock)
+        self._sock = sock
+
+    async def send(self, message: Mapping[str, object], fds: Sequence[int] = ()) -> None:
+        """Send one message; one that the other side no longer reads is dropped."""
+        while True:
+            try:
+                wire.send(self._sock, message, fds)
+            except BlockingIOError:
+                await anyio.wait_writable(self._sock)
+            except (BrokenPipeError, ConnectionResetError):
+                return
+            else:
+                return
+
+    async def receive(self) -> tuple[dict[str, object], list[int]] | None:
+        """Receive one message with its descriptors; None when the other side is gone."""
+        while True:
+            try:
+                return wire.receive(self._sock)
+            except BlockingIOError:
+                await anyio.wait_readable(self._sock)
+            except ConnectionResetError:
+                return None
+
+    async def ask(
+        self, message: Mapping[str, object], fds: Sequence[int] = ()
+    ) -> tuple[int, list[int]]:
+        """Send a request and return the pid and descriptors of its Started.
+
+        :raises NetworkError: when a port is taken.
+        :raises ContainerError: when the answer is Failed, or none comes.
+        """
+        await self.send(message, fds)
+        received = None
+        with anyio.move_on_after(_START_SECONDS):
+            received = await self.receive()
+        if received is None:
+            raise ContainerError(
+                "cannot start a process: the launcher gave no answer",
+                hint="run the command again; launcher.log in the project's run directory says more",
+            )
+        answer, passed = received
+        if answer.get("ok") is not True:
+            wire.close_all(passed)
+            raise _error_of(cast("Failed", answer))
+        pid = answer.get("pid", 0)
+        return (pid if isinstance(pid, int) else 0), passed
+
+    def close(self) -> None:
+        """Hang up."""
+        self._sock.close()
 
 
 class LauncherClient:
     """A launcher that can be reached; cheap to make, holds no connection open."""
+
+    def __init__(self, dial: Callable[[], socket.socket]) -> None:
+        self._dial = dial
 
     @classmethod
     async def ensure(cls, paths: Paths, project: str) -> LauncherClient:
@@ -58,19 +169,78 @@ class LauncherClient:
 
         :raises ContainerError: when it cannot be started.
         """
-        raise NotImplementedError
+        client = await cls.connect(paths, project)
+        if client:
+            return client
+        directory = Path(paths.project_run(project))
+        await anyio.to_thread.run_sync(_spawn, directory)
+        client = await cls.connect(paths, project)
+        if client is None:
+            raise ContainerError(
+                f'cannot start the launcher of project "{project}"',
+                hint=f"{directory / 'launcher.log'} may say why",
+            )
+        return client
 
     @classmethod
     async def connect(cls, paths: Paths, project: str) -> LauncherClient | None:
         """Return the project's launcher when one answers."""
-        raise NotImplementedError
+        directory = Path(paths.project_run(project))
+        try:
+            _dial_path(directory).close()
+        except OSError:
+            return None
+        return cls(lambda: _dial_path(directory))
+
+    @asynccontextmanager
+    async def conversation(self) -> AsyncIterator[Conversation]:
+        """Open one conversation, closed with the block.
+
+        :raises ContainerError: when the launcher is gone.
+        """
+        try:
+            sock = self._dial()
+        except OSError as err:
+            raise ContainerError(
+                f"cannot reach the launcher: {err.strerror}", hint="run the command again"
+            ) from err
+        connection = Conversation(sock)
+        try:
+            yield connection
+        finally:
+            connection.close()
 
     async def start(self, request_path: str) -> int:
         """Start the container of a ShimRequest; return the host pid of its init.
 
+        :raises NetworkError: when a published port is taken.
         :raises ContainerError: when it does not start.
         """
-        raise NotImplementedError
+        return await self._ask_once({"op": "start", "request": request_path})
+
+    async def adopt(self, request_path: str) -> int:
+        """Give a running container that lost its shim a new one; return the pid of its init.
+
+        One whose init is gone too is cleaned up, and its exit written down.
+
+        :raises ContainerError: when it has a shim, or never ran.
+        """
+        return await self._ask_once({"op": "adopt", "request": request_path})
+
+    @asynccontextmanager
+    async def run(
+        self, request_path: str, stdio: tuple[int, int, int] | None
+    ) -> AsyncIterator[ExecSession]:
+        """Start a container with ``output: inherit`` and stay with it.
+
+        ``stdio`` is None when it has a tty: then the session has the terminal. Leaving the block
+        before its end kills everything in it.
+
+        :raises ContainerError: when it does not start.
+        """
+        message = {"op": "start", "request": request_path}
+        async with self._session(message, stdio) as session:
+            yield session
 
     @asynccontextmanager
     async def exec(
@@ -80,33 +250,159 @@ class LauncherClient:
 
         :raises ContainerError: when it does not start.
         """
-        raise NotImplementedError
-        yield ExecSession()
+        async with self._session(request, stdio) as session:
+            yield session
 
-    def sockets(self) -> AsyncIterator[ContainerSockets]:
+    async def sockets(self) -> AsyncIterator[ContainerSockets]:
         """Yield sockets of the containers that run, and of those that start, without end.
 
-        Ends when the launcher dies; what it handed out stays open and is the receiver's.
+        Ends when the launcher dies; what it handed out stays open and is the receiver's: close it
+        then, so that the next launcher can open the like again. Close the generator with aclosing.
         """
-        raise NotImplementedError
+        async with self.conversation() as connection:
+            await connection.send({"op": "sockets"})
+            while received := await connection.receive():
+                yield _sockets_of(*received)
 
     async def supervise(self, argv: Sequence[str], env: Mapping[str, str]) -> int:
         """Have the launcher run a program and start it again whenever it dies; return its pid.
 
+        ``argv[0]`` is a path. A program that exits with 0 is done. With one running already,
+        nothing changes.
+
         :raises ContainerError: when it cannot be started.
         """
-        raise NotImplementedError
+        return await self._ask_once({"op": "supervise", "argv": list(argv), "env": dict(env)})
 
     async def quit(self) -> None:
-        """Ask the launcher to end once no container is left."""
-        raise NotImplementedError
+        """Ask the launcher to end once no container is left.
+
+        :raises ContainerError: when the launcher is gone already.
+        """
+        await self._ask_once({"op": "quit"})
+
+    async def _ask_once(self, message: Mapping[str, object]) -> int:
+        async with self.conversation() as connection:
+            pid, passed = await connection.ask(message)
+            wire.close_all(passed)
+            return pid
+
+    @asynccontextmanager
+    async def _session(
+        self, message: Mapping[str, object], stdio: tuple[int, int, int] | None
+    ) -> AsyncIterator[ExecSession]:
+        async with self.conversation() as connection:
+            pid, passed = await connection.ask(message, stdio or ())
+            try:
+                yield ExecSession(connection, pid, passed[0] if passed else None)
+            finally:
+                wire.close_all(passed)
 
 
 @asynccontextmanager
-async def private_launcher() -> AsyncIterator[LauncherClient]:
+async def private_launcher(directory: str = "/") -> AsyncIterator[LauncherClient]:
     """Run a launcher of one's own that ends with the block, or with this process (builds, run).
 
     :raises ContainerError: when it cannot be started.
     """
-    raise NotImplementedError
-    yield LauncherClient()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours:
+        with theirs:
+            child = _run_launcher(
+                ["private", directory, str(theirs.fileno())], (theirs.fileno(),), new_session=True
+            )
+        try:
+            yield LauncherClient(lambda: _dial_control(ours))
+        finally:
+            ours.close()
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(_reap, child)
+
+
+def _run_launcher(
+    arguments: Sequence[str], fds: Sequence[int], *, new_session: bool
+) -> subprocess.Popen[bytes]:
+    argv = [sys.executable, "-I", "-S", "-c", _PROGRAM, _ROOT, *arguments]
+    try:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            env=_ENVIRONMENT,
+            pass_fds=fds,
+            start_new_session=new_session,
+        )
+    except OSError as err:
+        raise ContainerError(f"cannot start the launcher: {err.strerror}") from err
+
+
+def _spawn(directory: Path) -> None:
+    """Start a project's launcher, unless another process does so right now."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (directory / _LOCK_FILE).open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            _dial_path(directory).close()
+        except OSError:
+            child = _run_launcher(["daemon", str(directory)], (), new_session=True)
+            _reap(child, _SPAWN_SECONDS)
+
+
+def _reap(child: subprocess.Popen[bytes], seconds: float = _END_SECONDS) -> None:
+    try:
+        child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def _dial_path(directory: Path) -> socket.socket:
+    """Connect to a directory's launcher, however long its path (108 bytes in unix(7))."""
+    directory_fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            sock.connect(f"/proc/self/fd/{directory_fd}/{LAUNCHER_SOCKET}")
+        except OSError:
+            sock.close()
+            raise
+        return sock
+    finally:
+        os.close(directory_fd)
+
+
+def _dial_control(control: socket.socket) -> socket.socket:
+    """Open a conversation with a private launcher: it gets one end of a new pair."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        try:
+            wire.send(control, {"op": "connect"}, (theirs.fileno(),))
+        except OSError:
+            ours.close()
+            raise
+    return ours
+
+
+def _sockets_of(message: Mapping[str, object], fds: list[int]) -> ContainerSockets:
+    if "gone" in message:
+        return ContainerSockets(id=str(message["gone"]), gone=True)
+    count = 2 if message.get("dns") else 0
+    return ContainerSockets(
+        id=str(message["id"]),
+        dns_udp=fds[0] if count else None,
+        dns_tcp=fds[1] if count else None,
+        listen=tuple(cast("Sequence[Listen]", message.get("listen", ()))),
+        listeners=tuple(fds[count:]),
+    )
+
+
+def _error_of(answer: Failed) -> OrchestraError:
+    if "port" in answer:
+        port = answer["port"]
+        return NetworkError(
+            answer["error"],
+            hint=f"publish another port than {port['port']}, or stop what holds it",
+        )
+    return StartError(answer["error"], code=answer["exit_code"])

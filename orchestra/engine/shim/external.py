@@ -80,20 +80,22 @@ class ExternalRuntime:
         self, verb: list[str], name: str, stdio: Stdio, *, tty: bool
     ) -> tuple[int, int | None]:
         pid_file = f"{self._directory}/{name}.runtime.pid"
-        console = self._listen() if tty else None
+        console = listen_at(self._directory, _CONSOLE, socket.SOCK_STREAM) if tty else None
+        # However long the path: the program inherits this descriptor under its number.
+        directory = os.open(self._directory, os.O_PATH | os.O_DIRECTORY)
+        os.set_inheritable(directory, console is not None)
         try:
-            extra = ["--console-socket", _CONSOLE] if console else []
+            socket_path = f"/proc/self/fd/{directory}/{_CONSOLE}"
+            extra = ["--console-socket", socket_path] if console else []
             self._run([*verb, "--pid-file", pid_file, *extra, self._id], None if tty else stdio)
             master = self._accept(console) if console else None
             pid = int(process.read_text(pid_file))
             os.unlink(pid_file)
             return pid, master
         finally:
+            os.close(directory)
             if console:
                 console.close()
-
-    def _listen(self) -> socket.socket:
-        return listen_at(self._directory, _CONSOLE, socket.SOCK_STREAM)
 
     def _accept(self, console: socket.socket) -> int:
         console.settimeout(10)

@@ -1,0 +1,75 @@
+"""What a container runs and with which environment: the image's and the project's parts merged.
+
+Pure. Rules of the Docker Engine (daemon/commit.go merge, daemon/oci_linux.go), and of compose-spec
+05-services.md for an empty command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from orchestra.errors import ContainerError
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_DEFAULT_SHELL = ("/bin/sh", "-c")
+
+
+def merge_argv(
+    entrypoint: tuple[str, ...] | None,
+    command: tuple[str, ...] | None,
+    image_entrypoint: tuple[str, ...] | None,
+    image_command: tuple[str, ...] | None,
+) -> tuple[str, ...]:
+    """Return the argv: None takes the image's; an entrypoint of one's own drops the image's CMD.
+
+    An empty entrypoint removes the image's alone; an empty command is no command.
+
+    :raises ContainerError: when nothing is left to run.
+    """
+    chosen = image_entrypoint if entrypoint is None else entrypoint
+    if chosen == ("",):
+        chosen = ()
+    keeps_command = not entrypoint or entrypoint == ("",)
+    if command is None:
+        command = image_command if keeps_command else ()
+    argv = (*(chosen or ()), *(command or ()))
+    if not argv:
+        raise ContainerError(
+            "cannot run the container: neither it nor its image names a command",
+            hint="set command or entrypoint",
+        )
+    return argv
+
+
+def merge_environment(
+    image: Iterable[str], project: Mapping[str, str], *, hostname: str, home: str, tty: bool
+) -> list[str]:
+    """Return "KEY=value" lines: docker's own first, the image's over them, the project's on top.
+
+    A key keeps its first place and takes its last value.
+    """
+    merged = {"PATH": DEFAULT_PATH, "HOSTNAME": hostname}
+    if tty:
+        merged["TERM"] = "xterm"
+    merged |= dict(_pairs(image))
+    merged |= project
+    merged.setdefault("HOME", home)
+    return [f"{key}={value}" for key, value in merged.items()]
+
+
+def override_environment(base: Iterable[str], changes: Mapping[str, str]) -> list[str]:
+    """Return ``base`` with some values changed or added."""
+    merged = {**dict(_pairs(base)), **changes}
+    return [f"{key}={value}" for key, value in merged.items()]
+
+
+def shell_form(text: str, shell: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the argv of a CMD-SHELL text: the image's SHELL, else /bin/sh -c."""
+    return (*(shell or _DEFAULT_SHELL), text)
+
+
+def _pairs(lines: Iterable[str]) -> Iterable[tuple[str, str]]:
+    for line in lines:
+        key, _, value = line.partition("=")
+        if key:
+            yield key, value

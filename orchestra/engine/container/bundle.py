@@ -1,0 +1,290 @@
+"""config.json of a container: what a ContainerSpec and an image's config ask for, made explicit.
+
+Pure: ids, host paths, the user, devices and the seccomp profile come in as arguments. Defaults are
+Docker's (moby daemon/pkg/oci/defaults.go, daemon/oci_linux.go) and SECURITY.md's where stricter.
+The network namespace is left out on purpose: a container inherits its shim's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from orchestra.engine.container.arguments import (
+    merge_argv,
+    merge_environment,
+    override_environment,
+)
+from orchestra.engine.container.capabilities import (
+    ALL_CAPABILITIES,
+    capability_set,
+    capability_sets,
+)
+from orchestra.engine.container.limits import device_rules, linux_resources, rlimits
+from orchestra.engine.container.mounts import default_mounts, root_propagation
+from orchestra.engine.container.users import ResolvedUser
+from orchestra.errors import ContainerError
+from orchestra.oci.image import ImageConfig
+from orchestra.oci.runtime import (
+    Device,
+    Linux,
+    Namespace,
+    OciMount,
+    Process,
+    RuntimeConfig,
+    Seccomp,
+    User,
+)
+from orchestra.planner.desired import ContainerSpec
+
+OCI_VERSION = "1.0.2"
+INIT_ANNOTATION = "org.orchestra.init"
+"""Set to "true" when a small init is to be pid 1 and reap (compose-spec 05-services.md, init)."""
+
+MASKED_PATHS = (
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+)
+READONLY_PATHS = (
+    "/proc/bus",
+    "/proc/fs",
+    "/proc/irq",
+    "/proc/sys",
+    "/proc/sysrq-trigger",
+)
+_NETWORK_SYSCTLS = {
+    "net.ipv4.ip_unprivileged_port_start": "0",
+    "net.ipv4.ping_group_range": "0 2147483647",
+}
+_DISABLED = frozenset({"disable", "unconfined"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Security:
+    """What security_opt asks for; ``seccomp`` "" is the default profile, else a path or a word."""
+
+    no_new_privileges: bool = False
+    seccomp: str = ""
+    unmasked: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the host adds: nothing here is the container's own wish.
+
+    ``mounts`` come after the default ones, in order. ``joins`` maps a namespace type to the path
+    of one to join. ``own_network``: the namespace is new, so its sysctls may be set. ``available``:
+    capabilities that this host can grant. ``thermal``: per-CPU thermal_throttle paths to mask.
+    """
+
+    container_id: str
+    cgroup_path: str
+    mounts: Sequence[OciMount] = ()
+    joins: Mapping[str, str] = field(default_factory=dict)
+    own_network: bool = True
+    devices: Sequence[tuple[Device, str]] = ()
+    seccomp: Seccomp | None = None
+    available: Sequence[str] = ALL_CAPABILITIES
+    thermal: Sequence[str] = ()
+
+
+def parse_security(options: Sequence[str]) -> Security:
+    """Read security_opt (compose-spec 05-services.md; docker run --security-opt).
+
+    :raises ContainerError: for an option that is not known; labels and profiles of LSMs can only
+        be turned off.
+    """
+    no_new_privileges, seccomp, unmasked = False, "", False
+    for option in options:
+        key, _, value = option.replace("=", ":", 1).partition(":")
+        if key == "no-new-privileges" and value in {"", "true", "false"}:
+            no_new_privileges = value != "false"
+        elif key == "seccomp" and value:
+            seccomp = "" if value == "builtin" else value
+        elif key == "systempaths" and value == "unconfined":
+            unmasked = True
+        elif not (key in {"apparmor", "label"} and value in _DISABLED):
+            raise ContainerError(
+                f'security_opt "{option}" is not supported',
+                hint="known are no-new-privileges, seccomp=..., systempaths=unconfined, "
+                "apparmor=unconfined, label=disable",
+            )
+    return Security(no_new_privileges=no_new_privileges, seccomp=seccomp, unmasked=unmasked)
+
+
+def hostname_of(spec: ContainerSpec, container_id: str) -> str:
+    """Return the container's host name: its own, or the start of its id."""
+    return spec.hostname or container_id[:12]
+
+
+def granted_capabilities(spec: ContainerSpec, available: Sequence[str]) -> tuple[str, ...]:
+    """Return the bounding set that the spec asks for.
+
+    :raises ContainerError: for an unknown name.
+    """
+    return capability_set(
+        spec.cap_add, spec.cap_drop, privileged=spec.privileged, available=available
+    )
+
+
+def make_config(
+    spec: ContainerSpec, image: ImageConfig, *, user: ResolvedUser, around: Surroundings
+) -> RuntimeConfig:
+    """Return the container's config.json.
+
+    :raises ContainerError: when the spec asks for something impossible.
+    """
+    security = parse_security(spec.security_opt)
+    config: RuntimeConfig = {
+        "ociVersion": OCI_VERSION,
+        "root": {"path": "rootfs", "readonly": spec.read_only},
+        "process": _process(spec, image, user, around, security),
+        "mounts": [
+            *default_mounts(
+                privileged=spec.privileged,
+                shm_bytes=spec.shm_size_bytes,
+                host_ipc=spec.ipc_mode == "host",
+            ),
+            *around.mounts,
+        ],
+        "linux": _linux(spec, around, security),
+    }
+    if spec.uts_mode != "host":
+        config["hostname"] = hostname_of(spec, around.container_id)
+        if spec.domainname:
+            config["domainname"] = spec.domainname
+    annotations = dict(sorted(spec.annotations.items()))
+    if spec.init:
+        annotations[INIT_ANNOTATION] = "true"
+    if annotations:
+        config["annotations"] = annotations
+    return config
+
+
+def _process(
+    spec: ContainerSpec,
+    image: ImageConfig,
+    user: ResolvedUser,
+    around: Surroundings,
+    security: Security,
+) -> Process:
+    names = granted_capabilities(spec, around.available)
+    process: Process = {
+        "terminal": spec.tty,
+        "user": user_of(user),
+        "args": list(merge_argv(spec.entrypoint, spec.command, image.entrypoint, image.cmd)),
+        "env": merge_environment(
+            image.env,
+            spec.environment,
+            hostname=hostname_of(spec, around.container_id),
+            home=user.home,
+            tty=spec.tty,
+        ),
+        "cwd": absolute(spec.working_dir or image.working_dir or "/"),
+        "capabilities": capability_sets(names, uid=user.uid),
+        "noNewPrivileges": security.no_new_privileges,
+    }
+    if spec.ulimits:
+        process["rlimits"] = rlimits(spec.ulimits)
+    if spec.resources.oom_score_adj is not None:
+        process["oomScoreAdj"] = spec.resources.oom_score_adj
+    return process
+
+
+def user_of(user: ResolvedUser) -> User:
+    """Return process.user of a resolved user."""
+    return {"uid": user.uid, "gid": user.gid, "additionalGids": list(user.groups)}
+
+
+def absolute(path: str) -> str:
+    """Return a working directory as an absolute path."""
+    return path if path.startswith("/") else f"/{path}"
+
+
+def _linux(spec: ContainerSpec, around: Surroundings, security: Security) -> Linux:
+    rules = device_rules(around.devices, spec.device_cgroup_rules, privileged=spec.privileged)
+    linux: Linux = {
+        "namespaces": _namespaces(spec, around.joins),
+        "cgroupsPath": around.cgroup_path,
+        "resources": linux_resources(spec.resources, rules),
+        "rootfsPropagation": root_propagation(spec.mounts),
+        "devices": [device for device, _ in around.devices],
+    }
+    sysctls = dict(_NETWORK_SYSCTLS) if around.own_network else {}
+    sysctls |= spec.sysctls
+    if sysctls:
+        linux["sysctl"] = dict(sorted(sysctls.items()))
+    if not (spec.privileged or security.unmasked):
+        linux["maskedPaths"] = [*MASKED_PATHS, *around.thermal]
+        linux["readonlyPaths"] = list(READONLY_PATHS)
+    if around.seccomp is not None and not spec.privileged:
+        linux["seccomp"] = around.seccomp
+    return linux
+
+
+def _namespaces(spec: ContainerSpec, joins: Mapping[str, str]) -> list[Namespace]:
+    """Return the namespaces; the host's are had by leaving their type out."""
+    namespaces: list[Namespace] = [{"type": "mount"}]
+    if spec.pid_mode != "host":
+        namespaces.append(_namespace({"type": "pid"}, joins))
+    if spec.ipc_mode != "host":
+        namespaces.append(_namespace({"type": "ipc"}, joins))
+    if spec.uts_mode != "host":
+        namespaces.append({"type": "uts"})
+    if spec.cgroup_mode != "host":
+        namespaces.append({"type": "cgroup"})
+    return namespaces
+
+
+def _namespace(namespace: Namespace, joins: Mapping[str, str]) -> Namespace:
+    if namespace["type"] in joins:
+        namespace["path"] = joins[namespace["type"]]
+    return namespace
+
+
+def exec_process(
+    config: RuntimeConfig,
+    args: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    cwd: str | None = None,
+    user: ResolvedUser | None = None,
+    tty: bool = False,
+    privileged: bool = False,
+) -> Process:
+    """Return the process of an exec: the container's own walls, unless ``privileged``.
+
+    ``user`` None is the container's.
+    """
+    base = config.get("process", {})
+    changes = dict(environment)
+    if tty:
+        changes.setdefault("TERM", "xterm")
+    if user is not None:
+        changes.setdefault("HOME", user.home)
+    bounding = base.get("capabilities", {}).get("bounding", [])
+    names = ALL_CAPABILITIES if privileged else tuple(bounding)
+    root: User = {"uid": 0, "gid": 0}
+    who = user_of(user) if user is not None else base.get("user", root)
+    process: Process = {
+        "terminal": tty,
+        "user": who,
+        "args": list(args),
+        "env": override_environment(base.get("env", []), changes),
+        "cwd": absolute(cwd or base.get("cwd", "/")),
+        "capabilities": capability_sets(names, uid=who["uid"]),
+        "noNewPrivileges": base.get("noNewPrivileges", False) and not privileged,
+    }
+    if "rlimits" in base:
+        process["rlimits"] = base["rlimits"]
+    return process

@@ -1,0 +1,112 @@
+"""What this host adds to a bundle: its devices, capabilities, seccomp profile, thermal paths."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+from orchestra.engine.container.bundle import granted_capabilities, parse_security
+from orchestra.engine.container.capabilities import ALL_CAPABILITIES
+from orchestra.engine.container.seccomp import Host, default_profile, load_profile
+from orchestra.engine.linux.host import kernel_version
+from orchestra.errors import ContainerError
+from orchestra.oci.runtime import Device, Seccomp
+from orchestra.planner.desired import ContainerSpec, DeviceSpec
+
+_PERMISSIONS = frozenset("rwm")
+_NOT_PASSED = frozenset({"console", "ptmx", "tty", "null", "zero", "full", "random", "urandom"})
+
+
+def available_capabilities() -> tuple[str, ...]:
+    """Return the capabilities that this process has, so that it can grant them."""
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("CapPrm:"):
+            mask = int(line.split()[1], 16)
+            return tuple(name for bit, name in enumerate(ALL_CAPABILITIES) if mask >> bit & 1)
+    return ALL_CAPABILITIES
+
+
+def seccomp_of(spec: ContainerSpec, available: Sequence[str]) -> Seccomp | None:
+    """Return the seccomp profile that the spec asks for; None for none.
+
+    :raises ContainerError: when a profile file cannot be read or understood.
+    """
+    wanted = parse_security(spec.security_opt).seccomp
+    if spec.privileged or wanted == "unconfined":
+        return None
+    granted = granted_capabilities(spec, available)
+    host = Host(capabilities=granted, machine=os.uname().machine, kernel=kernel_version())
+    if not wanted:
+        return default_profile(host)
+    try:
+        text = Path(wanted).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as err:
+        raise ContainerError(
+            f'cannot read the seccomp profile "{wanted}": {err}',
+            hint="security_opt: seccomp=PATH names a file on this host",
+        ) from err
+    return load_profile(text, host)
+
+
+def thermal_paths() -> tuple[str, ...]:
+    """Return the per-CPU thermal_throttle directories, which tell about the neighbours."""
+    return tuple(
+        sorted(str(path) for path in Path("/sys/devices/system/cpu").glob("cpu*/thermal_throttle"))
+    )
+
+
+def host_devices(spec: ContainerSpec) -> tuple[tuple[Device, str], ...]:
+    """Return the devices to make, with their permissions: those asked for, all when privileged.
+
+    :raises ContainerError: when one is missing or is no device.
+    """
+    found: list[tuple[Device, str]] = []
+    for wanted in spec.devices:
+        found += _devices_of(wanted)
+    if spec.privileged:
+        for path in sorted(Path("/dev").iterdir()):
+            device = None if path.name in _NOT_PASSED else _device(path, str(path))
+            if device is not None:
+                found.append((device, "rwm"))
+    return tuple(found)
+
+
+def _devices_of(wanted: DeviceSpec) -> list[tuple[Device, str]]:
+    permissions = wanted.permissions or "rwm"
+    if not set(permissions) <= _PERMISSIONS:
+        raise ContainerError(
+            f'device "{wanted.source}": "{permissions}" are no permissions', hint="use r, w, m"
+        )
+    source = Path(wanted.source)
+    if source.is_dir():
+        inside = [(path, f"{wanted.target}/{path.name}") for path in sorted(source.iterdir())]
+    else:
+        inside = [(source, wanted.target)]
+    devices = [(_device(path, target), permissions) for path, target in inside]
+    result = [(device, text) for device, text in devices if device is not None]
+    if not result:
+        raise ContainerError(
+            f'cannot pass on "{wanted.source}": there is no device',
+            hint="change devices, or plug it in",
+        )
+    return result
+
+
+def _device(path: Path, target: str) -> Device | None:
+    try:
+        status = path.lstat() if path.is_symlink() is False else path.stat()
+    except OSError:
+        return None
+    if not (stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode)):
+        return None
+    return {
+        "type": "c" if stat.S_ISCHR(status.st_mode) else "b",
+        "path": target,
+        "major": os.major(status.st_rdev),
+        "minor": os.minor(status.st_rdev),
+        "fileMode": stat.S_IMODE(status.st_mode),
+        "uid": status.st_uid,
+        "gid": status.st_gid,
+    }
