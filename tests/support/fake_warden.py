@@ -65,6 +65,18 @@ class FakeWarden:
         if self._started is not None:
             self._started(name)
 
+    def probe_with(self, name, check, *codes):
+        """Give a container a check, and the exit codes of its first probes."""
+        self.check_of[name] = check
+        send, _ = self.probes[name] = anyio.create_memory_object_stream(100)
+        for code in codes:
+            send.send_nowait(code)
+
+    def close(self):
+        for send, receive in self.probes.values():
+            send.close()
+            receive.close()
+
     def die(self, name, code):
         self._phases[name], self._codes[name] = Phase.EXITED, code
         self._ends[name].set()
@@ -121,9 +133,7 @@ class FakeWarden:
         return self.check_of.get(record.id)
 
     async def probe(self, record, check):
-        if not self.probes[record.id]:
-            await anyio.sleep_forever()
-        code = self.probes[record.id].pop(0)
+        code = await self.probes[record.id][1].receive()
         now = self.clock.now()
         return ProbeResult(exit_code=code, output="", started_at=now, finished_at=now)
 

@@ -47,7 +47,9 @@ class World:
 
 @pytest.fixture
 def world():
-    return World()
+    world = World()
+    yield world
+    world.warden.close()
 
 
 async def test_a_container_with_restart_always_is_started_again_with_back_off(world):
@@ -113,35 +115,30 @@ async def test_what_ended_while_nobody_watched_is_started_again(world):
     world.warden.add("left", restart=ALWAYS, phase=Phase.EXITED, code=0, wanted=Wanted.STOPPED)
     world.warden.add("new", restart=ALWAYS, phase=Phase.CREATED)
     async with world.running():
-        while not world.warden.acts:
-            await anyio.sleep(0)
         await anyio.wait_all_tasks_blocked()
     assert world.warden.acts == [("start", "web", 1)]
 
 
 async def test_an_unhealthy_container_is_healed(world):
-    world.warden.check_of["db"] = EffectiveHealth(
-        test=("CMD", "x"), interval=timedelta(seconds=10), retries=2
-    )
-    world.warden.probes["db"] = [1, 0, 1, 1, 0]
+    check = EffectiveHealth(test=("CMD", "x"), interval=timedelta(seconds=10), retries=2)
+    world.warden.probe_with("db", check, 1, 0, 1, 1)
     world.warden.add("db")
     async with world.running():
         await world.until(HealthChanged, health=Health.HEALTHY)
         await world.until(HealthChanged, health=Health.UNHEALTHY)
         assert (await world.until(ContainerExited)).will_restart is True
         await world.until(ContainerStarted)
+        world.warden.probes["db"][0].send_nowait(0)
         await world.until(HealthChanged, health=Health.HEALTHY)
     assert world.warden.acts == [("stop", "db"), ("start", "db", 1)]
 
 
 async def test_healing_can_be_turned_off(world):
-    world.warden.check_of["db"] = EffectiveHealth(test=("CMD", "x"), retries=1)
-    world.warden.probes["db"] = [0, 1]
+    world.warden.probe_with("db", EffectiveHealth(test=("CMD", "x"), retries=1), 0, 1)
     world.warden.add("db", heal=False)
     async with world.running():
         await world.until(HealthChanged, health=Health.UNHEALTHY)
-        for _ in range(20):
-            await anyio.sleep(0)
+        await anyio.wait_all_tasks_blocked()
     assert world.warden.acts == []
 
 
