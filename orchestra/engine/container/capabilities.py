@@ -8,18 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+from orchestra.engine.linux.flags import CAPABILITIES
 from orchestra.errors import ContainerError
 from orchestra.oci.runtime import Capabilities
 
-_ALL_NAMES = (
-    "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP "
-    "LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER "
-    "SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE "
-    "SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP "
-    "MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF "
-    "CHECKPOINT_RESTORE"
-)
-ALL_CAPABILITIES: tuple[str, ...] = tuple(f"CAP_{name}" for name in _ALL_NAMES.split())
+ALL_CAPABILITIES: tuple[str, ...] = CAPABILITIES
 """Every capability of capabilities(7), by number: CAP_CHOWN is 0."""
 
 _DEFAULT_NAMES = (

@@ -1,0 +1,216 @@
+"""The last stages of every process in a container, its init's and an exec's: from us to it.
+
+Nothing can be imported here: the host's files are out of reach. The walls go up in an order in
+which each still may: limits and bounding set as root, then the user, then (with the full permitted
+set kept) the wait for start, the filter, and the capabilities at the very end.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NoReturn
+
+from orchestra.engine.linux import syscalls
+from orchestra.engine.linux.flags import CloseRange, Prctl, Resolve
+from orchestra.engine.runtime import seccomp, security
+from orchestra.engine.runtime.failure import RuntimeFailure, failed
+from orchestra.engine.runtime.resolve import Root
+from orchestra.oci.runtime import Process, Seccomp
+
+_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_STRICT = Resolve.IN_ROOT | Resolve.NO_MAGICLINKS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """What a container's process is to become: made ready outside, acted on inside."""
+
+    process: Process
+    environment: Mapping[str, str]
+    filter: bytes | None
+    filter_flags: int
+    optional_rlimits: str
+    label_fd: int = -1
+
+
+def prepare(process: Process, profile: Seccomp | None, *, optional_rlimits: str = "") -> Person:
+    """Check a process and compile its filter, while errors are cheap.
+
+    :raises RuntimeFailure: for what could not be done anyway.
+    """
+    if not process.get("args"):
+        raise RuntimeFailure("the process has no arguments", exit_code=125)
+    cwd = process.get("cwd", "/")
+    if not cwd.startswith("/"):
+        raise RuntimeFailure(f'the working directory "{cwd}" is not absolute')
+    if process.get("selinuxLabel"):
+        raise RuntimeFailure("SELinux labels are not supported")
+    for values in (process["args"], process.get("env") or []):
+        if any("\0" in text for text in values):
+            raise RuntimeFailure("arguments and environment must not contain a zero byte")
+    for names in (process.get("capabilities") or {}).values():
+        security.mask_of(names if isinstance(names, list) else [])
+    program = None if profile is None else seccomp.compile_profile(profile)
+    return Person(
+        process=process,
+        environment=environment_of(process.get("env") or []),
+        filter=program,
+        filter_flags=0 if profile is None else seccomp.filter_flags(profile),
+        optional_rlimits=optional_rlimits,
+    )
+
+
+def environment_of(env: list[str]) -> dict[str, str]:
+    """Turn "NAME=value" into a mapping; the last of a name wins, what has no name is left out."""
+    environment = {}
+    for item in env:
+        name, equals, value = item.partition("=")
+        if name and equals:
+            environment[name] = value
+    return environment
+
+
+def home_of(root: Root, uid: int) -> str:
+    """Return the home directory of a user by the container's /etc/passwd, "/" if unknown."""
+    for line in root.read("/etc/passwd").decode("utf-8", "surrogateescape").splitlines():
+        fields = line.split(":")
+        if len(fields) >= 6 and fields[2] == str(uid) and fields[5]:
+            return fields[5]
+    return "/"
+
+
+def own_stdio(uid: int) -> None:
+    """Give pipes on stdio to the user, so that he may open /dev/stdout. Files stay whose they are.
+
+    A container's output is a pipe or a terminal of ours; anything else is the caller's property.
+    """
+    for number in range(3):
+        try:
+            if stat.S_ISFIFO(os.fstat(number).st_mode):
+                os.fchown(number, uid, -1)
+        except OSError as err:
+            if err.errno not in {errno.EBADF, errno.EPERM, errno.EINVAL, errno.EROFS}:
+                raise
+
+
+def take_user(person: Person) -> None:
+    """Set limits, bounding set, user and working directory.
+
+    :raises RuntimeFailure: when one of them cannot be had.
+    """
+    process = person.process
+    security.set_rlimits(process.get("rlimits") or [], person.optional_rlimits)
+    user = process.get("user") or {"uid": 0, "gid": 0}
+    own_stdio(user["uid"])
+    try:
+        security.drop_bounding((process.get("capabilities") or {}).get("bounding") or [])
+    except OSError as err:
+        raise failed("drop capabilities", err) from err
+    try:
+        security.change_user(user)
+    except OSError as err:
+        raise failed(f"become user {user['uid']}:{user['gid']}", err) from err
+    enter_directory(process.get("cwd", "/"))
+
+
+def enter_directory(path: str) -> None:
+    """Change to the working directory, by a walk that takes no magic link (CVE-2024-21626).
+
+    :raises RuntimeFailure: when it is missing, or not inside the container.
+    """
+    try:
+        root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        directory = syscalls.openat2(root, path, os.O_PATH | os.O_DIRECTORY, resolve=_STRICT)
+        os.fchdir(directory)
+        os.close(directory)
+        os.close(root)
+        inside = os.getcwd().startswith("/")  # noqa: PTH109 - the bare system call
+    except OSError as err:
+        raise failed(f'change to the working directory "{path}"', err) from err
+    if not inside:
+        raise RuntimeFailure(f'the working directory "{path}" is outside of the container')
+
+
+def close_walls(person: Person) -> None:
+    """Put up the last walls: no_new_privs, filter, capabilities.
+
+    :raises RuntimeFailure: when the kernel refuses one.
+    """
+    process = person.process
+    try:
+        if process.get("noNewPrivileges"):
+            syscalls.prctl(Prctl.SET_NO_NEW_PRIVS, 1)
+        if person.label_fd >= 0:
+            os.write(person.label_fd, f"exec {process['apparmorProfile']}".encode())
+        syscalls.prctl(Prctl.SET_PDEATHSIG, 0)
+        syscalls.close_range(3, flags=CloseRange.CLOEXEC)
+        # Without no_new_privs the filter needs CAP_SYS_ADMIN, so capabilities go after it.
+        if person.filter is not None:
+            syscalls.seccomp_load(person.filter, person.filter_flags)
+        security.limit_capabilities(process.get("capabilities") or {})
+    except OSError as err:
+        raise failed("restrict the process", err) from err
+
+
+def execute(person: Person) -> NoReturn:
+    """Become the program: a path as it is, a bare name along the container's PATH.
+
+    :raises RuntimeFailure: 127 when it is not found, 126 when it cannot be executed.
+    """
+    arguments = person.process["args"]
+    name = arguments[0]
+    try:
+        if not name:
+            raise FileNotFoundError(errno.ENOENT, "no such file or directory")
+        if "/" in name:
+            _execute_one(name, arguments, person.environment)
+        _execute_in_path(name, arguments, person.environment)
+    except OSError as err:
+        raise exec_failure(name, err) from err
+
+
+def _execute_in_path(name: str, arguments: list[str], environment: Mapping[str, str]) -> NoReturn:
+    denied: OSError | None = None
+    for directory in environment.get("PATH", _DEFAULT_PATH).split(":"):
+        try:
+            _execute_one(f"{directory or '.'}/{name}", arguments, environment)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except (PermissionError, IsADirectoryError) as err:
+            denied = err
+    raise denied or FileNotFoundError(errno.ENOENT, "executable file not found in $PATH")
+
+
+def _execute_one(path: str, arguments: list[str], environment: Mapping[str, str]) -> NoReturn:
+    """Call execve, unless the path leads through a magic link: that could be our interpreter.
+
+    A script's interpreter line cannot be checked without a race; interpreter.py sees to it that
+    the link then leads to something nobody can write to.
+    """
+    fd = syscalls.openat2(-100, path, os.O_PATH, resolve=Resolve.NO_MAGICLINKS)
+    directory = stat.S_ISDIR(os.fstat(fd).st_mode)
+    os.close(fd)
+    if directory:
+        raise IsADirectoryError(errno.EISDIR, "is a directory")
+    os.execve(path, arguments, environment)  # noqa: S606 - no shell is wanted
+
+
+def exec_failure(name: str, err: OSError) -> RuntimeFailure:
+    """Return the failure of an execve, in docker's words and with docker's exit code."""
+    number = err.errno or 0
+    if number in {errno.ENOENT, errno.ENOTDIR}:
+        why = "no such file or directory" if "/" in name else "executable file not found in $PATH"
+        why = f"stat {name}: {why}" if "/" in name else why
+        return RuntimeFailure(f'exec: "{name}": {why}', errno=number, exit_code=127)
+    why = {
+        errno.EACCES: "permission denied",
+        errno.EPERM: "operation not permitted",
+        errno.EISDIR: "is a directory",
+        errno.ENOEXEC: "exec format error",
+        errno.ELOOP: "too many levels of symbolic links, or a link of procfs",
+    }.get(number, os.strerror(number).lower())
+    return RuntimeFailure(f'exec: "{name}": {why}', errno=number, exit_code=126)

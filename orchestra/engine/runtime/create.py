@@ -1,0 +1,261 @@
+"""The parent's side: make a container up to its exec, start it, remove what is left of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from dataclasses import dataclass
+
+from orchestra.engine.runtime import become, init, seccomp
+from orchestra.engine.runtime.cgroup import Cgroup
+from orchestra.engine.runtime.config import load_config, rootfs_of
+from orchestra.engine.runtime.failure import RuntimeFailure, failed
+from orchestra.engine.runtime.hooks import run_hooks
+from orchestra.engine.runtime.namespaces import fork_into, plan_namespaces, write_mappings
+from orchestra.engine.runtime.security import OPTIONAL_RLIMITS
+from orchestra.engine.runtime.state import StateDirectory
+from orchestra.engine.runtime.sync import Channel, channel_pair
+from orchestra.oci.runtime import RuntimeConfig, RuntimeState, Status
+
+
+@dataclass(slots=True)
+class Init:
+    """A created container: ``pid`` is its first process, a child of the caller."""
+
+    pid: int
+    container_id: str
+    bundle: str
+    config: RuntimeConfig
+    channel: Channel
+
+    def start(self) -> None:
+        """Let it execute its program; return once that runs. Reaps it on failure.
+
+        :raises RuntimeFailure: when it cannot be executed (126, 127), or died before (125).
+        """
+        try:
+            self.channel.send({"kind": "go"})
+            finish(self.channel)
+        except RuntimeFailure:
+            reap(self.pid)
+            raise
+        finally:
+            self.channel.close()
+        hooks = (self.config.get("hooks") or {}).get("poststart") or []
+        run_hooks(hooks, self.state("running"), "poststart")
+
+    def state(self, status: Status) -> RuntimeState:
+        """Return the state document that hooks read."""
+        return state_document(self.config, self.container_id, self.bundle, status, self.pid)
+
+
+def state_document(
+    config: RuntimeConfig, container_id: str, bundle: str, status: Status, pid: int
+) -> RuntimeState:
+    """Return a state document (runtime.md, state)."""
+    return {
+        "ociVersion": config["ociVersion"],
+        "id": container_id,
+        "status": status,
+        "pid": pid,
+        "bundle": bundle,
+        "annotations": config.get("annotations") or {},
+    }
+
+
+def finish(channel: Channel) -> None:
+    """Wait until the other end is closed by a successful execve.
+
+    :raises RuntimeFailure: the one that came instead.
+    """
+    while channel.receive() is not None:
+        pass
+
+
+def warm(bundle: str) -> None:
+    """Do ahead what a later ``create`` of the bundle can reuse: compile its seccomp filter.
+
+    For a launcher, before it forks the process that calls ``create``.
+
+    :raises RuntimeFailure: when the bundle is unreadable or its profile wrong.
+    """
+    profile = (load_config(bundle).get("linux") or {}).get("seccomp")
+    if profile is not None:
+        seccomp.compile_profile(profile)
+
+
+def create(
+    container_id: str,
+    bundle: str,
+    *,
+    state_root: str,
+    stdio: tuple[int, int, int],
+    console_socket: int | None = None,
+) -> Init:
+    """Fork the container's first process and prepare it up to its exec.
+
+    The caller is single-threaded and stands in the right network and mount namespaces, with the
+    root file system mounted. Its state is kept in STATE_ROOT/ID, see ``delete``.
+
+    :raises RuntimeFailure: when it cannot be made; nothing is left then.
+    """
+    return create_detachable(
+        container_id, bundle, state_root=state_root, stdio=stdio, console_socket=console_socket
+    )
+
+
+def create_detachable(
+    container_id: str,
+    bundle: str,
+    *,
+    state_root: str,
+    stdio: tuple[int, int, int],
+    console_socket: int | None = None,
+    detach: bool = False,
+) -> Init:
+    """Create; with ``detach`` the container may outlive us, and another process starts it."""
+    config = load_config(bundle)
+    directory = StateDirectory(state_root, container_id)
+    directory.make()
+    cgroup = cgroup_of(config)
+    try:
+        cgroup.create((config.get("linux") or {}).get("resources") or {})
+        listener = directory.listen() if detach else -1
+        try:
+            created = _fork(container_id, bundle, config, cgroup, stdio, console_socket, listener)
+        finally:
+            if listener >= 0:
+                os.close(listener)
+        directory.write(created.pid, bundle, config.get("annotations") or {})
+    except BaseException:
+        cgroup.delete()
+        directory.remove()
+        raise
+    return created
+
+
+def cgroup_of(config: RuntimeConfig) -> Cgroup:
+    """Return the cgroup that config.json names; ours where it names none."""
+    path = (config.get("linux") or {}).get("cgroupsPath")
+    return Cgroup.at(path) if path else Cgroup.none()
+
+
+def _fork(
+    container_id: str,
+    bundle: str,
+    config: RuntimeConfig,
+    cgroup: Cgroup,
+    stdio: tuple[int, int, int],
+    console_socket: int | None,
+    listener: int,
+) -> Init:
+    linux = config.get("linux") or {}
+    optional = (config.get("annotations") or {}).get(OPTIONAL_RLIMITS, "")
+    person = become.prepare(
+        config.get("process") or {}, linux.get("seccomp"), optional_rlimits=optional
+    )
+    namespaces = plan_namespaces(linux)
+    ours, theirs = channel_pair()
+    cgroup_fd = cgroup.open()
+    try:
+        pid = fork_into(namespaces, cgroup_fd)
+        if pid == 0:
+            init.run(
+                init.Birth(
+                    container_id=container_id,
+                    bundle=bundle,
+                    rootfs=rootfs_of(config, bundle),
+                    config=config,
+                    namespaces=namespaces,
+                    cgroup=cgroup,
+                    born_in_cgroup=cgroup_fd >= 0,
+                    person=person,
+                    stdio=stdio,
+                    console_socket=console_socket,
+                    channel=theirs,
+                    listener=listener,
+                )
+            )
+    except OSError as err:
+        ours.close()
+        raise failed("fork the container's init", err) from err
+    finally:
+        theirs.close()
+        if cgroup_fd >= 0:
+            os.close(cgroup_fd)
+    created = Init(pid, container_id, bundle, config, ours)
+    try:
+        _adjust_oom_score(pid, config)
+        _accompany(created)
+    except BaseException:
+        ours.close()
+        reap(pid)
+        raise
+    return created
+
+
+def _accompany(created: Init) -> None:
+    """Answer the child until it is ready."""
+    linux = created.config.get("linux") or {}
+    hooks = created.config.get("hooks") or {}
+    while True:
+        message = created.channel.receive()
+        if message is None:
+            raise RuntimeFailure("the container's init died before it was ready")
+        if message["kind"] == "ready":
+            return
+        if message["kind"] == "map":
+            try:
+                uids, gids = linux.get("uidMappings") or [], linux.get("gidMappings") or []
+                write_mappings(created.pid, uids, gids)
+            except OSError as err:
+                raise failed("map the user namespace", err) from err
+        elif message["kind"] == "hooks":
+            state = created.state("creating")
+            run_hooks(hooks.get("prestart") or [], state, "prestart")
+            run_hooks(hooks.get("createRuntime") or [], state, "createRuntime")
+        created.channel.send({"kind": "go"})
+
+
+def _adjust_oom_score(pid: int, config: RuntimeConfig) -> None:
+    """Set /proc/PID/oom_score_adj where asked (man 5 proc_pid_oom_score_adj)."""
+    score = (config.get("process") or {}).get("oomScoreAdj")
+    if score is None:
+        return
+    try:
+        fd = os.open(f"/proc/{pid}/oom_score_adj", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            if os.read(fd, 16).strip() != str(score).encode():
+                os.write(fd, str(score).encode())
+        finally:
+            os.close(fd)
+    except OSError as err:
+        raise failed(f"set oom_score_adj to {score}", err) from err
+
+
+def reap(pid: int) -> None:
+    """Kill a child, if it still lives, and collect it."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)
+
+
+def delete(container_id: str, bundle: str, *, state_root: str) -> None:
+    """Remove what is left of an ended container: processes, cgroup, state; run poststop hooks.
+
+    Nothing is missing where nothing is left. Hooks that fail do not keep the rest from going.
+
+    :raises RuntimeFailure: when the bundle is unreadable.
+    """
+    config = load_config(bundle)
+    cgroup = cgroup_of(config)
+    if cgroup.pids() and (config.get("linux") or {}).get("cgroupsPath"):
+        cgroup.kill()
+    if (config.get("linux") or {}).get("cgroupsPath"):
+        cgroup.delete()
+    hooks = (config.get("hooks") or {}).get("poststop") or []
+    with contextlib.suppress(RuntimeFailure):
+        run_hooks(hooks, state_document(config, container_id, bundle, "stopped", 0), "poststop")
+    StateDirectory(state_root, container_id).remove()

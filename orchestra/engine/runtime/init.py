@@ -1,0 +1,302 @@
+"""The container's first process, from the fork to execve: named stages, each of which may fail.
+
+Runs in the forked child. Until the pivot the host's tree is there, from then on nothing can be
+imported or read of it; failures travel over the channel. Any exception ends in a message and
+exit code 1, never in a return.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import NoReturn
+
+from orchestra.engine.linux import syscalls
+from orchestra.engine.linux.flags import CloneFlag, FsMagic, MountFlag, Prctl
+from orchestra.engine.linux.process import close_all_but, reset_signals
+from orchestra.engine.runtime import become, reaper
+from orchestra.engine.runtime.cgroup import Cgroup
+from orchestra.engine.runtime.console import (
+    Console,
+    bind_console,
+    open_console,
+    send_master,
+    take_terminal,
+)
+from orchestra.engine.runtime.devices import open_null, plan_devices
+from orchestra.engine.runtime.failure import RuntimeFailure, failed
+from orchestra.engine.runtime.hooks import run_hooks
+from orchestra.engine.runtime.mounts import Operation
+from orchestra.engine.runtime.namespaces import NamespacePlan, enter
+from orchestra.engine.runtime.options import propagation_of
+from orchestra.engine.runtime.resolve import Root
+from orchestra.engine.runtime.rootfs import enter_root, make_readonly, pivot, plan_mounts
+from orchestra.engine.runtime.security import MaskPath, ReadonlyPath
+from orchestra.engine.runtime.sync import Channel
+from orchestra.engine.runtime.sysctl import write_sysctls
+from orchestra.oci.runtime import Linux, RuntimeConfig, RuntimeState
+
+
+@dataclass(kw_only=True)
+class Birth:
+    """All that the child needs, handed over by the fork itself."""
+
+    container_id: str
+    bundle: str
+    rootfs: str
+    config: RuntimeConfig
+    namespaces: NamespacePlan
+    cgroup: Cgroup
+    born_in_cgroup: bool
+    person: become.Person
+    stdio: tuple[int, int, int]
+    console_socket: int | None
+    channel: Channel
+    listener: int = -1
+    """A listening socket on which a later ``start`` connects; -1: start comes by the channel."""
+    root: Root | None = None
+    console: Console | None = None
+
+    @property
+    def linux(self) -> Linux:
+        """Return config.json's linux part."""
+        return self.config.get("linux") or {}
+
+    def entered(self) -> Root:
+        """Return the root, entered by now."""
+        if self.root is None:
+            raise RuntimeFailure("the root has not been entered")
+        return self.root
+
+
+def run(birth: Birth) -> NoReturn:
+    """Go through the stages; the last one does not return."""
+    stage = "begin"
+    try:
+        for name, action in STAGES:
+            stage = name
+            action(birth)
+    except RuntimeFailure as failure:
+        birth.channel.send_failure(failure)
+    except OSError as err:
+        birth.channel.send_failure(failed(stage, err))
+    except BaseException as err:  # noqa: BLE001 - a process entry point: nothing above us but fork
+        birth.channel.send_failure(RuntimeFailure(f"cannot {stage}: {type(err).__name__}: {err}"))
+    finally:
+        os._exit(1)
+
+
+def _detach(birth: Birth) -> None:
+    """Leave the launcher's session, memory protection, descriptors and signals behind."""
+    syscalls.prctl(Prctl.SET_DUMPABLE, 0)
+    if birth.listener < 0:
+        syscalls.prctl(Prctl.SET_PDEATHSIG, signal.SIGKILL)
+    os.setsid()
+    reset_signals()
+    keep_descriptors(birth)
+    syscalls.join_session_keyring(f"_ses.{birth.container_id}")
+
+
+def keep_descriptors(birth: Birth) -> None:
+    """Put stdio on 0-2 and close everything but the channel and what is still needed."""
+    high = fcntl.F_DUPFD_CLOEXEC
+    birth.channel.fd = fcntl.fcntl(birth.channel.fd, high, 10)
+    if birth.console_socket is not None:
+        birth.console_socket = fcntl.fcntl(birth.console_socket, high, 10)
+    if birth.listener >= 0:
+        birth.listener = fcntl.fcntl(birth.listener, high, 10)
+    copies = [fcntl.fcntl(fd, high, 10) for fd in birth.stdio]
+    for number, copy in enumerate(copies):
+        os.dup2(copy, number, inheritable=True)
+    kept = (birth.channel.fd, birth.listener, birth.console_socket or -1)
+    close_all_but(tuple(fd for fd in kept if fd >= 0))
+
+
+def _map_user(birth: Birth) -> None:
+    """Become root of the new user namespace, once its maker has mapped it."""
+    if not birth.namespaces.new & CloneFlag.NEWUSER:
+        return
+    birth.channel.send({"kind": "map"})
+    if birth.channel.receive() is None:
+        os._exit(1)
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
+
+
+def _join_cgroup(birth: Birth) -> None:
+    if not birth.born_in_cgroup:
+        birth.cgroup.join()
+
+
+def _enter_namespaces(birth: Birth) -> None:
+    enter(birth.namespaces)
+    if birth.config.get("hostname"):
+        syscalls.sethostname(birth.config["hostname"])
+    if birth.config.get("domainname"):
+        syscalls.setdomainname(birth.config["domainname"])
+
+
+def _enter_root(birth: Birth) -> None:
+    name = birth.linux.get("rootfsPropagation") or "rslave"
+    found = propagation_of(name)
+    if found is None or found[0] not in {MountFlag.SLAVE, MountFlag.PRIVATE}:
+        raise RuntimeFailure(f'root propagation "{name}" is not supported: use rslave or rprivate')
+    birth.root = enter_root(birth.rootfs, found[0])
+
+
+def _mount(birth: Birth) -> None:
+    """Make the mounts, then the devices in the /dev that came of them."""
+    mounts = birth.config.get("mounts") or []
+    inside = birth.namespaces.has(CloneFlag.NEWCGROUP)
+    cgroups = birth.cgroup.seen_from_inside()
+    operations: list[Operation] = list(
+        plan_mounts(mounts, birth.bundle, cgroups, own_cgroup_root=inside)
+    )
+    own_dev = not any(
+        mount["destination"].rstrip("/") == "/dev"
+        and {"bind", "rbind"} & {mount.get("type", ""), *(mount.get("options") or [])}
+        for mount in mounts
+    )
+    if own_dev:
+        bound = birth.namespaces.has(CloneFlag.NEWUSER)
+        operations += plan_devices(birth.linux.get("devices") or [], bound=bound)
+    old = os.umask(0)
+    apply(operations, birth.entered())
+    os.umask(old)
+
+
+def apply(operations: list[Operation], root: Root) -> None:
+    """Apply operations in order.
+
+    :raises RuntimeFailure: naming the first that failed.
+    """
+    for operation in operations:
+        try:
+            operation.apply(root)
+        except OSError as err:
+            raise failed(operation.describe(), err) from err
+
+
+def _run_hooks(birth: Birth) -> None:
+    """Let the runtime's side run its hooks, then run those of the container's namespace."""
+    hooks = birth.config.get("hooks") or {}
+    if hooks.get("prestart") or hooks.get("createRuntime"):
+        birth.channel.send({"kind": "hooks"})
+        if birth.channel.receive() is None:
+            os._exit(1)
+    run_hooks(hooks.get("createContainer") or [], _state(birth, "creating"), "createContainer")
+
+
+def _state(birth: Birth, status: str) -> RuntimeState:
+    return {
+        "ociVersion": birth.config["ociVersion"],
+        "id": birth.container_id,
+        "status": "creating" if status == "creating" else "created",
+        "pid": os.getpid(),
+        "bundle": birth.bundle,
+        "annotations": birth.config.get("annotations") or {},
+    }
+
+
+def _open_terminal(birth: Birth) -> None:
+    if not birth.person.process.get("terminal"):
+        return
+    if birth.console_socket is None:
+        raise RuntimeFailure("a terminal needs a console socket")
+    size = birth.person.process.get("consoleSize")
+    console = open_console(birth.entered(), size)
+    send_master(birth.console_socket, console.master)
+    bind_console(birth.entered(), console.slave)
+    take_terminal(console, (birth.person.process.get("user") or {"uid": 0})["uid"])
+    os.close(birth.console_socket)
+
+
+def _set_sysctls(birth: Birth) -> None:
+    write_sysctls(birth.linux.get("sysctl") or {}, birth.namespaces)
+
+
+def _protect_paths(birth: Birth) -> None:
+    """Make paths read-only and mask others; make the root read-only at last."""
+    root, linux = birth.entered(), birth.linux
+    types = {mount.get("type", "") for mount in birth.config.get("mounts") or []}
+    kinds = frozenset(
+        kind for name, kind in (("proc", FsMagic.PROC), ("sysfs", FsMagic.SYSFS)) if name in types
+    )
+    operations: list[Operation] = [
+        ReadonlyPath(path, kinds) for path in linux.get("readonlyPaths") or []
+    ]
+    masked = linux.get("maskedPaths") or []
+    null_fd = open_null() if masked else -1
+    operations += MaskPath.batch(masked, null_fd, kinds)
+    _make_working_directory(birth)
+    apply(operations, root)
+    if birth.config["root"].get("readonly"):
+        make_readonly(root)
+
+
+def _make_working_directory(birth: Birth) -> None:
+    """Make the working directory where the image has none, as docker does for WORKDIR."""
+    path = birth.person.process.get("cwd", "/")
+    if path == "/":
+        return
+    try:
+        os.close(birth.entered().directory(path))
+    except OSError as err:
+        raise failed(f'make the working directory "{path}"', err) from err
+
+
+def _pivot(birth: Birth) -> None:
+    root = birth.entered()
+    uid = (birth.person.process.get("user") or {"uid": 0})["uid"]
+    if "HOME" not in birth.person.environment:
+        environment = {**birth.person.environment, "HOME": become.home_of(root, uid)}
+        birth.person = replace(birth.person, environment=environment)
+    pivot(root)
+    os.close(root.fd)
+    close_all_but(tuple(fd for fd in (birth.channel.fd, birth.listener) if fd >= 0))
+
+
+def _take_user(birth: Birth) -> None:
+    become.take_user(birth.person)
+
+
+def _await_start(birth: Birth) -> None:
+    """Say that all is ready, and wait to be told to start."""
+    birth.channel.send({"kind": "ready"})
+    if birth.listener >= 0:
+        birth.channel.close()
+        with socket.socket(fileno=birth.listener) as listener:
+            birth.channel.fd = listener.accept()[0].detach()
+    if birth.channel.receive() is None:
+        os._exit(1)
+    hooks = (birth.config.get("hooks") or {}).get("startContainer") or []
+    run_hooks(hooks, _state(birth, "created"), "startContainer")
+
+
+def _become(birth: Birth) -> None:
+    become.close_walls(birth.person)
+    if (birth.config.get("annotations") or {}).get(reaper.ANNOTATION) == "true":
+        reaper.fork_program()
+    become.execute(birth.person)
+
+
+STAGES: tuple[tuple[str, Callable[[Birth], None]], ...] = (
+    ("leave the host's session", _detach),
+    ("map the user namespace", _map_user),
+    ("join the cgroup", _join_cgroup),
+    ("enter the namespaces", _enter_namespaces),
+    ("enter the root", _enter_root),
+    ("mount", _mount),
+    ("run hooks", _run_hooks),
+    ("open the terminal", _open_terminal),
+    ("set sysctls", _set_sysctls),
+    ("protect paths", _protect_paths),
+    ("change the root", _pivot),
+    ("become the user", _take_user),
+    ("wait for start", _await_start),
+    ("execute", _become),
+)
