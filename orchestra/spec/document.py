@@ -93,7 +93,9 @@ def _note_syntax(error: yaml.YAMLError, file: str, findings: Findings) -> None:
         findings.add("cannot read the file: it holds a control character", (), Mark(file))
         return
     at = error.problem_mark
-    mark = Mark(file, at.line + 1, at.column + 1) if at is not None else Mark(file)
+    mark = Mark(file)
+    if at is not None:
+        mark = Mark(file, at.line + 1, at.column + 1)
     problem = str(error.problem or error.context or "malformed")
     if "cannot start any token" in problem and "\\t" in problem:
         hint = "indent with spaces, not tabs"
@@ -131,7 +133,8 @@ class _Builder:
                 yield Document(self.file, tree, tuple(self.resets))
 
     def _mark(self, event: yaml.Event) -> Mark:
-        return Mark(self.file, event.start_mark.line + 1, event.start_mark.column + 1)
+        start = event.start_mark
+        return Mark(self.file, start.line + 1, start.column + 1) if start else Mark(self.file)
 
     def _spend(self, event: yaml.Event, path: KeyPath, amount: int = 1) -> None:
         self.count += amount

@@ -105,11 +105,7 @@ def _unescape(match: re.Match[str]) -> str:
     if text in _ESCAPES:
         return _ESCAPES[text]
     digits = text[2:]
-    if (
-        len(digits) == 3 and int(digits, 8) < 256
-        if digits.isdigit() and "8" not in digits
-        else False
-    ):
+    if re.fullmatch("[0-3][0-7]{2}", digits):
         return chr(int(digits, 8))
     return text
 

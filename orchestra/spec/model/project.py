@@ -25,12 +25,14 @@ class Project(ExtensibleElement):
 
     ``disabled_services``: those whose profiles are not active, or that were not selected.
     ``compose_files``: the absolute paths that were read, in order ("-" is stdin).
+    ``warnings``: what is allowed but hardly meant, one line each, for the CLI to show.
     """
 
     name: Text
     working_dir: Text
     compose_files: Texts = ()
     profiles: Texts = ()
+    warnings: Texts = ()
     services: Mapping[Text, Service] = EMPTY
     disabled_services: Mapping[Text, Service] = EMPTY
     networks: Mapping[Text, Network] = EMPTY

@@ -1,0 +1,113 @@
+"""From the complete tree to the project that is used: model, profiles, references, env files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from orchestra.errors import SpecError, UsageError
+from orchestra.spec.discovery import Site
+from orchestra.spec.environment import Lookup, parse_dotenv, parse_raw, read_env_file
+from orchestra.spec.findings import Findings, Misfit
+from orchestra.spec.keypath import KeyPath
+from orchestra.spec.model.binding import build_project
+from orchestra.spec.model.project import Project
+from orchestra.spec.model.service import EnvFile, Service
+from orchestra.spec.profiles import activate, prune, select
+from orchestra.spec.tree import Mark, MarkedMap, place
+from orchestra.spec.validate import validate
+
+
+def assemble(
+    tree: MarkedMap,
+    site: Site,
+    services: Sequence[str],
+    environment: Mapping[str, str],
+    findings: Findings,
+) -> Project:
+    """Return the project of a complete tree.
+
+    :raises SpecErrors: when anything was found wrong, here or before.
+    :raises UsageError: when a service was asked for that is not there.
+    """
+    built = build_project(tree, findings)
+    if built is None:
+        findings.raise_errors()
+        raise SpecError("cannot make a project of these files")
+    project = activate(built, site.profiles)
+    validate(project, tree, findings)
+    findings.raise_errors()
+    if services:
+        _check_known(services, project)
+        project = select(project, services)
+    resolved = {
+        name: _with_files(service, environment, tree, findings)
+        for name, service in project.services.items()
+    }
+    findings.raise_errors()
+    project = project.model_copy(
+        update={"services": resolved, "warnings": tuple(findings.warnings)}
+    )
+    return prune(project)
+
+
+def _check_known(services: Sequence[str], project: Project) -> None:
+    known = project.all_services
+    for name in services:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f'did you mean "{near[0]}"?' if near else f"services here: {', '.join(known)}"
+            raise UsageError(f'no service "{name}" in this project', hint=hint)
+
+
+def _with_files(
+    service: Service, environment: Mapping[str, str], tree: MarkedMap, findings: Findings
+) -> Service:
+    found: dict[str, str | None] = {}
+    own = {key: value for key, value in service.environment.items() if value is not None}
+
+    def known(name: str) -> str | None:
+        return environment.get(name, own.get(name))
+
+    for index, file in enumerate(service.env_file):
+        path: KeyPath = ("services", service.name, "env_file", index)
+        if not file.required and not Path(file.path).exists():
+            continue
+        try:
+            found.update(_read(file, known, found))
+        except Misfit as error:
+            _note(error, file.path, path, tree, findings)
+    labels: dict[str, str] = {}
+    for index, name in enumerate(service.label_file):
+        path = ("services", service.name, "label_file", index)
+        try:
+            labels.update(parse_dotenv(read_env_file(Path(name)), labels.get, labels))
+        except Misfit as error:
+            _note(error, name, path, tree, findings)
+    return service.model_copy(
+        update={
+            "environment": {**found, **service.environment},
+            "env_file": (),
+            "labels": {**labels, **service.labels},
+            "label_file": (),
+        }
+    )
+
+
+def _read(file: EnvFile, known: Lookup, found: Mapping[str, str | None]) -> dict[str, str]:
+    text = read_env_file(Path(file.path))
+    if file.format == "raw":
+        return parse_raw(text)
+    if file.format is not None:
+        raise Misfit(f'unknown env file format "{file.format}"', hint="use raw, or leave it out")
+    before = {key: value for key, value in found.items() if value is not None}
+    return parse_dotenv(text, known, before)
+
+
+def _note(error: Misfit, file: str, path: KeyPath, tree: MarkedMap, findings: Findings) -> None:
+    if error.below and isinstance(error.below[0], int):
+        findings.read(file)
+        findings.add(error.message, (), Mark(file, error.below[0]), hint=error.hint)
+        return
+    findings.add(error.message, path, place(tree, path), hint=error.hint)

@@ -1,0 +1,159 @@
+"""What the files leave unsaid: implicit network, names, dependencies, values from outside.
+
+Works on the merged canonical tree; the result is what the model is built from.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping
+
+from orchestra.spec.tree import Mark, MarkedMap, Value, copy, entries, lookup, mapping
+
+_NAMED = ("networks", "volumes", "secrets", "configs")
+
+
+def apply_defaults(
+    tree: Value, name: str, working_dir: str, environment: Mapping[str, str]
+) -> MarkedMap:
+    """Return the tree with everything implied written out."""
+    result = copy(tree)
+    if not isinstance(result, MarkedMap):
+        return MarkedMap()
+    result.pop("version", None)
+    result.pop("include", None)
+    result["name"] = name
+    services = lookup(result, "services")
+    if isinstance(services, dict):
+        for key, service, mark in entries(services):
+            if isinstance(service, MarkedMap):
+                _complete_service(service, key, mark, working_dir, environment)
+    _default_network(result)
+    for kind in _NAMED:
+        resources = lookup(result, kind)
+        if isinstance(resources, MarkedMap):
+            _name_resources(resources, name)
+    _content_from_environment(result, environment)
+    return result
+
+
+def resolve_environment(tree: Value, environment: Mapping[str, str]) -> Value:
+    """Return the tree with variables that have no value of their own taken from outside."""
+    result = copy(tree)
+    for _, service, _ in entries(lookup(result, "services")):
+        _take_values(lookup(service, "environment"), environment)
+        _take_values(lookup(service, "build", "args"), environment)
+    if isinstance(result, MarkedMap):
+        _content_from_environment(result, environment)
+    return result
+
+
+def _take_values(variables: Value, environment: Mapping[str, str]) -> None:
+    for key, value, _ in entries(variables):
+        if value is None and key in environment:
+            mapping(variables)[key] = environment[key]
+
+
+def _complete_service(
+    service: MarkedMap,
+    name: str,
+    mark: Mark | None,
+    working_dir: str,
+    environment: Mapping[str, str],
+) -> None:
+    service.put("name", name, mark)
+    if service.get("pull_policy") == "if_not_present":
+        service["pull_policy"] = "missing"
+    _take_values(service.get("environment"), environment)
+    _complete_build(service.get("build"), working_dir, environment)
+    for secret in _list(service.get("secrets")):
+        if isinstance(secret, dict) and "target" not in secret and "source" in secret:
+            secret["target"] = f"/run/secrets/{secret['source']}"
+    for mount in _list(service.get("volumes")):
+        if isinstance(mount, dict) and isinstance(mount.get("target"), str):
+            mount["target"] = posixpath.normpath(str(mount["target"]))
+    devices = lookup(service, "deploy", "resources", "reservations", "devices")
+    for request in (*_list(service.get("gpus")), *_list(devices)):
+        if isinstance(request, dict) and not {"count", "device_ids"} & set(request):
+            request["count"] = -1
+    for hook in _list(service.get("pre_start")):
+        if isinstance(hook, dict) and "image" not in hook and service.get("image"):
+            hook["image"] = service["image"]
+    for kind in ("networks", "models"):
+        for key, value, _ in entries(service.get(kind)):
+            if value is None:
+                mapping(service[kind])[key] = {}
+    _imply_dependencies(service, mark)
+
+
+def _list(value: Value) -> list[Value]:
+    return value if isinstance(value, list) else []
+
+
+def _complete_build(build: Value, working_dir: str, environment: Mapping[str, str]) -> None:
+    if not isinstance(build, dict):
+        return
+    build.setdefault("context", working_dir)
+    if "dockerfile_inline" not in build:
+        build.setdefault("dockerfile", "Dockerfile")
+    arguments = build.get("args")
+    _take_values(arguments, environment)
+    if isinstance(arguments, dict):
+        for key in [key for key, value in arguments.items() if value is None]:
+            del arguments[key]
+
+
+def _imply_dependencies(service: MarkedMap, mark: Mark | None) -> None:
+    implied: dict[str, bool] = {}
+    for link in _list(service.get("links")):
+        implied.setdefault(str(link).partition(":")[0], True)
+    for key in ("network_mode", "ipc", "pid", "uts", "cgroup"):
+        value = service.get(key)
+        if isinstance(value, str) and value.startswith("service:"):
+            implied.setdefault(value.removeprefix("service:"), True)
+    for source in _list(service.get("volumes_from")):
+        if isinstance(source, str) and not source.startswith("container:"):
+            implied.setdefault(source.partition(":")[0], False)
+    if not implied:
+        return
+    known = service.get("depends_on")
+    if not isinstance(known, MarkedMap):
+        known = MarkedMap()
+        service.put("depends_on", known, mark)
+    for other, restart in implied.items():
+        if other not in known:
+            entry: dict[str, Value] = {"condition": "service_started", "required": True}
+            known.put(other, {**entry, "restart": True} if restart else entry, mark)
+
+
+def _default_network(tree: MarkedMap) -> None:
+    used = False
+    for _, service, _ in entries(lookup(tree, "services")):
+        if not isinstance(service, MarkedMap) or "provider" in service or "network_mode" in service:
+            continue
+        networks = service.get("networks")
+        if networks is None or networks == {}:
+            networks = service["networks"] = MarkedMap({"default": {}})
+        used = used or "default" in mapping(networks)
+    if not used:
+        return
+    networks = tree.get("networks")
+    if not isinstance(networks, MarkedMap):
+        networks = tree["networks"] = MarkedMap()
+    networks.setdefault("default", None)
+
+
+def _name_resources(resources: MarkedMap, project: str) -> None:
+    for key, written, mark in entries(resources):
+        value = MarkedMap() if written is None else written
+        resources.put(key, value, mark)
+        if isinstance(value, dict) and value.get("name") is None:
+            value["name"] = key if value.get("external") is True else f"{project}_{key}"
+
+
+def _content_from_environment(tree: MarkedMap, environment: Mapping[str, str]) -> None:
+    for kind, attribute in (("secrets", "#content"), ("configs", "content")):
+        for _, value, _ in entries(tree.get(kind)):
+            variable = lookup(value, "environment")
+            if isinstance(value, dict) and isinstance(variable, str) and variable in environment:
+                value[attribute] = environment[variable]

@@ -1,0 +1,116 @@
+"""Services that build on others (compose-spec 05-services.md, extends)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from orchestra.spec.findings import Findings
+from orchestra.spec.keypath import KeyPath
+from orchestra.spec.merge import merge, reset
+from orchestra.spec.tree import (
+    MarkedMap,
+    Value,
+    copy,
+    entries,
+    lookup,
+    mapping,
+    mark_of,
+)
+
+FileReader = Callable[[str, str], "Source | None"]
+"""From a path and the directory it is relative to; None when the file was not readable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The services of one file: canonical, and where its relative paths begin."""
+
+    file: str
+    directory: str
+    tree: Value
+    resets: tuple[KeyPath, ...] = ()
+
+
+@dataclass(slots=True)
+class _Resolver:
+    read: FileReader
+    findings: Findings
+
+    def service(self, name: str, source: Source, chain: tuple[tuple[str, str], ...]) -> Value:
+        """Return a service with everything it extends merged in."""
+        service = lookup(source.tree, "services", name)
+        wanted = lookup(service, "extends")
+        if not isinstance(service, dict) or not isinstance(wanted, dict):
+            return service
+        here = (source.file, name)
+        path: KeyPath = ("services", name, "extends")
+        mark = mark_of(service, "extends")
+        alone = _without_extends(service)
+        if here in chain:
+            steps = " -> ".join(who for _, who in (*chain[chain.index(here) :], here))
+            self.findings.add(
+                f"services extend each other in a circle: {steps}", path, mark, hint="break it"
+            )
+            return alone
+        origin = self._origin(wanted, source, path)
+        if origin is None:
+            return alone
+        parent = str(wanted.get("service"))
+        known = mapping(lookup(origin.tree, "services"))
+        if parent not in known:
+            where = "in this file" if origin is source else f'in "{origin.file}"'
+            names = ", ".join(sorted(known)) or "none"
+            self.findings.add(
+                f'cannot extend service "{parent}": there is none {where}',
+                path,
+                mark,
+                hint=f"services there: {names}",
+            )
+            return alone
+        base = copy(self.service(parent, origin, (*chain, here)))
+        base = reset(base, _below(source.resets, name))
+        return merge(base, alone, self.findings, ("services", name))
+
+    def _origin(self, wanted: dict[str, Value], source: Source, path: KeyPath) -> Source | None:
+        file = wanted.get("file")
+        if file is None:
+            return source
+        if not isinstance(file, str):
+            self.findings.add("expected a path", (*path, "file"), mark_of(wanted, "file"))
+            return None
+        origin = self.read(file, source.directory)
+        if origin is None:
+            self.findings.add(
+                f'cannot read "{file}"', (*path, "file"), mark_of(wanted, "file"),
+                hint=f'the path is relative to "{source.directory}"',
+            )  # fmt: skip
+        return origin
+
+
+def _without_extends(service: dict[str, Value]) -> MarkedMap:
+    result = MarkedMap()
+    for key, value, mark in entries(service):
+        if key != "extends":
+            result.put(key, value, mark)
+    return result
+
+
+def _below(resets: tuple[KeyPath, ...], name: str) -> list[KeyPath]:
+    prefix: KeyPath = ("services", name)
+    return [path[2:] for path in resets if path[:2] == prefix]
+
+
+def resolve_extends(source: Source, read: FileReader, findings: Findings) -> Value:
+    """Return the file's tree with every ``extends`` resolved; errors are noted."""
+    services = lookup(source.tree, "services")
+    if not isinstance(source.tree, dict) or not isinstance(services, dict):
+        return source.tree
+    resolver = _Resolver(read, findings)
+    grown = MarkedMap()
+    for name, _, mark in entries(services):
+        grown.put(name, resolver.service(name, source, ()), mark)
+    result = MarkedMap()
+    for key, value, mark in entries(source.tree):
+        result.put(key, grown if key == "services" else value, mark)
+    return result

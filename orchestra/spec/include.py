@@ -1,0 +1,141 @@
+"""Other Compose files taken in whole (compose-spec 14-include.md)."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestra.errors import SpecError
+from orchestra.spec.discovery import load_env_files
+from orchestra.spec.findings import Findings, Misfit
+from orchestra.spec.keypath import KeyPath
+from orchestra.spec.merge import merge, reset
+from orchestra.spec.paths import absolute
+from orchestra.spec.shapes import kind, texts
+from orchestra.spec.tree import Mark, MarkedMap, Value, entries, items, lookup, mapping
+
+RESOURCES = ("services", "networks", "volumes", "secrets", "configs", "models")
+REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://|git@|github\.com/")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a model is loaded: base directory, variables, and the files that led there."""
+
+    directory: str
+    environment: Mapping[str, str]
+    home: str | None
+    chain: tuple[str, ...] = ()
+
+
+ModelLoader = Callable[[tuple[str, ...], Place, Findings], Value]
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    files: tuple[str, ...]
+    env_files: tuple[str, ...]
+    directory: str | None
+
+
+def resolve_includes(
+    tree: MarkedMap,
+    place: Place,
+    resets: tuple[KeyPath, ...],
+    load: ModelLoader,
+    findings: Findings,
+) -> MarkedMap:
+    """Return the tree with all included resources under its own; errors are noted."""
+    wanted = tree.get("include")
+    result = MarkedMap()
+    for key, value, mark in entries(tree):
+        if key != "include":
+            result.put(key, value, mark)
+    if wanted is None:
+        return result
+    if not isinstance(wanted, list):
+        findings.add(
+            f"expected a list, not {kind(wanted)}", ("include",), tree.marks.get("include")
+        )
+        return result
+    for index, (value, mark) in enumerate(items(wanted)):
+        path: KeyPath = ("include", index)
+        try:
+            included = _included(_entry(value), place, load, findings)
+        except Misfit as error:
+            findings.misfit(error, path, mark)
+        except SpecError as error:
+            findings.add(error.message, path, mark, hint=error.hint)
+        else:
+            result = _import(reset(included, resets), result, findings, mark)
+    return result
+
+
+def _entry(value: Value) -> _Entry:
+    if isinstance(value, str):
+        return _Entry((value,), (), None)
+    if not isinstance(value, dict):
+        raise Misfit(f"expected a path or a mapping, not {kind(value)}")
+    unknown = sorted(set(value) - {"path", "env_file", "project_directory"})
+    if unknown:
+        raise Misfit(
+            f'unknown key "{unknown[0]}"',
+            hint="known here: env_file, path, project_directory",
+            below=(unknown[0],),
+        )
+    directory = value.get("project_directory")
+    if directory is not None and not isinstance(directory, str):
+        raise Misfit("expected a path", below=("project_directory",))
+    files = _paths(value, "path")
+    if not files:
+        raise Misfit('"path" is missing', hint="name the file to include")
+    return _Entry(files, _paths(value, "env_file"), directory)
+
+
+def _paths(value: dict[str, Value], key: str) -> tuple[str, ...]:
+    if value.get(key) is None:
+        return ()
+    found = texts(value[key])
+    return tuple(str(path) for path, _ in items(found)) if isinstance(found, list) else ()
+
+
+def _included(entry: _Entry, place: Place, load: ModelLoader, findings: Findings) -> Value:
+    for file in entry.files:
+        if REMOTE.match(file):
+            raise Misfit("cannot include a remote file", hint="fetch it and include the local copy")
+    files = tuple(absolute(file, place.directory, place.home) for file in entry.files)
+    if files[0] in place.chain:
+        steps = " -> ".join((*place.chain[place.chain.index(files[0]) :], files[0]))
+        raise Misfit(f"files include each other in a circle: {steps}", hint="break it")
+    directory = posixpath.dirname(files[0])
+    if entry.directory is not None:
+        directory = absolute(entry.directory, place.directory, place.home)
+    known = place.environment
+    paths = _env_files(entry, place, directory)
+    if paths:
+        known = {**load_env_files(paths, known), **known}
+    inside = Place(directory=directory, environment=known, home=place.home, chain=place.chain)
+    return load(files, inside, findings)
+
+
+def _env_files(entry: _Entry, place: Place, directory: str) -> list[Path]:
+    if not entry.env_files:
+        default = Path(directory) / ".env"
+        return [default] if default.is_file() else []
+    return [
+        Path(absolute(file, place.directory, place.home))
+        for file in entry.env_files
+        if file != "/dev/null"
+    ]
+
+
+def _import(source: Value, target: MarkedMap, findings: Findings, mark: Mark | None) -> MarkedMap:
+    wanted = MarkedMap()
+    for key in RESOURCES:
+        if mapping(lookup(source, key)):
+            wanted.put(key, lookup(source, key), mark)
+    result = merge(wanted, target, findings)
+    return result if isinstance(result, MarkedMap) else target

@@ -1,0 +1,163 @@
+"""Compose files to a Project: the order of phases, and the reading of files.
+
+Per file: read, interpolate, normalize, include, extend, resolve paths, merge. Then once: defaults,
+model, profiles, references, env files. Everything that is wrong is reported together.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestra.errors import SpecError
+from orchestra.spec.defaults import apply_defaults, resolve_environment
+from orchestra.spec.discovery import STDIN, LoadOptions, Site, choose_name, find_site
+from orchestra.spec.document import LARGEST_BYTES, Document, read_documents
+from orchestra.spec.extends import Source, resolve_extends
+from orchestra.spec.findings import Findings
+from orchestra.spec.include import REMOTE, Place, resolve_includes
+from orchestra.spec.interpolate import interpolate
+from orchestra.spec.merge import merge, reset
+from orchestra.spec.normalize import normalize
+from orchestra.spec.paths import absolute, resolve_paths
+from orchestra.spec.tree import Mark, MarkedMap, Value, lookup
+
+if TYPE_CHECKING:
+    from orchestra.spec.model.project import Project
+
+__all__ = ["LoadOptions", "load_project", "project_name_of", "render_project"]
+
+
+def load_project(options: LoadOptions, environment: Mapping[str, str], cwd: Path) -> Project:
+    """Return the project that the options, the variables and the directory lead to.
+
+    :raises SpecErrors: when anything in the files is wrong; holds every error, in file order.
+    :raises SpecError: when there is no file, or a name or env file that was asked for is wrong.
+    """
+    # the model costs a tenth of a second: only commands that need all of it pay
+    from orchestra.spec.assembly import assemble  # noqa: PLC0415
+
+    findings = Findings()
+    site = find_site(options, environment, cwd, findings)
+    if not site.files:
+        raise SpecError(
+            f'no Compose file in "{cwd}" or above',
+            hint="create compose.yaml, or name a file with -f",
+        )
+    reader = _Reader(findings)
+    name = choose_name(options, site, reader.written_name(site))
+    known = {**site.environment, "COMPOSE_PROJECT_NAME": name}
+    place = Place(directory=site.directory, environment=known, home=known.get("HOME"))
+    tree = reader.model(site.files, place, findings)
+    complete = apply_defaults(tree, name, site.directory, known)
+    complete.update(working_dir=site.directory, compose_files=list(site.files))
+    return assemble(complete, site, options.services, known, findings)
+
+
+def project_name_of(options: LoadOptions, environment: Mapping[str, str], cwd: Path) -> str:
+    """Return only the name of the project; the files are looked at for their ``name`` alone.
+
+    :raises SpecError: when no name can be made, or there is no file to take it from.
+    """
+    findings = Findings()
+    site = find_site(options, environment, cwd, findings)
+    asked = options.project_name or site.environment.get("COMPOSE_PROJECT_NAME")
+    if not asked and not site.files:
+        raise SpecError(
+            f'no Compose file in "{cwd}" or above',
+            hint="go to the project's directory, or name it with -p NAME",
+        )
+    written = None if asked else _Reader(findings).written_name(site)
+    return choose_name(options, site, written)
+
+
+def render_project(project: Project, *, json_shape: bool = False) -> dict[str, Value]:
+    """Return the project as ``docker compose config`` shows it (see ``render``)."""
+    from orchestra.spec import render  # noqa: PLC0415
+
+    return render.render_project(project, json_shape=json_shape)
+
+
+class _Reader:
+    """Reads each file once and turns files into one merged tree."""
+
+    def __init__(self, findings: Findings) -> None:
+        self.findings = findings
+        self._documents: dict[str, tuple[Document, ...]] = {}
+
+    def written_name(self, site: Site) -> str | None:
+        """Return the last ``name`` that the files give, as written."""
+        name = None
+        for file in site.files:
+            for document in self.documents(file) or ():
+                written = lookup(document.tree, "name")
+                name = written if isinstance(written, str) and written else name
+        return name
+
+    def documents(self, file: str) -> tuple[Document, ...] | None:
+        """Return the documents of a file, None when it cannot be read."""
+        if file in self._documents:
+            return self._documents[file]
+        self.findings.read(file)
+        try:
+            if file == STDIN:
+                content = sys.stdin.buffer.read(LARGEST_BYTES + 1)
+            else:
+                with Path(file).open("rb") as stream:
+                    content = stream.read(LARGEST_BYTES + 1)
+        except OSError as error:
+            self.findings.add(f"cannot read the file: {error.strerror}", (), Mark(file))
+            self._documents[file] = ()
+            return None
+        self._documents[file] = read_documents(content, file, self.findings)
+        return self._documents[file]
+
+    def model(self, files: tuple[str, ...], place: Place, findings: Findings) -> Value:
+        """Return the merged canonical tree of some files, paths absolute."""
+        tree: Value = MarkedMap()
+        for file in files:
+            for document in self.documents(file) or ():
+                tree = merge(reset(tree, document.resets), self._one(document, place), findings)
+        return resolve_environment(tree, place.environment)
+
+    def _one(self, document: Document, place: Place) -> Value:
+        findings = self.findings
+        canonical = self._canonical(document, place.environment)
+        inside = Place(
+            directory=place.directory,
+            environment=place.environment,
+            home=place.home,
+            chain=(*place.chain, document.file),
+        )
+        whole = resolve_includes(canonical, inside, document.resets, self.model, findings)
+        source = Source(document.file, place.directory, whole, document.resets)
+
+        def read(path: str, base: str) -> Source | None:
+            return self._extended(path, base, place)
+
+        extended = resolve_extends(source, read, findings)
+        return resolve_paths(extended, place.directory, place.home)
+
+    def _canonical(self, document: Document, environment: Mapping[str, str]) -> MarkedMap:
+        tree = interpolate(document.tree, environment, self.findings)
+        if isinstance(tree, MarkedMap) and "version" in tree:
+            self.findings.warn("version is obsolete and ignored", ("version",))
+        return normalize(tree, self.findings, document.file)
+
+    def _extended(self, path: str, base: str, place: Place) -> Source | None:
+        if REMOTE.match(path):
+            return None
+        file = absolute(path, base, place.home)
+        if not Path(file).is_file():
+            return None
+        directory = str(Path(file).parent)
+        tree: Value = MarkedMap()
+        resets: tuple[tuple[str | int, ...], ...] = ()
+        for document in self.documents(file) or ():
+            canonical = self._canonical(document, place.environment)
+            resolved = resolve_paths(canonical, directory, place.home)
+            tree = merge(reset(tree, document.resets), resolved, self.findings)
+            resets = document.resets
+        return Source(file, directory, tree, resets)

@@ -1,0 +1,255 @@
+"""Rules across a project: references that must lead somewhere, and keys that exclude each other.
+
+Each rule yields what is wrong and where; ``validate`` adds the places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
+
+from orchestra.spec.findings import Findings
+from orchestra.spec.keypath import KeyPath
+from orchestra.spec.model.project import Project
+from orchestra.spec.model.service import Service
+from orchestra.spec.tree import Value, place
+
+Complaint = tuple[KeyPath, str, str | None]
+Rule = Callable[[Project, Service], Iterator[Complaint]]
+
+
+def validate(project: Project, tree: Value, findings: Findings) -> None:
+    """Note everything that is wrong with the active services and their resources."""
+    found: list[Complaint] = []
+    for service in project.services.values():
+        for rule in RULES:
+            for path, message, hint in rule(project, service):
+                found.append((("services", service.name, *path), message, hint))
+    found.extend(_resources(project))
+    found.extend(_cycles(project))
+    found.extend(_container_names(project))
+    for path, message, hint in found:
+        findings.add(message, path, place(tree, path), hint=hint)
+
+
+def _missing(kind: str, name: str, known: Mapping[str, object], where: str) -> tuple[str, str]:
+    near = get_close_matches(name, known, n=1)
+    if near:
+        hint = f'did you mean "{near[0]}"?'
+    else:
+        hint = f"define {where}.{name} ({where} here: {', '.join(sorted(known)) or 'none'})"
+    return f'no {kind} "{name}" in this project', hint
+
+
+def _source(_project: Project, service: Service) -> Iterator[Complaint]:
+    if service.image is None and service.build is None and service.provider is None:
+        yield (), "neither image nor build is given", "say what the service runs"
+
+
+def _build(project: Project, service: Service) -> Iterator[Complaint]:
+    build = service.build
+    if build is None:
+        return
+    if build.dockerfile_inline is not None and build.dockerfile is not None:
+        path: KeyPath = ("build", "dockerfile_inline")
+        yield path, "dockerfile and dockerfile_inline exclude each other", "keep one"
+    for name, context in build.additional_contexts.items():
+        other = context.removeprefix("service:")
+        if other == context:
+            continue
+        path = ("build", "additional_contexts", name)
+        if other not in project.all_services:
+            yield path, *_missing("service", other, project.all_services, "services")
+        elif project.all_services[other].build is None:
+            yield path, f'service "{other}" has no build', None
+    if build.platforms and service.platform and service.platform not in build.platforms:
+        yield ("platform",), "build.platforms does not hold this platform", "add it there"
+
+
+def _networks(project: Project, service: Service) -> Iterator[Complaint]:
+    if service.network_mode is not None and service.networks:
+        yield ("network_mode",), "network_mode and networks exclude each other", "keep one"
+    for name in service.networks:
+        if name not in project.networks:
+            yield ("networks", name), *_missing("network", name, project.networks, "networks")
+    mode = service.network_mode or ""
+    if mode.startswith("service:") and mode.removeprefix("service:") not in project.all_services:
+        name = mode.removeprefix("service:")
+        yield ("network_mode",), *_missing("service", name, project.all_services, "services")
+
+
+def _dependencies(project: Project, service: Service) -> Iterator[Complaint]:
+    for name, dependency in service.depends_on.items():
+        path: KeyPath = ("depends_on", name)
+        if name in project.services:
+            continue
+        if name in project.disabled_services:
+            if dependency.required:
+                profiles = ", ".join(project.disabled_services[name].profiles) or "none"
+                hint = f"activate one of its profiles ({profiles}), or set required: false"
+                yield path, f'service "{name}" is not active', hint
+            continue
+        yield path, *_missing("service", name, project.all_services, "services")
+
+
+def _mounts(project: Project, service: Service) -> Iterator[Complaint]:
+    seen: dict[str, str] = {}
+    for index, text in enumerate(service.tmpfs):
+        target = text.partition(":")[0]
+        if target in seen:
+            yield ("tmpfs", index), f'"{target}" is mounted twice', f"see {seen[target]}"
+        seen.setdefault(target, f"tmpfs[{index}]")
+    for index, mount in enumerate(service.volumes):
+        path: KeyPath = ("volumes", index)
+        if mount.type == "volume" and mount.source and mount.source not in project.volumes:
+            yield path, *_missing("volume", mount.source, project.volumes, "volumes")
+        if mount.target is None:
+            yield path, '"target" is missing', "say where to mount it"
+            continue
+        if mount.type == "bind" and not mount.source:
+            yield path, '"source" is missing', "say what to mount"
+        if mount.target in seen:
+            yield path, f'"{mount.target}" is mounted twice', f"see {seen[mount.target]}"
+        seen.setdefault(mount.target, f"volumes[{index}]")
+
+
+def _files(project: Project, service: Service) -> Iterator[Complaint]:
+    for index, reference in enumerate(service.secrets):
+        if reference.source not in project.secrets:
+            name = reference.source or ""
+            yield ("secrets", index), *_missing("secret", name, project.secrets, "secrets")
+    for index, reference in enumerate(service.build.secrets if service.build else ()):
+        if reference.source not in project.secrets:
+            path: KeyPath = ("build", "secrets", index)
+            name = reference.source or ""
+            yield path, *_missing("secret", name, project.secrets, "secrets")
+    for index, reference in enumerate(service.configs):
+        if reference.source not in project.configs:
+            name = reference.source or ""
+            yield ("configs", index), *_missing("config", name, project.configs, "configs")
+    for name in service.models:
+        if name not in project.models:
+            yield ("models", name), *_missing("model", name, project.models, "models")
+
+
+def _health(_project: Project, service: Service) -> Iterator[Complaint]:
+    test = service.healthcheck.test if service.healthcheck is not None else ()
+    if test and test[0] not in {"CMD", "CMD-SHELL", "NONE"}:
+        hint = "a test written as a list begins so; or write one text"
+        yield ("healthcheck", "test"), 'expected "CMD", "CMD-SHELL" or "NONE" first', hint
+
+
+def _limits(_project: Project, service: Service) -> Iterator[Complaint]:
+    deploy = service.deploy
+    if deploy is None:
+        return
+    if None not in {service.scale, deploy.replicas} and service.scale != deploy.replicas:
+        yield ("scale",), "scale and deploy.replicas differ", "keep one"
+    resources = deploy.resources
+    limits = resources.limits if resources is not None else None
+    reservations = resources.reservations if resources is not None else None
+    if limits is not None:
+        if service.cpus and service.cpus != limits.cpus:
+            yield ("cpus",), "cpus and deploy.resources.limits.cpus differ", "keep one"
+        if service.mem_limit and service.mem_limit != limits.memory:
+            yield ("mem_limit",), "mem_limit and deploy.resources.limits.memory differ", "keep one"
+        if service.pids_limit and service.pids_limit != limits.pids:
+            yield ("pids_limit",), "pids_limit and deploy.resources.limits.pids differ", "keep one"
+    reserved = reservations.memory if reservations is not None else service.mem_reservation
+    if service.mem_reservation and service.mem_reservation != reserved:
+        message = "mem_reservation and deploy.resources.reservations.memory differ"
+        yield ("mem_reservation",), message, "keep one"
+
+
+def _replicas(_project: Project, service: Service) -> Iterator[Complaint]:
+    if service.container_name is not None and service.replicas > 1:
+        message = f"one name cannot serve {service.replicas} containers"
+        yield ("container_name",), message, "drop container_name or run one replica"
+
+
+def _devices(_project: Project, service: Service) -> Iterator[Complaint]:
+    for index, request in enumerate(service.gpus):
+        if request.count is not None and request.device_ids:
+            yield ("gpus", index), "count and device_ids exclude each other", "keep one"
+
+
+def _watch(_project: Project, service: Service) -> Iterator[Complaint]:
+    for index, trigger in enumerate(service.develop.watch if service.develop else ()):
+        if trigger.target is None and trigger.action not in {"rebuild", "restart"}:
+            path: KeyPath = ("develop", "watch", index)
+            yield path, f'"target" is missing for action "{trigger.action}"', None
+
+
+RULES: tuple[Rule, ...] = (
+    _source, _build, _networks, _dependencies, _mounts, _files, _health, _limits, _replicas,
+    _devices, _watch,
+)  # fmt: skip
+
+
+def _resources(project: Project) -> Iterator[Complaint]:
+    for name, secret in project.secrets.items():
+        given = [key for key in ("file", "environment") if getattr(secret, key) is not None]
+        if not secret.external and not secret.driver:
+            yield from _one_of(("secrets", name), given, "file or environment")
+    for name, config in project.configs.items():
+        given = [key for key in ("file", "environment") if getattr(config, key) is not None]
+        if config.content is not None and config.environment is None:
+            given.append("content")
+        if not config.external:
+            yield from _one_of(("configs", name), given, "file, environment or content")
+    for name, volume in project.volumes.items():
+        if volume.external and (volume.driver or volume.driver_opts or volume.labels):
+            hint = "an external volume is made elsewhere; keep name and external"
+            yield ("volumes", name), "external excludes driver, driver_opts and labels", hint
+
+
+def _one_of(path: KeyPath, given: list[str], choices: str) -> Iterator[Complaint]:
+    if not given:
+        yield path, f"one of {choices} must be given", None
+    elif len(given) > 1:
+        yield path, f"{' and '.join(given)} exclude each other", "keep one"
+
+
+def _cycles(project: Project) -> Iterator[Complaint]:
+    done: set[str] = set()
+    for name in sorted(project.services):
+        cycle = _cycle_from(name, project, done)
+        if cycle is not None:
+            message = f"services wait for each other in a circle: {' -> '.join(cycle)}"
+            yield ("services", cycle[0], "depends_on", cycle[1]), message, "break it"
+
+
+def _cycle_from(start: str, project: Project, done: set[str]) -> list[str] | None:
+    trail: list[str] = []
+    pending: list[tuple[str, bool]] = [(start, False)]
+    while pending:
+        name, leaving = pending.pop()
+        if leaving:
+            trail.pop()
+            done.add(name)
+            continue
+        if name in trail:
+            return [*trail[trail.index(name) :], name]
+        if name in done or name not in project.services:
+            continue
+        trail.append(name)
+        pending.append((name, True))
+        others = sorted(project.services[name].depends_on, reverse=True)
+        pending.extend((other, False) for other in others)
+    return None
+
+
+def _container_names(project: Project) -> Iterator[Complaint]:
+    owners: dict[str, str] = {}
+    for service in project.services.values():
+        name = service.container_name
+        if name is None:
+            continue
+        if name in owners:
+            path: KeyPath = ("services", service.name, "container_name")
+            yield (
+                path,
+                f'service "{owners[name]}" has this container_name too',
+                "name one otherwise",
+            )
+        owners.setdefault(name, service.name)
