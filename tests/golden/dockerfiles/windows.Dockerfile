@@ -1,0 +1,7 @@
+# escape=`
+
+FROM base
+COPY a.txt c:\
+RUN dir `
+    c:\
+SHELL ["powershell", "-command"]
