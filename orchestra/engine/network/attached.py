@@ -14,7 +14,8 @@ from pathlib import Path
 
 from orchestra.engine.linux.process import identity, is_alive
 from orchestra.engine.paths import Paths
-from orchestra.engine.state.records import ContainerRecord
+from orchestra.engine.shim.protocol import EXIT_FILE
+from orchestra.engine.state.records import ContainerRecord, Wanted
 from orchestra.engine.state.store import RECORD_FILE, read_record
 
 
@@ -50,6 +51,15 @@ class Attached:
             raise FileNotFoundError(path)
         return signature, record
 
+    def running(self) -> list[ContainerRecord]:
+        """Return the containers that are wanted running and have not ended."""
+        wanted = [record for record in self.records() if record.wanted is Wanted.RUNNING]
+        return [
+            record
+            for record in wanted
+            if not Path(self._paths.container(record.spec.project, record.id), EXIT_FILE).exists()
+        ]
+
     def on(self, network: str) -> list[ContainerRecord]:
         """Return the containers that have a place on a network, by the machine's name for it."""
         return [r for r in self.records() if any(e.network == network for e in r.endpoints)]
@@ -70,13 +80,20 @@ class Leases:
         self._root = Path(paths.run) / "leases"
 
     def taken(self, network: str) -> set[str]:
-        """Return what others hold on a network; leases of dead processes are removed."""
+        """Return what other processes hold on a network; leases of dead ones are removed."""
+        return self._held(network, mine=False)
+
+    def held(self, network: str) -> set[str]:
+        """Return what this process holds on a network."""
+        return self._held(network, mine=True)
+
+    def _held(self, network: str, *, mine: bool) -> set[str]:
         found = set()
         for path in _subdirectories(self._root / network):
             holder = _holder(path)
             if holder is None:
                 path.unlink(missing_ok=True)
-            elif holder != os.getpid():
+            elif (holder == os.getpid()) == mine:
                 found.add(path.name)
         return found
 

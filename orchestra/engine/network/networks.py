@@ -22,6 +22,7 @@ from orchestra.engine.network.endpoints import (
     listens_of,
     published_endpoint,
 )
+from orchestra.engine.network.hosts import ResolvConf, parse_resolv_conf
 from orchestra.engine.network.names import NameTable
 from orchestra.engine.network.naming import bridge_name, check_resource, table_name
 from orchestra.engine.network.ruleset import (
@@ -53,6 +54,7 @@ class Networks:
         self._store = store
         self._attached = Attached(paths)
         self._leases = Leases(paths)
+        self._names: dict[str, tuple[tuple[int, ...], tuple[ContainerRecord, ...], NameTable]] = {}
 
     async def create(self, spec: NetworkSpec, project: str) -> NetworkRecord:
         """Make a network: subnets, record, bridge, firewall. One that is there is made whole.
@@ -303,14 +305,26 @@ class Networks:
             )
 
     def names(self, project: str) -> NameTable:
-        """Return who answers to which name, for the containers of a project.
+        """Return who answers to which name, for the containers of a project, as of now.
 
-        It knows every container that is wanted running on a network that the project is on.
+        It knows every container that runs, also those of other projects on shared networks. The
+        same table comes back as long as nothing has changed: a few system calls per container.
         """
-        return NameTable(
-            project,
-            [record for record in self._attached.records() if record.wanted is Wanted.RUNNING],
-        )
+        running = tuple(self._attached.running())
+        known = self._names.get(project)
+        if known is None or known[0] != tuple(map(id, running)):
+            # The records are kept beside their ids, so that no other object gets the same one.
+            known = (tuple(map(id, running)), running, NameTable(project, running))
+            self._names[project] = known
+        return known[2]
+
+    def host_nameservers(self) -> tuple[str, ...]:
+        """Return the servers that the host itself asks."""
+        return self.host_resolv_conf().nameservers
+
+    def host_resolv_conf(self) -> ResolvConf:
+        """Return what the host's resolv.conf says, as of now."""
+        return parse_resolv_conf(bridge.host_nameservers())
 
     def port_taken(self, listen: Listen, *, but: str) -> NetworkError:
         """Return the error for a host port that could not be bound: who has it, and what to do.
