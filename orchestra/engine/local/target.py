@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import assert_never
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, assert_never
 
 import anyio
 
-from orchestra.engine.local.containers import ContainerSteps
-from orchestra.engine.local.images import ImageSteps
 from orchestra.engine.local.observe import Observer
 from orchestra.engine.network.networks import Networks
 from orchestra.engine.state.store import Store
 from orchestra.engine.target import Report
-from orchestra.engine.volume.volumes import Volumes
 from orchestra.planner.observed import ObservedState
 from orchestra.planner.steps import (
     BuildImage,
@@ -30,9 +27,17 @@ from orchestra.planner.steps import (
     StopContainer,
 )
 
+if TYPE_CHECKING:
+    from orchestra.engine.local.containers import ContainerSteps
+    from orchestra.engine.local.images import ImageSteps
+    from orchestra.engine.volume.volumes import Volumes
+
 
 class LocalTarget:
-    """Implements :class:`orchestra.engine.target.Target` for one project on this machine."""
+    """Implements :class:`orchestra.engine.target.Target` for one project on this machine.
+
+    Handlers come as functions: what a plan never touches is never imported.
+    """
 
     def __init__(
         self,
@@ -40,10 +45,10 @@ class LocalTarget:
         *,
         store: Store,
         observer: Observer,
-        images: ImageSteps,
-        containers: ContainerSteps,
+        images: Callable[[], ImageSteps],
+        containers: Callable[[], ContainerSteps],
         networks: Networks,
-        volumes: Volumes,
+        volumes: Callable[[], Volumes],
     ) -> None:
         self._project = project
         self._store = store
@@ -63,19 +68,19 @@ class LocalTarget:
             case PullImage() | BuildImage() | RemoveImage():
                 await self._apply_image(step, report)
             case CreateContainer():
-                await self._containers.create(self._project, step)
+                await self._containers().create(self._project, step)
             case StartContainer():
-                await self._containers.start(self._project, step)
+                await self._containers().start(self._project, step)
             case StopContainer():
-                await self._containers.stop(self._project, step)
+                await self._containers().stop(self._project, step)
             case RemoveContainer():
-                await self._containers.remove(self._project, step)
+                await self._containers().remove(self._project, step)
             case CreateNetwork() | RemoveNetwork():
                 await self._apply_network(step)
             case CreateVolume():
-                await self._volumes.create(step.volume, self._project)
+                await self._volumes().create(step.volume, self._project)
             case RemoveVolume():
-                await self._volumes.remove(step.name)
+                await self._volumes().remove(step.name)
             case _:
                 assert_never(step)
 
@@ -84,11 +89,11 @@ class LocalTarget:
     ) -> None:
         match step:
             case PullImage():
-                await self._images.pull(step.image, report)
+                await self._images().pull(step.image, report)
             case BuildImage():
-                await self._images.build(step.image, report)
+                await self._images().build(step.image, report)
             case RemoveImage():
-                await self._images.remove(step)
+                await self._images().remove(step)
 
     async def _apply_network(self, step: CreateNetwork | RemoveNetwork) -> None:
         if isinstance(step, RemoveNetwork):

@@ -1,0 +1,174 @@
+"""The supervisor's hands on this machine: implements supervisor.warden.Warden for one project.
+
+Serves names and published ports of the running containers on the sockets that the launcher hands
+out. What a dead launcher handed out stays in use until its containers end.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import anyio
+from anyio.abc import TaskGroup
+
+from orchestra.engine.container.healthcheck import probe
+from orchestra.engine.container.launching import ContainerSockets, LauncherClient
+from orchestra.engine.container.lifecycle import Containers
+from orchestra.engine.image.store import ImageStore
+from orchestra.engine.local.containers import ContainerSteps
+from orchestra.engine.local.observe import HEALTH_FILE, Observer
+from orchestra.engine.network.dns import Resolver
+from orchestra.engine.network.hosts import host_nameservers
+from orchestra.engine.network.networks import Networks
+from orchestra.engine.network.proxy import serve_port
+from orchestra.engine.state.lock import container_lock
+from orchestra.engine.state.records import ContainerRecord, Wanted
+from orchestra.engine.state.store import Store, write_record
+from orchestra.planner.health import EffectiveHealth, HealthState, ProbeResult, effective
+from orchestra.planner.observed import ObservedContainer
+
+_REFRESH_SECONDS = 2.0
+
+
+class LocalWarden:
+    """One project's containers on this machine."""
+
+    def __init__(
+        self,
+        project: str,
+        *,
+        store: Store,
+        observer: Observer,
+        containers: Containers,
+        steps: ContainerSteps,
+        images: ImageStore,
+        networks: Networks,
+    ) -> None:
+        self._project = project
+        self._store = store
+        self._observer = observer
+        self._containers = containers
+        self._steps = steps
+        self._images = images
+        self._networks = networks
+        self._resolver = Resolver(networks.names(project), host_nameservers)
+        self._serving: dict[str, anyio.CancelScope] = {}
+
+    async def serve(self, started: Callable[[str], None]) -> None:
+        """See Warden.serve."""
+        launcher = await LauncherClient.ensure(self._store.paths, self._project)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._refresh_names)
+            async for sockets in launcher.sockets():
+                self._resolver.use(self._networks.names(self._project))
+                self._withdraw(sockets.id)
+                if not sockets.gone:
+                    self._serve_container(sockets, tasks)
+                    started(sockets.id)
+            tasks.cancel_scope.cancel()
+
+    async def _refresh_names(self) -> None:
+        """Look now and then for containers of other projects on networks that we share."""
+        while True:
+            await anyio.sleep(_REFRESH_SECONDS)
+            shared = {
+                endpoint.network
+                for record in self.records()
+                for endpoint in record.endpoints
+                if (network := self._store.network(endpoint.network)) is not None
+                and network.project != self._project
+            }
+            if shared:
+                self._resolver.use(self._networks.names(self._project))
+
+    def _withdraw(self, container_id: str) -> None:
+        if (scope := self._serving.pop(container_id, None)) is not None:
+            scope.cancel()
+
+    def _serve_container(self, sockets: ContainerSockets, tasks: TaskGroup) -> None:
+        scope = anyio.CancelScope()
+        self._serving[sockets.id] = scope
+        tasks.start_soon(self._serve_sockets, sockets, scope)
+
+    async def _serve_sockets(self, sockets: ContainerSockets, scope: anyio.CancelScope) -> None:
+        owned = [
+            socket.socket(fileno=fd)
+            for fd in (sockets.dns_udp, sockets.dns_tcp, *sockets.listeners)
+            if fd is not None
+        ]
+        has_dns = sockets.dns_udp is not None and sockets.dns_tcp is not None
+        listeners = owned[2:] if has_dns else owned
+        record = self.record(sockets.id)
+        try:
+            with scope:
+                async with anyio.create_task_group() as tasks:
+                    if has_dns:
+                        tasks.start_soon(self._resolver.serve, sockets.id, owned[0], owned[1])
+                    for listen, listener in zip(sockets.listen, listeners, strict=True):
+                        if record is not None:
+                            tasks.start_soon(serve_port, listener, listen, record.endpoints)
+        finally:
+            for each in owned:
+                each.close()
+
+    def records(self) -> tuple[ContainerRecord, ...]:
+        """See Warden.records."""
+        return self._store.containers(self._project)
+
+    def record(self, container_id: str) -> ContainerRecord | None:
+        """See Warden.record."""
+        return self._store.container(self._project, container_id)
+
+    def observe(self, record: ContainerRecord) -> ObservedContainer:
+        """See Warden.observe."""
+        return self._observer.container(record)
+
+    async def ended(self, record: ContainerRecord) -> None:
+        """See Warden.ended; a container whose shim died is given a new one on the way."""
+        while (pidfd := self._containers.shim_pidfd(record)) is None:
+            if await self._containers.wait_or_adopt(record):
+                return
+        try:
+            await anyio.wait_readable(pidfd)
+        finally:
+            os.close(pidfd)
+
+    @asynccontextmanager
+    async def lock(self, container_id: str) -> AsyncIterator[None]:
+        """See Warden.lock."""
+        async with container_lock(self._store.paths, self._project, container_id):
+            yield
+
+    async def start(self, record: ContainerRecord) -> None:
+        """See Warden.start."""
+        await self._steps.start_locked(record)
+
+    async def stop(self, record: ContainerRecord) -> None:
+        """See Warden.stop."""
+        await self._steps.stop_locked(record, wanted=Wanted.RUNNING)
+
+    def check(self, record: ContainerRecord) -> EffectiveHealth | None:
+        """See Warden.check."""
+        image = self._images.by_id(record.image_id)
+        return effective(record.spec.health, image.config.healthcheck if image else None)
+
+    async def probe(self, record: ContainerRecord, check: EffectiveHealth) -> ProbeResult:
+        """See Warden.probe."""
+        return await probe(self._store.paths, record, check.test, check.timeout)
+
+    def write_health(self, record: ContainerRecord, state: HealthState) -> None:
+        """See Warden.write_health."""
+        directory = Path(self._store.paths.container(self._project, record.id))
+        with suppress(FileNotFoundError):
+            write_record(directory / HEALTH_FILE, state)
+
+    def log(self, message: str) -> None:
+        """See Warden.log."""
+        moment = datetime.now(UTC).isoformat(timespec="milliseconds")
+        print(f"{moment} {message}", file=sys.stderr, flush=True)  # noqa: T201

@@ -1,0 +1,59 @@
+"""``python -m orchestra.engine.supervise PROJECT``: the per-project supervisor.
+
+Started, and started again when it dies, by the project's launcher. Its standard error is
+``supervisor.log`` in the project's run directory.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import anyio
+
+from orchestra.engine.clock import SystemClock
+from orchestra.engine.events import EventBus
+from orchestra.engine.supervisor import server
+from orchestra.engine.supervisor.loop import Supervisor
+from orchestra.engine.supervisor.warden import Warden
+from orchestra.engine.wiring import open_machine
+
+LOG_NAME = "supervisor.log"
+_LOG_BYTES_MAX = 1024 * 1024
+
+
+def main() -> None:
+    """Watch over one project until it is released."""
+    project = sys.argv[1]
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    machine = open_machine(os.environ, uid=os.getuid(), runtime=None)
+    directory = Path(machine.paths.project_run(project))
+    _redirect_output(directory)
+    anyio.run(_watch, machine.warden(project), directory)
+
+
+def _redirect_output(directory: Path) -> None:
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = directory / LOG_NAME
+    fresh = path.exists() and path.stat().st_size > _LOG_BYTES_MAX
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | (os.O_TRUNC if fresh else 0)
+    fd = os.open(path, flags, 0o600)
+    os.dup2(fd, 2)
+    os.close(fd)
+
+
+async def _watch(warden: Warden, directory: Path) -> None:
+    bus = EventBus()
+    supervisor = Supervisor(warden, bus, SystemClock())
+    listener = await server.listen(directory)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(server.serve, listener, bus, supervisor.release)
+        await supervisor.run()
+        (directory / server.SOCKET_NAME).unlink(missing_ok=True)
+        tasks.cancel_scope.cancel()
+
+
+if __name__ == "__main__":
+    main()

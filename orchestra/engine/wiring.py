@@ -1,0 +1,229 @@
+"""The engine's composition root: paths and options -> this machine. The only place that does so.
+
+Imports are lazy by method: a command that only reads records pays for nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from orchestra.engine.clock import SystemClock
+from orchestra.engine.events import LogLine
+from orchestra.engine.paths import Paths, paths_of
+from orchestra.engine.state.store import Store
+from orchestra.errors import HostError
+from orchestra.oci.platform import platform_of_machine
+from orchestra.planner.observed import ObservedContainer
+
+if TYPE_CHECKING:
+    from orchestra.engine.container.lifecycle import Containers
+    from orchestra.engine.controller import ProjectController
+    from orchestra.engine.image.settings import RegistrySettings
+    from orchestra.engine.image.store import ImageStore
+    from orchestra.engine.local.containers import ContainerSteps
+    from orchestra.engine.local.images import ImageSteps
+    from orchestra.engine.local.observe import Observer
+    from orchestra.engine.local.warden import LocalWarden
+    from orchestra.engine.network.networks import Networks
+    from orchestra.engine.snapshot.snapshotter import Snapshotter
+    from orchestra.engine.volume.volumes import Volumes
+
+_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSummary:
+    """What ``images`` shows of one image."""
+
+    id: str
+    repository: str
+    tag: str
+    platform: str
+    size_bytes: int
+    created: datetime | None
+
+
+def open_machine(environment: Mapping[str, str], *, uid: int, runtime: str | None) -> Machine:
+    """Return this machine, for the paths that the environment names.
+
+    :raises HostError: when this user cannot run containers here.
+    """
+    if uid != 0:
+        raise HostError("cannot run containers: this needs root", hint="run it with sudo")
+    return Machine(paths_of(environment, uid=uid), environment, runtime)
+
+
+class Machine:
+    """Everything of this machine that a command may want, each made on first use."""
+
+    def __init__(self, paths: Paths, environment: Mapping[str, str], runtime: str | None) -> None:
+        self.paths = paths
+        self.store = Store(paths)
+        self._environment = environment
+        self._runtime = runtime
+        self._clock = SystemClock()
+
+    @cached_property
+    def _containers(self) -> Containers:
+        from orchestra.engine.container.lifecycle import Containers  # noqa: PLC0415
+
+        return Containers(self.paths, self.store, self._clock)
+
+    @cached_property
+    def _networks(self) -> Networks:
+        from orchestra.engine.network.networks import Networks  # noqa: PLC0415
+
+        return Networks(self.paths, self.store)
+
+    @cached_property
+    def _volumes(self) -> Volumes:
+        from orchestra.engine.volume.volumes import Volumes  # noqa: PLC0415
+
+        return Volumes(self.paths, self.store)
+
+    @cached_property
+    def _images(self) -> ImageStore:
+        from orchestra.engine.image.store import ImageStore  # noqa: PLC0415
+
+        return ImageStore(self.paths)
+
+    @cached_property
+    def _snapshotter(self) -> Snapshotter:
+        from orchestra.engine.snapshot.snapshotter import choose_snapshotter  # noqa: PLC0415
+
+        return choose_snapshotter(self.paths, self._images)
+
+    @cached_property
+    def _settings(self) -> RegistrySettings:
+        from orchestra.engine.image.settings import load_settings  # noqa: PLC0415
+
+        return load_settings(self.paths, self._environment)
+
+    @cached_property
+    def _observer(self) -> Observer:
+        from orchestra.engine.local.observe import Observer  # noqa: PLC0415
+
+        return Observer(self.store, self._containers, self._networks, self._images, self._clock)
+
+    @cached_property
+    def _steps(self) -> ContainerSteps:
+        from orchestra.engine.local.containers import ContainerSteps  # noqa: PLC0415
+
+        return ContainerSteps(
+            self.store,
+            self._containers,
+            self._images,
+            self._snapshotter,
+            self._networks,
+            self._volumes,
+        )
+
+    @cached_property
+    def _image_steps(self) -> ImageSteps:
+        from orchestra.engine.local.images import ImageSteps  # noqa: PLC0415
+
+        platform = platform_of_machine(os.uname().machine)
+        return ImageSteps(
+            self._images, self._snapshotter, self._settings, platform, self.paths, self._clock
+        )
+
+    def controller(self, project: str) -> ProjectController:
+        """Return the controller of a project."""
+        from orchestra.engine.controller import ProjectController  # noqa: PLC0415
+        from orchestra.engine.local.target import LocalTarget  # noqa: PLC0415
+        from orchestra.engine.supervisor.client import SupervisorClient  # noqa: PLC0415
+
+        target = LocalTarget(
+            project,
+            store=self.store,
+            observer=self._observer,
+            images=lambda: self._image_steps,
+            containers=lambda: self._steps,
+            networks=self._networks,
+            volumes=lambda: self._volumes,
+        )
+        return ProjectController(
+            project,
+            target=target,
+            supervision=SupervisorClient(self.paths, project, self._supervisor_environment()),
+            store=self.store,
+        )
+
+    def _supervisor_environment(self) -> Mapping[str, str]:
+        """Return what the supervisor gets: where things lie, and nothing of the user's own."""
+        kept = {name: self._environment[name] for name in _KEPT if name in self._environment}
+        return kept | {
+            "ORCHESTRA_DATA": str(self.paths.data),
+            "ORCHESTRA_RUN": str(self.paths.run),
+            "ORCHESTRA_CONFIG": str(self.paths.config),
+        }
+
+    def warden(self, project: str) -> LocalWarden:
+        """Return the supervisor's hands on a project."""
+        from orchestra.engine.local.warden import LocalWarden  # noqa: PLC0415
+
+        return LocalWarden(
+            project,
+            store=self.store,
+            observer=self._observer,
+            containers=self._containers,
+            steps=self._steps,
+            images=self._images,
+            networks=self._networks,
+        )
+
+    def projects(self) -> tuple[str, ...]:
+        """Return the names of the projects on this machine."""
+        return self.store.projects()
+
+    async def logs(
+        self,
+        project: str,
+        container: ObservedContainer,
+        *,
+        follow: bool = False,
+        tail: int | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> AsyncIterator[LogLine]:
+        """Read a container's output, oldest first; with ``follow`` until it has ended."""
+        from orchestra.engine.container.logs import read_logs  # noqa: PLC0415
+
+        record = self.store.container(project, container.id)
+        if record is None:
+            return
+        async for line in read_logs(
+            self.paths, record, tail=tail, follow=follow, since=since, until=until
+        ):
+            yield line
+
+    async def kill(self, project: str, container_id: str, signal: str) -> None:
+        """Send a signal to a container.
+
+        :raises ContainerError: when it does not run, or there is no such signal.
+        """
+        record = self.store.container(project, container_id)
+        if record is not None:
+            await self._steps.kill(record, signal)
+
+    def image_of(self, container: ObservedContainer) -> ImageSummary:
+        """Describe the image that a container was made from."""
+        from orchestra.oci.reference import parse_reference  # noqa: PLC0415
+
+        reference = parse_reference(container.image)
+        image = self._images.by_id(container.image_id)
+        created = image.config.created if image else None
+        name, _, _ = reference.familiar.partition("@")
+        return ImageSummary(
+            id=container.image_id,
+            repository=name.rpartition(":")[0] if reference.tag else name,
+            tag=reference.tag or "<none>",
+            platform=str(image.config.platform) if image else "",
+            size_bytes=image.size_bytes if image else 0,
+            created=datetime.fromisoformat(created) if created else None,
+        )
