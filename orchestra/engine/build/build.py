@@ -7,7 +7,6 @@ when to build: the cache makes an unchanged build cheap and its image the very s
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -57,7 +56,7 @@ async def build_image(
     job = await anyio.to_thread.run_sync(_job, spec, reference, environment, arguments)
     parent = environment.paths.build_cache / "tmp"
     cache = BuildCache(environment.paths.build_cache / "records")
-    with workspace(parent) as scratch:
+    with environment.layers.writing(), workspace(parent) as scratch:
         solver = Solver(job, environment, reports, scratch, cache)
         solved = await solver.solve()
         image = await _export(spec, reference, job, solved, environment)
@@ -187,7 +186,7 @@ async def _export(
         epoch=job.epoch,
     )
     config = final_config(
-        replace(solved.lowered.config),
+        solved.lowered.config,
         layers=solved.layers,
         history=history,
         labels=spec.labels,

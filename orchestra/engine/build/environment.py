@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -11,7 +11,7 @@ from orchestra.engine.clock import Clock
 from orchestra.engine.container.launching import LauncherClient
 from orchestra.engine.events import LogLine, Progress
 from orchestra.engine.paths import Paths
-from orchestra.engine.shim.protocol import ShimNetwork
+from orchestra.engine.shim.protocol import Rootfs, ShimNetwork
 from orchestra.oci.image import Image, Layer
 from orchestra.oci.platform import Platform
 
@@ -33,12 +33,25 @@ class Layers(Protocol):
         """Return the unpacked directories of some layers (lowest first), uppermost first."""
         ...
 
-    async def commit(self, below: Sequence[Layer], upper: str) -> Layer | None:
-        """Make a layer of an upper directory, which is gone afterwards; None when it is empty."""
+    def rootfs(self, directories: Sequence[str], scratch: str) -> Rootfs:
+        """Make a writable root over some directories, its own files below ``scratch``. Blocks."""
+        ...
+
+    async def commit(
+        self, rootfs: Rootfs, below: Sequence[Layer], *, epoch: int | None
+    ) -> Layer | None:
+        """Make a layer of what was written in a root, which is used up; None when it is nothing.
+
+        No time in it is later than ``epoch``, in seconds.
+        """
         ...
 
     def has(self, layer: Layer) -> bool:
         """Tell whether a layer is kept."""
+        ...
+
+    def writing(self) -> AbstractContextManager[object]:
+        """Keep a sweep from what no image holds yet."""
         ...
 
 

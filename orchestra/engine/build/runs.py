@@ -32,6 +32,7 @@ from orchestra.engine.build.vertices import RunVertex
 from orchestra.engine.build.workspace import Workspace
 from orchestra.engine.container.launching import LauncherClient
 from orchestra.engine.container.oneshot import OneShot, run_once
+from orchestra.engine.shim.protocol import Rootfs
 from orchestra.errors import BuildError
 from orchestra.oci.runtime import OciMount
 
@@ -95,9 +96,7 @@ class Run:
     async def execute(
         self,
         launcher: LauncherClient,
-        directories: Sequence[str],
-        upper: str,
-        work: str,
+        rootfs: Rootfs,
         output: StepOutput,
     ) -> int:
         """Run to the end and return the exit code.
@@ -114,9 +113,9 @@ class Run:
                 id=self.identity,
                 project=self.settings.project,
                 directory=str(self.workspace.make("run")),
-                layers=tuple(directories),
-                upper=upper,
-                work=work,
+                layers=tuple(rootfs["lower"]),
+                upper=rootfs["upper"],
+                work=rootfs["work"],
                 args=vertex.args,
                 env=(*vertex.env, *vertex.proxies, *env),
                 cwd=vertex.cwd,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import stat
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,11 +36,10 @@ from orchestra.engine.build.vertices import (
 )
 from orchestra.engine.build.workspace import Workspace
 from orchestra.engine.container.launching import LauncherClient
+from orchestra.engine.shim.protocol import Rootfs
 from orchestra.errors import BuildError, Location, OrchestraError
 from orchestra.oci.image import Layer
 from orchestra.oci.platform import Platform
-
-_ROOT_MODE = 0o755
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,38 +204,35 @@ class StepRunner:
     async def _perform(
         self, step: Step, label: str, below: Sequence[Layer], plan: StepPlan
     ) -> Layer | None:
-        directories = await self.environment.layers.directories(below)
+        layers = self.environment.layers
         scratch = self.workspace.make("step")
-        upper, work = scratch / "upper", scratch / "work"
-        upper.mkdir()
-        work.mkdir(mode=0o700)
-        upper.chmod(_root_mode(directories))
+        directories = await layers.directories(below)
+        rootfs = await anyio.to_thread.run_sync(layers.rootfs, directories, str(scratch))
+        upper, lower = _places(rootfs)
         match step.vertex:
             case CopyVertex() as vertex:
-                copy = plan.copy
-                if copy is not None:
-                    await anyio.to_thread.run_sync(
-                        do_copy, vertex, copy, str(upper), directories, self.job.epoch_ns
-                    )
+                copy = plan.copy or CopyPlan(pieces=(), digests=())
+                await anyio.to_thread.run_sync(
+                    do_copy, vertex, copy, upper, lower, self.job.epoch_ns
+                )
             case MakeDirectoryVertex() as vertex:
                 await anyio.to_thread.run_sync(
-                    make_directory, vertex, str(upper), directories, self.job.epoch_ns
+                    make_directory, vertex, upper, lower, self.job.epoch_ns
                 )
             case RunVertex() as vertex:
-                await self._run(step, vertex, label, directories, scratch, plan)
+                await self._run(step, vertex, label, rootfs, plan)
             case None:
                 return None
             case _:
                 assert_never(step.vertex)
-        return await self.environment.layers.commit(below, str(upper))
+        return await layers.commit(rootfs, below, epoch=self.job.epoch)
 
     async def _run(
         self,
         step: Step,
         vertex: RunVertex,
         label: str,
-        directories: Sequence[str],
-        scratch: Path,
+        rootfs: Rootfs,
         plan: StepPlan,
     ) -> None:
         output = StepOutput(label, self.environment.clock, self.reports.output)
@@ -250,13 +245,7 @@ class StepRunner:
             workspace=self.workspace,
             identity=f"build-{secrets.token_hex(8)}",
         )
-        code = await run.execute(
-            await self.launcher(),
-            directories,
-            str(scratch / "upper"),
-            str(scratch / "work"),
-            output,
-        )
+        code = await run.execute(await self.launcher(), rootfs, output)
         if code != 0:
             tail = output.tail()
             said = f"; its last output:\n{tail}" if tail else " and said nothing"
@@ -279,6 +268,7 @@ def _hint(code: int) -> str:
             return "run the command in a container of the stage before it to see more"
 
 
-def _root_mode(directories: Sequence[str]) -> int:
-    """Return the mode that "/" has in the layers below: the upper directory shows as "/"."""
-    return stat.S_IMODE(Path(directories[0]).stat().st_mode) if directories else _ROOT_MODE
+def _places(rootfs: Rootfs) -> tuple[str, tuple[str, ...]]:
+    """Return where to write and what lies below it; a plain root is written to itself."""
+    lower = tuple(rootfs["lower"])
+    return (rootfs["upper"], lower) if rootfs["upper"] else (lower[0], lower[1:])
