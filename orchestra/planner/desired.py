@@ -343,3 +343,5 @@ class DesiredState:
     services: tuple[str, ...]
     """Every service the project declares, active or not, so that orphans can be told."""
     config_files: tuple[str, ...] = ()
+    idle: tuple[ContainerSpec, ...] = ()
+    """Replica 1 of every active service that should have no replica, to scale it from."""

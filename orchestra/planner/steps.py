@@ -96,11 +96,13 @@ class CreateVolume(_Step):
 class CreateContainer(_Step):
     """Write a container down: record, writable layer, volumes. Nothing runs yet.
 
-    ``inherit``: id of the container it replaces, whose anonymous volumes it takes over.
+    ``inherit``: id of the container it replaces, whose anonymous volumes it takes over unless it
+    is to have ``fresh_volumes``.
     """
 
     container: ContainerSpec
     inherit: str | None = None
+    fresh_volumes: bool = False
 
     @property
     def id(self) -> StepId:

@@ -1,0 +1,137 @@
+"""What forces a recreate, as text: hashes that two runs agree on and that can be told apart.
+
+A container's hash is "v1:" and, for every field that differs from its default, the field's name
+and 16 hex digits of the SHA-256 of its canonical JSON: "v1:command=0c1d...,environment=9f86...".
+So two hashes can be compared field by field, and a recreate can say what changed although nobody
+kept the old values. Fields at their default are left out: a field that a later version adds does
+not recreate the world. Names, numbers, depends_on and the labels that Orchestra sets itself are
+not part of it, nor is what the model of a container does not hold (build, pull_policy, scale,
+profiles), as with docker compose.
+
+Networks, volumes and builds have plain SHA-256 digests of their canonical JSON.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
+from datetime import timedelta
+
+from orchestra.errors import BugError
+from orchestra.planner.desired import BuildSpec, ContainerSpec, NetworkSpec, VolumeSpec
+
+OWN_LABELS = "com.docker.compose."
+_VERSION = "v1:"
+_DIGITS = 16
+
+_NOT_HASHED = frozenset(
+    {"project", "service", "number", "name", "config_hash", "depends_on", "attach"}
+)
+
+_WORDS: Mapping[str, str] = {
+    "cgroup_mode": "cgroup",
+    "dns_options": "dns_opt",
+    "files": "configs or secrets",
+    "health": "healthcheck",
+    "heal": "x-orchestra",
+    "ipc_mode": "ipc",
+    "mounts": "volumes",
+    "pid_mode": "pid",
+    "resources": "resource limits",
+    "shm_size_bytes": "shm_size",
+    "uts_mode": "uts",
+}
+"""Field names that differ from the Compose key that people would look for."""
+
+Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
+
+
+def config_hash(spec: ContainerSpec) -> str:
+    """Return the hash of everything about a container whose change forces a recreate."""
+    spec = _neutral(spec)
+    digests = (
+        f"{field.name}={_digest(getattr(spec, field.name))[:_DIGITS]}"
+        for field in sorted(fields(spec), key=lambda field: field.name)
+        if field.name not in _NOT_HASHED and not _is_default(field, getattr(spec, field.name))
+    )
+    return _VERSION + ",".join(digests)
+
+
+def changes(old: str, new: str) -> str:
+    """Tell what differs between two config hashes: "environment changed"."""
+    before, after = _parse(old), _parse(new)
+    if before is None or after is None:
+        return "configuration changed"
+    names = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    if not names:
+        return "nothing changed"
+    return f"{', '.join(sorted(_WORDS.get(name, name) for name in names))} changed"
+
+
+def network_hash(spec: NetworkSpec) -> str:
+    """Return the hash of a network's definition: its name is part of it, its key is not."""
+    return _digest(replace(spec, key="", config_hash="", labels=_foreign(spec.labels)))
+
+
+def volume_hash(spec: VolumeSpec) -> str:
+    """Return the hash of a volume's definition: its name is part of it, its key is not."""
+    return _digest(replace(spec, key="", config_hash="", labels=_foreign(spec.labels)))
+
+
+def build_hash(spec: BuildSpec) -> str:
+    """Return the hash of how an image is built; files of the context are the cache's business."""
+    return _digest(replace(spec, no_cache=False, pull=False, labels=_foreign(spec.labels)))
+
+
+def _neutral(spec: ContainerSpec) -> ContainerSpec:
+    """Return the spec without what depends on the replica, and without our own labels."""
+    attachments = tuple(
+        replace(place, aliases=tuple(name for name in place.aliases if name != spec.name))
+        for place in sorted(spec.networks, key=lambda place: place.network)
+    )
+    return replace(spec, networks=attachments, labels=_foreign(spec.labels))
+
+
+def _foreign(labels: Mapping[str, str]) -> Mapping[str, str]:
+    return {key: value for key, value in labels.items() if not key.startswith(OWN_LABELS)}
+
+
+def _is_default(field: Field[object], value: object) -> bool:
+    if field.default is not MISSING:
+        return value == field.default
+    return field.default_factory is not MISSING and value == field.default_factory()
+
+
+def _digest(value: object) -> str:
+    text = json.dumps(_plain(value), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(value: object) -> Json:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, timedelta):
+        return value // timedelta(microseconds=1)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if is_dataclass(value):
+        return {
+            field.name: _plain(getattr(value, field.name))
+            for field in fields(value)
+            if not _is_default(field, getattr(value, field.name))
+        }
+    if isinstance(value, Iterable):
+        return [_plain(entry) for entry in value]
+    raise BugError(f"cannot hash a {type(value).__name__}")
+
+
+def _parse(text: str) -> Mapping[str, str] | None:
+    """Return field digests by field; None when this version did not write the hash."""
+    if not text.startswith(_VERSION):
+        return None
+    pairs = (pair.partition("=") for pair in text.removeprefix(_VERSION).split(",") if pair)
+    return {name: digest for name, _, digest in pairs}

@@ -1,0 +1,210 @@
+"""Images, networks, volumes: what is there, what is missing, what must be made anew.
+
+First pure judgements (a fate for each resource), which the containers' decisions then read; the
+steps come last, in reconcile.py, when it is known which containers stop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol, TypeVar
+
+from orchestra.errors import PlanError
+from orchestra.planner.desired import (
+    ImageSpec,
+    NetworkSpec,
+    PullPolicy,
+    VolumeSpec,
+)
+from orchestra.planner.fingerprint import build_hash
+from orchestra.planner.observed import ObservedImage, ObservedState
+from orchestra.planner.options import Recreate, UpOptions
+from orchestra.planner.scope import Scope, volume_keys
+from orchestra.planner.steps import BuildImage, PullImage
+
+
+class Fate(StrEnum):
+    """What becomes of a network or volume. REVIVE: its record is there, its bridge is not."""
+
+    KEEP = "keep"
+    CREATE = "create"
+    REVIVE = "revive"
+    RENEW = "renew"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkFate:
+    """A network's fate; ``old_name`` is the machine's name of what is replaced (RENEW)."""
+
+    spec: NetworkSpec
+    fate: Fate = Fate.KEEP
+    reason: str = ""
+    old_name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeFate:
+    """A volume's fate."""
+
+    spec: VolumeSpec
+    fate: Fate = Fate.KEEP
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """The fates of what the containers in scope use: networks and volumes by key."""
+
+    networks: Mapping[str, NetworkFate]
+    volumes: Mapping[str, VolumeFate]
+    images: Mapping[str, ObservedImage]
+
+
+class _Named(Protocol):
+    @property
+    def key(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def project(self) -> str: ...
+
+
+N = TypeVar("N", bound=_Named)
+
+
+def judge_resources(scope: Scope, observed: ObservedState, options: UpOptions) -> Resources:
+    """Decide the fate of every network and volume that a container in scope uses.
+
+    :raises PlanError: when an external one is not there.
+    """
+    network_keys = {place.network for spec in scope.specs for place in spec.networks}
+    keys = {key for spec in scope.specs for key in volume_keys(spec)}
+    frozen = options.recreate is Recreate.NEVER
+    return Resources(
+        networks={
+            spec.key: _judge_network(spec, observed, frozen=frozen)
+            for spec in scope.desired.networks
+            if spec.key in network_keys
+        },
+        volumes={
+            spec.key: _judge_volume(spec, observed, frozen=frozen or options.keep_volumes)
+            for spec in scope.desired.volumes
+            if spec.key in keys
+        },
+        images={image.reference: image for image in observed.images},
+    )
+
+
+def _find(key: str, name: str, project: str, candidates: Iterable[N]) -> N | None:
+    """Return what goes by that name, else what the project called by that key."""
+    by_name = [found for found in candidates if found.name == name]
+    if by_name:
+        return by_name[0]
+    ours = [found for found in candidates if found.key == key and found.project == project]
+    return min(ours, key=lambda found: found.name, default=None)
+
+
+def _judge_network(spec: NetworkSpec, observed: ObservedState, *, frozen: bool) -> NetworkFate:
+    if spec.external:
+        there = [network for network in observed.networks if network.name == spec.name]
+        if not there:
+            raise PlanError(
+                f'network "{spec.name}" is declared as external, but is not there',
+                hint=f"bring up the project that makes it, or set networks.{spec.key}.external to "
+                "false",
+            )
+        found = there[0]
+    else:
+        candidate = _find(spec.key, spec.name, observed.project, observed.networks)
+        if candidate is None:
+            return NetworkFate(spec=spec, fate=Fate.CREATE, reason="not found")
+        found = candidate
+        renamed = found.name != spec.name
+        ours = found.project == observed.project and found.config_hash
+        if ours and found.config_hash != spec.config_hash and not frozen:
+            reason = f'renamed from "{found.name}"' if renamed else "its definition changed"
+            return NetworkFate(spec=spec, fate=Fate.RENEW, reason=reason, old_name=found.name)
+        if renamed:
+            return NetworkFate(spec=spec, fate=Fate.CREATE, reason="not found")
+    if not found.present:
+        return NetworkFate(spec=spec, fate=Fate.REVIVE, reason="its bridge is gone")
+    return NetworkFate(spec=spec)
+
+
+def _judge_volume(spec: VolumeSpec, observed: ObservedState, *, frozen: bool) -> VolumeFate:
+    if spec.external:
+        if all(volume.name != spec.name for volume in observed.volumes):
+            raise PlanError(
+                f'volume "{spec.name}" is declared as external, but is not there',
+                hint=f"bring up the project that makes it, or set volumes.{spec.key}.external to "
+                "false",
+            )
+        return VolumeFate(spec=spec)
+    found = _find(spec.key, spec.name, observed.project, observed.volumes)
+    if found is None:
+        return VolumeFate(spec=spec, fate=Fate.CREATE, reason="not found")
+    if found.name != spec.name:
+        return VolumeFate(
+            spec=spec,
+            fate=Fate.CREATE,
+            reason=f'renamed; "{found.name}" and its data stay',
+        )
+    ours = found.project == observed.project and found.config_hash
+    if ours and found.config_hash != spec.config_hash and not frozen:
+        return VolumeFate(
+            spec=spec, fate=Fate.RENEW, reason="its definition changed; its data is lost"
+        )
+    return VolumeFate(spec=spec)
+
+
+def fetch_missing(image: ImageSpec, project: str, options: UpOptions) -> PullImage | BuildImage:
+    """Return the step that puts a missing image into the store.
+
+    What can be built is built, and not looked for in a registry.
+
+    :raises PlanError: when its policy, or an option, forbids it.
+    """
+    reason = "not in the store"
+    if image.build is not None and not options.no_build:
+        return BuildImage(image=image, reason=reason)
+    policy = options.pull or image.policy
+    users = ", ".join(f'"{service}"' for service in image.services)
+    if image.build is not None and not _has_own_name(image, project):
+        raise PlanError(
+            f'image "{image.reference}" of service {users} is not in the store, and may not be '
+            "built",
+            hint="leave out --no-build, or run `orchestra build` first",
+        )
+    if policy in {PullPolicy.NEVER, PullPolicy.BUILD}:
+        raise PlanError(
+            f'image "{image.reference}" of service {users} is not in the store, and its pull '
+            f'policy is "{policy}"',
+            hint=f"run `orchestra pull {' '.join(image.services)}` first, or change pull_policy",
+        )
+    return PullImage(image=image, reason=reason)
+
+
+def refresh(
+    image: ImageSpec, project: str, there: ObservedImage | None, options: UpOptions
+) -> PullImage | BuildImage | None:
+    """Return the step that may change an image, whether it is in the store or not."""
+    policy = options.pull or image.policy
+    if image.build is not None and not options.no_build:
+        if options.build:
+            return BuildImage(image=image, reason="build asked for")
+        if policy is PullPolicy.BUILD:
+            return BuildImage(image=image, reason='pull policy "build"')
+        if there and there.build_hash and there.build_hash != build_hash(image.build):
+            return BuildImage(image=image, reason="its build changed")
+    buildable = image.build is not None and (options.pull or not _has_own_name(image, project))
+    if policy is PullPolicy.ALWAYS and not buildable and not options.only_build:
+        asked = "pull asked for" if options.pull else 'pull policy "always"'
+        return PullImage(image=image, reason=asked)
+    return None
+
+
+def _has_own_name(image: ImageSpec, project: str) -> bool:
+    """Tell whether ``image:`` named it, rather than the project and the service."""
+    return all(image.reference != f"{project}-{service}" for service in image.services)
