@@ -125,7 +125,8 @@ def _regex(pattern: str) -> str:
             position += 2
             if pattern.startswith("/", position):
                 position += 1
-            if position == len(pattern) or (start == 0 and pattern[position - 1] != "/"):
+            suffix = start == 0 and pattern[position - 1] != "/"
+            if position == len(pattern) or (suffix and not _SPECIAL.search(pattern, position)):
                 out.append(".*")
             else:
                 out.append("(?:.*/)?")
