@@ -78,12 +78,16 @@ async def _connect(target: tuple[str, int]) -> socket.socket:
             sock.connect(target)
         with anyio.fail_after(_CONNECT_SECONDS):
             await anyio.wait_writable(sock)
-        if code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            raise OSError(code, os.strerror(code))
+        _raise_pending(sock)
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+def _raise_pending(sock: socket.socket) -> None:
+    if code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        raise OSError(code, os.strerror(code))
 
 
 def _family(target: tuple[str, int]) -> socket.AddressFamily:
