@@ -6,28 +6,50 @@ wanted. The truth lies in the run directory (who lives) and in exit.json (how it
 
 from __future__ import annotations
 
+import os
+import signal as signals
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
+from uuid import uuid4
+
+import anyio
+import anyio.to_thread
 
 from orchestra.engine.clock import Clock
+from orchestra.engine.container.launching import LauncherClient, StartError
+from orchestra.engine.container.places import Places
+from orchestra.engine.container.requests import Neighbours, shim_request
+from orchestra.engine.container.rootfs import remove_tree, write_container_files
+from orchestra.engine.container.runtime import runtime_prefix
+from orchestra.engine.container.signals import signal_number
+from orchestra.engine.linux import process
+from orchestra.engine.network.networks import Networks
 from orchestra.engine.paths import Paths
-from orchestra.engine.shim.protocol import ExitRecord
+from orchestra.engine.shim.identity import write_json
+from orchestra.engine.shim.protocol import ExitRecord, Identity
 from orchestra.engine.state.records import ContainerRecord, Endpoint, VolumeUse
 from orchestra.engine.state.store import Store
+from orchestra.errors import ContainerError
 from orchestra.oci.image import Image
 from orchestra.planner.desired import ContainerSpec, PortSpec
 from orchestra.planner.observed import Phase
+
+_DEFAULT_SIGNAL = "SIGTERM"
+_KILL_SECONDS = 20.0
 
 
 class Containers:
     """Containers of this machine; stateless, so any number of these may exist."""
 
-    def __init__(self, paths: Paths, store: Store, clock: Clock) -> None:
+    def __init__(self, paths: Paths, store: Store, networks: Networks, clock: Clock) -> None:
         self._paths = paths
         self._store = store
+        self._networks = networks
         self._clock = clock
+        self._neighbours = Neighbours(paths, store)
 
-    async def create(
+    async def create(  # noqa: PLR0913 - the parts of a record, all by name
         self,
         spec: ContainerSpec,
         image: Image,
@@ -38,27 +60,82 @@ class Containers:
         volumes: Sequence[VolumeUse] = (),
         ports: Sequence[PortSpec] = (),
         one_off: bool = False,
+        container_id: str | None = None,
     ) -> ContainerRecord:
         """Write a container down: record, writable layer, bundle, hosts files. Starts nothing.
 
         ``layers``: snapshot directories, uppermost first. ``mounts``: container path -> host
         directory of every volume, named and anonymous (binds and tmpfs come from ``spec``).
-        ``ports``: spec.ports with every host port chosen.
+        ``ports``: spec.ports with every host port chosen. ``container_id``: 64 hex digits, where
+        the caller needed them before.
 
         :raises ContainerError: when the user is unknown, an option is invalid, a bind is missing.
         """
-        raise NotImplementedError
+        record = ContainerRecord(
+            id=container_id or new_container_id(),
+            spec=spec,
+            image_id=image.id,
+            layers=tuple(layers),
+            created_at=self._clock.now(),
+            endpoints=tuple(endpoints),
+            volumes=tuple(volumes),
+            ports=tuple(ports),
+            one_off=one_off,
+            labels=dict(spec.labels),
+        )
+        await anyio.to_thread.run_sync(self._write, record, image, dict(mounts or {}))
+        return record
+
+    def _write(self, record: ContainerRecord, image: Image, volumes: dict[str, str]) -> None:
+        places = Places.of(self._paths, record)
+        try:
+            runtime_prefix(record.spec.runtime)
+            write_container_files(
+                places,
+                record,
+                image.config,
+                volumes=volumes,
+                cgroup_path=cgroup_path(record),
+            )
+            self._store.write_container(record)
+        except BaseException:
+            remove_tree(places.directory)
+            raise
 
     async def start(self, record: ContainerRecord) -> ContainerRecord:
         """Start a created or exited container; return its record with ``started_at``, as written.
 
         Does nothing to one that runs. ``join`` targets (network_mode service:, container:) must
-        run already.
+        run already. Publishing by the firewall (Networks.publish) is the caller's.
 
         :raises NetworkError: when a published port is taken.
-        :raises ContainerError: when it does not start.
+        :raises ContainerError: when it does not start (StartError has docker's exit code).
         """
-        raise NotImplementedError
+        places = Places.of(self._paths, record)
+        if self.phase(record)[0] is Phase.RUNNING:
+            return record
+        await anyio.to_thread.run_sync(self._write_request, record, places)
+        launcher = await LauncherClient.ensure(self._paths, record.spec.project)
+        await launcher.start(str(places.request))
+        started = replace(record, started_at=self._clock.now())
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(self._store.write_container, started)
+        return started
+
+    def _write_request(self, record: ContainerRecord, places: Places) -> None:
+        self._neighbours.complete(record, places)
+        network = self._neighbours.network(
+            record, self._networks.interfaces(record), self._networks.listens(record)
+        )
+        request = shim_request(
+            record, places, network=network, runtime=runtime_prefix(record.spec.runtime)
+        )
+        try:
+            write_json(str(places.request), request)
+        except OSError as err:
+            raise ContainerError(
+                f'cannot start container "{record.spec.name}": {err.strerror} ("{err.filename}")'
+            ) from err
 
     async def stop(
         self,
@@ -70,41 +147,148 @@ class Containers:
         """Send the stop signal, then SIGKILL after the grace period; return how it ended.
 
         ``timeout`` None takes the container's own. Nothing happens to one that does not run.
+
+        :raises ContainerError: when even SIGKILL does not end it.
         """
-        raise NotImplementedError
+        places = Places.of(self._paths, record)
+        if self.phase(record)[0] is not Phase.RUNNING:
+            return places.exit()
+        if places.shim() is None:
+            await self.adopt(record)
+        grace = record.spec.stop_grace_period if timeout is None else timeout
+        _send(places.init(), signal_number(signal or self._stop_signal(record, places)))
+        with anyio.move_on_after(max(0.0, grace.total_seconds())):
+            return await self.wait(record)
+        _send(places.init(), signals.SIGKILL)
+        with anyio.move_on_after(_KILL_SECONDS):
+            return await self.wait(record)
+        raise ContainerError(
+            f'cannot stop container "{record.spec.name}": it does not end after SIGKILL',
+            hint="a process of it waits in the kernel, often for a disk or a network file system",
+        )
+
+    def _stop_signal(self, record: ContainerRecord, places: Places) -> str:
+        if record.spec.stop_signal:
+            return record.spec.stop_signal
+        image = places.read_image()
+        return (image.stop_signal if image else None) or _DEFAULT_SIGNAL
 
     async def kill(self, record: ContainerRecord, signal: str = "SIGKILL") -> None:
         """Send a signal, by name or number, to the container's init.
 
         :raises ContainerError: when it does not run, or there is no such signal.
         """
-        raise NotImplementedError
+        number = signal_number(signal)
+        init = Places.of(self._paths, record).init()
+        if init is None:
+            raise ContainerError(f'cannot kill container "{record.spec.name}": it does not run')
+        _send(init, number)
 
     async def remove(self, record: ContainerRecord) -> None:
         """Remove a container that does not run: record, directories, leftovers of a lost one.
 
         :raises ContainerError: when it runs.
         """
-        raise NotImplementedError
+        places = Places.of(self._paths, record)
+        phase = self.phase(record)[0]
+        if phase is Phase.RUNNING:
+            raise ContainerError(
+                f'cannot remove container "{record.spec.name}": it runs', hint="stop it first"
+            )
+        if phase is Phase.LOST and places.ever_ran():
+            await self.adopt(record)
+            await self.wait(record)
+        await anyio.to_thread.run_sync(self._remove, record, places)
+
+    def _remove(self, record: ContainerRecord, places: Places) -> None:
+        self._store.remove_container(record.spec.project, record.id)
+        remove_tree(places.run_directory)
+        remove_tree(places.directory)
 
     async def adopt(self, record: ContainerRecord) -> None:
         """Give a container whose shim died a new one; a lost one is cleaned up and gets its exit.
 
+        Does nothing where a shim lives: the launcher may have been faster.
+
         :raises ContainerError: when the launcher cannot do it.
         """
-        raise NotImplementedError
+        places = Places.of(self._paths, record)
+        launcher = await LauncherClient.ensure(self._paths, record.spec.project)
+        if places.shim() is not None:
+            return
+        try:
+            await launcher.adopt(str(places.request))
+        except StartError:
+            if places.shim() is None:
+                raise
 
     async def wait(self, record: ContainerRecord) -> ExitRecord | None:
         """Wait until a container has ended, and return how; at once for one that does not run."""
-        raise NotImplementedError
+        places = Places.of(self._paths, record)
+        while True:
+            pidfd = self.shim_pidfd(record)
+            if pidfd is None:
+                if places.init() is None:
+                    return places.exit()
+                await self.adopt(record)
+                continue
+            try:
+                await anyio.wait_readable(pidfd)
+            finally:
+                os.close(pidfd)
 
     def phase(self, record: ContainerRecord) -> tuple[Phase, ExitRecord | None]:
-        """Tell a container's phase; with EXITED, how it ended. Reads three small files."""
-        raise NotImplementedError
+        """Tell a container's phase; with EXITED, how it ended. Reads three small files.
+
+        The order matters: a shim writes exit.json before it goes, so whoever finds no shim and
+        no init finds the exit of this very run.
+        """
+        places = Places.of(self._paths, record)
+        shim, init = places.shim(), places.init()
+        if init is not None or (shim is not None and places.started()):
+            return Phase.RUNNING, None
+        ended = places.exit()
+        if ended is not None:
+            return Phase.EXITED, ended
+        if shim is None and (record.started_at is not None or places.ever_ran()):
+            return Phase.LOST, None
+        return Phase.CREATED, None
 
     def shim_pidfd(self, record: ContainerRecord) -> int | None:
         """Open a pidfd of the container's shim (readable once it is gone); the caller closes it.
 
         None when no shim lives: look at ``phase`` then.
         """
-        raise NotImplementedError
+        shim = Places.of(self._paths, record).shim()
+        if shim is None:
+            return None
+        try:
+            return process.pidfd_open(shim)
+        except ProcessLookupError:
+            return None
+
+
+def new_container_id() -> str:
+    """Return 64 random hex digits."""
+    return uuid4().hex + uuid4().hex
+
+
+def cgroup_path(record: ContainerRecord) -> str:
+    """Return config.json's cgroupsPath of a container."""
+    return f"/orchestra/{record.spec.project}/{record.id}"
+
+
+def _send(who: Identity | None, number: int) -> None:
+    """Send a signal to that very process; one that is gone needs none."""
+    if who is None:
+        return
+    try:
+        pidfd = process.pidfd_open(who)
+    except ProcessLookupError:
+        return
+    try:
+        signals.pidfd_send_signal(pidfd, number)
+    except ProcessLookupError:
+        return
+    finally:
+        os.close(pidfd)

@@ -2,30 +2,109 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from orchestra.engine.runtime import create as runtime_create
+from orchestra.engine.runtime.cgroup import Cgroup
+from orchestra.engine.runtime.create import Init
+from orchestra.engine.runtime.failure import RuntimeFailure
+from orchestra.engine.shim.console import receive_master
 from orchestra.engine.shim.external import Stdio
 from orchestra.engine.shim.failure import ShimFailure
 from orchestra.engine.shim.protocol import ShimRequest
 from orchestra.oci.runtime import Process, RuntimeConfig
 
+STATE_DIRECTORY = "native"
+
 
 class NativeRuntime:
+    """One container of the native runtime, its init a child of this process."""
+
     def __init__(self, request: ShimRequest, config: RuntimeConfig) -> None:
-        raise ShimFailure("no native runtime yet")
+        self._id = request["id"]
+        self._bundle = request["bundle"]
+        self._state_root = f"{request['run_directory']}/{STATE_DIRECTORY}"
+        self._cgroup_path = config.get("linux", {}).get("cgroupsPath", "")
+        self._init: Init | None = None
 
     def create(self, stdio: Stdio, *, tty: bool) -> tuple[int, int | None]:
-        raise NotImplementedError
+        """Create the container; return its init's pid, and the pty's master when ``tty``.
+
+        :raises ShimFailure: in the runtime's own words.
+        """
+
+        def make(console: int | None) -> int:
+            self._init = runtime_create.create(
+                self._id,
+                self._bundle,
+                state_root=self._state_root,
+                stdio=stdio,
+                console_socket=console,
+            )
+            return self._init.pid
+
+        return _with_console(make, tty=tty)
 
     def start(self) -> None:
-        raise NotImplementedError
+        """Let the init run the user's program; return once it does.
+
+        :raises ShimFailure: when it cannot be executed (126, 127).
+        """
+        if self._init is not None:
+            with _translated():
+                self._init.start()
 
     def oom_killed(self) -> bool:
-        raise NotImplementedError
+        """Tell whether the memory limit has killed a process of the container."""
+        try:
+            return bool(self._cgroup_path) and Cgroup.at(self._cgroup_path).oom_kills() > 0
+        except (RuntimeFailure, OSError):
+            return False
 
     def delete(self) -> None:
-        raise NotImplementedError
+        """Kill what is left of the container, remove its cgroup, run its poststop hooks."""
+        try:
+            runtime_create.delete(self._id, self._bundle, state_root=self._state_root)
+        except (RuntimeFailure, OSError):
+            return
 
 
 def execute(
     init_pid: int, document: Process, config: RuntimeConfig, stdio: Stdio, *, tty: bool
 ) -> tuple[int, int | None]:
-    raise NotImplementedError
+    """Run a process in a container; return its pid, and the pty's master when ``tty``.
+
+    :raises ShimFailure: in the runtime's own words.
+    """
+    from orchestra.engine.runtime import exec as runtime_exec  # noqa: PLC0415
+
+    def make(console: int | None) -> int:
+        return runtime_exec.execute(
+            init_pid, document, config=config, stdio=stdio, console_socket=console
+        )
+
+    return _with_console(make, tty=tty)
+
+
+def _with_console(make: Callable[[int | None], int], *, tty: bool) -> tuple[int, int | None]:
+    """Call ``make`` with the socket that takes the terminal's master, where one is wanted."""
+    with _translated():
+        if not tty:
+            return make(None), None
+        ours, theirs = socket.socketpair()
+        with ours:
+            with theirs:
+                pid = make(theirs.fileno())
+            return pid, receive_master(ours)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeFailure as failure:
+        raise ShimFailure(
+            failure.message, errno=failure.errno, exit_code=failure.exit_code
+        ) from failure

@@ -1,0 +1,137 @@
+"""Where one container's files lie, and what the small ones among them say."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from orchestra.engine.linux import process
+from orchestra.engine.paths import Paths
+from orchestra.engine.shim.identity import read_identity
+from orchestra.engine.shim.protocol import (
+    EXIT_FILE,
+    INIT_FILE,
+    LOG_FILE,
+    REQUEST_FILE,
+    SHIM_FILE,
+    ExitRecord,
+    Identity,
+)
+from orchestra.engine.state.codec import DecodeError, decode, encode
+from orchestra.engine.state.records import ContainerRecord
+from orchestra.errors import StateError
+from orchestra.oci.image import ImageConfig
+from orchestra.oci.runtime import RuntimeConfig
+
+_IMAGE_FILE = "image.json"
+_CONFIG_FILE = "config.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The durable and the volatile directory of one container, and the names in them."""
+
+    directory: Path
+    run_directory: Path
+
+    @classmethod
+    def of(cls, paths: Paths, record: ContainerRecord) -> Places:
+        """Return a container's places."""
+        project = record.spec.project
+        return cls(
+            Path(paths.container(project, record.id)),
+            Path(paths.container_run(project, record.id)),
+        )
+
+    @property
+    def bundle(self) -> Path:
+        """Return the OCI bundle's directory."""
+        return self.directory / "bundle"
+
+    @property
+    def upper(self) -> Path:
+        """Return the writable layer."""
+        return self.directory / "rw" / "upper"
+
+    @property
+    def work(self) -> Path:
+        """Return overlayfs' own directory beside it."""
+        return self.directory / "rw" / "work"
+
+    @property
+    def request(self) -> Path:
+        """Return the document that a start is made of."""
+        return self.directory / REQUEST_FILE
+
+    @property
+    def log(self) -> Path:
+        """Return the log file; older ones are beside it with .1, .2 ..."""
+        return self.directory / LOG_FILE
+
+    @property
+    def config(self) -> Path:
+        """Return the bundle's config.json."""
+        return self.bundle / _CONFIG_FILE
+
+    def shim(self) -> Identity | None:
+        """Return who the shim is, when it lives."""
+        return _living(self.run_directory / SHIM_FILE)
+
+    def init(self) -> Identity | None:
+        """Return who the init is, when it lives."""
+        return _living(self.run_directory / INIT_FILE)
+
+    def started(self) -> bool:
+        """Tell whether the living shim's container has an init, or had one a moment ago."""
+        shim, init = (self.run_directory / name for name in (SHIM_FILE, INIT_FILE))
+        try:
+            return init.stat().st_mtime_ns >= shim.stat().st_mtime_ns
+        except FileNotFoundError:
+            return False
+
+    def ever_ran(self) -> bool:
+        """Tell whether a shim was here since the last boot."""
+        return (self.run_directory / SHIM_FILE).exists()
+
+    def exit(self) -> ExitRecord | None:
+        """Return how the container last ended; None when it never did, or nobody knows."""
+        try:
+            document = json.loads((self.directory / EXIT_FILE).read_bytes())
+        except (OSError, ValueError):
+            return None
+        known = isinstance(document, dict) and isinstance(document.get("code"), int)
+        return cast("ExitRecord", document) if known else None
+
+    def read_config(self) -> RuntimeConfig:
+        """Return config.json.
+
+        :raises StateError: when it is missing or damaged.
+        """
+        try:
+            config: RuntimeConfig = json.loads(self.config.read_bytes())
+        except (OSError, ValueError) as err:
+            raise StateError(
+                f'cannot read "{self.config}": {err}', hint="remove the container and up again"
+            ) from err
+        return config
+
+    def write_image(self, image: ImageConfig) -> None:
+        """Keep what the image says about how its containers run."""
+        path = self.directory / _IMAGE_FILE
+        path.write_text(json.dumps(encode(image)), encoding="utf-8")
+        path.chmod(0o600)
+
+    def read_image(self) -> ImageConfig | None:
+        """Return what the image says; None when that is gone."""
+        try:
+            document = json.loads((self.directory / _IMAGE_FILE).read_bytes())
+            return decode(ImageConfig, document)
+        except (OSError, ValueError, DecodeError):
+            return None
+
+
+def _living(path: Path) -> Identity | None:
+    who = read_identity(str(path))
+    return who if who is not None and process.is_alive(who) else None

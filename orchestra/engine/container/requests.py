@@ -1,0 +1,207 @@
+"""The document a shim starts from: a ContainerRecord in the terms of shim/protocol.py."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from orchestra.engine.container.mounts import bind_mount
+from orchestra.engine.container.places import Places
+from orchestra.engine.container.rootfs import joins_network, network_file_mounts
+from orchestra.engine.paths import Paths
+from orchestra.engine.shim.identity import write_json
+from orchestra.engine.shim.protocol import (
+    Identity,
+    Interface,
+    Listen,
+    LogOptions,
+    ShimFile,
+    ShimNetwork,
+    ShimRequest,
+)
+from orchestra.engine.state.records import ContainerRecord
+from orchestra.engine.state.store import Store
+from orchestra.errors import ContainerError
+from orchestra.oci.runtime import RuntimeConfig
+from orchestra.planner.desired import FileMount, LogSpec
+
+LOG_BYTES_DEFAULT = 20 * 1024 * 1024
+LOG_FILES_DEFAULT = 5
+_SIZE = re.compile(r"(\d+)([kmg]?)b?", re.IGNORECASE)
+_FACTORS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+
+
+def shim_request(
+    record: ContainerRecord,
+    places: Places,
+    *,
+    network: ShimNetwork,
+    runtime: Sequence[str],
+) -> ShimRequest:
+    """Return the request of one start.
+
+    :raises ContainerError: when the logging options make no sense.
+    """
+    spec = record.spec
+    return {
+        "version": 1,
+        "id": record.id,
+        "project": spec.project,
+        "directory": str(places.directory),
+        "run_directory": str(places.run_directory),
+        "bundle": str(places.bundle),
+        "runtime": list(runtime),
+        "rootfs": {
+            "lower": list(record.layers),
+            "upper": str(places.upper),
+            "work": str(places.work),
+        },
+        "files": [shim_file(index, file) for index, file in enumerate(spec.files)],
+        "network": network,
+        "tty": spec.tty,
+        "stdin": spec.stdin_open,
+        "output": "log",
+        "log": log_options(spec.logging),
+    }
+
+
+def shim_file(index: int, file: FileMount) -> ShimFile:
+    """Return a config or secret as the shim's file number ``index``."""
+    entry: ShimFile = {
+        "name": str(index),
+        "uid": file.uid,
+        "gid": file.gid,
+        "mode": file.mode,
+    }
+    if file.source_path is not None:
+        entry["source_path"] = file.source_path
+    else:
+        entry["content"] = file.content or ""
+    return entry
+
+
+def log_options(spec: LogSpec) -> LogOptions:
+    """Return how output is kept: rotated at 20 MiB, five files, unless the options say otherwise.
+
+    :raises ContainerError: for a driver or a value that is not known.
+    """
+    if spec.driver not in {"json-file", "local", "none", ""}:
+        raise ContainerError(
+            f'logging driver "{spec.driver}" is not supported',
+            hint="known are json-file, local and none",
+        )
+    size, files = LOG_BYTES_DEFAULT, LOG_FILES_DEFAULT
+    if "max-size" in spec.options:
+        text = spec.options["max-size"]
+        match = _SIZE.fullmatch(text)
+        if text != "-1" and not match:
+            raise ContainerError(f'logging: "{text}" is no size', hint='write it as "10m"')
+        size = int(match[1]) * _FACTORS[match[2].lower()] if match else 0
+    if "max-file" in spec.options:
+        text = spec.options["max-file"]
+        if not text.isdigit() or int(text) < 1:
+            raise ContainerError(f'logging: "{text}" is no number of files', hint="write 1 or more")
+        files = int(text)
+    driver = "none" if spec.driver == "none" else "json-file"
+    return {
+        "driver": "none" if driver == "none" else "json-file",
+        "max_size_bytes": size,
+        "max_file": files,
+    }
+
+
+class Neighbours:
+    """Other containers whose namespaces a container joins: by service, by name, by id."""
+
+    def __init__(self, paths: Paths, store: Store) -> None:
+        self._paths = paths
+        self._store = store
+
+    def network(
+        self, record: ContainerRecord, interfaces: list[Interface], listen: list[Listen]
+    ) -> ShimNetwork:
+        """Return the network of a start.
+
+        :raises ContainerError: when it joins a container that does not run.
+        """
+        mode = record.spec.network_mode
+        network: ShimNetwork = {
+            "mode": "new",
+            "interfaces": interfaces,
+            "dns": bool(interfaces),
+            "listen": listen,
+        }
+        if mode == "host":
+            return {"mode": "host", "interfaces": [], "dns": False, "listen": []}
+        if joins_network(record.spec):
+            _, init = self._find(record, mode)
+            network["mode"] = "join"
+            network["join"] = init
+        return network
+
+    def complete(self, record: ContainerRecord, places: Places) -> None:
+        """Write into config.json what only a running neighbour can give: namespaces, files.
+
+        :raises ContainerError: when it does not run.
+        """
+        spec = record.spec
+        modes = {"pid": spec.pid_mode, "ipc": spec.ipc_mode}
+        shared = {kind: mode for kind, mode in modes.items() if ":" in mode}
+        if not shared and not joins_network(spec):
+            return
+        config = places.read_config()
+        for kind, mode in shared.items():
+            _, init = self._find(record, mode)
+            _set_namespace(config, kind, f"/proc/{init['pid']}/ns/{kind}")
+            if kind == "ipc":
+                _share_shm(config, init["pid"])
+        if joins_network(spec):
+            neighbour, _ = self._find(record, spec.network_mode)
+            _set_network_files(config, neighbour)
+        write_json(str(places.config), config)
+
+    def _find(self, record: ContainerRecord, mode: str) -> tuple[Places, Identity]:
+        kind, _, name = mode.partition(":")
+        for other in self._candidates(record, kind, name):
+            places = Places.of(self._paths, other)
+            init = places.init()
+            if init is not None:
+                return places, init
+        raise ContainerError(
+            f'cannot start container "{record.spec.name}": the {kind} "{name}" whose namespace '
+            "it joins does not run",
+            hint=f"start {name} first",
+        )
+
+    def _candidates(self, record: ContainerRecord, kind: str, name: str) -> list[ContainerRecord]:
+        """Return the newest first."""
+        projects = [record.spec.project]
+        if kind == "container":
+            projects += [p for p in self._store.projects() if p != record.spec.project]
+        records = [other for project in projects for other in self._store.containers(project)]
+        if kind == "service":
+            found = [o for o in records if o.spec.service == name and not o.one_off]
+        else:
+            found = [o for o in records if o.spec.name == name or o.id.startswith(name)]
+        return sorted(found, key=lambda other: other.created_at, reverse=True)
+
+
+def _set_namespace(config: RuntimeConfig, kind: str, path: str) -> None:
+    for namespace in config.get("linux", {}).get("namespaces", []):
+        if namespace["type"] == kind:
+            namespace["path"] = path
+
+
+def _share_shm(config: RuntimeConfig, pid: int) -> None:
+    """Let /dev/shm be the neighbour's: POSIX shared memory is a file system, not a namespace."""
+    mounts = config.get("mounts", [])
+    for index, mount in enumerate(mounts):
+        if mount["destination"] == "/dev/shm":  # noqa: S108 - a place inside the container
+            mounts[index] = bind_mount(f"/proc/{pid}/root/dev/shm", "/dev/shm")  # noqa: S108
+
+
+def _set_network_files(config: RuntimeConfig, neighbour: Places) -> None:
+    binds = network_file_mounts(neighbour.directory)
+    targets = {bind["destination"] for bind in binds}
+    kept = [mount for mount in config.get("mounts", []) if mount["destination"] not in targets]
+    config["mounts"] = [*kept, *(bind for bind in binds)]

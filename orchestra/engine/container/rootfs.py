@@ -1,0 +1,146 @@
+"""What a container finds on disk before it starts: directories, bundle, hosts files, binds.
+
+Makes files and directories only; mounting is the shim's, in its own namespace.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from orchestra.engine.container.bundle import Surroundings, hostname_of, make_config
+from orchestra.engine.container.host import (
+    available_capabilities,
+    host_devices,
+    seccomp_of,
+    thermal_paths,
+)
+from orchestra.engine.container.mounts import bind_mount, file_mounts, user_mounts
+from orchestra.engine.container.places import Places
+from orchestra.engine.container.users import read_user_files, resolve_user
+from orchestra.engine.network.hosts import container_files, parse_resolv_conf
+from orchestra.engine.shim.rootfs import FILES_DIRECTORY
+from orchestra.engine.state.records import ContainerRecord
+from orchestra.errors import ContainerError
+from orchestra.oci.image import ImageConfig
+from orchestra.oci.runtime import OciMount
+from orchestra.planner.desired import ContainerSpec, Mount, MountKind
+
+_RESOLV_CONF = Path("/etc/resolv.conf")
+_NETWORK_FILES = ("hosts", "resolv.conf", "hostname")
+
+
+def write_container_files(
+    places: Places,
+    record: ContainerRecord,
+    image: ImageConfig,
+    *,
+    volumes: Mapping[str, str],
+    cgroup_path: str,
+) -> None:
+    """Make a container's directories and write its bundle; ``volumes``: target -> host directory.
+
+    :raises ContainerError: when the spec cannot be met here.
+    """
+    spec = record.spec
+    try:
+        for directory in (places.bundle / "rootfs", places.upper, places.work):
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        places.upper.chmod(0o755)
+        places.write_image(image)
+        mounts = [
+            *_network_mounts(places, record),
+            *user_mounts(_with_sources(spec.mounts), volumes),
+            *file_mounts(spec.files, str(places.run_directory / FILES_DIRECTORY)),
+        ]
+        config = _config(places, record, image, mounts, cgroup_path)
+        places.config.write_text(json.dumps(config, separators=(",", ":")), encoding="utf-8")
+        places.config.chmod(0o600)
+    except OSError as err:
+        raise ContainerError(
+            f'cannot prepare container "{spec.name}": {err.strerror} ("{err.filename}")'
+        ) from err
+
+
+def _config(
+    places: Places,
+    record: ContainerRecord,
+    image: ImageConfig,
+    mounts: Sequence[OciMount],
+    cgroup_path: str,
+) -> object:
+    spec = record.spec
+    available = available_capabilities()
+    files = read_user_files((str(places.upper), *record.layers))
+    user = resolve_user(image.user if spec.user is None else spec.user, files, spec.group_add)
+    around = Surroundings(
+        container_id=record.id,
+        cgroup_path=cgroup_path,
+        mounts=mounts,
+        own_network=spec.network_mode in {"", "none"},
+        devices=host_devices(spec),
+        seccomp=seccomp_of(spec, available),
+        available=available,
+        thermal=thermal_paths(),
+    )
+    return make_config(spec, image, user=user, around=around)
+
+
+def _network_mounts(places: Places, record: ContainerRecord) -> list[OciMount]:
+    """Write hosts, resolv.conf, hostname and bind them; who joins a network gets them at start."""
+    spec = record.spec
+    if joins_network(spec):
+        return []
+    host = parse_resolv_conf(_RESOLV_CONF.read_text(encoding="utf-8", errors="replace"))
+    files = container_files(
+        spec, record.endpoints, hostname=hostname_of(spec, record.id), host=host
+    )
+    texts = (files.hosts, files.resolv_conf, files.hostname)
+    for name, text in zip(_NETWORK_FILES, texts, strict=True):
+        path = places.directory / name
+        path.write_text(text, encoding="utf-8")
+        path.chmod(0o644)
+    return network_file_mounts(places.directory)
+
+
+def network_file_mounts(directory: Path) -> list[OciMount]:
+    """Return the binds of a container's own (or another's) hosts, resolv.conf and hostname."""
+    return [bind_mount(str(directory / name), f"/etc/{name}") for name in _NETWORK_FILES]
+
+
+def joins_network(spec: ContainerSpec) -> bool:
+    """Tell whether the container shares another one's network."""
+    return spec.network_mode.startswith(("service:", "container:"))
+
+
+def _with_sources(mounts: Sequence[Mount]) -> Sequence[Mount]:
+    """Make missing host directories of binds, where allowed (compose-spec, create_host_path).
+
+    :raises ContainerError: when one is missing and is not to be made.
+    """
+    for mount in mounts:
+        source = Path(mount.source)
+        if mount.kind is not MountKind.BIND or source.exists():
+            continue
+        if not mount.create_host_path:
+            raise ContainerError(
+                f'cannot bind "{mount.source}": there is no such file or directory',
+                hint="make it, or set create_host_path: true",
+            )
+        source.mkdir(parents=True, exist_ok=True)
+    return mounts
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory with all that is in it; a missing one is no error.
+
+    :raises ContainerError: when something in it cannot be removed.
+    """
+    try:
+        shutil.rmtree(path)
+    except FileNotFoundError:
+        return
+    except OSError as err:
+        raise ContainerError(f'cannot remove "{err.filename}": {err.strerror}') from err
