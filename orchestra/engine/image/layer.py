@@ -1,0 +1,148 @@
+"""Layers: a blob becomes a directory as overlayfs reads it, and such a directory becomes a blob.
+
+Both ways stream: bounded memory, the digests of the packed and of the plain bytes in the same
+pass. Blocking: belongs in worker threads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestra.engine.image.compression import decompress, gzip_compressor
+from orchestra.engine.image.diff import archive
+from orchestra.engine.image.extract import Extractor, Flavour
+from orchestra.engine.image.tar import TarReader
+from orchestra.errors import ImageError
+from orchestra.oci.digest import Digest, hex_of
+from orchestra.oci.image import LAYER_GZIP, Descriptor, Layer
+
+_MEMBER_BYTES = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Where unpacking one layer stops, so that a bomb does not fill the disk.
+
+    Beyond ``free_bytes`` a layer may not be more than ``ratio`` times as large as its blob: gzip
+    reaches 1032, programs and texts 2 to 20.
+    """
+
+    bytes_max: int = 64 << 30
+    members_max: int = 2_000_000
+    free_bytes: int = 4 << 30
+    ratio: int = 200
+
+    def bytes_for(self, packed_bytes: int) -> int:
+        """Return how many bytes a blob of this size may become."""
+        return min(self.bytes_max, max(self.free_bytes, packed_bytes * self.ratio))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unpacked:
+    """A filled directory; ``implied`` are directories that no member of the archive names."""
+
+    diff_id: Digest
+    plain_bytes: int
+    members: int
+    implied: tuple[str, ...]
+
+
+class _Plain:
+    """The plain bytes on their way: counted, bounded, hashed."""
+
+    def __init__(self, pieces: Iterator[bytes], limit: int) -> None:
+        self._pieces = pieces
+        self._limit = limit
+        self._hash = hashlib.sha256()
+        self.count = 0
+
+    @property
+    def digest(self) -> Digest:
+        return Digest("sha256:" + self._hash.hexdigest())
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            self.count += len(piece)
+            if self.count > self._limit:
+                raise ImageError(
+                    f"cannot unpack a layer: it grows beyond {self._limit} bytes",
+                    hint="it looks like a decompression bomb; if you trust it, raise "
+                    "ORCHESTRA_LAYER_BYTES_MAX",
+                )
+            self._hash.update(piece)
+            yield piece
+
+
+def unpack(
+    read: Callable[[int], bytes],
+    directory: str,
+    layer: Layer,
+    *,
+    limits: Limits,
+    flavour: Flavour,
+) -> Unpacked:
+    """Unpack a layer's blob, as ``read`` gives it, into an empty directory.
+
+    :raises ImageError: when it is not the layer it should be, or anything in it is refused.
+    """
+    plain = _Plain(decompress(read), limits.bytes_for(layer.descriptor.size))
+    reader = TarReader(iter(plain))
+    members = 0
+    with Extractor(directory, flavour) as extractor:
+        for member in reader.members():
+            members += 1
+            if members > limits.members_max:
+                raise ImageError(
+                    f"cannot unpack a layer: it has more than {limits.members_max} files",
+                    hint="it looks like a bomb of files; do not trust the image",
+                )
+            extractor.apply(member, reader.content())
+        extractor.finish()
+        implied = extractor.implied
+    if plain.digest != layer.diff_id:
+        raise ImageError(
+            f"cannot use layer {layer.descriptor.digest[:19]}: its content has digest "
+            f"{plain.digest}, the image's config names {layer.diff_id}",
+            hint="the image is damaged at its source, or somebody changed it",
+        )
+    return Unpacked(diff_id=plain.digest, plain_bytes=plain.count, members=members, implied=implied)
+
+
+def pack(directory: str, target: Path, *, mtime_max: int | None, flavour: Flavour) -> Layer:
+    """Write an overlay's upper directory as a gzip layer to the file ``target``, synced.
+
+    ``mtime_max`` (seconds since the epoch) clamps times, so that the same content packs alike.
+
+    :raises ImageError: when the directory holds what no layer can say.
+    """
+    packed, plain = hashlib.sha256(), hashlib.sha256()
+    compressor = gzip_compressor()
+    size = 0
+    with target.open("wb") as file:
+
+        def write(data: bytes) -> None:
+            nonlocal size
+            if data:
+                packed.update(data)
+                file.write(data)
+                size += len(data)
+
+        for piece in archive(directory, mtime_max=mtime_max, flavour=flavour):
+            plain.update(piece)
+            write(compressor.compress(piece))
+        write(compressor.flush())
+        file.flush()
+        os.fdatasync(file.fileno())
+    descriptor = Descriptor(
+        media_type=LAYER_GZIP, digest=Digest("sha256:" + packed.hexdigest()), size=size
+    )
+    return Layer(diff_id=Digest("sha256:" + plain.hexdigest()), descriptor=descriptor)
+
+
+def short(digest: Digest) -> str:
+    """Return the twelve digits by which people know a digest."""
+    return hex_of(digest)[:12]

@@ -1,0 +1,254 @@
+"""The directories of unpacked layers, one per chain id; each made once, by whoever comes first.
+
+A layer is unpacked into a scratch directory beside its place, then takes on from the layers below
+what its archive only implied, is written through to the disk, and renamed. The lock of a chain id
+is held meanwhile, so that parallel pulls, in this process or another, share the work. Locks are
+only ever waited for while holding those of other layers whose own end depends on lower layers
+alone: no two pulls can wait for each other.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from orchestra.engine.linux.flags import Resolve
+from orchestra.engine.linux.syscalls import openat2
+from orchestra.engine.paths import Paths
+from orchestra.engine.snapshot.removal import remove_tree
+from orchestra.engine.snapshot.snapshotter import Committed, LayerStore, Unpack
+from orchestra.engine.state.lock import machine_lock
+from orchestra.errors import ImageError, LockError, OrchestraError, StateError
+from orchestra.oci.digest import Digest, hex_of
+from orchestra.oci.image import Image, Layer, chain_ids
+
+_PARALLEL_LAYERS = 3
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
+
+
+class LayerDirectories:
+    """What lies in ``paths.snapshots``."""
+
+    def __init__(self, paths: Paths, store: LayerStore) -> None:
+        self._paths = paths
+        self._store = store
+        self._root = Path(paths.snapshots)
+
+    def layers(self, image: Image) -> tuple[str, ...] | None:
+        """Return an image's directories, uppermost first; None if any is missing."""
+        directories = [self._place(chain) for chain in reversed(image.chain_ids)]
+        if not all(directory.is_dir() for directory in directories):
+            return None
+        return tuple(str(directory) for directory in directories)
+
+    async def ensure(self, image: Image, unpack: Unpack | None) -> tuple[str, ...]:
+        """Return an image's directories, uppermost first, making what is missing.
+
+        :raises ImageError: when a layer cannot be had or is refused.
+        """
+        present = self.layers(image)
+        if present is not None:
+            return present
+        job = _Job(self, image, unpack or self._store.unpack)
+        await job.run()
+        return tuple(str(self._place(chain)) for chain in reversed(image.chain_ids))
+
+    async def commit(
+        self, upper: str, parents: Sequence[Digest], mtime_max: int | None
+    ) -> Committed:
+        """Make a blob of an upper directory, and give the directory its place by renaming it.
+
+        :raises ImageError: when it holds what no layer can say, or lies on another file system.
+        """
+        layer = await self._store.pack(upper, mtime_max=mtime_max)
+        chain = chain_ids([*parents, layer.diff_id])[-1]
+        place = self._place(chain)
+        async with self.locked(chain):
+            if not place.is_dir():
+                await anyio.to_thread.run_sync(self._settle, Path(upper), place)
+        return Committed(layer, str(place))
+
+    async def remove(self, directory: str) -> None:
+        """Remove one of the directories; first its name goes, so that none is ever half there."""
+        place = Path(directory)
+        gone = place.with_name(f".gone-{place.name}")
+        await anyio.to_thread.run_sync(_remove, place, gone)
+
+    def all(self) -> tuple[str, ...]:
+        """Return every directory, by name."""
+        try:
+            names = sorted(path.name for path in self._root.iterdir())
+        except FileNotFoundError:
+            return ()
+        return tuple(str(self._root / name) for name in names if not name.startswith("."))
+
+    def _place(self, chain: Digest) -> Path:
+        return self._root / hex_of(chain)
+
+    @asynccontextmanager
+    async def locked(self, chain: Digest) -> AsyncIterator[None]:
+        """Hold the lock of a chain id, however long another takes to make it."""
+        subject = f"layer-{hex_of(chain)}"
+        while True:
+            lock = machine_lock(self._paths, subject)
+            try:
+                await lock.__aenter__()
+            except LockError:
+                continue
+            break
+        try:
+            yield
+        finally:
+            (Path(self._paths.run) / "locks" / subject).unlink(missing_ok=True)
+            await lock.__aexit__(None, None, None)
+
+    async def make(self, image: Image, position: int, unpack: Unpack, below: anyio.Event) -> None:
+        """Unpack one layer, and give it its place once the one below has its own."""
+        place = self._place(image.chain_ids[position])
+        scratch = place.with_name(f".new-{place.name}")
+        try:
+            await anyio.to_thread.run_sync(_fresh, scratch)
+            implied = await unpack(image.layers[position], str(scratch))
+            await below.wait()
+            lower = [self._place(chain) for chain in reversed(image.chain_ids[:position])]
+            await anyio.to_thread.run_sync(_inherit, scratch, implied, lower)
+            await anyio.to_thread.run_sync(self._settle, scratch, place)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(remove_tree, str(scratch))
+
+    def is_there(self, chain: Digest) -> bool:
+        """Tell whether a layer is unpacked."""
+        return self._place(chain).is_dir()
+
+    def _settle(self, directory: Path, place: Path) -> None:
+        """Write everything through to the disk, then rename: after a power cut it is all or none.
+
+        sync(2) and not one fsync per file: tens of thousands of those would take minutes.
+        """
+        try:
+            self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.sync()
+            directory.rename(place)
+        except OSError as err:
+            raise ImageError(
+                f'cannot keep the layer "{place.name[:12]}": {err.strerror}',
+                hint="make room on the disk that holds the data directory",
+            ) from err
+
+
+class _Job:
+    """All layers of one image, several at a time; the first failure ends it and is what is told."""
+
+    def __init__(self, directories: LayerDirectories, image: Image, unpack: Unpack) -> None:
+        self._directories = directories
+        self._image = image
+        self._unpack = unpack
+        self._slots = anyio.CapacityLimiter(_PARALLEL_LAYERS)
+        self._done = [anyio.Event() for _ in image.layers]
+        self._failures: list[OrchestraError] = []
+
+    async def run(self) -> None:
+        async with anyio.create_task_group() as group:
+            for position in range(len(self._image.layers)):
+                group.start_soon(self._one, position, group.cancel_scope)
+        if self._failures:
+            raise self._failures[0]
+
+    async def _one(self, position: int, scope: anyio.CancelScope) -> None:
+        chain = self._image.chain_ids[position]
+        try:
+            if not self._directories.is_there(chain):
+                async with self._directories.locked(chain):
+                    if not self._directories.is_there(chain):
+                        await self._make(position)
+        except OrchestraError as err:
+            self._failures.append(err)
+            scope.cancel()
+            return
+        self._done[position].set()
+
+    async def _make(self, position: int) -> None:
+        below = self._done[position - 1] if position else anyio.Event()
+        if not position:
+            below.set()
+        await self._directories.make(self._image, position, self._in_slot, below)
+
+    async def _in_slot(self, layer: Layer, directory: str) -> tuple[str, ...]:
+        async with self._slots:
+            return await self._unpack(layer, directory)
+
+
+def _fresh(scratch: Path) -> None:
+    """Make an empty directory where a killed process may have left a full one."""
+    try:
+        scratch.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        remove_tree(str(scratch))
+        scratch.mkdir()
+        scratch.chmod(0o755)
+    except OSError as err:
+        raise StateError(
+            f'cannot write to "{scratch.parent}": {err.strerror}',
+            hint="run the command as root, or set ORCHESTRA_DATA to a directory of yours",
+        ) from err
+
+
+def _remove(place: Path, gone: Path) -> None:
+    try:
+        remove_tree(str(gone))
+        place.rename(gone)
+        remove_tree(str(gone))
+    except FileNotFoundError:
+        return
+    except OSError as err:
+        raise ImageError(f'cannot remove the layer "{place.name[:12]}": {err}') from err
+
+
+def _inherit(scratch: Path, implied: Sequence[str], lower: Sequence[Path]) -> None:
+    """Give directories that the archive did not name the owner, mode and times they have below."""
+    if not lower:
+        return
+    roots = [os.open(path, _DIRECTORY | os.O_CLOEXEC) for path in (scratch, *lower)]
+    try:
+        for path in implied:
+            source = _first(roots[1:], path)
+            if source is None:
+                continue
+            try:
+                target = openat2(roots[0], path, _DIRECTORY, resolve=Resolve.IN_ROOT)
+                try:
+                    copy_attributes(source, target)
+                finally:
+                    os.close(target)
+            finally:
+                os.close(source)
+    except OSError as err:
+        raise ImageError(f"cannot unpack a layer: {err}") from err
+    finally:
+        for fd in roots:
+            os.close(fd)
+
+
+def _first(roots: Sequence[int], path: str) -> int | None:
+    for root in roots:
+        try:
+            return openat2(root, path, _DIRECTORY, resolve=Resolve.BENEATH | Resolve.NO_SYMLINKS)
+        except OSError:
+            continue
+    return None
+
+
+def copy_attributes(source: int, target: int) -> None:
+    """Give ``target`` the owner, mode, times and ordinary extended attributes of ``source``."""
+    status = os.fstat(source)
+    os.fchown(target, status.st_uid, status.st_gid)
+    os.fchmod(target, status.st_mode & 0o7777)
+    for name in os.listxattr(source):
+        if not name.startswith(("trusted.overlay.", "user.overlay.", "security.selinux")):
+            os.setxattr(target, name, os.getxattr(source, name))
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
