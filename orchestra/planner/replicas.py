@@ -220,9 +220,14 @@ def _judge_service(
         progress.renewed.add(service)
     if Action.RECREATE in actions:
         progress.recreated.add(service)
-    if actions & {Action.START, Action.RESTART}:
+    if any(map(_has_new_namespaces, decisions)):
         progress.awakened.add(service)
     return decisions
+
+
+def _has_new_namespaces(decision: Decision) -> bool:
+    paused = decision.old is not None and decision.old.phase is Phase.PAUSED
+    return decision.action is Action.RESTART or (decision.action is Action.START and not paused)
 
 
 def _strategy(service: str, scope: Scope, options: UpOptions) -> Recreate:

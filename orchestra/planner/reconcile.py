@@ -1,0 +1,267 @@
+"""``up``: the desired state and the world as it is -> a plan.
+
+resources.py and replicas.py judge; this file makes steps of their judgements and orders them. The
+order has no cycles because of three rules: nothing but a start comes after a start; a stop comes
+after images, after stops of dependents, and, when it is late, after a create that itself waits for
+no stop; a container whose replacement waits for any stop is stopped early.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from orchestra.planner.desired import DesiredState
+from orchestra.planner.draft import Draft, Manner, make_draft
+from orchestra.planner.observed import ObservedContainer, ObservedState
+from orchestra.planner.options import UpOptions
+from orchestra.planner.plan import Plan
+from orchestra.planner.replicas import Action, Decision, judge_containers
+from orchestra.planner.resources import Fate, judge_resources, refresh
+from orchestra.planner.scope import make_scope, volume_keys
+from orchestra.planner.steps import (
+    CreateContainer,
+    CreateNetwork,
+    CreateVolume,
+    Gate,
+    RemoveContainer,
+    RemoveNetwork,
+    RemoveVolume,
+    StartContainer,
+    Step,
+    StepId,
+    StopContainer,
+)
+
+
+def plan_up(desired: DesiredState, observed: ObservedState, options: UpOptions) -> Plan[Step]:
+    """Return what brings the world to the desired state.
+
+    :raises PlanError: when there is no way, or an option forbids it.
+    """
+    scope = make_scope(desired, options)
+    resources = judge_resources(scope, observed, options)
+    verdict = judge_containers(scope, observed, resources, options)
+    draft = make_draft(scope, observed, resources, verdict, options)
+    return Plan.of(
+        [
+            *draft.images.values(),
+            *_network_steps(draft),
+            *_volume_steps(draft),
+            *_surplus_steps(draft),
+            *(step for decision in verdict.decisions for step in _steps_of(decision, draft)),
+        ]
+    )
+
+
+def plan_images(desired: DesiredState, observed: ObservedState, options: UpOptions) -> Plan[Step]:
+    """Return the pulls and builds that may change the id of an image that is there.
+
+    Executed before the world is observed for :func:`plan_up`, which itself only fetches images
+    that are missing.
+
+    :raises PlanError: when the options ask for what is not there.
+    """
+    scope = make_scope(desired, options)
+    there = {image.reference: image for image in observed.images}
+    steps: list[Step] = []
+    for image in scope.images:
+        if options.only_build and not scope.named & set(image.services):
+            continue
+        step = refresh(image, desired.project, there.get(image.reference), options)
+        if step is not None:
+            steps.append(step)
+    return Plan.of(steps)
+
+
+def _network_steps(draft: Draft) -> Iterator[Step]:
+    for key, network in sorted(draft.resources.networks.items()):
+        if network.fate is Fate.KEEP:
+            continue
+        after: tuple[StepId, ...] = ()
+        if network.fate is Fate.RENEW:
+            users = [
+                c for c in draft.observed.containers if any(p.network == key for p in c.networks)
+            ]
+            in_place = network.old_name == network.spec.name
+            removal = RemoveNetwork(
+                key=key,
+                name=network.old_name,
+                reason=network.reason,
+                after=_ends(users, draft, removed=not in_place),
+            )
+            yield removal
+            after = (removal.id,) if in_place else ()
+        yield CreateNetwork(network=network.spec, reason=network.reason, after=after)
+
+
+def _ends(users: Iterable[ObservedContainer], draft: Draft, *, removed: bool) -> tuple[StepId, ...]:
+    """Return the steps after which nothing of some containers is in the way.
+
+    A network is free once they have stopped, or once they are removed where no successor follows.
+    """
+    ends: list[StepId] = []
+    for container in users:
+        late_enough = removed or container.id not in draft.manners
+        if late_enough and container.id in draft.removals:
+            ends.append(draft.removals[container.id])
+        elif container.id in draft.stops:
+            ends.append(draft.stops[container.id])
+    return tuple(sorted(ends))
+
+
+def _volume_steps(draft: Draft) -> Iterator[Step]:
+    for key, volume in sorted(draft.resources.volumes.items()):
+        if volume.fate is Fate.KEEP:
+            continue
+        after: tuple[StepId, ...] = ()
+        if volume.fate is Fate.RENEW:
+            users = [c for c in draft.observed.containers if volume.spec.name in c.volumes]
+            removal = RemoveVolume(
+                key=key,
+                name=volume.spec.name,
+                reason=volume.reason,
+                after=_ends(users, draft, removed=True),
+            )
+            yield removal
+            after = (removal.id,)
+        yield CreateVolume(volume=volume.spec, reason=volume.reason, after=after)
+
+
+def _surplus_steps(draft: Draft) -> Iterator[Step]:
+    for surplus in draft.verdict.surplus:
+        yield from _stop(surplus.container, surplus.reason, draft, ())
+        yield _remove(surplus.container, surplus.reason, draft, ())
+
+
+def _steps_of(decision: Decision, draft: Draft) -> Iterator[Step]:
+    match decision.action:
+        case Action.KEEP:
+            return
+        case Action.CREATE | Action.RECREATE:
+            yield from _replacement(decision, draft)
+        case Action.RESTART:
+            assert decision.old is not None
+            yield from _stop(decision.old, decision.reason, draft, ())
+            yield _start(decision, draft, (draft.stops[decision.old.id],))
+        case Action.START:
+            yield _start(decision, draft, ())
+
+
+def _replacement(decision: Decision, draft: Draft) -> Iterator[Step]:
+    spec, old = decision.spec, decision.old
+    manner = draft.manners[old.id] if old else Manner.LATE
+    first = manner is Manner.FIRST
+    creation = CreateContainer(
+        container=spec,
+        inherit=old.id if old and not first else None,
+        fresh_volumes=old is not None and not first and _renews(decision, draft),
+        reason=decision.reason,
+        after=_before_create(decision, draft, first=first),
+    )
+    yield creation
+    ready: tuple[StepId, ...] = (creation.id,)
+    if old is not None:
+        late = (creation.id,) if manner is Manner.LATE else draft.image_ids
+        yield from _stop(old, decision.reason, draft, late)
+        removal = _remove(old, decision.reason, draft, () if first else (creation.id,))
+        yield removal
+        ready += (removal.id,)
+    if not draft.options.no_start:
+        yield _start(decision, draft, ready)
+
+
+def _renews(decision: Decision, draft: Draft) -> bool:
+    return draft.options.renew_anon_volumes and decision.spec.service in draft.scope.named
+
+
+def _before_create(decision: Decision, draft: Draft, *, first: bool) -> tuple[StepId, ...]:
+    spec = decision.spec
+    before: list[StepId] = []
+    if spec.image in draft.images:
+        before.append(draft.images[spec.image].id)
+    before += [
+        StepId(f"create network:{place.network}")
+        for place in spec.networks
+        if draft.resources.networks[place.network].fate is not Fate.KEEP
+    ]
+    before += [
+        StepId(f"create volume:{key}")
+        for key in volume_keys(spec)
+        if draft.resources.volumes[key].fate is not Fate.KEEP
+    ]
+    for holder in draft.observed.containers:
+        is_old = decision.old is not None and holder.id == decision.old.id
+        if (is_old and first) or (not is_old and holder.name == spec.name):
+            before.append(draft.removals[holder.id])
+    return tuple(sorted(set(before)))
+
+
+def _stop(
+    container: ObservedContainer, reason: str, draft: Draft, after: tuple[StepId, ...]
+) -> Iterator[Step]:
+    if container.id in draft.stops:
+        yield StopContainer(
+            container_id=container.id,
+            name=draft.names[container.id],
+            service=container.service,
+            timeout=draft.options.timeout,
+            reason=reason,
+            after=tuple(sorted({*after, *draft.before_stop.get(container.service, ())})),
+        )
+
+
+def _remove(
+    container: ObservedContainer, reason: str, draft: Draft, after: tuple[StepId, ...]
+) -> RemoveContainer:
+    stop = (draft.stops[container.id],) if container.id in draft.stops else ()
+    return RemoveContainer(
+        container_id=container.id,
+        name=draft.names[container.id],
+        service=container.service,
+        reason=reason,
+        after=tuple(sorted({*after, *stop})),
+    )
+
+
+def _start(decision: Decision, draft: Draft, after: tuple[StepId, ...]) -> StartContainer:
+    spec = decision.spec
+    replaced = decision.action in {Action.CREATE, Action.RECREATE}
+    revived = [
+        StepId(f"create network:{place.network}")
+        for place in spec.networks
+        if not replaced and draft.resources.networks[place.network].fate is Fate.REVIVE
+    ]
+    name = spec.name if replaced or decision.old is None else decision.old.name
+    return StartContainer(
+        name=name,
+        service=spec.service,
+        reason=decision.reason,
+        after=tuple(sorted({*after, *revived, *_port_holders(decision, draft)})),
+        gates=_gates(decision, draft),
+    )
+
+
+def _port_holders(decision: Decision, draft: Draft) -> Iterator[StepId]:
+    """Yield the stops of other containers that free a host port which this one publishes."""
+    wanted = {(p.protocol, p.host_port) for p in decision.spec.ports if p.host_port is not None}
+    for container in draft.observed.containers:
+        own = decision.old is not None and container.id == decision.old.id
+        if own or container.id not in draft.stops:
+            continue
+        if any((port.protocol, port.host_port) in wanted for port in container.ports):
+            yield draft.stops[container.id]
+
+
+def _gates(decision: Decision, draft: Draft) -> tuple[Gate, ...]:
+    """Return what to wait for: dependencies in scope that have a container at all."""
+    return tuple(
+        sorted(
+            Gate(
+                service=dependency.service,
+                condition=dependency.condition,
+                required=dependency.required,
+            )
+            for dependency in decision.spec.depends_on
+            if draft.scope.containers.get(dependency.service)
+        )
+    )
