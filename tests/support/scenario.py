@@ -114,7 +114,12 @@ class Scenario:
         return made
 
     def run(
-        self, *words: str, code: int | None = 0, stdin: str = "", seconds: float = PATIENCE_SECONDS
+        self,
+        *words: str,
+        code: int | None = 0,
+        stdin: str = "",
+        seconds: float = PATIENCE_SECONDS,
+        directory: Path | None = None,
     ) -> Result:
         """Run one command to its end; ``code`` None accepts every exit code.
 
@@ -123,7 +128,7 @@ class Scenario:
         begun = time.monotonic()
         done = subprocess.run(
             [*command(), *words],
-            cwd=self.directory,
+            cwd=directory or self.directory,
             env=self.environment,
             input=stdin,
             capture_output=True,
@@ -188,10 +193,19 @@ class Scenario:
         """Run a command in a service's container."""
         return self.run("exec", "-T", service, *argv, code=code, stdin=stdin)
 
-    def started(self, service: str) -> str:
-        """Return what changes with every start of a service: id and its init's start time."""
-        stat = self.exec(service, "cat", "/proc/1/stat").out
-        return f"{self.container(service).id} {stat.rpartition(')')[2].split()[19]}"
+    def started(self, service: str, *, code: int | None = 0) -> str:
+        """Return what changes with every start of a service: id and its init's start time.
+
+        With ``code`` None a service that does not run right now has "".
+        """
+        done = self.exec(service, "cat", "/proc/1/stat", code=code)
+        if done.code != 0:
+            return ""
+        return f"{self.container(service).id} {done.out.rpartition(')')[2].split()[19]}"
+
+    def started_since(self, service: str, before: str) -> bool:
+        """Say whether a service runs, and was started after ``before`` was taken."""
+        return self.started(service, code=None) not in {before, ""}
 
     def logs(self, *words: str) -> str:
         """Return what the services have said, without colours."""

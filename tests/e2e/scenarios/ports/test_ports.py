@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import socket
 import urllib.request
 
@@ -21,7 +22,8 @@ def host_address() -> str:
 
 def page(address: str, port: str) -> str:
     with urllib.request.urlopen(f"http://{address}:{port}/", timeout=5) as response:
-        return response.read().decode().strip()
+        text: bytes = response.read()
+    return text.decode().strip()
 
 
 def serves(address: str, port: str, text: str) -> bool:
@@ -35,9 +37,8 @@ def test_a_port_on_all_addresses_answers_on_loopback_and_elsewhere(scenario: Sce
     scenario.up()
     port = scenario.environment["OTHER_PORT"]
     for address in ("127.0.0.1", "localhost", host_address()):
-        eventually(
-            lambda a=address: serves(a, port, "everywhere"), f"{address} answers", seconds=10
-        )
+        holds = functools.partial(serves, address, port, "everywhere")
+        eventually(holds, f"{address} answers", seconds=10)
 
 
 def test_a_port_on_loopback_answers_there_only(scenario: Scenario) -> None:
