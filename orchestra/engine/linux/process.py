@@ -137,11 +137,13 @@ def cloexec_from(first: int) -> None:
 def reset_signals() -> None:
     """Give every signal its default action and unblock all: what a new program expects.
 
-    Python ignores SIGPIPE and SIGXFSZ, and ignored signals stay so across execve.
+    Python ignores SIGPIPE and SIGXFSZ, and ignored signals stay so across execve. Which ones are
+    not at their default is read from /proc/self/status: asking for each of 64 takes 0.3 ms.
     """
-    for number in signal.valid_signals():
-        if number in {signal.SIGKILL, signal.SIGSTOP}:
-            continue
-        if signal.getsignal(number) is not signal.SIG_DFL:
-            signal.signal(number, signal.SIG_DFL)
+    for line in read_text("/proc/self/status").splitlines():
+        if line.startswith(("SigIgn:", "SigCgt:")):
+            mask = int(line.split()[1], 16)
+            for number in range(mask.bit_length()):
+                if mask >> number & 1 and number + 1 not in {32, 33}:  # libc's own two
+                    signal.signal(number + 1, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -57,6 +57,11 @@ _syscall.restype = ctypes.c_long
 _syscall_with_gil = _python.syscall
 _syscall_with_gil.restype = ctypes.c_long
 
+# Plain numbers for the hot path: operators of IntFlag take a microsecond each.
+_OPEN_TREE_CLOEXEC = int(OpenTree.CLOEXEC)
+_TO_EMPTY_PATH = int(MoveMount.TO_EMPTY_PATH)
+_RECURSIVE, _EMPTY_PATH = int(AtFlag.RECURSIVE), int(AtFlag.EMPTY_PATH)
+
 _Argument = int | bytes | ctypes.Structure | ctypes.Array[ctypes.c_char] | None
 
 
@@ -188,7 +193,7 @@ def open_tree(directory_fd: int, path: str, flags: int) -> int:
 
     :raises OSError: EINVAL when the mount is not of this namespace.
     """
-    return _call("open_tree", directory_fd, _encode(path), flags | OpenTree.CLOEXEC, path=path)
+    return _call("open_tree", directory_fd, _encode(path), flags | _OPEN_TREE_CLOEXEC, path=path)
 
 
 def move_mount(
@@ -198,9 +203,8 @@ def move_mount(
 
     :raises OSError: ENOTDIR where one is a file and the other a directory.
     """
-    if not to_path:
-        flags |= MoveMount.TO_EMPTY_PATH
-    _call("move_mount", from_fd, b"", to_fd, _encode(to_path), flags, path=to_path)
+    number = int(flags) if to_path else int(flags) | _TO_EMPTY_PATH
+    _call("move_mount", from_fd, b"", to_fd, _encode(to_path), number, path=to_path)
 
 
 def fsopen(fstype: str) -> int:
@@ -242,7 +246,7 @@ def mount_setattr(
 
     :raises OSError: EINVAL for a path that is no mount point.
     """
-    flags = (AtFlag.RECURSIVE if recursive else 0) | (0 if path else AtFlag.EMPTY_PATH)
+    flags = (_RECURSIVE if recursive else 0) | (0 if path else _EMPTY_PATH)
     attributes = _MountAttributes(int(add), int(remove), int(propagation), 0)
     size = ctypes.sizeof(attributes)
     _call("mount_setattr", fd, _encode(path), flags, attributes, size, path=path)
@@ -322,8 +326,7 @@ def sethostname(name: str) -> None:
 
     :raises OSError: EINVAL beyond 64 bytes, EPERM.
     """
-    encoded = os.fsencode(name)
-    _check(_libc.sethostname(encoded, ctypes.c_size_t(len(encoded))), name)
+    _check(_libc.sethostname(os.fsencode(name), ctypes.c_size_t(len(os.fsencode(name)))), name)
 
 
 def setdomainname(name: str) -> None:
@@ -331,8 +334,7 @@ def setdomainname(name: str) -> None:
 
     :raises OSError: EINVAL beyond 64 bytes, EPERM.
     """
-    encoded = os.fsencode(name)
-    _check(_libc.setdomainname(encoded, ctypes.c_size_t(len(encoded))), name)
+    _check(_libc.setdomainname(os.fsencode(name), ctypes.c_size_t(len(os.fsencode(name)))), name)
 
 
 def join_session_keyring(name: str) -> None:
@@ -344,7 +346,7 @@ def join_session_keyring(name: str) -> None:
 
 
 def personality(persona: int) -> int:
-    """Set the execution domain and return the one before (man 2 personality)."""
+    """Set the execution domain, return the one before (man 2 personality)."""
     return _check(_libc.personality(ctypes.c_ulong(persona)))
 
 

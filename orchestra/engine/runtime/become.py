@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from orchestra.engine.linux import syscalls
@@ -72,6 +72,11 @@ def environment_of(env: list[str]) -> dict[str, str]:
         if name and equals:
             environment[name] = value
     return environment
+
+
+def with_environment(person: Person, name: str, value: str) -> Person:
+    """Return the person with one variable more."""
+    return replace(person, environment={**person.environment, name: value})
 
 
 def home_of(root: Root, uid: int) -> str:

@@ -86,7 +86,7 @@ def remove_directory(directory: str) -> None:
             break
         time.sleep(0.001 * min(2**attempt, 50))
     parent = directory.rpartition("/")[0]
-    while f"/{ROOT_NAME}" in parent:
+    while ROOT_NAME in parent.split("/"):
         try:
             os.rmdir(parent)
         except OSError:

@@ -8,7 +8,7 @@ import signal
 from dataclasses import dataclass
 
 from orchestra.engine.runtime import become, init, seccomp
-from orchestra.engine.runtime.cgroup import Cgroup
+from orchestra.engine.runtime.cgroup import Cgroup, remember_host
 from orchestra.engine.runtime.config import load_config, rootfs_of
 from orchestra.engine.runtime.failure import RuntimeFailure, failed
 from orchestra.engine.runtime.hooks import run_hooks
@@ -74,12 +74,13 @@ def finish(channel: Channel) -> None:
 
 
 def warm(bundle: str) -> None:
-    """Do ahead what a later ``create`` of the bundle can reuse: compile its seccomp filter.
+    """Do ahead what a later ``create`` of the bundle can reuse: its filter, the host's cgroups.
 
     For a launcher, before it forks the process that calls ``create``.
 
     :raises RuntimeFailure: when the bundle is unreadable or its profile wrong.
     """
+    remember_host()
     profile = (load_config(bundle).get("linux") or {}).get("seccomp")
     if profile is not None:
         seccomp.compile_profile(profile)
@@ -123,11 +124,10 @@ def create_detachable(
         cgroup.create((config.get("linux") or {}).get("resources") or {})
         listener = directory.listen() if detach else -1
         try:
-            created = _fork(container_id, bundle, config, cgroup, stdio, console_socket, listener)
+            created = _fork(directory, bundle, config, cgroup, stdio, console_socket, listener)
         finally:
             if listener >= 0:
                 os.close(listener)
-        directory.write(created.pid, bundle, config.get("annotations") or {})
     except BaseException:
         cgroup.delete()
         directory.remove()
@@ -142,7 +142,7 @@ def cgroup_of(config: RuntimeConfig) -> Cgroup:
 
 
 def _fork(
-    container_id: str,
+    directory: StateDirectory,
     bundle: str,
     config: RuntimeConfig,
     cgroup: Cgroup,
@@ -158,25 +158,24 @@ def _fork(
     namespaces = plan_namespaces(linux)
     ours, theirs = channel_pair()
     cgroup_fd = cgroup.open()
+    birth = init.Birth(
+        container_id=directory.container_id,
+        bundle=bundle,
+        rootfs=rootfs_of(config, bundle),
+        config=config,
+        namespaces=namespaces,
+        cgroup=cgroup,
+        born_in_cgroup=cgroup_fd >= 0,
+        person=person,
+        stdio=stdio,
+        console_socket=console_socket,
+        channel=theirs,
+        listener=listener,
+    )
     try:
         pid = fork_into(namespaces, cgroup_fd)
         if pid == 0:
-            init.run(
-                init.Birth(
-                    container_id=container_id,
-                    bundle=bundle,
-                    rootfs=rootfs_of(config, bundle),
-                    config=config,
-                    namespaces=namespaces,
-                    cgroup=cgroup,
-                    born_in_cgroup=cgroup_fd >= 0,
-                    person=person,
-                    stdio=stdio,
-                    console_socket=console_socket,
-                    channel=theirs,
-                    listener=listener,
-                )
-            )
+            init.run(birth)  # Never returns, whatever happens: above it is the parent's stack.
     except OSError as err:
         ours.close()
         raise failed("fork the container's init", err) from err
@@ -184,8 +183,10 @@ def _fork(
         theirs.close()
         if cgroup_fd >= 0:
             os.close(cgroup_fd)
-    created = Init(pid, container_id, bundle, config, ours)
+    created = Init(pid, directory.container_id, bundle, config, ours)
     try:
+        # While the child mounts.
+        directory.write(pid, bundle, config.get("annotations") or {})
         _adjust_oom_score(pid, config)
         _accompany(created)
     except BaseException:

@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NoReturn
 
 from orchestra.engine.linux import syscalls
@@ -253,8 +253,8 @@ def _pivot(birth: Birth) -> None:
     root = birth.entered()
     uid = (birth.person.process.get("user") or {"uid": 0})["uid"]
     if "HOME" not in birth.person.environment:
-        environment = {**birth.person.environment, "HOME": become.home_of(root, uid)}
-        birth.person = replace(birth.person, environment=environment)
+        home = become.home_of(root, uid)
+        birth.person = become.with_environment(birth.person, "HOME", home)
     pivot(root)
     os.close(root.fd)
     close_all_but(tuple(fd for fd in (birth.channel.fd, birth.listener) if fd >= 0))

@@ -34,6 +34,13 @@ _PROC_FILES = frozenset(
 """Files of procfs that may be covered from outside (lxcfs does); everything else there may not."""
 
 
+# Plain numbers: operators of IntFlag take a microsecond each.
+_ATIME = int(MountAttr.ATIME_MASK)
+_CLONE = int(OpenTree.CLONE)
+_CLONE_RECURSIVE = int(OpenTree.CLONE | AtFlag.RECURSIVE)
+_EMPTY_PATH = int(AtFlag.EMPTY_PATH)
+
+
 class Operation(Protocol):
     """One piece of kernel work."""
 
@@ -71,8 +78,8 @@ def clone_tree(fd: int, path: str = "", *, recursive: bool = False) -> int:
 
     :raises OSError: ENOENT, EINVAL for a mount of another namespace.
     """
-    flags = OpenTree.CLONE | (AtFlag.RECURSIVE if recursive else 0)
-    return syscalls.open_tree(fd, path, flags | (0 if path else AtFlag.EMPTY_PATH))
+    flags = _CLONE_RECURSIVE if recursive else _CLONE
+    return syscalls.open_tree(fd, path, flags if path else flags | _EMPTY_PATH)
 
 
 def attach(mount_fd: int, target_fd: int, options: Options) -> None:
@@ -86,12 +93,13 @@ def attach(mount_fd: int, target_fd: int, options: Options) -> None:
         )
     if options.bind and (options.add or options.remove):
         # The atime bits are one field: setting any means clearing the field first.
-        atime = options.add & MountAttr.ATIME_MASK
-        remove = options.remove | (MountAttr.ATIME_MASK if atime else 0)
+        remove = options.remove | (_ATIME if options.add & _ATIME else 0)
         syscalls.mount_setattr(mount_fd, add=options.add, remove=remove)
-    propagation = options.propagation or MountFlag.PRIVATE
-    recursive = options.propagation_recursive or options.propagation is None
-    syscalls.mount_setattr(mount_fd, propagation=propagation, recursive=recursive)
+    if options.bind or options.propagation:
+        # A copy keeps the propagation of what it was made of; a new mount is private.
+        propagation = options.propagation or MountFlag.PRIVATE
+        recursive = options.propagation_recursive or not options.propagation
+        syscalls.mount_setattr(mount_fd, propagation=propagation, recursive=recursive)
     syscalls.move_mount(mount_fd, target_fd)
 
 

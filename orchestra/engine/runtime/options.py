@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from orchestra.engine.linux.flags import MountAttr, MountFlag
 
-_ATTRIBUTES: Mapping[str, tuple[int, int]] = {
+_ATTRIBUTES_BY_NAME: Mapping[str, tuple[int, int]] = {
     # name: (attributes set, attributes cleared)
     "ro": (MountAttr.RDONLY, 0),
     "rw": (0, MountAttr.RDONLY),
@@ -28,6 +28,8 @@ _ATTRIBUTES: Mapping[str, tuple[int, int]] = {
     "nosymfollow": (MountAttr.NOSYMFOLLOW, 0),
     "symfollow": (0, MountAttr.NOSYMFOLLOW),
 }
+# Plain numbers: operators of IntFlag take a microsecond each, and every start does a hundred.
+_ATTRIBUTES = {name: (int(add), int(out)) for name, (add, out) in _ATTRIBUTES_BY_NAME.items()}
 _PROPAGATION: Mapping[str, tuple[MountFlag, bool]] = {
     "private": (MountFlag.PRIVATE, False),
     "rprivate": (MountFlag.PRIVATE, True),
@@ -58,6 +60,12 @@ class Options:
     propagation: MountFlag | None = None
     propagation_recursive: bool = False
     data: tuple[tuple[str, str | None], ...] = ()
+
+
+def known_options() -> list[str]:
+    """Return the options that the runtime itself understands."""
+    recursive = [f"r{name}" for name in _ATTRIBUTES]
+    return sorted({*_ATTRIBUTES, *recursive, *_PROPAGATION, "bind", "rbind"})
 
 
 def propagation_of(name: str) -> tuple[MountFlag, bool] | None:

@@ -15,7 +15,8 @@ from orchestra.engine.linux import syscalls
 from orchestra.engine.linux.flags import FsMagic, Resolve
 from orchestra.engine.runtime.failure import RuntimeFailure
 
-_IN_ROOT = Resolve.IN_ROOT | Resolve.NO_MAGICLINKS
+_IN_ROOT = int(Resolve.IN_ROOT | Resolve.NO_MAGICLINKS)
+_IN_ROOT_NO_LINKS = int(_IN_ROOT | Resolve.NO_SYMLINKS)
 
 
 class Root:
@@ -40,7 +41,7 @@ class Root:
 
     def open(self, path: str, flags: int = os.O_PATH, *, links: bool = True, mode: int = 0) -> int:
         """Open a path inside and return the descriptor. As ``opened``."""
-        resolve = _IN_ROOT if links else _IN_ROOT | Resolve.NO_SYMLINKS
+        resolve = _IN_ROOT if links else _IN_ROOT_NO_LINKS
         return syscalls.openat2(self.fd, path, flags, mode=mode, resolve=resolve)
 
     def exists(self, path: str) -> bool:

@@ -8,8 +8,9 @@ Where a call has rules with and without conditions, the conditions are tried fir
 
 from __future__ import annotations
 
-import json
+import marshal
 import struct
+from typing import cast
 
 from orchestra.engine.linux import syscalls
 from orchestra.engine.linux.flags import SeccompFlag
@@ -54,7 +55,7 @@ _FLAGS = {
 
 _Instruction = tuple[int, int, int, int]
 _Code = list[_Instruction]
-_cache: dict[str, bytes] = {}
+_cache: dict[bytes, bytes] = {}
 
 
 def load(profile: Seccomp) -> None:
@@ -87,11 +88,22 @@ def compile_profile(profile: Seccomp) -> bytes:
 
     :raises RuntimeFailure: for an unknown action, operator or architecture, or too long a program.
     """
-    key = json.dumps(profile)
+    # Version 2 has no references, whose use depends on the objects and not on their values.
+    key = marshal.dumps(cast("dict[str, str]", profile), 2)  # a dict of lists, strings, numbers
     program = _cache.get(key)
     if program is None:
         program = _cache[key] = _assemble(profile)
     return program
+
+
+def known_names() -> dict[str, list[str]]:
+    """Return what profiles may say, for the features document."""
+    return {
+        "actions": sorted(_ACTIONS),
+        "operators": sorted({"SCMP_CMP_EQ", "SCMP_CMP_NE", "SCMP_CMP_MASKED_EQ", *_ORDER}),
+        "archs": sorted(_AUDIT),
+        "supportedFlags": sorted(_FLAGS),
+    }
 
 
 def _verdict(action: str, data: int | None) -> int:

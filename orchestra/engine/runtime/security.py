@@ -18,6 +18,7 @@ from orchestra.engine.runtime.resolve import Root, is_on
 from orchestra.oci.runtime import Capabilities, Rlimit, User
 
 _NUMBERS = {name: number for number, name in enumerate(CAPABILITIES)}
+_RDONLY = int(MountAttr.RDONLY)
 _READONLY_TMPFS = MountAttr.RDONLY | MountAttr.NOSUID | MountAttr.NODEV | MountAttr.NOEXEC
 
 
@@ -164,7 +165,7 @@ class MaskPath:
             directory = stat.S_ISDIR(os.fstat(target).st_mode)
             cover = self._directory_cover() if directory else clone_tree(self._null_fd)
             try:
-                attach(cover, target, Options(bind=not directory, add=MountAttr.RDONLY))
+                attach(cover, target, Options(bind=not directory, add=_RDONLY))
             finally:
                 if not directory or cover not in self._shared:
                     os.close(cover)
@@ -201,7 +202,7 @@ class ReadonlyPath:
             _verify(target, self.path, self.kinds)
             copy = clone_tree(target, recursive=True)
             try:
-                attach(copy, target, Options(bind=True, recursive=True, add=MountAttr.RDONLY))
+                attach(copy, target, Options(bind=True, recursive=True, add=_RDONLY))
             finally:
                 os.close(copy)
         finally:
