@@ -20,10 +20,11 @@ NetworkMode = Literal["default", "none", "host"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepNetwork:
-    """How a RUN reaches the world: its namespace, and the resolv.conf that fits."""
+    """How a RUN reaches the world: its namespace, the resolv.conf that fits, the host's address."""
 
     network: ShimNetwork
     resolv_conf: str | None = None
+    gateway: str = ""
 
 
 class Layers(Protocol):
@@ -74,8 +75,8 @@ class Images(Protocol):
         ...
 
 
-Network = Callable[[NetworkMode, str], AbstractAsyncContextManager[StepNetwork]]
-"""Opens a network for one step: mode, and the step's id."""
+Network = Callable[[NetworkMode], AbstractAsyncContextManager[StepNetwork]]
+"""Opens a network for one step."""
 
 Launcher = Callable[[], AbstractAsyncContextManager[LauncherClient]]
 

@@ -32,6 +32,7 @@ from orchestra.engine.build.vertices import RunVertex
 from orchestra.engine.build.workspace import Workspace
 from orchestra.engine.container.launching import LauncherClient
 from orchestra.engine.container.oneshot import OneShot, run_once
+from orchestra.engine.network.hosts import HOST_GATEWAY, hosts_text
 from orchestra.engine.shim.protocol import Rootfs
 from orchestra.errors import BuildError
 from orchestra.oci.runtime import OciMount
@@ -40,6 +41,7 @@ _LOCK_POLL_SECONDS = 0.05
 _SECRET_MODE = 0o400
 _SECRET_BYTES_MAX = 512 * 1024
 _CACHE_MODE = 0o755
+HOSTNAME = "buildkitsandbox"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +109,7 @@ class Run:
         vertex = self.vertex
         async with AsyncExitStack() as stack:
             mounts, env = await self._mounts(stack)
-            opened = self.environment.network(self.network, self.identity)
+            opened = self.environment.network(self.network)
             network = await stack.enter_async_context(opened)
             shot = OneShot(
                 id=self.identity,
@@ -122,8 +124,9 @@ class Run:
                 user=vertex.user,
                 mounts=tuple(mounts),
                 network=network.network,
+                hostname=HOSTNAME,
                 resolv_conf=network.resolv_conf,
-                hosts=hosts_text(self.settings.extra_hosts),
+                hosts=_hosts(self.settings.extra_hosts, network.gateway),
                 shm_size_bytes=self.settings.shm_size_bytes,
             )
             try:
@@ -287,8 +290,10 @@ def _tmpfs(mount: RunMount) -> OciMount:
     }
 
 
-def hosts_text(extra: Sequence[tuple[str, str]]) -> str:
-    """Return /etc/hosts of a build step."""
-    lines = ["127.0.0.1\tlocalhost buildkitsandbox", "::1\tlocalhost ip6-localhost ip6-loopback"]
-    lines += [f"{address}\t{name}" for name, address in extra]
-    return "\n".join(lines) + "\n"
+def _hosts(extra: Sequence[tuple[str, str]], gateway: str) -> str:
+    """Return /etc/hosts of a build step.
+
+    :raises NetworkError: when a name or an address is not valid.
+    """
+    own = [("127.0.1.1", (HOSTNAME,))]
+    return hosts_text(own, [(name, gateway if at == HOST_GATEWAY else at) for name, at in extra])

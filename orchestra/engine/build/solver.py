@@ -14,7 +14,7 @@ import anyio
 import anyio.abc
 
 from orchestra.engine.build.cache import Cache
-from orchestra.engine.build.environment import BuildEnvironment, Reports
+from orchestra.engine.build.environment import BuildEnvironment, NetworkMode, Reports
 from orchestra.engine.build.export import Made
 from orchestra.engine.build.graph import Stage
 from orchestra.engine.build.lowering import Base, lower_stage
@@ -97,7 +97,7 @@ class Solver:
         self.runner = StepRunner(job, environment, reports, workspace, cache, self._launcher)
         self._stages: dict[int, _Once[Solved]] = {}
         self._images: dict[tuple[str, str], _Once[Image]] = {}
-        self._wanted = anyio.Event()
+        self._launcher_wanted, self._network_wanted = anyio.Event(), anyio.Event()
         self._launched: _Once[LauncherClient] = _Once()
         self._tasks: anyio.abc.TaskGroup
         self._count = 0
@@ -116,6 +116,7 @@ class Solver:
             async with anyio.create_task_group() as tasks:
                 self._tasks = tasks
                 tasks.start_soon(self._keep_launcher)
+                tasks.start_soon(self._keep_network)
                 for index in self.job.graph.needed:
                     self._start(index)
                 solved = await self._stages[self.job.graph.target].get()
@@ -126,13 +127,21 @@ class Solver:
 
     async def _keep_launcher(self) -> None:
         """Open the launcher when a step first asks, and close it with the build."""
-        await self._wanted.wait()
+        await self._launcher_wanted.wait()
         async with self.environment.launcher() as launcher:
             self._launched.set(launcher)
             await anyio.sleep_forever()
 
-    async def _launcher(self) -> LauncherClient:
-        self._wanted.set()
+    async def _keep_network(self) -> None:
+        """Hold the build network from the first step that uses it: a new one costs a bridge."""
+        await self._network_wanted.wait()
+        async with self.environment.network("default"):
+            await anyio.sleep_forever()
+
+    async def _launcher(self, mode: NetworkMode) -> LauncherClient:
+        self._launcher_wanted.set()
+        if mode == "default":
+            self._network_wanted.set()
         return await self._launched.get()
 
     def _start(self, index: int) -> _Once[Solved]:

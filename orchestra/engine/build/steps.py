@@ -103,7 +103,7 @@ class StepRunner:
         reports: Reports,
         workspace: Workspace,
         cache: Cache,
-        launcher: Callable[[], Awaitable[LauncherClient]],
+        launcher: Callable[[NetworkMode], Awaitable[LauncherClient]],
     ) -> None:
         self.job = job
         self.environment = environment
@@ -245,7 +245,7 @@ class StepRunner:
             workspace=self.workspace,
             identity=f"build-{secrets.token_hex(8)}",
         )
-        code = await run.execute(await self.launcher(), rootfs, output)
+        code = await run.execute(await self.launcher(run.network), rootfs, output)
         if code != 0:
             tail = output.tail()
             said = f"; its last output:\n{tail}" if tail else " and said nothing"
