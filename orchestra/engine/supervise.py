@@ -17,6 +17,7 @@ from orchestra.engine.clock import SystemClock
 from orchestra.engine.events import EventBus
 from orchestra.engine.supervisor import server
 from orchestra.engine.supervisor.loop import Supervisor
+from orchestra.engine.supervisor.protocol import SOCKET_NAME
 from orchestra.engine.supervisor.warden import Warden
 from orchestra.engine.wiring import open_machine
 
@@ -51,7 +52,7 @@ async def _watch(warden: Warden, directory: Path) -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(server.serve, listener, bus, supervisor.release)
         await supervisor.run()
-        (directory / server.SOCKET_NAME).unlink(missing_ok=True)
+        (directory / SOCKET_NAME).unlink(missing_ok=True)
         tasks.cancel_scope.cancel()
 
 

@@ -9,7 +9,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from orchestra.engine.clock import SystemClock
@@ -72,7 +72,7 @@ class Machine:
     def _containers(self) -> Containers:
         from orchestra.engine.container.lifecycle import Containers  # noqa: PLC0415
 
-        return Containers(self.paths, self.store, self._clock)
+        return Containers(self.paths, self.store, self._networks, self._clock)
 
     @cached_property
     def _networks(self) -> Networks:
@@ -94,9 +94,9 @@ class Machine:
 
     @cached_property
     def _snapshotter(self) -> Snapshotter:
-        from orchestra.engine.snapshot.snapshotter import choose_snapshotter  # noqa: PLC0415
+        from orchestra.engine.image.layers import open_snapshotter  # noqa: PLC0415
 
-        return choose_snapshotter(self.paths, self._images)
+        return open_snapshotter(self.paths, self._images)
 
     @cached_property
     def _settings(self) -> RegistrySettings:
@@ -134,6 +134,7 @@ class Machine:
 
     def controller(self, project: str) -> ProjectController:
         """Return the controller of a project."""
+        from orchestra.engine.container.launching import LauncherClient  # noqa: PLC0415
         from orchestra.engine.controller import ProjectController  # noqa: PLC0415
         from orchestra.engine.local.target import LocalTarget  # noqa: PLC0415
         from orchestra.engine.supervisor.client import SupervisorClient  # noqa: PLC0415
@@ -150,7 +151,13 @@ class Machine:
         return ProjectController(
             project,
             target=target,
-            supervision=SupervisorClient(self.paths, project, self._supervisor_environment()),
+            supervision=SupervisorClient(
+                self.paths,
+                project,
+                self._supervisor_environment(),
+                ensure=partial(LauncherClient.ensure, self.paths, project),
+                find=partial(LauncherClient.connect, self.paths, project),
+            ),
             store=self.store,
         )
 

@@ -6,7 +6,6 @@ out. What a dead launcher handed out stays in use until its containers end.
 
 from __future__ import annotations
 
-import os
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -23,17 +22,17 @@ from orchestra.engine.container.lifecycle import Containers
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.local.containers import ContainerSteps
 from orchestra.engine.local.observe import HEALTH_FILE, Observer
+from orchestra.engine.network import proxy
+from orchestra.engine.network.bridge import host_nameservers
 from orchestra.engine.network.dns import Resolver
-from orchestra.engine.network.hosts import host_nameservers
+from orchestra.engine.network.endpoints import published_endpoint
+from orchestra.engine.network.hosts import parse_resolv_conf
 from orchestra.engine.network.networks import Networks
-from orchestra.engine.network.proxy import serve_port
 from orchestra.engine.state.lock import container_lock
 from orchestra.engine.state.records import ContainerRecord, Wanted
 from orchestra.engine.state.store import Store, write_record
 from orchestra.planner.health import EffectiveHealth, HealthState, ProbeResult, effective
 from orchestra.planner.observed import ObservedContainer
-
-_REFRESH_SECONDS = 2.0
 
 
 class LocalWarden:
@@ -57,35 +56,19 @@ class LocalWarden:
         self._steps = steps
         self._images = images
         self._networks = networks
-        self._resolver = Resolver(networks.names(project), host_nameservers)
+        self._resolver = Resolver(lambda: networks.names(project), _nameservers)
         self._serving: dict[str, anyio.CancelScope] = {}
 
     async def serve(self, started: Callable[[str], None]) -> None:
         """See Warden.serve."""
         launcher = await LauncherClient.ensure(self._store.paths, self._project)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._refresh_names)
             async for sockets in launcher.sockets():
-                self._resolver.use(self._networks.names(self._project))
                 self._withdraw(sockets.id)
                 if not sockets.gone:
                     self._serve_container(sockets, tasks)
                     started(sockets.id)
             tasks.cancel_scope.cancel()
-
-    async def _refresh_names(self) -> None:
-        """Look now and then for containers of other projects on networks that we share."""
-        while True:
-            await anyio.sleep(_REFRESH_SECONDS)
-            shared = {
-                endpoint.network
-                for record in self.records()
-                for endpoint in record.endpoints
-                if (network := self._store.network(endpoint.network)) is not None
-                and network.project != self._project
-            }
-            if shared:
-                self._resolver.use(self._networks.names(self._project))
 
     def _withdraw(self, container_id: str) -> None:
         if (scope := self._serving.pop(container_id, None)) is not None:
@@ -97,25 +80,22 @@ class LocalWarden:
         tasks.start_soon(self._serve_sockets, sockets, scope)
 
     async def _serve_sockets(self, sockets: ContainerSockets, scope: anyio.CancelScope) -> None:
-        owned = [
-            socket.socket(fileno=fd)
-            for fd in (sockets.dns_udp, sockets.dns_tcp, *sockets.listeners)
-            if fd is not None
-        ]
-        has_dns = sockets.dns_udp is not None and sockets.dns_tcp is not None
-        listeners = owned[2:] if has_dns else owned
         record = self.record(sockets.id)
-        try:
-            with scope:
-                async with anyio.create_task_group() as tasks:
-                    if has_dns:
-                        tasks.start_soon(self._resolver.serve, sockets.id, owned[0], owned[1])
-                    for listen, listener in zip(sockets.listen, listeners, strict=True):
-                        if record is not None:
-                            tasks.start_soon(serve_port, listener, listen, record.endpoints)
-        finally:
-            for each in owned:
-                each.close()
+        target = published_endpoint(record.endpoints) if record else None
+        with scope:
+            async with anyio.create_task_group() as tasks:
+                if sockets.dns_udp is not None and sockets.dns_tcp is not None:
+                    udp = socket.socket(fileno=sockets.dns_udp)
+                    tcp = socket.socket(fileno=sockets.dns_tcp)
+                    tasks.start_soon(self._resolver.serve, sockets.id, udp, tcp)
+                for listen, fd in zip(sockets.listen, sockets.listeners, strict=True):
+                    address = (target.ipv4 if target else None) or ""
+                    tasks.start_soon(
+                        proxy.serve,
+                        listen["protocol"],
+                        socket.socket(fileno=fd),
+                        (address, listen["container_port"]),
+                    )
 
     def records(self) -> tuple[ContainerRecord, ...]:
         """See Warden.records."""
@@ -131,13 +111,7 @@ class LocalWarden:
 
     async def ended(self, record: ContainerRecord) -> None:
         """See Warden.ended; a container whose shim died is given a new one on the way."""
-        while (pidfd := self._containers.shim_pidfd(record)) is None:
-            if await self._containers.wait_or_adopt(record):
-                return
-        try:
-            await anyio.wait_readable(pidfd)
-        finally:
-            os.close(pidfd)
+        await self._containers.wait(record)
 
     @asynccontextmanager
     async def lock(self, container_id: str) -> AsyncIterator[None]:
@@ -172,3 +146,7 @@ class LocalWarden:
         """See Warden.log."""
         moment = datetime.now(UTC).isoformat(timespec="milliseconds")
         print(f"{moment} {message}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _nameservers() -> tuple[str, ...]:
+    return parse_resolv_conf(host_nameservers()).nameservers

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Protocol
 
 import anyio
 from anyio.abc import UNIXSocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from orchestra.engine.container.launching import LauncherClient
 from orchestra.engine.events import Event, Subscribed
 from orchestra.engine.paths import Paths
 from orchestra.engine.supervisor.protocol import (
@@ -28,11 +28,35 @@ _ANSWER_SECONDS = 20.0
 _RETRY_SECONDS = 0.02
 
 
-class SupervisorClient:
-    """Implements :class:`orchestra.engine.target.Supervision` for one project."""
+class Launcher(Protocol):
+    """What is asked of the project's launcher."""
 
-    def __init__(self, paths: Paths, project: str, environment: Mapping[str, str]) -> None:
-        self._paths = paths
+    async def supervise(self, argv: Sequence[str], env: Mapping[str, str]) -> int:
+        """Keep a program alive."""
+        ...
+
+    async def quit(self) -> None:
+        """End once no container is left."""
+        ...
+
+
+class SupervisorClient:
+    """Implements :class:`orchestra.engine.target.Supervision` for one project.
+
+    ``ensure`` starts the project's launcher unless it runs, ``find`` only looks for it.
+    """
+
+    def __init__(
+        self,
+        paths: Paths,
+        project: str,
+        environment: Mapping[str, str],
+        *,
+        ensure: Callable[[], Awaitable[Launcher]],
+        find: Callable[[], Awaitable[Launcher | None]],
+    ) -> None:
+        self._ensure = ensure
+        self._find = find
         self._project = project
         self._environment = environment
         self._directory = Path(paths.project_run(project))
@@ -42,7 +66,7 @@ class SupervisorClient:
 
         :raises EngineError: when the launcher cannot be started.
         """
-        launcher = await LauncherClient.ensure(self._paths, self._project)
+        launcher = await self._ensure()
         argv = [sys.executable, "-I", "-m", "orchestra.engine.supervise", self._project]
         await launcher.supervise(argv, dict(self._environment))
 
@@ -73,7 +97,7 @@ class SupervisorClient:
             async with stream:
                 await stream.send(f"{Request.RELEASE}\n".encode())
                 await _drain(stream)
-        if launcher := await LauncherClient.find(self._paths, self._project):
+        if launcher := await self._find():
             await launcher.quit()
 
     async def _connect(self) -> UNIXSocketStream:
