@@ -81,13 +81,15 @@ class ExecSession:
 
         :raises ContainerError: when the launcher died, and nobody knows the end.
         """
+        ended = await self.ended()
+        if ended is None:
+            raise unknown_end()
+        return ended
+
+    async def ended(self) -> Exited | None:
+        """Wait for the end of the process; None when nobody can tell."""
         received = await self._connection.receive()
-        if received is None:
-            raise ContainerError(
-                "cannot tell how the process ended: its monitor was killed",
-                hint="run the command again",
-            )
-        return cast("Exited", received[0])
+        return None if received is None else cast("Exited", received[0])
 
     async def signal(self, number: int) -> None:
         """Send a signal to the process; nothing happens to one that ended."""
@@ -96,6 +98,13 @@ class ExecSession:
     async def resize(self, rows: int, columns: int) -> None:
         """Change the size of its terminal."""
         await self._connection.send({"op": "resize", "rows": rows, "columns": columns})
+
+
+def unknown_end() -> ContainerError:
+    """Return the error of a process whose monitor died before it."""
+    return ContainerError(
+        "cannot tell how the process ended: its monitor was killed", hint="run the command again"
+    )
 
 
 class Conversation:
@@ -169,12 +178,12 @@ class LauncherClient:
 
         :raises ContainerError: when it cannot be started.
         """
-        client = await cls.connect(paths, project)
+        client = await cls.find(paths, project)
         if client:
             return client
         directory = Path(paths.project_run(project))
         await anyio.to_thread.run_sync(_spawn, directory)
-        client = await cls.connect(paths, project)
+        client = await cls.find(paths, project)
         if client is None:
             raise ContainerError(
                 f'cannot start the launcher of project "{project}"',
@@ -183,7 +192,7 @@ class LauncherClient:
         return client
 
     @classmethod
-    async def connect(cls, paths: Paths, project: str) -> LauncherClient | None:
+    async def find(cls, paths: Paths, project: str) -> LauncherClient | None:
         """Return the project's launcher when one answers."""
         directory = Path(paths.project_run(project))
         try:

@@ -42,10 +42,10 @@ _KILL_SECONDS = 20.0
 class Containers:
     """Containers of this machine; stateless, so any number of these may exist."""
 
-    def __init__(self, paths: Paths, store: Store, networks: Networks, clock: Clock) -> None:
+    def __init__(self, paths: Paths, store: Store, clock: Clock) -> None:
         self._paths = paths
         self._store = store
-        self._networks = networks
+        self._networks = Networks(paths, store)
         self._clock = clock
         self._neighbours = Neighbours(paths, store)
 
@@ -222,15 +222,27 @@ class Containers:
             if places.shim() is None:
                 raise
 
+    async def wait_or_adopt(self, record: ContainerRecord) -> bool:
+        """Where no shim lives: tell whether the container has ended; if not, give it a new one.
+
+        :raises ContainerError: when the launcher cannot do it.
+        """
+        places = Places.of(self._paths, record)
+        if places.shim() is not None:
+            return False
+        if places.init() is None:
+            return True
+        await self.adopt(record)
+        return False
+
     async def wait(self, record: ContainerRecord) -> ExitRecord | None:
         """Wait until a container has ended, and return how; at once for one that does not run."""
         places = Places.of(self._paths, record)
         while True:
             pidfd = self.shim_pidfd(record)
             if pidfd is None:
-                if places.init() is None:
+                if await self.wait_or_adopt(record):
                     return places.exit()
-                await self.adopt(record)
                 continue
             try:
                 await anyio.wait_readable(pidfd)

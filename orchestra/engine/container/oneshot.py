@@ -6,12 +6,32 @@ the upper directory, which afterwards holds the difference.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 
+import anyio.to_thread
+
+from orchestra.engine.container.bundle import Surroundings, make_config
+from orchestra.engine.container.host import (
+    available_capabilities,
+    host_devices,
+    seccomp_of,
+    thermal_paths,
+)
 from orchestra.engine.container.launching import LauncherClient
-from orchestra.engine.shim.protocol import ShimNetwork
-from orchestra.oci.runtime import OciMount
+from orchestra.engine.container.layers import exists_in_layers, remove_empty
+from orchestra.engine.container.mounts import bind_mount
+from orchestra.engine.container.places import Places
+from orchestra.engine.container.streams import Pipes
+from orchestra.engine.container.users import read_user_files, resolve_user
+from orchestra.engine.shim.identity import write_json
+from orchestra.engine.shim.protocol import ShimNetwork, ShimRequest
+from orchestra.errors import ContainerError
+from orchestra.oci.image import ImageConfig
+from orchestra.oci.platform import Platform
+from orchestra.oci.runtime import OciMount, RuntimeConfig
+from orchestra.planner.desired import ContainerSpec
 
 HOST_NETWORK: ShimNetwork = {
     "mode": "host",
@@ -29,7 +49,8 @@ class OneShot:
     ``id`` names the cgroup and must be unique among what runs ([a-zA-Z0-9_.-]). ``directory`` is an
     existing scratch directory of the caller (absolute; bundle and messages go below it; the caller
     removes it). ``layers`` are snapshot directories, uppermost first; ``upper`` and ``work`` are
-    existing empty directories on one file system. ``user`` is "name|uid[:group|gid]", "" is root.
+    existing empty directories on one file system; both "" where ``layers``
+    is one plain, writable root. ``user`` is "name|uid[:group|gid]", "" is root.
     ``env`` is "KEY=value" in order; PATH and HOME are added where missing. ``mounts`` are OCI
     mounts beyond proc, dev, sys (binds: {"destination", "source", "type": "bind",
     "options": ["rbind", "rw"]}). ``resolv_conf`` and ``hosts`` are texts shown at /etc.
@@ -69,4 +90,102 @@ async def run_once(
 
     :raises ContainerError: when the process cannot be started.
     """
-    raise NotImplementedError
+    places = Places(Path(shot.directory), Path(shot.directory) / "run")
+    stubs = await anyio.to_thread.run_sync(_prepare, shot, places)
+    pipes = Pipes()
+    try:
+        async with launcher.run(str(places.request), pipes.given) as session:
+            ended = await pipes.accompany(session, output)
+    finally:
+        pipes.close()
+    await anyio.to_thread.run_sync(_remove_stubs, shot.upper, stubs)
+    return ended["code"]
+
+
+def _prepare(shot: OneShot, places: Places) -> list[str]:
+    """Write the bundle and the request; return the mount points that do not exist yet."""
+    try:
+        (places.bundle / "rootfs").mkdir(parents=True, exist_ok=True, mode=0o700)
+        mounts = [*_text_mounts(shot, places), *shot.mounts]
+        config = _config(shot, mounts)
+        write_json(str(places.config), config)
+        write_json(str(places.request), _request(shot, places))
+    except OSError as err:
+        raise ContainerError(f"cannot prepare a run: {err.strerror} ({err.filename})") from err
+    targets = [mount["destination"] for mount in config.get("mounts", [])]
+    layers = [directory for directory in (shot.upper, *shot.layers) if directory]
+    places_on_the_way = {str(path) for target in targets for path in (target, *_parents(target))}
+    return [path for path in places_on_the_way if not exists_in_layers(layers, path)]
+
+
+def _parents(target: str) -> list[str]:
+    return [str(path) for path in PurePosixPath(target).parents if path.name]
+
+
+def _text_mounts(shot: OneShot, places: Places) -> list[OciMount]:
+    mounts = []
+    texts = {"resolv.conf": shot.resolv_conf, "hosts": shot.hosts}
+    for name, text in texts.items():
+        if text is not None:
+            path = places.directory / name
+            path.write_text(text, encoding="utf-8")
+            path.chmod(0o644)
+            mounts.append(bind_mount(str(path), f"/etc/{name}"))
+    return mounts
+
+
+def _config(shot: OneShot, mounts: Sequence[OciMount]) -> RuntimeConfig:
+    spec = ContainerSpec(
+        project=shot.project,
+        service="",
+        number=1,
+        name=shot.id,
+        image="",
+        config_hash="",
+        entrypoint=shot.args,
+        working_dir=shot.cwd,
+        hostname=shot.hostname,
+        shm_size_bytes=shot.shm_size_bytes,
+        privileged=shot.privileged,
+    )
+    image = ImageConfig(platform=Platform("linux", ""), diff_ids=(), env=shot.env)
+    available = available_capabilities()
+    files = read_user_files([directory for directory in (shot.upper, *shot.layers) if directory])
+    around = Surroundings(
+        container_id=shot.id,
+        cgroup_path=f"/orchestra/{shot.project}/{shot.id}",
+        mounts=mounts,
+        own_network=shot.network["mode"] == "new",
+        devices=host_devices(spec),
+        seccomp=seccomp_of(spec, available),
+        available=available,
+        thermal=thermal_paths(),
+    )
+    return make_config(spec, image, user=resolve_user(shot.user, files), around=around)
+
+
+def _request(shot: OneShot, places: Places) -> ShimRequest:
+    return {
+        "version": 1,
+        "id": shot.id,
+        "project": shot.project,
+        "directory": str(places.directory),
+        "run_directory": str(places.run_directory),
+        "bundle": str(places.bundle),
+        "runtime": list(shot.runtime),
+        "rootfs": {"lower": list(shot.layers), "upper": shot.upper, "work": shot.work},
+        "files": [],
+        "network": shot.network,
+        "tty": False,
+        "stdin": False,
+        "output": "inherit",
+        "log": {"driver": "none", "max_size_bytes": 0, "max_file": 1},
+    }
+
+
+def _remove_stubs(upper: str, targets: Sequence[str]) -> None:
+    """Take out of ``upper`` what was made only to mount on, inner before outer, when empty."""
+    if not upper:
+        return
+    for target in sorted(targets, key=len, reverse=True):
+        remove_empty(upper, target)

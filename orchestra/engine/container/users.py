@@ -1,21 +1,16 @@
 """Who a container runs as: "user[:group]" looked up in the passwd and group files of its root.
 
-Reads the files through the layer directories, topmost first, by openat2 inside each, so that no
-link in an image leads to the host's own. Nothing is mounted for it.
+The files are read from the layers (layers.py); nothing is mounted for it.
 """
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from orchestra.engine.linux import syscalls
-from orchestra.engine.linux.flags import Resolve
+from orchestra.engine.container.layers import read_in_layers
 from orchestra.errors import ContainerError
 
-_FILE_BYTES_MAX = 16 * 1024 * 1024
 _ID_MAX = 2**31 - 1
 _HINT = "the image's /etc/passwd and /etc/group know the names; ids always work"
 
@@ -70,44 +65,6 @@ def resolve_user(text: str, files: UserFiles, group_add: Iterable[str] = ()) -> 
     added = tuple(_group_id(added, files) for added in group_add)
     ordered = tuple(dict.fromkeys((gid, *groups, *added)))
     return ResolvedUser(uid=uid, gid=gid, groups=ordered, home=home)
-
-
-def read_in_layers(layers: Sequence[str], path: str) -> str:
-    """Return the text of a small regular file of a root; "" when there is none."""
-    for layer in layers:
-        try:
-            directory = os.open(layer, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError:
-            continue
-        try:
-            text = _read_in_root(directory, path)
-        finally:
-            os.close(directory)
-        if text is not None:
-            return text
-    return ""
-
-
-def _read_in_root(directory: int, path: str) -> str | None:
-    """Read a file below a directory as if that were the root; a whiteout ends the search."""
-    flags = os.O_RDONLY | os.O_NONBLOCK
-    resolve = Resolve.IN_ROOT | Resolve.NO_MAGICLINKS
-    try:
-        found = syscalls.openat2(directory, path, os.O_PATH, resolve=resolve)
-    except OSError:
-        return None
-    try:
-        mode = os.fstat(found).st_mode
-        if not stat.S_ISREG(mode):
-            return ""
-    finally:
-        os.close(found)
-    try:
-        fd = syscalls.openat2(directory, path, flags, resolve=resolve)
-    except OSError:
-        return ""
-    with os.fdopen(fd, "rb") as file:
-        return file.read(_FILE_BYTES_MAX).decode("utf-8", "replace")
 
 
 def _fields(text: str, at_least: int) -> tuple[tuple[str, ...], ...]:
