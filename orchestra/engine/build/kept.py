@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from orchestra.engine.image.settings import RegistrySettings
 from orchestra.engine.image.store import ImageStore
+from orchestra.engine.paths import Paths
 from orchestra.engine.shim.protocol import Rootfs
 from orchestra.engine.snapshot.snapshotter import Snapshotter
+from orchestra.engine.state.store import Store
 from orchestra.oci.digest import digest_of
 from orchestra.oci.image import Image, ImageConfig, Layer
 from orchestra.oci.platform import Platform
@@ -61,3 +64,79 @@ def _image_of(layers: Sequence[Layer]) -> Image:
         platform=Platform("linux", ""), diff_ids=tuple(layer.diff_id for layer in layers)
     )
     return Image(id=nothing, manifest=nothing, config=config, layers=tuple(layers), size_bytes=0)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptImages:
+    """Images in the store, pulled from the registries of the settings."""
+
+    store: ImageStore
+    snapshotter: Snapshotter
+    settings: RegistrySettings
+
+    async def base(
+        self,
+        reference: str,
+        platform: Platform,
+        *,
+        pull: bool,
+        progress: Callable[[Progress], None],
+    ) -> Image:
+        """Return an image, from the store when it is there (and not ``pull``), else pulled.
+
+        :raises ImageError: when it cannot be had.
+        """
+        found = None if pull else self.store.get(reference)
+        if found is not None and platform.accepts(found.config.platform):
+            return found
+        # The registry's client costs too much to import for a build that needs it not.
+        from orchestra.engine.image.pull import pull as pull_image  # noqa: PLC0415
+
+        return await pull_image(
+            reference,
+            store=self.store,
+            snapshotter=self.snapshotter,
+            settings=self.settings,
+            platform=platform,
+            progress=progress,
+        )
+
+    async def add(self, config: bytes, layers: Sequence[Layer], references: Sequence[str]) -> Image:
+        """Store an image of a config and its layers under some names.
+
+        :raises ImageError: when a layer is gone, or a name is malformed.
+        """
+        return await anyio.to_thread.run_sync(self._add, config, layers, references)
+
+    def _add(self, config: bytes, layers: Sequence[Layer], references: Sequence[str]) -> Image:
+        self.store.put_blob(config)
+        first, *others = references
+        image = self.store.add_image(encode_manifest(config, layers), reference=first)
+        for reference in others:
+            self.store.tag(image.manifest, reference)
+        return image
+
+
+def build_environment(
+    paths: Paths,
+    store: ImageStore,
+    snapshotter: Snapshotter,
+    settings: RegistrySettings,
+    state: Store,
+    *,
+    platform: Platform,
+    variables: Mapping[str, str],
+    scope: str = "",
+) -> BuildEnvironment:
+    """Return what a build needs, on this machine; ``scope`` is the project's name."""
+    return BuildEnvironment(
+        images=KeptImages(store, snapshotter, settings),
+        layers=KeptLayers(store, snapshotter),
+        paths=paths,
+        clock=SystemClock(),
+        platform=platform,
+        network=step_networks(paths, state),
+        launcher=private_launcher,
+        variables=variables,
+        scope=scope,
+    )

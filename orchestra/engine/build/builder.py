@@ -18,6 +18,7 @@ from orchestra.engine.build.dockerfile import parse_dockerfile
 from orchestra.engine.build.environment import BuildEnvironment, NetworkMode, Reports
 from orchestra.engine.build.export import final_config, history_of
 from orchestra.engine.build.graph import Graph, make_graph
+from orchestra.engine.build.kept import build_environment
 from orchestra.engine.build.lowering import PROXIES
 from orchestra.engine.build.runs import RunSettings
 from orchestra.engine.build.solver import Solved, Solver
@@ -30,6 +31,8 @@ from orchestra.errors import BuildError, ImageError, Location
 from orchestra.oci.image import Image
 from orchestra.oci.platform import Platform, parse_platform
 from orchestra.planner.desired import BuildSpec
+
+__all__ = ["BuildEnvironment", "build_environment", "build_image"]
 
 _DOCKERFILE_BYTES_MAX = 4 << 20
 _IMAGE_CONTEXT = "docker-image://"
