@@ -1,0 +1,210 @@
+"""Logins of registries: docker's own config file and helpers, and the exchange for a token.
+
+Secrets live in these objects' fields alone: nothing here is logged, and no repr shows one.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx2
+
+from orchestra.engine.image.http import HttpClient
+from orchestra.engine.image.settings import Endpoint
+from orchestra.engine.image.wire import parse_token
+from orchestra.engine.process import run_command
+from orchestra.errors import CommandError, ImageError, RegistryError
+
+_TOKEN_BYTES_MAX = 1 << 20
+_HELPER = re.compile(r"[A-Za-z0-9._-]+")
+_PARAMETER = re.compile(r'([a-zA-Z_]+)="([^"]*)"')
+_HUB = {"docker.io", "index.docker.io", "registry-1.docker.io"}
+_HUB_SERVER = "https://index.docker.io/v1/"
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Name and password, or a token that stands for both."""
+
+    username: str
+    password: str = field(repr=False)
+    identity_token: str = field(default="", repr=False)
+
+    @property
+    def basic(self) -> str:
+        """Return the value of an Authorization header."""
+        pair = f"{self.username}:{self.password}".encode()
+        return "Basic " + base64.b64encode(pair).decode()
+
+
+class Credentials:
+    """What docker's config.json knows; read when first asked."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._document: Mapping[str, object] | None = None
+
+    async def login(self, host: str) -> Login | None:
+        """Return the login for a registry's host, None where there is none.
+
+        :raises ImageError: when the file is malformed.
+        """
+        document = self._read()
+        helpers = document.get("credHelpers")
+        helper = helpers.get(_known_as(host)) if isinstance(helpers, dict) else None
+        helper = helper or document.get("credsStore")
+        if isinstance(helper, str) and helper:
+            found = await _ask_helper(helper, host)
+            if found is not None:
+                return found
+        auths = document.get("auths")
+        for server, entry in auths.items() if isinstance(auths, dict) else ():
+            if _same_host(str(server), host) and isinstance(entry, dict):
+                return _login(entry)
+        return None
+
+    def _read(self) -> Mapping[str, object]:
+        if self._document is None:
+            self._document = _read_config(self._path) if self._path else {}
+        return self._document
+
+
+class Authorizer:
+    """Answers the challenges of one endpoint; its login goes to it and its token server alone."""
+
+    def __init__(self, http: HttpClient, endpoint: Endpoint, credentials: Credentials) -> None:
+        self._http = http
+        self._endpoint = endpoint
+        self._credentials = credentials
+
+    async def answer(self, challenges: list[str], scope: str) -> str | None:
+        """Return the Authorization header that a 401 asks for, None when we have nothing to say.
+
+        :raises RegistryError: when the token server refuses, or is one that we must not trust.
+        """
+        login = await self._credentials.login(self._endpoint.host)
+        bearer = next((c for c in challenges if c.lower().startswith("bearer ")), None)
+        if bearer is not None:
+            parameters = {key.lower(): value for key, value in _PARAMETER.findall(bearer)}
+            return "Bearer " + await self._token(parameters, scope, login)
+        if login and any(c.lower().startswith("basic") for c in challenges):
+            return login.basic
+        return None
+
+    async def _token(self, parameters: Mapping[str, str], scope: str, login: Login | None) -> str:
+        realm = parameters.get("realm", "")
+        self._check(realm)
+        query = {"scope": parameters.get("scope") or scope}
+        if parameters.get("service"):
+            query["service"] = parameters["service"]
+        headers: dict[str, str] = {}
+        form: dict[str, str] | None = None
+        url = httpx2.URL(realm)
+        if login and login.identity_token:
+            form = {
+                "grant_type": "refresh_token",
+                "refresh_token": login.identity_token,
+                "client_id": "orchestra",
+                **query,
+            }
+        else:
+            url = url.copy_merge_params(query)
+            if login:
+                headers["authorization"] = login.basic
+        async with self._http.send(
+            "POST" if form else "GET",
+            str(url),
+            headers=headers,
+            form=form,
+            verify=self._endpoint.verify,
+            redirects=False,
+        ) as response:
+            if response.status_code != 200:
+                raise RegistryError(
+                    f'registry "{self._endpoint.host}" gives no access: its token server '
+                    f"answers {response.status_code}",
+                    hint=login_hint(self._endpoint.host),
+                )
+            return parse_token(
+                await self._http.document(response, _TOKEN_BYTES_MAX, "a token")
+            ).access
+
+    def _check(self, realm: str) -> None:
+        parts = urlsplit(realm)
+        secure = urlsplit(self._endpoint.url).scheme == "https"
+        if not parts.hostname or parts.scheme not in ({"https"} if secure else {"http", "https"}):
+            raise RegistryError(
+                f'registry "{self._endpoint.host}" names a token server that is refused: '
+                f'"{realm[:200]}"'
+            )
+
+
+def login_hint(host: str) -> str:
+    """Say how to log in."""
+    server = "" if host in _HUB else f" {host}"
+    return (
+        f"check the spelling; a private image needs `docker login{server}` first "
+        "(orchestra reads ~/.docker/config.json)"
+    )
+
+
+async def _ask_helper(helper: str, host: str) -> Login | None:
+    if not _HELPER.fullmatch(helper):
+        raise ImageError(f'"{helper[:100]}" in docker\'s config.json names no credential helper')
+    server = _HUB_SERVER if host in _HUB else host
+    try:
+        data = await run_command([f"docker-credential-{helper}", "get"], stdin=server.encode())
+        answer = json.loads(data)
+    except (CommandError, ValueError):
+        return None  # helpers exit with 1 when they know nothing of a server
+    if not isinstance(answer, dict):
+        return None
+    username, secret = str(answer.get("Username", "")), str(answer.get("Secret", ""))
+    if username == "<token>":
+        return Login("", "", secret)
+    return Login(username, secret) if username else None
+
+
+def _read_config(path: Path) -> Mapping[str, object]:
+    try:
+        document = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return {}
+    except (OSError, ValueError) as err:
+        raise ImageError(f'cannot read "{path}": it is not JSON') from err
+    return document if isinstance(document, dict) else {}
+
+
+def _login(entry: Mapping[str, object]) -> Login | None:
+    token = entry.get("identitytoken")
+    if isinstance(token, str) and token:
+        return Login("", "", token)
+    packed = entry.get("auth")
+    if isinstance(packed, str) and packed:
+        try:
+            text = base64.b64decode(packed, validate=True).decode().rstrip("\0")
+        except (binascii.Error, UnicodeDecodeError):
+            return None
+        username, colon, password = text.partition(":")
+        return Login(username, password) if colon else None
+    username_, password_ = entry.get("username"), entry.get("password")
+    if isinstance(username_, str) and isinstance(password_, str) and username_:
+        return Login(username_, password_)
+    return None
+
+
+def _known_as(host: str) -> str:
+    return "docker.io" if host in _HUB else host
+
+
+def _same_host(server: str, host: str) -> bool:
+    bare = server.partition("://")[2] or server
+    name = bare.partition("/")[0]
+    return _known_as(name) == _known_as(host)

@@ -1,0 +1,42 @@
+"""Pull an image: the room's entry for everybody who wants one from a registry.
+
+Light to import: the HTTP client comes in only when something is really pulled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from orchestra.engine.events import Progress
+from orchestra.engine.image.settings import RegistrySettings
+from orchestra.engine.image.store import ImageStore
+from orchestra.engine.snapshot.snapshotter import Snapshotter
+from orchestra.oci.image import Image
+from orchestra.oci.platform import Platform
+from orchestra.oci.reference import parse_reference
+
+
+async def pull(
+    reference: str,
+    *,
+    store: ImageStore,
+    snapshotter: Snapshotter,
+    settings: RegistrySettings,
+    platform: Platform,
+    progress: Callable[[Progress], None],
+) -> Image:
+    """Fetch an image from its registry or a mirror of it, verify and unpack it, and name it.
+
+    What the store has already is not fetched again; what a killed pull left is taken up.
+
+    :raises RegistryError: when no registry gives it.
+    :raises ImageError: when it is not what it claims to be, is refused, or the disk is full.
+    """
+    from orchestra.engine.image.http import HttpClient  # noqa: PLC0415 - 80 ms: httpx2
+    from orchestra.engine.image.transfer import Meter, Transfer  # noqa: PLC0415
+
+    parsed = parse_reference(reference)
+    with store.writing():
+        async with HttpClient() as http:
+            transfer = Transfer(http, parsed, store, settings, Meter(reference, progress))
+            return await transfer.run(snapshotter, platform)

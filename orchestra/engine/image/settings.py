@@ -1,0 +1,157 @@
+"""Settings of the pull path: mirrors, registries without TLS, limits; from config.toml and env.
+
+    [registry."docker.io"]
+    mirrors = ["http://127.0.0.1:5055"]
+    insecure = false
+
+ORCHESTRA_REGISTRY_MIRROR="docker.io=http://127.0.0.1:5055 quay.io=https://mirror.example" adds to
+it and comes first; ORCHESTRA_INSECURE_REGISTRIES="host:port ..." as well.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from orchestra.engine.image.layer import Limits
+from orchestra.engine.paths import Paths
+from orchestra.errors import Location, SpecError
+from orchestra.oci.reference import DOCKER_HUB
+
+_HUB_HOST = "registry-1.docker.io"
+_HINT = 'write [registry."docker.io"] mirrors = ["http://127.0.0.1:5055"]'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One place to ask: ``url`` has scheme and host, and no slash at its end."""
+
+    url: str
+    verify: bool = True
+    mirror: bool = False
+
+    @property
+    def host(self) -> str:
+        """Return host and port as people write them."""
+        return urlsplit(self.url).netloc
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrySettings:
+    """Where images come from; ``docker_config`` is docker's own file of logins."""
+
+    mirrors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    insecure: frozenset[str] = frozenset()
+    docker_config: Path | None = None
+    limits: Limits = field(default_factory=Limits)
+
+    def endpoints(self, registry: str) -> tuple[Endpoint, ...]:
+        """Return where to ask for a registry's images, in order: its mirrors, then itself.
+
+        Plain HTTP is spoken with loopback addresses, with hosts set as insecure (after HTTPS
+        failed), and with mirrors that are written with http://; with nobody else.
+        """
+        mirrors = [
+            Endpoint(url=url, mirror=True, verify=urlsplit(url).netloc not in self.insecure)
+            for url in self.mirrors.get(registry, ())
+        ]
+        host = _HUB_HOST if registry == DOCKER_HUB else registry
+        secure = Endpoint(url=f"https://{host}", verify=registry not in self.insecure)
+        plain = Endpoint(url=f"http://{host}", verify=False)
+        if _is_loopback(host):
+            return (*mirrors, plain, secure)
+        if registry in self.insecure:
+            return (*mirrors, secure, plain)
+        return (*mirrors, secure)
+
+
+def load_settings(paths: Paths, environment: Mapping[str, str]) -> RegistrySettings:
+    """Read the settings from the config file, where there is one, and the environment.
+
+    :raises SpecError: when the file or a variable is malformed.
+    """
+    mirrors, insecure = _from_file(Path(paths.config))
+    for assignment in _words(environment.get("ORCHESTRA_REGISTRY_MIRROR", "")):
+        registry, equals, url = assignment.partition("=")
+        if not equals:
+            raise SpecError(
+                f'ORCHESTRA_REGISTRY_MIRROR: "{assignment}" names no registry',
+                hint='write it as "docker.io=http://127.0.0.1:5055"',
+            )
+        checked = _mirror(url, Location("ORCHESTRA_REGISTRY_MIRROR"))
+        mirrors[registry] = (checked, *mirrors.get(registry, ()))
+    insecure |= set(_words(environment.get("ORCHESTRA_INSECURE_REGISTRIES", "")))
+    home = environment.get("HOME", "/root")
+    docker = Path(environment.get("DOCKER_CONFIG", f"{home}/.docker")) / "config.json"
+    return RegistrySettings(
+        mirrors=mirrors,
+        insecure=frozenset(insecure),
+        docker_config=docker,
+        limits=_limits(environment),
+    )
+
+
+def _limits(environment: Mapping[str, str]) -> Limits:
+    text = environment.get("ORCHESTRA_LAYER_BYTES_MAX", "")
+    if not text:
+        return Limits()
+    if not text.isdigit():
+        raise SpecError(
+            f'ORCHESTRA_LAYER_BYTES_MAX: "{text}" is not a number of bytes', hint="write digits"
+        )
+    return Limits(bytes_max=int(text), free_bytes=int(text))
+
+
+def _from_file(path: Path) -> tuple[dict[str, tuple[str, ...]], set[str]]:
+    mirrors: dict[str, tuple[str, ...]] = {}
+    insecure: set[str] = set()
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return mirrors, insecure
+    except (OSError, ValueError) as err:
+        raise SpecError(f"cannot read the settings: {err}", location=Location(str(path))) from err
+    tables = document.get("registry", {})
+    if not isinstance(tables, dict):
+        raise SpecError("not a table", location=Location(str(path), key="registry"), hint=_HINT)
+    for registry, table in tables.items():
+        place = Location(str(path), key=f'registry."{registry}"')
+        if not isinstance(table, dict) or not table.keys() <= {"mirrors", "insecure"}:
+            raise SpecError("only mirrors and insecure are known here", location=place, hint=_HINT)
+        urls = table.get("mirrors", [])
+        if not isinstance(urls, list):
+            raise SpecError("mirrors is not a list", location=place, hint=_HINT)
+        mirrors[registry] = tuple(_mirror(url, place) for url in urls)
+        if table.get("insecure", False) is True:
+            insecure.add(registry)
+    return mirrors, insecure
+
+
+def _mirror(value: object, place: Location) -> str:
+    url = value if isinstance(value, str) else ""
+    if "://" not in url:
+        url = f"https://{url}"
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
+        raise SpecError(
+            f'"{value}" is not the address of a registry',
+            location=place,
+            hint='write it as "http://127.0.0.1:5055"; logins belong into ~/.docker/config.json',
+        )
+    return url.rstrip("/")
+
+
+def _words(text: str) -> list[str]:
+    return text.replace(",", " ").split()
+
+
+def _is_loopback(host: str) -> bool:
+    name = urlsplit(f"//{host}").hostname or ""
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"
