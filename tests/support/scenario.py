@@ -230,7 +230,7 @@ class Scenario:
 
     def init_pid(self, service: str) -> int:
         """Return the host's pid of a service's init, found by its process id namespace."""
-        namespace = self.exec(service, "readlink", "/proc/1/ns/pid").out.strip()
+        namespace = self.exec(service, "readlink", "/proc/self/ns/pid").out.strip()
         for place in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 if str((place / "ns/pid").readlink()) == namespace:
