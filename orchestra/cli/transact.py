@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestra.errors import SpecError, UsageError
+from orchestra.planner.observed import ObservedContainer, ObservedState, Phase
 
 if TYPE_CHECKING:
     from orchestra.cli.session import Session
@@ -130,3 +131,45 @@ def images_to_pull(
         if (not wanted or wanted & set(image.services))
         and (image.build is None or (buildable and image.policy == "always"))
     )
+
+
+def variables(options: Iterable[str], environment: Mapping[str, str]) -> Mapping[str, str]:
+    """Parse ``--env KEY[=VALUE]``; a key alone takes the environment's value, if it has one."""
+    found: dict[str, str] = {}
+    for option in options:
+        key, equals, value = option.partition("=")
+        if equals:
+            found[key] = value
+        elif key in environment:
+            found[key] = environment[key]
+    return found
+
+
+def pick_running(observed: ObservedState, service: str, index: int) -> ObservedContainer:
+    """Return a service's running container: the one of that number, or the first.
+
+    :raises UsageError: when there is none.
+    """
+    running = sorted(
+        (
+            container
+            for container in observed.containers
+            if container.service == service
+            and not container.one_off
+            and container.phase is Phase.RUNNING
+            and (not index or container.number == index)
+        ),
+        key=lambda container: container.number,
+    )
+    if not running:
+        which = f"container {index} of " if index else ""
+        raise NotRunningError(
+            f'{which}service "{service}" is not running', hint="see `orchestra ps -a`"
+        )
+    return running[0]
+
+
+class NotRunningError(UsageError):
+    """As docker compose: exit code 1, which scripts rely on."""
+
+    exit_code = 1

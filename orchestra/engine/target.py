@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from orchestra.engine.events import Event
@@ -10,6 +11,19 @@ from orchestra.planner.observed import ObservedState
 
 S_contra = TypeVar("S_contra", contravariant=True)
 Report = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecCommand:
+    """A process to run in a running container, on our own streams; None is the container's own."""
+
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    cwd: str | None = None
+    user: str | None = None
+    tty: bool = False
+    privileged: bool = False
+    stdin: bool = True
 
 
 class Target(Protocol[S_contra]):

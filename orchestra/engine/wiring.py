@@ -16,7 +16,8 @@ from orchestra.engine.clock import SystemClock
 from orchestra.engine.events import LogLine
 from orchestra.engine.paths import Paths, paths_of
 from orchestra.engine.state.store import Store
-from orchestra.errors import HostError
+from orchestra.engine.target import ExecCommand
+from orchestra.errors import ContainerError, HostError
 from orchestra.oci.platform import platform_of_machine
 from orchestra.planner.observed import ObservedContainer
 
@@ -129,7 +130,7 @@ class Machine:
 
         platform = platform_of_machine(os.uname().machine)
         return ImageSteps(
-            self._images, self._snapshotter, self._settings, platform, self.paths, self._clock
+            self._images, self._snapshotter, self._settings, platform, self._build_environment
         )
 
     def controller(self, project: str) -> ProjectController:
@@ -208,6 +209,26 @@ class Machine:
             self.paths, record, tail=tail, follow=follow, since=since, until=until
         ):
             yield line
+
+    async def exec(self, project: str, container_id: str, command: ExecCommand) -> int:
+        """Run a process in a container on our own streams; return its exit code.
+
+        :raises ContainerError: when the container does not run, or the process does not start.
+        """
+        from orchestra.engine.container.exec import ExecOptions, exec_in  # noqa: PLC0415
+
+        record = self.store.container(project, container_id)
+        if record is None:
+            raise ContainerError(f"no container {container_id[:12]}", hint="see `orchestra ps -a`")
+        options = ExecOptions(
+            args=command.arguments,
+            environment=command.environment,
+            cwd=command.cwd,
+            user=command.user,
+            tty=command.tty,
+            privileged=command.privileged,
+        )
+        return await exec_in(self.paths, record, options, stdin=0 if command.stdin else None)
 
     async def kill(self, project: str, container_id: str, signal: str) -> None:
         """Send a signal to a container.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from orchestra.engine.build.builder import BuildEnvironment, build_image
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from orchestra.engine.image.pull import pull
 from orchestra.engine.image.settings import RegistrySettings
 from orchestra.engine.image.store import ImageStore
@@ -12,6 +14,9 @@ from orchestra.errors import BugError
 from orchestra.oci.platform import Platform, parse_platform
 from orchestra.planner.desired import ImageSpec
 from orchestra.planner.steps import RemoveImage
+
+if TYPE_CHECKING:
+    from orchestra.engine.build.environment import BuildEnvironment
 
 
 class ImageSteps:
@@ -23,7 +28,7 @@ class ImageSteps:
         snapshotter: Snapshotter,
         settings: RegistrySettings,
         platform: Platform,
-        environment: BuildEnvironment,
+        environment: Callable[[], BuildEnvironment],
     ) -> None:
         self._store = store
         self._snapshotter = snapshotter
@@ -51,12 +56,14 @@ class ImageSteps:
 
         :raises BuildError: when its Dockerfile is wrong, or a step of it fails.
         """
+        from orchestra.engine.build.build import build_image  # noqa: PLC0415 - only builds pay
+
         if image.build is None:
             raise BugError(f"no build is known for {image.reference}")
         await build_image(
             image.build,
             image.reference,
-            environment=self._environment,
+            environment=self._environment(),
             progress=report,
             output=report,
         )

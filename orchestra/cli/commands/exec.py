@@ -1,0 +1,63 @@
+"""``orchestra exec``: run a command in a running container."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from orchestra.cli.session import Session
+
+
+def command(
+    ctx: typer.Context,
+    service: Annotated[str, typer.Argument(metavar="SERVICE")],
+    arguments: Annotated[list[str], typer.Argument(metavar="COMMAND [ARGS...]")],
+    environment: Annotated[
+        list[str] | None, typer.Option("--env", "-e", help="Set environment variables")
+    ] = None,
+    index: Annotated[int, typer.Option("--index", help="Index of the container")] = 0,
+    interactive: Annotated[
+        bool, typer.Option("--interactive/--no-interactive", "-i", help="Keep STDIN open")
+    ] = True,
+    no_tty: Annotated[
+        bool, typer.Option("--no-tty", "-T", help="Disable pseudo-TTY allocation")
+    ] = False,
+    tty: Annotated[bool, typer.Option("--tty", "-t", help="Allocate a pseudo-TTY")] = False,
+    privileged: Annotated[
+        bool, typer.Option("--privileged", help="Give extended privileges to the process")
+    ] = False,
+    user: Annotated[str | None, typer.Option("--user", "-u", help="Run as this user")] = None,
+    workdir: Annotated[
+        str | None, typer.Option("--workdir", "-w", help="Working directory of this command")
+    ] = None,
+) -> None:
+    """Run the command with our streams, and exit with its code."""
+    from orchestra.cli.transact import pick_running, variables
+    from orchestra.engine.target import ExecCommand
+
+    session = Session.of(ctx)
+    terminal = (tty or sys.stdin.isatty()) and not no_tty
+    if terminal and not sys.stdin.isatty():
+        from orchestra.errors import UsageError
+
+        raise UsageError("the input device is not a TTY", hint="use -T")
+
+    async def main() -> int:
+        controller = session.controller()
+        if terminal:
+            session.on_interrupt(lambda: None)
+        container = pick_running(await controller.observe(), service, index)
+        command_line = ExecCommand(
+            arguments=tuple(arguments),
+            environment=variables(environment or (), session.environment),
+            cwd=workdir,
+            user=user,
+            tty=terminal,
+            privileged=privileged,
+            stdin=interactive,
+        )
+        return await session.machine.exec(controller.project, container.id, command_line)
+
+    raise typer.Exit(session.run(main))
