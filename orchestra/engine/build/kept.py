@@ -7,6 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+import anyio.to_thread
+
+from orchestra.engine.build.egress import step_networks
+from orchestra.engine.build.environment import BuildEnvironment
+from orchestra.engine.clock import SystemClock
+from orchestra.engine.container.launching import private_launcher
+from orchestra.engine.events import Progress
+from orchestra.engine.image.document import encode_manifest
 from orchestra.engine.image.settings import RegistrySettings
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.paths import Paths
