@@ -66,24 +66,35 @@ def _complete_service(
         service["pull_policy"] = "missing"
     _take_values(service.get("environment"), environment)
     _complete_build(service.get("build"), working_dir, environment)
-    for secret in _list(service.get("secrets")):
-        if isinstance(secret, dict) and "target" not in secret and "source" in secret:
-            secret["target"] = f"/run/secrets/{secret['source']}"
-    for mount in _list(service.get("volumes")):
-        if isinstance(mount, dict) and isinstance(mount.get("target"), str):
-            mount["target"] = posixpath.normpath(str(mount["target"]))
-    devices = lookup(service, "deploy", "resources", "reservations", "devices")
-    for request in (*_list(service.get("gpus")), *_list(devices)):
-        if isinstance(request, dict) and not {"count", "device_ids"} & set(request):
-            request["count"] = -1
-    for hook in _list(service.get("pre_start")):
-        if isinstance(hook, dict) and "image" not in hook and service.get("image"):
-            hook["image"] = service["image"]
+    _complete_items(service)
+    deploy = service.get("deploy")
+    if isinstance(deploy, dict) and "scale" in service:
+        deploy.setdefault("replicas", service["scale"])
     for kind in ("networks", "models"):
         for key, value, _ in entries(service.get(kind)):
             if value is None:
                 mapping(service[kind])[key] = {}
     _imply_dependencies(service, mark)
+
+
+def _complete_items(service: MarkedMap) -> None:
+    for secret in _maps(service.get("secrets")):
+        if "source" in secret:
+            secret.setdefault("target", f"/run/secrets/{secret['source']}")
+    for mount in _maps(service.get("volumes")):
+        if isinstance(mount.get("target"), str):
+            mount["target"] = posixpath.normpath(str(mount["target"]))
+    devices = lookup(service, "deploy", "resources", "reservations", "devices")
+    for request in (*_maps(service.get("gpus")), *_maps(devices)):
+        if not {"count", "device_ids"} & set(request):
+            request["count"] = -1
+    for hook in _maps(service.get("pre_start")):
+        if service.get("image"):
+            hook.setdefault("image", service["image"])
+
+
+def _maps(value: Value) -> list[dict[str, Value]]:
+    return [entry for entry in _list(value) if isinstance(entry, dict)]
 
 
 def _list(value: Value) -> list[Value]:

@@ -75,22 +75,26 @@ def read_documents(content: bytes, file: str, findings: Findings) -> tuple[Docum
 def _decode(content: bytes, file: str) -> str:
     if len(content) > LARGEST_BYTES:
         size = LARGEST_BYTES // (1024 * 1024)
-        raise _Refused(f"cannot read the file: it is larger than {size} MiB", Mark(file))
+        message = f"cannot read the file: it is larger than {size} MiB"
+        raise _Refused(message, Mark(file), "split it with include")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise _Refused("cannot read the file: it is not UTF-8", Mark(file, line)) from error
+        message = "cannot read the file: it is not UTF-8"
+        raise _Refused(message, Mark(file, line), "a Compose file is plain text") from error
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise _Refused("cannot read the file: it holds a NUL character", Mark(file, line))
+        message = "cannot read the file: it holds a NUL character"
+        raise _Refused(message, Mark(file, line), "a Compose file is plain text")
     return text
 
 
 def _note_syntax(error: yaml.YAMLError, file: str, findings: Findings) -> None:
-    hint = None
+    hint = "look at indentation, brackets and quotes near here"
     if not isinstance(error, yaml.MarkedYAMLError):
-        findings.add("cannot read the file: it holds a control character", (), Mark(file))
+        message = "cannot read the file: it holds a control character"
+        findings.add(message, (), Mark(file), hint="a Compose file is plain text")
         return
     at = error.problem_mark
     mark = Mark(file)
@@ -109,7 +113,6 @@ class _Anchor:
     value: Value | _Reset
     path: KeyPath
     resets: tuple[KeyPath, ...]
-    whole: bool
 
 
 @dataclass(slots=True)
@@ -148,6 +151,7 @@ class _Builder:
             raise _Refused(
                 f"cannot read the file: it is nested deeper than {_DEEPEST} levels",
                 self._mark(event),
+                "nothing in a Compose file is that deep",
             )
 
     def _node(
@@ -168,9 +172,7 @@ class _Builder:
             if tag == "!reset":
                 value = _RESET
         if event.anchor is not None:
-            self.anchors[event.anchor] = _Anchor(
-                value, path, tuple(self.resets[before:]), tag == "!override"
-            )
+            self.anchors[event.anchor] = _Anchor(value, path, tuple(self.resets[before:]))
         return value
 
     def _content(
@@ -198,7 +200,8 @@ class _Builder:
         if anchor is None:
             known = name in self.anchors
             reason = "stands inside what it names" if known else "names no anchor of this document"
-            raise _Refused(f'alias "*{name}" {reason}', self._mark(event))
+            hint = f"define &{name} before it is used"
+            raise _Refused(f'alias "*{name}" {reason}', self._mark(event), hint)
         self.resets.extend(path + reset[len(anchor.path) :] for reset in anchor.resets)
         if isinstance(anchor.value, _Reset):
             return _RESET
@@ -264,9 +267,8 @@ class _Builder:
         sources = value if isinstance(value, list) else [] if isinstance(value, _Reset) else [value]
         found = [source for source in sources if isinstance(source, MarkedMap)]
         if len(found) != len(sources):
-            raise _Refused(
-                'the merge key "<<" takes a mapping or a list of mappings', self._mark(event)
-            )
+            message = 'the merge key "<<" takes a mapping or a list of mappings'
+            raise _Refused(message, self._mark(event), "write <<: *ANCHOR")
         return found
 
     def _key(self, event: yaml.Event, path: KeyPath) -> str:
@@ -275,9 +277,16 @@ class _Builder:
             if anchor is not None and isinstance(anchor.value, str):
                 return anchor.value
         if not isinstance(event, yaml.ScalarEvent):
-            raise _Refused("a key must be text, not a list or a mapping", self._mark(event))
+            message = "a key must be text, not a list or a mapping"
+            raise _Refused(message, self._mark(event), "put it in quotes")
+        plain = event.implicit[0] and event.value != "<<"
+        if plain and not isinstance(resolve(event.value), str):
+            hint = (
+                f'put it in quotes: "{event.value}"' if len(event.value) < _LONGEST_NUMBER else None
+            )
+            raise _Refused("a key must be text", self._mark(event), hint)
         if event.anchor is not None:
-            self.anchors[event.anchor] = _Anchor(event.value, path, (), whole=False)
+            self.anchors[event.anchor] = _Anchor(event.value, path, ())
         return str(event.value)
 
     def _scalar(self, event: yaml.ScalarEvent, tag: str | None) -> Value:
@@ -293,7 +302,8 @@ class _Builder:
         if wanted is None:
             self._check_tag(event, tag, "")
         elif not isinstance(resolved, wanted):
-            raise _Refused(f'this value is no "{kind}", as its tag claims', self._mark(event))
+            message = f'this value is no "{kind}", as its tag claims'
+            raise _Refused(message, self._mark(event), "drop the tag")
         return resolved
 
 

@@ -27,7 +27,7 @@ from orchestra.spec.tree import Mark, MarkedMap, Value, lookup
 if TYPE_CHECKING:
     from orchestra.spec.model.project import Project
 
-__all__ = ["LoadOptions", "load_project", "project_name_of", "render_project"]
+__all__ = ["LoadOptions", "discover", "load_project", "project_name_of", "render_project"]
 
 
 def load_project(options: LoadOptions, environment: Mapping[str, str], cwd: Path) -> Project:
@@ -56,6 +56,14 @@ def load_project(options: LoadOptions, environment: Mapping[str, str], cwd: Path
     return assemble(complete, site, options.services, known, findings)
 
 
+def discover(options: LoadOptions, environment: Mapping[str, str], cwd: Path) -> tuple[str, ...]:
+    """Return the absolute paths of the files that would be read; none when there are none.
+
+    :raises SpecError: when an env file is missing or malformed.
+    """
+    return find_site(options, environment, cwd, Findings()).files
+
+
 def project_name_of(options: LoadOptions, environment: Mapping[str, str], cwd: Path) -> str:
     """Return only the name of the project; the files are looked at for their ``name`` alone.
 
@@ -64,7 +72,7 @@ def project_name_of(options: LoadOptions, environment: Mapping[str, str], cwd: P
     findings = Findings()
     site = find_site(options, environment, cwd, findings)
     asked = options.project_name or site.environment.get("COMPOSE_PROJECT_NAME")
-    if not asked and not site.files:
+    if not asked and not site.files and not options.project_directory:
         raise SpecError(
             f'no Compose file in "{cwd}" or above',
             hint="go to the project's directory, or name it with -p NAME",
@@ -108,7 +116,8 @@ class _Reader:
                 with Path(file).open("rb") as stream:
                     content = stream.read(LARGEST_BYTES + 1)
         except OSError as error:
-            self.findings.add(f"cannot read the file: {error.strerror}", (), Mark(file))
+            message = f"cannot read the file: {error.strerror}"
+            self.findings.add(message, (), Mark(file), hint="check -f and COMPOSE_FILE")
             self._documents[file] = ()
             return None
         self._documents[file] = read_documents(content, file, self.findings)

@@ -41,7 +41,8 @@ _SERVICE: tuple[tuple[str, Transform], ...] = (
     ("environment", shapes.optional_text_map),
     ("extra_hosts", shapes.hosts),
     ("{command,entrypoint}", shapes.command),
-    ("{dns,dns_search,dns_opt,tmpfs,label_file}", shapes.texts),
+    ("dns", shapes.servers),
+    ("{dns_search,dns_opt,tmpfs,label_file}", shapes.texts),
     ("{cap_add,cap_drop,device_cgroup_rules,external_links,links,profiles}", shapes.text_list),
     ("{security_opt,volumes_from}", shapes.text_list),
     ("{expose,group_add}", shapes.number_texts),
@@ -170,7 +171,8 @@ def normalize(tree: Value, findings: Findings, file: str) -> MarkedMap:
     if tree is None:
         return MarkedMap()
     if not isinstance(tree, dict):
-        findings.add("a Compose file is a mapping at its top", (), Mark(file, 1, 1))
+        hint = "begin with services:"
+        findings.add("a Compose file is a mapping at its top", (), Mark(file, 1, 1), hint=hint)
         return MarkedMap()
     _check_top(tree, findings)
     result = _descend(tree, findings, (), RULES)
@@ -267,4 +269,5 @@ def _value(
 
 def _check_mapping(value: Value, path: KeyPath) -> None:
     if _MUST_BE_MAPPINGS.at(path) and not isinstance(value, dict):
-        raise Misfit(f"expected a mapping, not {shapes.kind(value)}")
+        hint = shapes.hint_for("a mapping")
+        raise Misfit(f"expected a mapping, not {shapes.kind(value)}", hint=hint)

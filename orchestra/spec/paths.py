@@ -68,7 +68,6 @@ PATHS: PathTable[Resolver] = PathTable(
         ("services.*.label_file.[]", _plain),
         ("services.*.develop.watch.[].path", _plain),
         ("services.*.volumes.[]", _mount),
-        ("services.*.credential_spec.file", _plain),
         ("{configs,secrets}.*.file", _plain),
         ("volumes.*", _driver_options),
     )

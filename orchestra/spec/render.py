@@ -34,8 +34,8 @@ def render_project(project: Project, *, json_shape: bool = False) -> dict[str, V
         elements: Mapping[str, Element] = getattr(project, section)
         if elements or section == "services":
             result[section] = {key: rendered.element(elements[key]) for key in sorted(elements)}
-    for key, value in project.extensions.items():
-        result[key] = _sorted(value)
+    for key in sorted(project.extensions):
+        result[key] = _sorted(project.extensions[key])
     escaped = _escape(result)
     assert isinstance(escaped, dict)
     return dict(sorted(escaped.items())) if json_shape else escaped
@@ -140,6 +140,8 @@ def _sorted(value: object) -> Value:
             return {str(key): _sorted(value[key]) for key in sorted(value)}
         case list() | tuple():
             return [_sorted(entry) for entry in value]
+        case float() if value.is_integer():
+            return int(value)
         case None | bool() | int() | float() | str():
             return value
         case _:

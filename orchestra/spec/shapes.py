@@ -35,8 +35,25 @@ def kind(value: Value) -> str:
             return "a duration"
 
 
+_HINTS = {
+    "a list": "begin each item with a dash, or put them in brackets",
+    "a mapping": "write KEY: VALUE below it",
+    "text": "put it in quotes",
+    "a number": "write it in digits, without a unit",
+    "a whole number": "write it in digits, without a unit",
+    "true or false": "write true or false",
+    "a size": 'write bytes, or a unit as in "512m"',
+    "a duration": 'write it with a unit, as in "1m30s"',
+}
+
+
+def hint_for(expected: str) -> str:
+    """Return what to do about a value that is not what was expected."""
+    return _HINTS.get(expected, f"write {expected} here")
+
+
 def _expected(what: str, value: Value, *, hint: str | None = None) -> Misfit:
-    return Misfit(f"expected {what}, not {kind(value)}", hint=hint)
+    return Misfit(f"expected {what}, not {kind(value)}", hint=hint or hint_for(what))
 
 
 def flag(value: Value) -> Value:
@@ -77,7 +94,9 @@ def number(value: Value) -> Value:
 
 def size(value: Value) -> Value:
     """Return bytes."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, str):
         try:
@@ -116,7 +135,7 @@ def count(value: Value) -> Value:
     try:
         return integer(value)
     except Misfit as err:
-        raise Misfit('expected a number or "all"') from err
+        raise Misfit('expected a number or "all"', hint="write all, or digits") from err
 
 
 def scalar(value: Value) -> str:
@@ -154,7 +173,7 @@ def address(value: Value) -> Value:
     try:
         ip_address(value)
     except ValueError as err:
-        raise Misfit(f'"{value}" is no IP address') from err
+        raise Misfit(f'"{value}" is no IP address', hint="as in 127.0.0.1") from err
     return value
 
 
@@ -186,6 +205,16 @@ def texts(value: Value) -> Value:
     return [value] if isinstance(value, str) else _each(value, _text)
 
 
+def servers(value: Value) -> Value:
+    """Return a list of texts without the empty ones (an unset variable is no server)."""
+    found = adopt(texts(value), None)
+    result = MarkedList()
+    for entry, mark in items(found):
+        if entry != "":
+            result.add(entry, mark)
+    return result
+
+
 def number_texts(value: Value) -> Value:
     """Return a list of texts; numbers are rendered."""
     return _each(value, number_text)
@@ -214,10 +243,11 @@ def _text_map(value: Value, convert: Callable[[Value], Value]) -> MarkedMap:
         raise _expected("a mapping or a list of KEY=VALUE", value)
     for index, (entry, mark) in enumerate(items(value)):
         if not isinstance(entry, str):
-            raise Misfit(f"expected KEY=VALUE, not {kind(entry)}", below=(index,))
+            hint = "write each as KEY=VALUE, or all as KEY: VALUE without dashes"
+            raise Misfit(f"expected KEY=VALUE, not {kind(entry)}", hint=hint, below=(index,))
         key, found, text = entry.partition("=")
         if not key:
-            raise Misfit("expected KEY=VALUE, and there is no key", below=(index,))
+            raise Misfit("expected KEY=VALUE", hint="write a key before it", below=(index,))
         result.put(key, convert(text if found else None), mark)
     return result
 
@@ -242,7 +272,11 @@ def keyed(value: Value) -> Value:
     result = MarkedMap()
     for index, (entry, mark) in enumerate(items(value)):
         if not isinstance(entry, str):
-            raise Misfit(f"expected a name, not {kind(entry)}", below=(index,))
+            raise Misfit(
+                f"expected a name, not {kind(entry)}",
+                hint="name one of the project",
+                below=(index,),
+            )
         result.put(entry, None, mark)
     return result
 
@@ -270,7 +304,7 @@ def hosts(value: Value) -> Value:
         for key, entry, mark in entries(value):
             found = entry if isinstance(entry, list) else ["" if entry is None else entry]
             if not key or "=" in key or ":" in key:
-                raise Misfit(f'"{key}" is no host name', below=(key,))
+                raise Misfit(f'"{key}" is no host name', hint="write NAME: ADDRESS", below=(key,))
             named = shorthand.expand_host(f"{key}=" + ",".join(scalar(one) for one in found))
             result.put(key, adopt(named[1], mark), mark)
         return result
@@ -356,7 +390,7 @@ def gpus(value: Value) -> Value:
     if value == "all":
         return [{"count": -1}]
     if isinstance(value, str):
-        raise Misfit('expected "all" or a list')
+        raise Misfit('expected "all" or a list', hint="write all")
     return value
 
 

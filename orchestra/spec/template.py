@@ -28,7 +28,8 @@ def substitute(text: str, lookup: Lookup, unset: Unset, *, depth: int = 0) -> st
     if "$" not in text:
         return text
     if depth > _DEEPEST:
-        raise Misfit(f"variables are nested deeper than {_DEEPEST} levels")
+        message = f"variables are nested deeper than {_DEEPEST} levels"
+        raise Misfit(message, hint="nothing sensible is that deep")
     parts: list[str] = []
     position = 0
     while True:

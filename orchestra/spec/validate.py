@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 
+from orchestra.errors import ImageError
+from orchestra.oci.reference import parse_reference
 from orchestra.spec.findings import Findings
 from orchestra.spec.keypath import KeyPath
 from orchestra.spec.model.project import Project
@@ -42,8 +44,13 @@ def _missing(kind: str, name: str, known: Mapping[str, object], where: str) -> t
 
 
 def _source(_project: Project, service: Service) -> Iterator[Complaint]:
-    if service.image is None and service.build is None and service.provider is None:
+    if not service.image and service.build is None and service.provider is None:
         yield (), "neither image nor build is given", "say what the service runs"
+    if service.image:
+        try:
+            parse_reference(service.image)
+        except ImageError as error:
+            yield ("image",), error.message, error.hint
 
 
 def _build(project: Project, service: Service) -> Iterator[Complaint]:
@@ -61,7 +68,7 @@ def _build(project: Project, service: Service) -> Iterator[Complaint]:
         if other not in project.all_services:
             yield path, *_missing("service", other, project.all_services, "services")
         elif project.all_services[other].build is None:
-            yield path, f'service "{other}" has no build', None
+            yield path, f'service "{other}" has no build', "give it one"
     if build.platforms and service.platform and service.platform not in build.platforms:
         yield ("platform",), "build.platforms does not hold this platform", "add it there"
 
@@ -171,13 +178,21 @@ def _devices(_project: Project, service: Service) -> Iterator[Complaint]:
     for index, request in enumerate(service.gpus):
         if request.count is not None and request.device_ids:
             yield ("gpus", index), "count and device_ids exclude each other", "keep one"
+    resources = service.deploy.resources if service.deploy is not None else None
+    reservations = resources.reservations if resources is not None else None
+    for index, request in enumerate(reservations.devices if reservations is not None else ()):
+        path: KeyPath = ("deploy", "resources", "reservations", "devices", index)
+        if request.count is not None and request.device_ids:
+            yield path, "count and device_ids exclude each other", "keep one"
+        if not request.capabilities:
+            yield path, '"capabilities" is missing', 'say what is needed, as in ["gpu"]'
 
 
 def _watch(_project: Project, service: Service) -> Iterator[Complaint]:
     for index, trigger in enumerate(service.develop.watch if service.develop else ()):
         if trigger.target is None and trigger.action not in {"rebuild", "restart"}:
             path: KeyPath = ("develop", "watch", index)
-            yield path, f'"target" is missing for action "{trigger.action}"', None
+            yield path, f'"target" is missing for action "{trigger.action}"', "say where to"
 
 
 RULES: tuple[Rule, ...] = (
@@ -189,7 +204,7 @@ RULES: tuple[Rule, ...] = (
 def _resources(project: Project) -> Iterator[Complaint]:
     for name, secret in project.secrets.items():
         given = [key for key in ("file", "environment") if getattr(secret, key) is not None]
-        if not secret.external and not secret.driver:
+        if not secret.external:
             yield from _one_of(("secrets", name), given, "file or environment")
     for name, config in project.configs.items():
         given = [key for key in ("file", "environment") if getattr(config, key) is not None]
@@ -205,7 +220,7 @@ def _resources(project: Project) -> Iterator[Complaint]:
 
 def _one_of(path: KeyPath, given: list[str], choices: str) -> Iterator[Complaint]:
     if not given:
-        yield path, f"one of {choices} must be given", None
+        yield path, f"one of {choices} must be given", "add one of them"
     elif len(given) > 1:
         yield path, f"{' and '.join(given)} exclude each other", "keep one"
 

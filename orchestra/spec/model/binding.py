@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 from orchestra.spec.findings import Findings
 from orchestra.spec.keypath import KeyPath
 from orchestra.spec.model.project import Project
-from orchestra.spec.shapes import kind
+from orchestra.spec.shapes import hint_for, kind
 from orchestra.spec.tree import Value, child, copy, place
 
 _ATTEMPTS = 50
@@ -78,18 +78,18 @@ def _words(detail: ErrorDetails, path: KeyPath) -> tuple[str, str | None]:
         case "extra_forbidden":
             return _unknown_key(path)
         case "missing":
-            return f'"{path[-1]}" is missing', None
+            return f'"{path[-1]}" is missing', f"write {path[-1]} here"
         case "literal_error" | "enum":
             choices = str(context.get("expected", "")).replace("'", '"')
             near = get_close_matches(str(detail["input"]), choices.replace('"', "").split(), n=1)
-            return f"expected {choices}", f'did you mean "{near[0]}"?' if near else None
+            return f"expected {choices}", f'did you mean "{near[0]}"?' if near else "choose one"
         case "greater_than_equal":
-            return f"expected at least {context.get('ge')}", None
+            return f"expected at least {context.get('ge')}", "choose a greater number"
         case "less_than_equal":
-            return f"expected at most {context.get('le')}", None
+            return f"expected at most {context.get('le')}", "choose a smaller number"
         case other:
-            hint = "put it in quotes" if other == "string_type" and "number" in given else None
-            return f"expected {_EXPECTED.get(other, 'something else')}, not {given}", hint
+            expected = _EXPECTED.get(other, "something else")
+            return f"expected {expected}, not {given}", hint_for(expected)
 
 
 def _unknown_key(path: KeyPath) -> tuple[str, str | None]:

@@ -19,9 +19,9 @@ class PreStartHook(ExtensibleElement):
     """One ``pre_start`` command, run to completion in a container of its own before the first."""
 
     command: Texts | None = None
-    image: Text | None = None
-    user: Text | None = None
-    privileged: Flag = False
-    working_dir: Text | None = None
     environment: OptionalTextMap = EMPTY
+    image: Text | None = None
+    privileged: Flag = False
+    user: Text | None = None
+    working_dir: Text | None = None
     per_replica: Flag = False
