@@ -7,6 +7,8 @@ This module imports nothing of ours.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -147,3 +149,26 @@ class BugError(OrchestraError):
     """Something that cannot happen did."""
 
     exit_code = 70
+
+
+@contextmanager
+def ungrouped() -> Iterator[None]:
+    """Raise what a task group wrapped: the one error, or StepErrors when there are several."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        leaves = list(_leaves(group))
+        ours = [error for error in leaves if isinstance(error, OrchestraError)]
+        if len(leaves) == 1:
+            raise leaves[0] from leaves[0].__cause__
+        if len(ours) == len(leaves):
+            raise StepErrors(tuple(ours)) from group
+        raise
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _leaves(each)
+    else:
+        yield error

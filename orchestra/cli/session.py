@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from orchestra.cli.options import GlobalOptions
-from orchestra.errors import Interrupted, UsageError
+from orchestra.errors import Interrupted, UsageError, ungrouped
 
 if TYPE_CHECKING:
     import typer
@@ -130,7 +130,8 @@ class Session:
                 raise Interrupted("interrupted")
             return result
 
-        return anyio.run(wrapper)
+        with ungrouped():
+            return anyio.run(wrapper)
 
     def on_interrupt(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` at the first Ctrl-C, in place of cancelling the command."""

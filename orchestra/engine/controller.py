@@ -19,6 +19,7 @@ from orchestra.engine.state.lock import project_lock
 from orchestra.engine.state.records import Wished
 from orchestra.engine.state.store import Store
 from orchestra.engine.target import Supervision, Target
+from orchestra.errors import ungrouped
 from orchestra.planner.desired import DesiredState
 from orchestra.planner.observed import ObservedState
 from orchestra.planner.plan import Plan
@@ -92,12 +93,13 @@ class ProjectController:
         keeper = GateKeeper(self.observe, starts)
         self._executor = Executor(plan, self._target, keeper, self.bus)
         try:
-            if starts:
-                await self._supervision.ensure()
-            if any(step.gates for step in plan.steps):
-                await self._with_gates(self._executor, keeper)
-            else:
-                await self._executor.run()
+            with ungrouped():
+                if starts:
+                    await self._supervision.ensure()
+                if any(step.gates for step in plan.steps):
+                    await self._with_gates(self._executor, keeper)
+                else:
+                    await self._executor.run()
         finally:
             self._executor = None
 

@@ -22,6 +22,7 @@ from orchestra.oci.platform import platform_of_machine
 from orchestra.planner.observed import ObservedContainer
 
 if TYPE_CHECKING:
+    from orchestra.engine.build.environment import BuildEnvironment
     from orchestra.engine.container.lifecycle import Containers
     from orchestra.engine.controller import ProjectController
     from orchestra.engine.image.settings import RegistrySettings
@@ -73,7 +74,7 @@ class Machine:
     def _containers(self) -> Containers:
         from orchestra.engine.container.lifecycle import Containers  # noqa: PLC0415
 
-        return Containers(self.paths, self.store, self._networks, self._clock)
+        return Containers(self.paths, self.store, self._clock)
 
     @cached_property
     def _networks(self) -> Networks:
@@ -133,6 +134,13 @@ class Machine:
             self._images, self._snapshotter, self._settings, platform, self._build_environment
         )
 
+    def _build_environment(self) -> BuildEnvironment:
+        from orchestra.engine.build.kept import local_environment  # noqa: PLC0415
+
+        return local_environment(
+            self.paths, self.store, self._images, self._snapshotter, self._settings
+        )
+
     def controller(self, project: str) -> ProjectController:
         """Return the controller of a project."""
         from orchestra.engine.container.launching import LauncherClient  # noqa: PLC0415
@@ -157,7 +165,7 @@ class Machine:
                 project,
                 self._supervisor_environment(),
                 ensure=partial(LauncherClient.ensure, self.paths, project),
-                find=partial(LauncherClient.connect, self.paths, project),
+                find=partial(LauncherClient.find, self.paths, project),
             ),
             store=self.store,
         )

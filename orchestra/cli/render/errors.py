@@ -35,12 +35,7 @@ def show(error: OrchestraError, *, debug: bool) -> int:
 
 def show_bug(error: Exception, *, debug: bool) -> int:
     """Print what should not have happened, and return the code for it."""
-    group = error
-    while isinstance(group, ExceptionGroup) and len(group.exceptions) == 1:
-        group = group.exceptions[0]
-    if isinstance(group, OrchestraError):
-        return show(group, debug=debug)
-    text = printable(f"{type(group).__name__}: {group}")
+    text = printable(f"{type(error).__name__}: {error}")
     print(f"orchestra failed in a way it should not: {text}", file=sys.stderr)
     print("  hint: run it again with --debug and report what it prints", file=sys.stderr)
     if debug:

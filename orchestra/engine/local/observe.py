@@ -14,7 +14,7 @@ from orchestra.engine.network.networks import Networks
 from orchestra.engine.shim.protocol import ExitRecord
 from orchestra.engine.state.records import ContainerRecord, Wanted
 from orchestra.engine.state.store import Store, read_record
-from orchestra.planner.health import HealthState
+from orchestra.planner.health import HealthState, effective
 from orchestra.planner.observed import (
     Health,
     ObservedContainer,
@@ -115,9 +115,11 @@ class Observer:
     def _health(self, record: ContainerRecord) -> Health:
         path = Path(self._store.paths.container(record.spec.project, record.id)) / HEALTH_FILE
         state = read_record(path, HealthState)
-        if state is None:
-            return Health.NONE
-        return state.health
+        if state is not None:
+            return state.health
+        image = self._images.by_id(record.image_id)
+        checks = effective(record.spec.health, image.config.healthcheck if image else None)
+        return Health.NONE if checks is None else Health.STARTING
 
 
 def _finished(ended: ExitRecord | None) -> datetime | None:
