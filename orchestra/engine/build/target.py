@@ -7,6 +7,7 @@ layer is made in the upper one with its own mode, owner and times, as overlayfs 
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -96,7 +97,8 @@ class Target:
         try:
             return os.open(name, _DIRECTORY, dir_fd=fd)
         except FileNotFoundError:
-            pass
+            if item is not None and not item.is_directory:
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
         os.mkdir(name, 0o700, dir_fd=fd)
         made = os.open(name, _DIRECTORY, dir_fd=fd)
         if item is not None and item.is_directory:
