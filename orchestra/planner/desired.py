@@ -58,10 +58,16 @@ class Dependency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestartPolicy:
-    """When a container that exited is started again; ``max_retries`` 0 means no limit."""
+    """When a container that exited is started again; ``max_retries`` 0 means no limit.
+
+    ``delay``: a constant pause in place of the growing one. ``window``: a life that long counts
+    as a success, so that retries count from the beginning (compose-spec deploy.md).
+    """
 
     mode: RestartMode = RestartMode.NO
     max_retries: int = 0
+    delay: timedelta | None = None
+    window: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from orchestra.planner.graph import service_graph
 from orchestra.planner.observed import ObservedContainer, ObservedState
 from orchestra.planner.options import UpOptions
 from orchestra.planner.replicas import Action, Verdict, must_stop, shown_names
-from orchestra.planner.resources import Fate, Resources, fetch_missing
+from orchestra.planner.resources import Fate, Resources, bases_first, fetch_missing, with_bases
 from orchestra.planner.scope import Scope, volume_keys
 from orchestra.planner.steps import BuildImage, PullImage, StepId
 
@@ -83,8 +83,11 @@ def make_draft(
         verdict=verdict,
         options=options,
         images={
-            image.reference: fetch_missing(image, scope.desired.project, options)
-            for image in _missing_images(scope, resources, verdict)
+            step.image.reference: step
+            for step in bases_first(
+                fetch_missing(image, scope.desired.project, options)
+                for image in _missing_images(scope, resources, verdict)
+            )
         },
         names=names,
         manners=_manners(verdict, observed, resources),
@@ -100,9 +103,8 @@ def _missing_images(scope: Scope, resources: Resources, verdict: Verdict) -> tup
         for decision in verdict.decisions
         if decision.action in {Action.CREATE, Action.RECREATE}
     }
-    return tuple(
-        image for image in scope.images if image.reference in needed - resources.images.keys()
-    )
+    missing = [i for i in scope.images if i.reference in needed - resources.images.keys()]
+    return with_bases(missing, scope.desired.images, resources.images)
 
 
 def _stop_edges(

@@ -16,7 +16,7 @@ from orchestra.planner.observed import ObservedContainer, ObservedState
 from orchestra.planner.options import UpOptions
 from orchestra.planner.plan import Plan
 from orchestra.planner.replicas import Action, Decision, judge_containers
-from orchestra.planner.resources import Fate, judge_resources, refresh
+from orchestra.planner.resources import Fate, bases_first, judge_resources, refresh, with_bases
 from orchestra.planner.scope import make_scope, volume_keys
 from orchestra.planner.steps import (
     CreateContainer,
@@ -63,14 +63,17 @@ def plan_images(desired: DesiredState, observed: ObservedState, options: UpOptio
     """
     scope = make_scope(desired, options)
     there = {image.reference: image for image in observed.images}
-    steps: list[Step] = []
-    for image in scope.images:
-        if options.only_build and not scope.named & set(image.services):
-            continue
-        step = refresh(image, desired.project, there.get(image.reference), options)
-        if step is not None:
-            steps.append(step)
-    return Plan.of(steps)
+    chosen = [
+        image
+        for image in scope.images
+        if not options.only_build or scope.named & set(image.services)
+    ]
+    steps = [
+        step
+        for image in with_bases(chosen, desired.images, there)
+        if (step := refresh(image, desired.project, there.get(image.reference), options))
+    ]
+    return Plan.of(bases_first(steps))
 
 
 def _network_steps(draft: Draft) -> Iterator[Step]:

@@ -7,7 +7,7 @@ steps come last, in reconcile.py, when it is known which containers stop.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
@@ -23,6 +23,8 @@ from orchestra.planner.observed import ObservedImage, ObservedState
 from orchestra.planner.options import Recreate, UpOptions
 from orchestra.planner.scope import Scope, volume_keys
 from orchestra.planner.steps import BuildImage, PullImage
+
+_IMAGE_CONTEXT = "docker-image://"
 
 
 class Fate(StrEnum):
@@ -208,3 +210,38 @@ def refresh(
 def _has_own_name(image: ImageSpec, project: str) -> bool:
     """Tell whether ``image:`` named it, rather than the project and the service."""
     return all(image.reference != f"{project}-{service}" for service in image.services)
+
+
+def bases_first(steps: Iterable[PullImage | BuildImage]) -> tuple[PullImage | BuildImage, ...]:
+    """Return the steps with an edge from each build to the builds whose images it starts from."""
+    known = {step.image.reference: step for step in steps}
+    return tuple(
+        replace(step, after=tuple(sorted(known[base].id for base in _bases(step) & known.keys())))
+        for step in known.values()
+    )
+
+
+def _bases(step: PullImage | BuildImage) -> frozenset[str]:
+    if not isinstance(step, BuildImage) or step.image.build is None:
+        return frozenset()
+    contexts = step.image.build.additional_contexts.values()
+    images = {value.removeprefix(_IMAGE_CONTEXT) for value in contexts}
+    return frozenset(images - {step.image.reference})
+
+
+def with_bases(
+    images: Iterable[ImageSpec], all_images: Iterable[ImageSpec], there: Iterable[str]
+) -> tuple[ImageSpec, ...]:
+    """Return the images and what can be built of the missing ones that they are built from."""
+    known = {image.reference: image for image in all_images}
+    found: dict[str, ImageSpec] = {}
+    waiting = list(images)
+    present = frozenset(there)
+    while waiting:
+        image = waiting.pop()
+        if image.reference in found:
+            continue
+        found[image.reference] = image
+        bases = _bases(BuildImage(image=image, reason="")) - present
+        waiting += [known[b] for b in sorted(bases & known.keys()) if known[b].build is not None]
+    return tuple(found[reference] for reference in sorted(found))

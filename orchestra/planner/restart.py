@@ -7,7 +7,7 @@ restart"). The clock and the history come in as arguments.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
@@ -65,10 +65,11 @@ class Stay:
 def decide(policy: RestartPolicy, history: History, cause: Cause, now: datetime) -> Restart | Stay:
     """Decide what becomes of a container that ended or turned unhealthy."""
     what = _describe(cause, history)
+    history = _within_window(policy, history, now)
     refusal = _refusal(policy, history, cause)
     if refusal:
         return Stay(reason=f"{what}, {refusal}")
-    backoff = _backoff(history, now)
+    backoff = _backoff(policy, history, now)
     count = f"restart {history.restarts + 1}"
     if _limited(policy):
         count += f" of {policy.max_retries}"
@@ -108,11 +109,23 @@ def _limited(policy: RestartPolicy) -> bool:
     return policy.mode is RestartMode.ON_FAILURE and policy.max_retries > 0
 
 
-def _backoff(history: History, now: datetime) -> timedelta:
-    if history.started_at is not None:
-        life = (history.ended_at or now) - history.started_at
-        if life >= LONG_LIFE:
-            return FIRST_BACKOFF
-    if not history.backoff:
+def _within_window(policy: RestartPolicy, history: History, now: datetime) -> History:
+    life = _life(history, now)
+    if policy.window is None or life is None or life < policy.window:
+        return history
+    return replace(history, restarts=0)
+
+
+def _life(history: History, now: datetime) -> timedelta | None:
+    if history.started_at is None:
+        return None
+    return (history.ended_at or now) - history.started_at
+
+
+def _backoff(policy: RestartPolicy, history: History, now: datetime) -> timedelta:
+    if policy.delay is not None:
+        return policy.delay
+    life = _life(history, now)
+    if not history.backoff or (life is not None and life >= LONG_LIFE):
         return FIRST_BACKOFF
     return min(history.backoff * _FACTOR, LONGEST_BACKOFF)

@@ -1,0 +1,108 @@
+"""Services -> the images they need: references, policies, builds."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping
+
+from orchestra.planner.compile.complaints import Complaints
+from orchestra.planner.compile.networking import host_pairs
+from orchestra.planner.desired import BuildSpec, ImageSpec, PullPolicy
+from orchestra.spec.model.build import Build
+from orchestra.spec.model.project import Project
+from orchestra.spec.model.service import Service
+
+IMAGE_CONTEXT = "docker-image://"
+_SERVICE_CONTEXT = "service:"
+
+
+def image_of(service: Service, project: Project) -> str:
+    """Return the reference of a service's image: a built one without a name is named for it."""
+    return service.image or f"{project.name}-{service.name}"
+
+
+def compile_images(project: Project, complaints: Complaints) -> tuple[ImageSpec, ...]:
+    """Return every image that active services need, one per reference."""
+    users: dict[str, list[Service]] = {}
+    for service in (project.services[name] for name in sorted(project.services)):
+        if service.image or service.build:
+            users.setdefault(image_of(service, project), []).append(service)
+        elif service.provider is None:
+            complaints.add(
+                f"services.{service.name}",
+                "neither image nor build is given",
+                hint="say what the service runs",
+            )
+    return tuple(
+        _image(reference, users[reference], project, complaints) for reference in sorted(users)
+    )
+
+
+def _image(
+    reference: str, services: list[Service], project: Project, complaints: Complaints
+) -> ImageSpec:
+    builder = next((service for service in services if service.build is not None), services[0])
+    policies = {service.pull_policy for service in services} - {None, ""}
+    known = [policy for policy in PullPolicy if str(policy) in policies]
+    return ImageSpec(
+        reference=reference,
+        policy=known[0] if known else PullPolicy.MISSING,
+        platform=builder.platform or None,
+        build=_build(builder.build, builder, project, complaints) if builder.build else None,
+        services=tuple(service.name for service in services),
+    )
+
+
+def _build(build: Build, service: Service, project: Project, complaints: Complaints) -> BuildSpec:
+    context = build.context or project.working_dir
+    labels = {
+        **build.labels,
+        "com.docker.compose.project": project.name,
+        "com.docker.compose.service": service.name,
+    }
+    return BuildSpec(
+        context=context,
+        dockerfile=posixpath.join(context, build.dockerfile or "Dockerfile"),
+        dockerfile_inline=build.dockerfile_inline,
+        target=build.target or None,
+        args=dict(sorted(build.args.items())),
+        labels=dict(sorted(labels.items())),
+        tags=build.tags,
+        no_cache=build.no_cache,
+        pull=build.pull,
+        network=build.network or None,
+        extra_hosts=host_pairs(build.extra_hosts),
+        secrets=_build_secrets(build, service, project, complaints),
+        shm_size_bytes=build.shm_size or None,
+        platform=(build.platforms[0] if build.platforms else service.platform) or None,
+        additional_contexts={
+            name: _context(value, project)
+            for name, value in sorted(build.additional_contexts.items())
+        },
+    )
+
+
+def _context(value: str, project: Project) -> str:
+    """Return an additional context; another service's image goes by its reference."""
+    name = value.removeprefix(_SERVICE_CONTEXT)
+    if name == value or name not in project.all_services:
+        return value
+    return IMAGE_CONTEXT + image_of(project.all_services[name], project)
+
+
+def _build_secrets(
+    build: Build, service: Service, project: Project, complaints: Complaints
+) -> Mapping[str, str]:
+    found: dict[str, str] = {}
+    for index, reference in enumerate(build.secrets):
+        key = f"services.{service.name}.build.secrets.{index}"
+        secret = project.secrets.get(reference.source or "")
+        if secret is None:
+            continue
+        if secret.file is None:
+            complaints.refuse(key, "a build takes secrets from files only")
+        elif reference.uid or reference.gid or reference.mode is not None:
+            complaints.refuse(key, "owner and mode are the Dockerfile's business")
+        else:
+            found[reference.target or reference.source or ""] = secret.file
+    return dict(sorted(found.items()))

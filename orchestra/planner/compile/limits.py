@@ -1,0 +1,151 @@
+"""A service's limits, health and restart policy -> the engine's terms."""
+
+from __future__ import annotations
+
+from orchestra.planner.compile.complaints import Complaints
+from orchestra.planner.desired import (
+    DeviceSpec,
+    HealthSpec,
+    Resources,
+    RestartMode,
+    RestartPolicy,
+    Ulimit,
+)
+from orchestra.spec.model.healthcheck import Healthcheck
+from orchestra.spec.model.service import Service
+
+_EXTENSION = "x-orchestra"
+_RESTART_WORDS = {
+    "": RestartMode.NO,
+    "no": RestartMode.NO,
+    "none": RestartMode.NO,
+    "always": RestartMode.ALWAYS,
+    "any": RestartMode.ALWAYS,
+    "on-failure": RestartMode.ON_FAILURE,
+    "unless-stopped": RestartMode.UNLESS_STOPPED,
+}
+
+
+def compile_resources(service: Service) -> Resources:
+    """Return a container's limits; those of ``deploy`` win over the service's own."""
+    deployed = service.deploy.resources if service.deploy else None
+    limits = deployed.limits if deployed else None
+    reservations = deployed.reservations if deployed else None
+    cpus = (limits.cpus if limits else None) or service.cpus
+    pids = (limits.pids if limits else None) or service.pids_limit
+    return Resources(
+        cpus=float(cpus) if cpus else None,
+        cpu_shares=service.cpu_shares or None,
+        cpu_quota_us=service.cpu_quota or None,
+        cpu_period_us=service.cpu_period or None,
+        cpuset=service.cpuset or None,
+        memory_bytes=(limits.memory if limits else None) or service.mem_limit or None,
+        memory_reservation_bytes=(reservations.memory if reservations else None)
+        or service.mem_reservation
+        or None,
+        memory_swap_bytes=service.memswap_limit or None,
+        pids=pids if pids and pids > 0 else None,
+        oom_kill_disable=service.oom_kill_disable,
+        oom_score_adj=service.oom_score_adj,
+    )
+
+
+def compile_ulimits(service: Service) -> tuple[Ulimit, ...]:
+    """Return the resource limits, by name."""
+    return tuple(
+        Ulimit(name=name, soft=limit.soft, hard=limit.hard)
+        for name, limit in sorted(service.ulimits.items())
+    )
+
+
+def compile_devices(service: Service, complaints: Complaints) -> tuple[DeviceSpec, ...]:
+    """Return the host's devices that a container sees."""
+    for index, device in enumerate(service.devices):
+        if not device.source.startswith("/"):
+            complaints.refuse(
+                f"services.{service.name}.devices.{index}", f'"{device.source}" is no path'
+            )
+    return tuple(
+        DeviceSpec(
+            source=device.source,
+            target=device.target or device.source,
+            permissions=device.permissions or "rwm",
+        )
+        for device in service.devices
+    )
+
+
+def compile_health(check: Healthcheck | None) -> HealthSpec | None:
+    """Return a healthcheck; None where the service says nothing."""
+    if check is None:
+        return None
+    if check.disable:
+        return HealthSpec(test=("NONE",))
+    return HealthSpec(
+        test=check.test or None,
+        interval=check.interval,
+        timeout=check.timeout,
+        start_period=check.start_period,
+        start_interval=check.start_interval,
+        retries=check.retries,
+    )
+
+
+def compile_restart(service: Service, complaints: Complaints) -> RestartPolicy:
+    """Return when a container is started again; ``deploy.restart_policy`` wins.
+
+    A ``deploy.restart_policy`` without a condition restarts always (compose-spec deploy.md).
+    """
+    policy = service.deploy.restart_policy if service.deploy else None
+    if policy is not None:
+        key = f"services.{service.name}.deploy.restart_policy.condition"
+        return RestartPolicy(
+            mode=_mode("any" if policy.condition is None else policy.condition, key, complaints),
+            max_retries=policy.max_attempts or 0,
+            delay=policy.delay,
+            window=policy.window,
+        )
+    key = f"services.{service.name}.restart"
+    word, colon, count = (service.restart or "").partition(":")
+    if colon and not (word == "on-failure" and count.isdecimal()):
+        complaints.add(
+            key, f'"{service.restart}" is no restart policy', hint='a number: "on-failure:3"'
+        )
+        return RestartPolicy()
+    return RestartPolicy(mode=_mode(word, key, complaints), max_retries=int(count or 0))
+
+
+def _mode(word: str, key: str, complaints: Complaints) -> RestartMode:
+    mode = _RESTART_WORDS.get(word)
+    if mode is None:
+        complaints.add(
+            key, f'"{word}" is no restart policy', hint="no, always, on-failure or unless-stopped"
+        )
+    return mode or RestartMode.NO
+
+
+def compile_heal(service: Service, complaints: Complaints) -> bool:
+    """Tell whether an unhealthy container is restarted.
+
+    It is, unless ``restart: "no"`` is written out or ``x-orchestra`` says otherwise.
+    """
+    policy = service.deploy.restart_policy if service.deploy else None
+    written_no = service.restart == "no" or (policy is not None and policy.condition == "none")
+    extension = service.extensions.get(_EXTENSION)
+    if extension is None:
+        return not written_no
+    key = f"services.{service.name}.{_EXTENSION}"
+    known = isinstance(extension, dict) and set(extension) <= {"on_unhealthy"}
+    if not known or not isinstance(extension, dict):
+        complaints.add(key, "expected a mapping with the key on_unhealthy and no other")
+        return True
+    match extension.get("on_unhealthy"):
+        case "ignore":
+            return False
+        case "restart":
+            return True
+        case None:
+            return not written_no
+        case _:
+            complaints.add(f"{key}.on_unhealthy", 'expected "ignore" or "restart"')
+            return True
