@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.registry import Registry
+
 from orchestra.engine.image.document import encode_config, encode_json, encode_manifest
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.image.tar import BLOCK, DIRECTORY, REGULAR, SYMLINK, Member, encode_member
@@ -22,7 +24,6 @@ from orchestra.oci.image import (
     Layer,
 )
 from orchestra.oci.platform import Platform
-from tests.support.registry import Registry
 
 BUSYBOX = Path("/bin/busybox")
 AMD64 = Platform("linux", "amd64")

@@ -99,27 +99,32 @@ class HttpClient:
         :raises RegistryError: when a redirect leads where it must not.
         """
         request = _Request(method, url, dict(headers or {}), form, verify, redirects)
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                response = await self._follow(request)
-            except Unreachable as err:
-                if not err.passing or attempt >= self.patience.attempts:
-                    raise
-                pause = self._pause(attempt)
-            else:
-                pause = self._pause(attempt, response.headers.get("retry-after"))
-                final = attempt >= self.patience.attempts or pause > self.patience.retry_after_max
-                if response.status_code not in _PASSING or final:
-                    break
-                await response.aclose()
-            await self.sleep(pause)
+        response = await self._answer(request)
         try:
             yield response
         finally:
             with anyio.CancelScope(shield=True):
                 await response.aclose()
+
+    async def _answer(self, request: _Request) -> httpx2.Response:
+        """Send until there is an answer worth having, or patience is at its end."""
+        attempt = 0
+        while True:
+            attempt += 1
+            last = attempt >= self.patience.attempts
+            try:
+                response = await self._follow(request)
+            except Unreachable as err:
+                if last or not err.passing:
+                    raise
+                pause = self._pause(attempt)
+            else:
+                pause = self._pause(attempt, response.headers.get("retry-after"))
+                too_long = pause > self.patience.retry_after_max
+                if last or too_long or response.status_code not in _PASSING:
+                    return response
+                await response.aclose()
+            await self.sleep(pause)
 
     def _pause(self, attempt: int, retry_after: str | None = None) -> float:
         pause: float = self.patience.backoff * 2 ** (attempt - 1)

@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from orchestra.engine.image.document import encode_descriptor, encode_json
@@ -119,7 +119,8 @@ def _entry(value: object) -> Entry:
     descriptor = parse_descriptor(value)
     annotations = dict(descriptor.annotations)
     reference = annotations.pop(REFERENCE, "")
-    return Entry(reference=reference, descriptor=descriptor, annotations=annotations)
+    bare = replace(descriptor, annotations={})
+    return Entry(reference=reference, descriptor=bare, annotations=annotations)
 
 
 def _document(entry: Entry) -> dict[str, object]:

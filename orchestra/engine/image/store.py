@@ -135,6 +135,7 @@ class ImageStore:
         """
         digest = digest_of(data)
         if not self.has_blob(digest, len(data)):
+            self._prepare()
             write_atomic(self._path(digest), data)
         return digest
 
@@ -189,16 +190,25 @@ class ImageStore:
 
         :raises StateError: when the directory cannot be made.
         """
-        directory = self.directory / "ingest"
+        self._prepare()
+        return self.directory / "ingest" / name
+
+    def _prepare(self) -> None:
+        """Make the store's directories, for nobody else to enter."""
         try:
-            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._blobs.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.directory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for directory in (
+                self.directory,
+                self.directory / "ingest",
+                self._blobs.parent,
+                self._blobs,
+            ):
+                directory.mkdir(exist_ok=True, mode=0o700)
         except OSError as err:
             raise StateError(
                 f'cannot write to the image store "{self.directory}": {err.strerror}',
                 hint="run the command as root, or set ORCHESTRA_DATA to a directory of yours",
             ) from err
-        return directory / name
 
     def keep_incoming(self, path: Path, digest: Digest) -> None:
         """Give a gathered file, written through to the disk and checked, its place as a blob."""

@@ -52,7 +52,7 @@ class Meter:
 
     def expect(self, total: int) -> None:
         """Set how many bytes are to come."""
-        self._total = total
+        self._current, self._total = 0, total
         self.say("pulling")
 
     def add(self, count: int) -> None:
