@@ -127,7 +127,11 @@ class ProjectController:
         self.remember(None)
         await self._supervision.release()
         if not (await self.observe()).containers:
-            shutil.rmtree(Path(self._paths.project(self.project)), ignore_errors=True)
+            for directory in (
+                self._paths.project(self.project),
+                self._paths.project_run(self.project),
+            ):
+                shutil.rmtree(Path(directory), ignore_errors=True)
 
 
 class Transaction:

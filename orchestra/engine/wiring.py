@@ -134,11 +134,18 @@ class Machine:
             self._images, self._snapshotter, self._settings, platform, self._build_environment
         )
 
-    def _build_environment(self) -> BuildEnvironment:
-        from orchestra.engine.build.kept import local_environment  # noqa: PLC0415
+    def _build_environment(self, project: str) -> BuildEnvironment:
+        from orchestra.engine.build.kept import build_environment  # noqa: PLC0415
 
-        return local_environment(
-            self.paths, self.store, self._images, self._snapshotter, self._settings
+        return build_environment(
+            self.paths,
+            self._images,
+            self._snapshotter,
+            self._settings,
+            self.store,
+            platform=platform_of_machine(os.uname().machine),
+            variables=self._environment,
+            scope=project,
         )
 
     def controller(self, project: str) -> ProjectController:

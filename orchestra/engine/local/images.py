@@ -28,7 +28,7 @@ class ImageSteps:
         snapshotter: Snapshotter,
         settings: RegistrySettings,
         platform: Platform,
-        environment: Callable[[], BuildEnvironment],
+        environment: Callable[[str], BuildEnvironment],
     ) -> None:
         self._store = store
         self._snapshotter = snapshotter
@@ -51,19 +51,19 @@ class ImageSteps:
             progress=report,
         )
 
-    async def build(self, image: ImageSpec, report: Report) -> None:
+    async def build(self, project: str, image: ImageSpec, report: Report) -> None:
         """Build an image.
 
         :raises BuildError: when its Dockerfile is wrong, or a step of it fails.
         """
-        from orchestra.engine.build.build import build_image  # noqa: PLC0415 - only builds pay
+        from orchestra.engine.build.builder import build_image  # noqa: PLC0415 - only builds pay
 
         if image.build is None:
             raise BugError(f"no build is known for {image.reference}")
         await build_image(
             image.build,
             image.reference,
-            environment=self._environment(),
+            environment=self._environment(project),
             progress=report,
             output=report,
         )

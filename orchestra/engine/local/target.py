@@ -91,7 +91,7 @@ class LocalTarget:
             case PullImage():
                 await self._images().pull(step.image, report)
             case BuildImage():
-                await self._images().build(step.image, report)
+                await self._images().build(self._project, step.image, report)
             case RemoveImage():
                 await self._images().remove(step)
 
