@@ -72,7 +72,7 @@ def project_name_of(options: LoadOptions, environment: Mapping[str, str], cwd: P
     findings = Findings()
     site = find_site(options, environment, cwd, findings)
     asked = options.project_name or site.environment.get("COMPOSE_PROJECT_NAME")
-    if not asked and not site.files and not options.project_directory:
+    if not asked and not site.files:
         raise SpecError(
             f'no Compose file in "{cwd}" or above',
             hint="go to the project's directory, or name it with -p NAME",

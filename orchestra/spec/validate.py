@@ -32,6 +32,11 @@ def validate(project: Project, tree: Value, findings: Findings) -> None:
     found.extend(_container_names(project))
     for path, message, hint in found:
         findings.add(message, path, place(tree, path), hint=hint)
+    for service in project.services.values():
+        for name in service.depends_on:
+            if name not in project.all_services:
+                path = ("services", service.name, "depends_on", name)
+                findings.warn(f'no service "{name}" in this project', path, place(tree, path))
 
 
 def _missing(kind: str, name: str, known: Mapping[str, object], where: str) -> tuple[str, str]:
@@ -76,6 +81,7 @@ def _build(project: Project, service: Service) -> Iterator[Complaint]:
 def _networks(project: Project, service: Service) -> Iterator[Complaint]:
     if service.network_mode is not None and service.networks:
         yield ("network_mode",), "network_mode and networks exclude each other", "keep one"
+        return
     for name in service.networks:
         if name not in project.networks:
             yield ("networks", name), *_missing("network", name, project.networks, "networks")
@@ -88,13 +94,12 @@ def _networks(project: Project, service: Service) -> Iterator[Complaint]:
 def _dependencies(project: Project, service: Service) -> Iterator[Complaint]:
     for name, dependency in service.depends_on.items():
         path: KeyPath = ("depends_on", name)
-        if name in project.services:
+        if name in project.services or not dependency.required:
             continue
         if name in project.disabled_services:
-            if dependency.required:
-                profiles = ", ".join(project.disabled_services[name].profiles) or "none"
-                hint = f"activate one of its profiles ({profiles}), or set required: false"
-                yield path, f'service "{name}" is not active', hint
+            profiles = ", ".join(project.disabled_services[name].profiles) or "none"
+            hint = f"activate one of its profiles ({profiles}), or set required: false"
+            yield path, f'service "{name}" is not active', hint
             continue
         yield path, *_missing("service", name, project.all_services, "services")
 
@@ -230,6 +235,7 @@ def _cycles(project: Project) -> Iterator[Complaint]:
     for name in sorted(project.services):
         cycle = _cycle_from(name, project, done)
         if cycle is not None:
+            done.update(cycle)
             message = f"services wait for each other in a circle: {' -> '.join(cycle)}"
             yield ("services", cycle[0], "depends_on", cycle[1]), message, "break it"
 

@@ -1,0 +1,219 @@
+"""The transforms of ``normalize`` for values with a short and a long form.
+
+Each takes a value as the file has it and returns the long form, or raises Misfit with what was
+expected.
+"""
+
+from __future__ import annotations
+
+from orchestra.spec import shorthand
+from orchestra.spec.findings import Misfit
+from orchestra.spec.shapes import each, integer, kind, scalar, text, text_list, unfit
+from orchestra.spec.tree import Mark, MarkedList, MarkedMap, Value, adopt, entries, items
+
+
+def keyed(value: Value) -> Value:
+    """Return a mapping from names to nothing, given a list of names."""
+    if isinstance(value, dict):
+        return value
+    if not isinstance(value, list):
+        raise unfit("a mapping or a list of names", value)
+    result = MarkedMap()
+    for index, (entry, mark) in enumerate(items(value)):
+        if not isinstance(entry, str):
+            raise Misfit(
+                f"expected a name, not {kind(entry)}",
+                hint="name one of the project",
+                below=(index,),
+            )
+        result.put(entry, None, mark)
+    return result
+
+
+def dependencies(value: Value) -> Value:
+    """Return depends_on as a mapping; a list asks for started services."""
+    if isinstance(value, dict):
+        for key, entry, _ in entries(value):
+            if not isinstance(entry, dict):
+                hint = "write condition: service_started below it"
+                raise Misfit(f"expected a mapping, not {kind(entry)}", hint=hint, below=(key,))
+        return value
+    names = keyed(value)
+    result = MarkedMap()
+    for key, _, mark in entries(names):
+        started: dict[str, Value] = {"condition": "service_started", "required": True}
+        result.put(key, adopt(started, mark), mark)
+    return result
+
+
+def hosts(value: Value) -> Value:
+    """Return extra_hosts as a mapping from name to addresses."""
+    result = MarkedMap()
+    if isinstance(value, dict):
+        for key, entry, mark in entries(value):
+            found = entry if isinstance(entry, list) else ["" if entry is None else entry]
+            if not key or "=" in key or ":" in key:
+                raise Misfit(f'"{key}" is no host name', hint="write NAME: ADDRESS", below=(key,))
+            named = shorthand.expand_host(f"{key}=" + ",".join(scalar(one) for one in found))
+            result.put(key, adopt(named[1], mark), mark)
+        return result
+    for index, (entry, mark) in enumerate(items(text_list(value))):
+        try:
+            name, addresses = shorthand.expand_host(str(entry))
+        except Misfit as error:
+            raise Misfit(error.message, hint=error.hint, below=(index,)) from error
+        known = result.get(name)
+        result.put(
+            name, adopt([*(known if isinstance(known, list) else []), *addresses], mark), mark
+        )
+    return result
+
+
+def command(value: Value) -> Value:
+    """Return a command as a list of words; None stays."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return list[Value](shorthand.split_command(value))
+    return each(value, text)
+
+
+def health_test(value: Value) -> Value:
+    """Return the test as a list; a text is run by a shell."""
+    if isinstance(value, str):
+        return ["CMD-SHELL", value]
+    return each(value, text)
+
+
+def build(value: Value) -> Value:
+    """Return build as a mapping; a text is the context."""
+    if isinstance(value, str):
+        return {"context": value}
+    if isinstance(value, dict):
+        return value
+    raise unfit("a path or a mapping", value)
+
+
+def extends(value: Value) -> Value:
+    """Return extends as a mapping; a text is a service."""
+    if isinstance(value, str):
+        return {"service": value}
+    if not isinstance(value, dict):
+        raise unfit("a service or a mapping", value)
+    unknown = [key for key in value if key not in {"service", "file"}]
+    if unknown:
+        raise Misfit(f'unknown key "{unknown[0]}"', hint="known here: file, service")
+    if not isinstance(value.get("service"), str):
+        raise Misfit('"service" is missing', hint="name the service to extend")
+    return value
+
+
+def env_files(value: Value) -> Value:
+    """Return env_file as a list of mappings."""
+
+    def one(entry: Value) -> Value:
+        if isinstance(entry, str):
+            return {"path": entry, "required": True}
+        if isinstance(entry, dict):
+            return entry
+        raise unfit("a path or a mapping", entry)
+
+    return each([value] if isinstance(value, str) else value, one)
+
+
+def file_references(value: Value) -> Value:
+    """Return references to secrets or configs as mappings."""
+
+    def one(entry: Value) -> Value:
+        if isinstance(entry, str):
+            return {"source": entry}
+        if isinstance(entry, dict):
+            return entry
+        raise unfit("a name or a mapping", entry)
+
+    return each(value, one)
+
+
+def gpus(value: Value) -> Value:
+    """Return gpus as a list of requests; "all" is one for all."""
+    if value == "all":
+        return [{"count": -1}]
+    if isinstance(value, str):
+        raise Misfit('expected "all" or a list', hint="write all")
+    return value
+
+
+def ports(value: Value) -> Value:
+    """Return ports as mappings: one per container port."""
+    if not isinstance(value, list):
+        raise unfit("a list", value, hint="begin each port with a dash")
+    result = MarkedList()
+    for index, (entry, mark) in enumerate(items(value)):
+        try:
+            for port in _port(entry, mark):
+                result.add(port, mark)
+        except Misfit as error:
+            raise Misfit(error.message, hint=error.hint, below=(index,)) from error
+    return result
+
+
+def _port(entry: Value, mark: Mark | None) -> list[Value]:
+    if isinstance(entry, dict):
+        return [entry]
+    if isinstance(entry, str) or (isinstance(entry, int) and not isinstance(entry, bool)):
+        return [adopt(port, mark) for port in shorthand.expand_port(str(entry))]
+    raise unfit("a port", entry, hint='put it in quotes, as in "8080:80"')
+
+
+def mounts(value: Value) -> Value:
+    """Return a service's volumes as mappings."""
+
+    def one(entry: Value) -> Value:
+        if isinstance(entry, str):
+            return shorthand.expand_volume(entry)
+        if isinstance(entry, dict):
+            return entry
+        raise unfit("a mount", entry)
+
+    return each(value, one)
+
+
+def devices(value: Value) -> Value:
+    """Return devices as mappings."""
+
+    def one(entry: Value) -> Value:
+        if isinstance(entry, str):
+            return shorthand.expand_device(entry)
+        if isinstance(entry, dict):
+            return entry
+        raise unfit("a device", entry)
+
+    return each(value, one)
+
+
+def ulimit(value: Value) -> Value:
+    """Return a ulimit with both its numbers."""
+    if isinstance(value, dict):
+        return value
+    both = integer(value)
+    return {"soft": both, "hard": both}
+
+
+def maybe_external(value: Value) -> Value:
+    """Return a resource whose deprecated ``external: {name: x}`` is spelled out."""
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise unfit("a mapping", value)
+    external = value.get("external")
+    if not isinstance(external, dict):
+        return value
+    marks = value.marks if isinstance(value, MarkedMap) else None
+    result = MarkedMap(value, marks)
+    result["external"] = True
+    name = external.get("name")
+    if name is not None:
+        if result.get("name") not in {None, str(name)}:
+            raise Misfit("name and external.name contradict each other", hint="keep name only")
+        result["name"] = str(name)
+    return result
