@@ -83,15 +83,14 @@ class Surroundings:
     """What the host adds: nothing here is the container's own wish.
 
     ``mounts`` come after the default ones, in order. ``joins`` maps a namespace type to the path
-    of one to join. ``own_network``: the namespace is new, so its sysctls may be set. ``available``:
-    capabilities that this host can grant. ``thermal``: per-CPU thermal_throttle paths to mask.
+    of one to join. ``available``: capabilities that this host can grant. ``thermal``: per-CPU
+    thermal_throttle paths to mask.
     """
 
     container_id: str
     cgroup_path: str
     mounts: Sequence[OciMount] = ()
     joins: Mapping[str, str] = field(default_factory=dict)
-    own_network: bool = True
     devices: Sequence[tuple[Device, str]] = ()
     seccomp: Seccomp | None = None
     available: Sequence[str] = ALL_CAPABILITIES
@@ -220,16 +219,28 @@ def _linux(spec: ContainerSpec, around: Surroundings, security: Security) -> Lin
         "rootfsPropagation": root_propagation(spec.mounts),
         "devices": [device for device, _ in around.devices],
     }
-    sysctls = dict(_NETWORK_SYSCTLS) if around.own_network else {}
-    sysctls |= spec.sysctls
+    sysctls = {name: value for name, value in sorted(spec.sysctls.items()) if not _of_net(name)}
     if sysctls:
-        linux["sysctl"] = dict(sorted(sysctls.items()))
+        linux["sysctl"] = sysctls
     if not (spec.privileged or security.unmasked):
         linux["maskedPaths"] = [*MASKED_PATHS, *around.thermal]
         linux["readonlyPaths"] = list(READONLY_PATHS)
     if around.seccomp is not None and not spec.privileged:
         linux["seccomp"] = around.seccomp
     return linux
+
+
+def _of_net(sysctl: str) -> bool:
+    return sysctl.startswith("net.")
+
+
+def network_sysctls(sysctls: Mapping[str, str]) -> dict[str, str]:
+    """Return the net.* settings of a new network namespace: Docker's own, and those asked for.
+
+    They are the shim's to set: a runtime refuses them where config.json makes no such namespace.
+    """
+    asked = {name: value for name, value in sorted(sysctls.items()) if _of_net(name)}
+    return _NETWORK_SYSCTLS | asked
 
 
 def _namespaces(spec: ContainerSpec, joins: Mapping[str, str]) -> list[Namespace]:

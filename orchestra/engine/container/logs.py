@@ -155,11 +155,12 @@ class _Reader:
 
     def _older(self) -> list[Path]:
         """Return the rotated files, oldest first."""
-        found = []
-        for path in self._path.parent.glob(f"{self._path.name}.*"):
-            if path.suffix[1:].isdigit():
-                found.append((int(path.suffix[1:]), path))
-        return [path for _, path in sorted(found, reverse=True)]
+        found = [
+            path
+            for path in self._path.parent.glob(f"{self._path.name}.*")
+            if path.suffix[1:].isdigit()
+        ]
+        return sorted(found, key=lambda path: int(path.suffix[1:]), reverse=True)
 
     def _parse(self, raw: bytes) -> Iterator[LogLine]:
         try:

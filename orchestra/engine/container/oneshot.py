@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import anyio.to_thread
 
-from orchestra.engine.container.bundle import Surroundings, make_config
+from orchestra.engine.container.bundle import Surroundings, make_config, network_sysctls
 from orchestra.engine.container.host import (
     available_capabilities,
     host_devices,
@@ -155,7 +155,6 @@ def _config(shot: OneShot, mounts: Sequence[OciMount]) -> RuntimeConfig:
         container_id=shot.id,
         cgroup_path=f"/orchestra/{shot.project}/{shot.id}",
         mounts=mounts,
-        own_network=shot.network["mode"] == "new",
         devices=host_devices(spec),
         seccomp=seccomp_of(spec, available),
         available=available,
@@ -175,12 +174,18 @@ def _request(shot: OneShot, places: Places) -> ShimRequest:
         "runtime": list(shot.runtime),
         "rootfs": {"lower": list(shot.layers), "upper": shot.upper, "work": shot.work},
         "files": [],
-        "network": shot.network,
+        "network": _network(shot.network),
         "tty": False,
         "stdin": False,
         "output": "inherit",
         "log": {"driver": "none", "max_size_bytes": 0, "max_file": 1},
     }
+
+
+def _network(network: ShimNetwork) -> ShimNetwork:
+    if network["mode"] != "new" or "sysctl" in network:
+        return network
+    return {**network, "sysctl": network_sysctls({})}
 
 
 def _remove_stubs(upper: str, targets: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from orchestra.engine.container.bundle import network_sysctls
 from orchestra.engine.container.mounts import bind_mount
 from orchestra.engine.container.places import Places
 from orchestra.engine.container.rootfs import joins_network, network_file_mounts
@@ -130,13 +131,13 @@ class Neighbours:
             "interfaces": interfaces,
             "dns": bool(interfaces),
             "listen": listen,
+            "sysctl": network_sysctls(record.spec.sysctls),
         }
         if mode == "host":
             return {"mode": "host", "interfaces": [], "dns": False, "listen": []}
         if joins_network(record.spec):
             _, init = self._find(record, mode)
-            network["mode"] = "join"
-            network["join"] = init
+            network = {"mode": "join", "interfaces": [], "dns": False, "listen": [], "join": init}
         return network
 
     def complete(self, record: ContainerRecord, places: Places) -> None:

@@ -79,7 +79,6 @@ def _config(
         container_id=record.id,
         cgroup_path=cgroup_path,
         mounts=mounts,
-        own_network=spec.network_mode in {"", "none"},
         devices=host_devices(spec),
         seccomp=seccomp_of(spec, available),
         available=available,

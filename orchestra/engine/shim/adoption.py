@@ -78,7 +78,7 @@ class Adopter(Monitor):
 
     def _wait(self) -> tuple[process.Exit, str]:
         """Ask the kernel how another's child ended (PIDFD_GET_INFO, Linux 6.15)."""
-        status = _exit_status(self._pidfd) if self._pidfd >= 0 else None
+        status = _exit_status(self._init, self._pidfd) if self._pidfd >= 0 else None
         if status is None:
             unknown: process.Exit = {"code": _UNKNOWN_CODE, "signal": None}
             return unknown, "its shim was killed, and nobody saw how it ended"
@@ -97,20 +97,34 @@ class Adopter(Monitor):
         return stamp(stat.st_mtime_ns)
 
 
-def _exit_status(pidfd: int) -> int | None:
-    """Return the wait status of a process that was reaped; None where the kernel does not say."""
+def _exit_status(pid: int, pidfd: int) -> int | None:
+    """Return the wait status of another's child; None where the kernel does not say.
+
+    A zombie shows it in /proc/PID/stat, one that was reaped tells its pidfd (Linux 6.15).
+    """
     for _ in range(_TRIES):
         info = bytearray(64)
         struct.pack_into("=Q", info, 0, _PIDFD_INFO_EXIT)
         try:
             fcntl.ioctl(pidfd, _PIDFD_GET_INFO, info)
         except OSError:
-            return None
-        mask, status = struct.unpack_from("=Q", info, 0)[0], struct.unpack_from("=i", info, 60)[0]
-        if mask & _PIDFD_INFO_EXIT:
-            return int(status)
-        time.sleep(_PAUSE_SECONDS)  # a zombie: the status is told once its parent has reaped it
+            return _status_of_zombie(pid)
+        if struct.unpack_from("=Q", info, 0)[0] & _PIDFD_INFO_EXIT:
+            return int(struct.unpack_from("=i", info, 60)[0])
+        status = _status_of_zombie(pid)
+        if status is not None:
+            return status
+        time.sleep(_PAUSE_SECONDS)
     return None
+
+
+def _status_of_zombie(pid: int) -> int | None:
+    """Return field 52 of /proc/PID/stat, exit_code (proc_pid_stat(5))."""
+    try:
+        fields = process.read_text(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return int(fields[49]) if fields[0] == "Z" else None
 
 
 def reopen_sockets(request: ShimRequest, channel: socket.socket) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
 
 from orchestra.engine.linux import nftables, process, syscalls
@@ -22,6 +23,7 @@ from orchestra.engine.shim.protocol import (
     ShimNetwork,
 )
 
+_SYSCTL = re.compile(r"net(\.[A-Za-z0-9_-]+)+")
 _SELF = "/proc/self/ns/net"
 _REDIRECT = f"""
 table ip orchestra {{
@@ -48,6 +50,8 @@ def enter_network(network: ShimNetwork) -> tuple[int, ...]:
         with Netlink() as host:
             syscalls.unshare(CloneFlag.NEWNET)
             _configure(host, network["interfaces"])
+        for name, value in network.get("sysctl", {}).items():
+            _set_sysctl(name, value)
         return open_dns_sockets(redirect=True) if network["dns"] else ()
     except OSError as err:
         raise because("cannot set up the network", err) from err
@@ -142,6 +146,24 @@ def _raise_interface(inside: Netlink, interface: Interface) -> None:
         inside.link_up(name)
     for gateway in interface["gateways"]:
         inside.add_route(gateway, via_link=name)
+
+
+def _set_sysctl(name: str, value: str) -> None:
+    """Set one of this namespace's settings.
+
+    :raises ShimFailure: for a name that is none, or a value that the kernel refuses.
+    """
+    if not _SYSCTL.fullmatch(name):
+        raise ShimFailure(f'cannot set "{name}": it is no sysctl of a network')
+    path = f"/proc/sys/{name.replace('.', '/')}"
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, value.encode())
+        finally:
+            os.close(fd)
+    except OSError as err:
+        raise because(f'cannot set the sysctl "{name}" to "{value}"', err) from err
 
 
 def _disable_ipv6(name: str) -> None:

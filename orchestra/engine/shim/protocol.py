@@ -94,6 +94,7 @@ class ShimNetwork(TypedDict):
     """The container's network namespace: the shim makes it and lives in it.
 
     mode "new" (interfaces may be empty: loopback only), "host", or "join" (of ``join``'s process).
+    ``sysctl``: net.* settings of a new namespace, by name; config.json holds the other kinds.
     """
 
     mode: Literal["new", "host", "join"]
@@ -101,6 +102,7 @@ class ShimNetwork(TypedDict):
     join: NotRequired[Identity]
     dns: bool
     listen: list[Listen]
+    sysctl: NotRequired[dict[str, str]]
 
 
 class ShimFile(TypedDict):

@@ -1,0 +1,205 @@
+"""What a killed shim, a killed launcher, floods and full logs may not do."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+
+import anyio
+import pytest
+from support.cell import Cell, argv, kill_now, open_cell, spec, wait_until
+
+from orchestra.engine.container.launching import LauncherClient
+from orchestra.engine.container.logs import read_logs
+from orchestra.engine.linux import process
+from orchestra.engine.shim.protocol import Listen
+from orchestra.planner.desired import LogSpec
+from orchestra.planner.observed import Phase
+
+pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
+
+COUNTING = "i=0; while [ ! -e /stop ]; do echo $i; i=$((i+1)); usleep 500; done; exit 9"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def cell(tmp_path: Path, token: str) -> AsyncIterator[Cell]:
+    async with open_cell(tmp_path, token) as opened:
+        yield opened
+        assert opened.launcher_log() == ""
+
+
+async def test_a_killed_shim_is_replaced_and_no_line_is_lost(cell: Cell) -> None:
+    record = await cell.start(spec(*argv(COUNTING)))
+    wait_until(lambda: len(cell.lines(record)) > 10)
+    old = cell.pid(record, "shim.pid")
+    kill_now(old)
+    assert cell.containers.phase(record)[0] is Phase.RUNNING
+    wait_until(lambda: cell.pid(record, "shim.pid") != old)
+    seen = len(cell.lines(record))
+    wait_until(lambda: len(cell.lines(record)) > seen + 10)
+    (cell.directory(record) / "rw/upper").exists()
+    assert await cell.exec(record, "/bin/touch", "/stop") == (0, "")
+    ended = await cell.containers.wait(record)
+    assert ended is not None
+    assert ended["code"] == 9
+    numbers = [int(line["log"]) for line in cell.lines(record)]
+    assert numbers == list(range(len(numbers)))
+
+
+async def test_containers_outlive_their_launcher(cell: Cell) -> None:
+    record = await cell.start(spec(*argv(COUNTING)))
+    kill_now(cell.launcher_pid)
+    seen = len(cell.lines(record))
+    wait_until(lambda: len(cell.lines(record)) > seen + 10)
+    assert cell.containers.phase(record)[0] is Phase.RUNNING
+    assert await cell.exec(record, "/bin/touch", "/stop") == (0, "")
+    ended = await cell.containers.wait(record)
+    assert ended is not None
+    assert ended["code"] == 9
+
+
+async def test_a_new_launcher_adopts_what_lost_both(cell: Cell) -> None:
+    record = await cell.start(spec(*argv(COUNTING)))
+    kill_now(cell.launcher_pid)
+    kill_now(cell.pid(record, "shim.pid"))
+    assert cell.containers.phase(record)[0] is Phase.RUNNING
+    assert cell.containers.shim_pidfd(record) is None
+    await cell.containers.adopt(record)
+    pidfd = cell.containers.shim_pidfd(record)
+    assert pidfd is not None
+    os.close(pidfd)
+    assert await cell.exec(record, "/bin/touch", "/stop") == (0, "")
+    assert await cell.containers.wait(record) is not None
+    numbers = [int(line["log"]) for line in cell.lines(record)]
+    assert numbers == list(range(len(numbers)))
+
+
+async def test_everything_killed_is_lost_until_cleaned_up(cell: Cell) -> None:
+    record = await cell.start(spec("/bin/sleep", "1000"))
+    kill_now(cell.launcher_pid)
+    shim, init = cell.pid(record, "shim.pid"), cell.pid(record, "init.pid")
+    kill_now(shim)
+    kill_now(init)
+    assert cell.containers.phase(record)[0] is Phase.LOST
+    await cell.containers.start(record)
+    assert cell.containers.phase(record)[0] is Phase.RUNNING
+
+
+async def test_sockets_are_held_and_handed_out(cell: Cell) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    wanted: Listen = {
+        "protocol": "tcp",
+        "address": "127.0.0.1",
+        "port": port,
+        "container_port": 80,
+    }
+    record = await cell.create(spec("/bin/sleep", "1000"))
+    await cell.start_with(record, listen=[wanted], dns=True)
+    for fresh in (False, True):
+        launcher = await LauncherClient.ensure(cell.paths, cell.project)
+        with anyio.fail_after(10):
+            async with aclosing(launcher.sockets()) as stream:
+                async for sockets in stream:
+                    assert sockets.id == record.id
+                    assert sockets.listen == (wanted,)
+                    assert sockets.dns_udp is not None
+                    assert sockets.dns_tcp is not None
+                    with socket.socket(fileno=sockets.listeners[0]) as listener:
+                        assert listener.getsockname() == ("127.0.0.1", port)
+                    os.close(sockets.dns_udp)
+                    os.close(sockets.dns_tcp)
+                    break
+        if not fresh:
+            kill_now(cell.launcher_pid)
+
+
+async def test_subscribers_hear_of_the_end(cell: Cell) -> None:
+    record = await cell.create(spec("/bin/sleep", "1000"))
+    await cell.start_with(record)
+    launcher = await LauncherClient.ensure(cell.paths, cell.project)
+    async with aclosing(launcher.sockets()) as stream:
+        first = await anext(stream)
+        await cell.containers.kill(record)
+        second = await anext(stream)
+    assert (first.id, first.gone) == (record.id, False)
+    assert (second.id, second.gone) == (record.id, True)
+
+
+async def test_a_flood_stays_bounded_and_whole(cell: Cell) -> None:
+    size = 20_000_000
+    script = f"yes 0123456789 | head -c {size}"
+    options = LogSpec(options={"max-size": "-1"})
+    record = await cell.start(spec(*argv(script), logging=options))
+    ended = await cell.containers.wait(record)
+    assert ended is not None
+    assert sum(len(line["log"]) for line in cell.lines(record)) == size
+
+
+async def test_a_long_line_and_binary_are_cut_in_pieces(cell: Cell) -> None:
+    script = "head -c 1000000 /dev/zero | tr '\\0' x; echo; printf 'a\\377b\\n'"
+    record = await cell.start(spec(*argv(script)))
+    await cell.containers.wait(record)
+    lines = cell.lines(record)
+    assert max(len(line["log"]) for line in lines) <= 16 * 1024
+    assert cell.output(record) == "x" * 1_000_000 + "\n" + "a�b\n"
+
+
+async def test_rotation_keeps_what_was_asked(cell: Cell) -> None:
+    options = LogSpec(options={"max-size": "10k", "max-file": "3"})
+    record = await cell.start(spec(*argv("seq 1 2000"), logging=options))
+    await cell.containers.wait(record)
+    files = sorted(path.name for path in cell.directory(record).glob("log.jsonl*"))
+    assert files == ["log.jsonl", "log.jsonl.1", "log.jsonl.2"]
+    assert all((cell.directory(record) / name).stat().st_size <= 10 * 1024 for name in files)
+    numbers = [int(line.text) async for line in read_logs(cell.paths, record)]
+    assert numbers == list(range(numbers[0], 2001))
+
+
+async def test_the_supervised_program_is_started_again(cell: Cell, tmp_path: Path) -> None:
+    launcher = await LauncherClient.ensure(cell.paths, cell.project)
+    marks = tmp_path / "marks"
+    script = f"echo x >> {marks}; [ $(wc -l < {marks}) -lt 3 ] && kill -9 $$; exit 0"
+    first = await launcher.supervise(["/bin/sh", "-c", script], {"PATH": "/usr/bin:/bin"})
+    assert first > 0
+    wait_until(lambda: marks.exists() and len(marks.read_text().split()) == 3)
+
+
+async def test_nothing_leaks_over_many_starts(cell: Cell) -> None:
+    record = await cell.create(spec("/bin/true"))
+    await cell.containers.start(record)
+    await cell.containers.wait(record)
+    pid = cell.launcher_pid
+    before = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+    for _ in range(40):
+        record = await cell.containers.start(record)
+        await cell.containers.wait(record)
+    who = process.identity(pid)
+    assert process.is_alive(who)
+    wait_until(lambda: len(list(Path(f"/proc/{pid}/fd").iterdir())) <= before)
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    wait_until(lambda: children.read_text().split() == [])
+
+
+async def test_quit_waits_for_the_last_container(cell: Cell) -> None:
+    record = await cell.start(spec("/bin/sleep", "1000"))
+    launcher = await LauncherClient.ensure(cell.paths, cell.project)
+    who = process.identity(cell.launcher_pid)
+    await launcher.quit()
+    assert await cell.exec(record, "/bin/true") == (0, "")
+    assert process.is_alive(who)
+    await cell.containers.kill(record)
+    await cell.containers.wait(record)
+    wait_until(lambda: not process.is_alive(who))
+    started = time.monotonic()
+    await cell.containers.start(record)
+    assert time.monotonic() - started < 20
