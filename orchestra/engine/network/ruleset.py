@@ -10,9 +10,13 @@ Verdicts (an accept ends only its own chain, a drop ends the packet):
   127.0.0.1 is for this host; route_localnet would open the host's own services); a container's
   sender must be of its network; containers of other projects reach neither our published ports
   nor our bridges' addresses.
-- forward: replies pass; what an internal network sends or gets does not; our bridges talk to each
+- transit: replies pass; what an internal network sends or gets does not; our bridges talk to each
   other only through published ports; from elsewhere only what was published comes in.
-- input: containers of internal networks open no connection to the host.
+- arrival: containers of internal networks open no connection to the host.
+- departure: no container is told to reach a published port directly, past the translation.
+- own: a container that calls its own published port is left to the userland proxy. With
+  br_netfilter (Docker turns it on) the translated frame would have to go out of the bridge's port
+  by which it came in, which bridges do not do.
 """
 
 from __future__ import annotations
@@ -36,6 +40,7 @@ _SETS = {
     "masquerade6": "type ipv6_addr; flags interval",
     "gateways4": "type ipv4_addr",
     "gateways6": "type ipv6_addr",
+    "own": "type ipv4_addr . inet_proto . inet_service",
 }
 _MAPS = {
     "published": "type inet_proto . inet_service : ipv4_addr . inet_service",
@@ -65,7 +70,10 @@ _CHAINS: dict[str, tuple[str, tuple[str, ...]]] = {
             ),
         ),
     ),
-    "inward": ("type nat hook prerouting priority -100", _TRANSLATE),
+    "inward": (
+        "type nat hook prerouting priority -100",
+        ("ip saddr . meta l4proto . th dport @own accept", *_TRANSLATE),
+    ),
     "local": ("type nat hook output priority -100", _TRANSLATE),
     "outward": (
         "type nat hook postrouting priority 100",
@@ -96,6 +104,10 @@ _CHAINS: dict[str, tuple[str, tuple[str, ...]]] = {
             "iifname @internals icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept",
             "iifname @internals drop",
         ),
+    ),
+    "departure": (
+        "type filter hook output priority 0",
+        ("oifname @bridges icmp type redirect drop",),
     ),
 }
 _PORT_SETS = {
@@ -183,6 +195,7 @@ def port_elements(ports: Iterable[PortSpec], address: str) -> tuple[Element, ...
         if port.host_port is None or ":" in port.host_ip:
             continue
         key = f"{port.protocol} . {port.host_port}"
+        found.append(Element(family="inet", container="own", key=f"{address} . {key}"))
         everywhere = port.host_ip in {"", "0.0.0.0"}  # noqa: S104 - a word of the user's
         found.append(
             Element(
