@@ -94,7 +94,7 @@ def is_stored(sample: Scenario, name: str) -> bool:
 
 def can_add(sample: Scenario, name: str) -> bool:
     try:
-        return json.loads(fetch(sample, "/api/items", {"name": name}))["name"] == name
+        return bool(json.loads(fetch(sample, "/api/items", {"name": name}))["name"] == name)
     except OSError:
         return False
 

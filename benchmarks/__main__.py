@@ -1,0 +1,80 @@
+"""``python -m benchmarks``: measure every peer in turn and write the page."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.peers import FINDERS, MIRROR, BenchmarkError, Peer, find_peers
+from benchmarks.report import render
+from benchmarks.work import measure_round
+
+ROOT = Path(__file__).parents[1]
+PROJECT = Path(__file__).parent / "project"
+
+
+def image_setting() -> dict[str, str]:
+    """Return the mirror's setting: the environment's, or the stand-ins' where they are needed."""
+    if MIRROR in os.environ:
+        return {MIRROR: os.environ[MIRROR]}
+    start = [str(ROOT / "scripts/standins/registry"), "start", "nginx", "busybox"]
+    done = subprocess.run(start, stdout=subprocess.PIPE, text=True, check=True)
+    name, _, value = done.stdout.strip().partition("=")
+    return {name: value} if name else {}
+
+
+def free_port() -> str:
+    """Return a free port on loopback."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+def measure(peers: list[Peer], root: Path, rounds: int) -> dict[str, list[dict[str, float | None]]]:
+    """Do the rounds, all peers within each."""
+    measured: dict[str, list[dict[str, float | None]]] = {peer.name: [] for peer in peers}
+    for number in range(rounds):
+        for peer in peers:
+            print(f"round {number + 1} of {rounds}: {peer.name}", flush=True)
+            project = root / peer.name / "bench"
+            if not project.exists():
+                shutil.copytree(PROJECT, project)
+            measured[peer.name].append(measure_round(peer, project))
+    return measured
+
+
+def main() -> int:
+    """Find the peers, measure, write the page, and leave nothing behind."""
+    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--peers", nargs="+", default=list(FINDERS), choices=list(FINDERS))
+    parser.add_argument("--output", type=Path, default=ROOT / "docs/benchmarks.md")
+    options = parser.parse_args()
+    root = Path(tempfile.mkdtemp(prefix="orcb-"))
+    peers: list[Peer] = []
+    try:
+        os.environ.update({**image_setting(), "PORT": free_port()})
+        peers = find_peers(root, os.environ, options.peers)
+        measured = measure(peers, root, options.rounds)
+        versions = {peer.name: peer.version() for peer in peers}
+    except BenchmarkError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    finally:
+        for peer in peers:
+            peer.stop(root / peer.name / "bench")
+        shutil.rmtree(root, ignore_errors=True)
+    options.output.write_text(render(measured, versions, datetime.now(tz=UTC).date()))
+    print(options.output.read_text())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
