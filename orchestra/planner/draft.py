@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import Enum, auto
 
 from orchestra.errors import PlanError
 from orchestra.planner.desired import ImageSpec
@@ -21,21 +20,14 @@ from orchestra.planner.scope import Scope, volume_keys
 from orchestra.planner.steps import BuildImage, PullImage, StepId
 
 
-class Manner(Enum):
-    """How a container is replaced.
-
-    Its successor is there before it stops (LATE), before it is removed (EARLY), or only after
-    that (FIRST), and then inherits no anonymous volume.
-    """
-
-    LATE = auto()
-    EARLY = auto()
-    FIRST = auto()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """Everything decided; ``stops`` and ``removals`` are the steps' ids by container id."""
+    """Everything decided; ``stops`` and ``removals`` are the steps' ids by container id.
+
+    ``first``: ids of the recreated containers that are removed before their successors are made,
+    because these wait for what only their removal sets free. The others stop only when their
+    successor is there.
+    """
 
     scope: Scope
     observed: ObservedState
@@ -44,7 +36,7 @@ class Draft:
     options: UpOptions
     images: Mapping[str, PullImage | BuildImage]
     names: Mapping[str, str]
-    manners: Mapping[str, Manner]
+    first: frozenset[str]
     stops: Mapping[str, StepId]
     removals: Mapping[str, StepId]
     before_stop: Mapping[str, tuple[StepId, ...]]
@@ -90,7 +82,7 @@ def make_draft(
             )
         },
         names=names,
-        manners=_manners(verdict, observed, resources),
+        first=_removed_first(verdict, observed, resources),
         stops=stops,
         removals={id_: StepId(f"remove container:{names[id_]}") for id_ in gone},
         before_stop=_stop_edges(scope, stopping, stops),
@@ -136,33 +128,28 @@ def _stop_edges(
     }
 
 
-def _manners(
+def _removed_first(
     verdict: Verdict, observed: ObservedState, resources: Resources
-) -> Mapping[str, Manner]:
-    """Return how each recreated container is replaced, by its id.
+) -> frozenset[str]:
+    """Return the ids of the containers that cannot wait for their successors.
 
     :raises PlanError: when a name is taken by a container that stays.
     """
     contested = _contested_names(verdict, observed)
-    renewed = {v.spec.name for v in resources.volumes.values() if v.fate is Fate.RENEW}
-    manners: dict[str, Manner] = {}
+    found: set[str] = set()
     for decision in verdict.decisions:
         old, spec = decision.old, decision.spec
         if old is None or decision.action is not Action.RECREATE:
             continue
-        mounts = {resources.volumes[key].spec.name for key in volume_keys(spec)}
-        in_place = any(
-            network.fate is Fate.RENEW and network.old_name == network.spec.name
-            for place in spec.networks
-            for network in (resources.networks[place.network],)
-        )
-        if {old.name, spec.name} & contested or (mounts & renewed and renewed & set(old.volumes)):
-            manners[old.id] = Manner.FIRST
-        elif in_place or mounts & renewed:
-            manners[old.id] = Manner.EARLY
-        else:
-            manners[old.id] = Manner.LATE
-    return manners
+        networks = (resources.networks[place.network] for place in spec.networks)
+        volumes = (resources.volumes[key] for key in volume_keys(spec))
+        if (
+            {old.name, spec.name} & contested
+            or any(network.in_place for network in networks)
+            or any(volume.fate is Fate.RENEW for volume in volumes)
+        ):
+            found.add(old.id)
+    return frozenset(found)
 
 
 def _contested_names(verdict: Verdict, observed: ObservedState) -> frozenset[str]:

@@ -63,6 +63,8 @@ class ObservedContainer:
     networks: tuple[Attachment, ...] = ()
     volumes: tuple[str, ...] = ()
     """Names (not keys) of the named and anonymous volumes it mounts."""
+    anonymous_volumes: Mapping[str, str] = field(default_factory=dict)
+    """Of these, the anonymous ones, by target."""
     ports: tuple[PortSpec, ...] = ()
     restart: RestartPolicy = field(default_factory=RestartPolicy)
     checks: HealthSpec | None = None

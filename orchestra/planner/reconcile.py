@@ -1,9 +1,9 @@
 """``up``: the desired state and the world as it is -> a plan.
 
-resources.py and replicas.py judge; this file makes steps of their judgements and orders them. The
-order has no cycles because of three rules: nothing but a start comes after a start; a stop comes
-after images, after stops of dependents, and, when it is late, after a create that itself waits for
-no stop; a container whose replacement waits for any stop is stopped early.
+resources.py and replicas.py judge, draft.py settles what comes before what; this file makes the
+steps. Three rules keep the order free of cycles: nothing but a start comes after a start; a stop
+comes after images, stops of dependents, and the creation of its own successor; a container whose
+successor waits for any removal is stopped and removed first, and not after that creation.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from orchestra.planner.desired import DesiredState
-from orchestra.planner.draft import Draft, Manner, make_draft
+from orchestra.planner.draft import Draft, make_draft
 from orchestra.planner.observed import ObservedContainer, ObservedState
 from orchestra.planner.options import UpOptions
 from orchestra.planner.plan import Plan
@@ -85,31 +85,19 @@ def _network_steps(draft: Draft) -> Iterator[Step]:
             users = [
                 c for c in draft.observed.containers if any(p.network == key for p in c.networks)
             ]
-            in_place = network.old_name == network.spec.name
             removal = RemoveNetwork(
                 key=key,
                 name=network.old_name,
                 reason=network.reason,
-                after=_ends(users, draft, removed=not in_place),
+                after=_removals(users, draft),
             )
             yield removal
-            after = (removal.id,) if in_place else ()
+            after = (removal.id,) if network.in_place else ()
         yield CreateNetwork(network=network.spec, reason=network.reason, after=after)
 
 
-def _ends(users: Iterable[ObservedContainer], draft: Draft, *, removed: bool) -> tuple[StepId, ...]:
-    """Return the steps after which nothing of some containers is in the way.
-
-    A network is free once they have stopped, or once they are removed where no successor follows.
-    """
-    ends: list[StepId] = []
-    for container in users:
-        late_enough = removed or container.id not in draft.manners
-        if late_enough and container.id in draft.removals:
-            ends.append(draft.removals[container.id])
-        elif container.id in draft.stops:
-            ends.append(draft.stops[container.id])
-    return tuple(sorted(ends))
+def _removals(users: Iterable[ObservedContainer], draft: Draft) -> tuple[StepId, ...]:
+    return tuple(sorted(draft.removals[container.id] for container in users))
 
 
 def _volume_steps(draft: Draft) -> Iterator[Step]:
@@ -123,7 +111,7 @@ def _volume_steps(draft: Draft) -> Iterator[Step]:
                 key=key,
                 name=volume.spec.name,
                 reason=volume.reason,
-                after=_ends(users, draft, removed=True),
+                after=_removals(users, draft),
             )
             yield removal
             after = (removal.id,)
@@ -152,21 +140,21 @@ def _steps_of(decision: Decision, draft: Draft) -> Iterator[Step]:
 
 def _replacement(decision: Decision, draft: Draft) -> Iterator[Step]:
     spec, old = decision.spec, decision.old
-    manner = draft.manners[old.id] if old else Manner.LATE
-    first = manner is Manner.FIRST
+    first = old is not None and old.id in draft.first
+    fresh = old is not None and _renews(decision, draft)
     creation = CreateContainer(
         container=spec,
         inherit=old.id if old and not first else None,
-        fresh_volumes=old is not None and not first and _renews(decision, draft),
+        anonymous_volumes=old.anonymous_volumes if old and not fresh else {},
+        fresh_volumes=fresh,
         reason=decision.reason,
         after=_before_create(decision, draft, first=first),
     )
     yield creation
     ready: tuple[StepId, ...] = (creation.id,)
     if old is not None:
-        late = (creation.id,) if manner is Manner.LATE else draft.image_ids
-        yield from _stop(old, decision.reason, draft, late)
-        removal = _remove(old, decision.reason, draft, () if first else (creation.id,))
+        yield from _stop(old, decision.reason, draft, draft.image_ids if first else ready)
+        removal = _remove(old, decision.reason, draft, () if first else ready)
         yield removal
         ready += (removal.id,)
     if not draft.options.no_start:

@@ -45,6 +45,11 @@ class NetworkFate:
     reason: str = ""
     old_name: str = ""
 
+    @property
+    def in_place(self) -> bool:
+        """Tell whether the old one must go before the new one, which has its name, can come."""
+        return self.fate is Fate.RENEW and self.old_name == self.spec.name
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VolumeFate:

@@ -6,7 +6,8 @@ waited for after those. Ids are names ("create container:shop-web-1"), unique wi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NewType
 
@@ -96,13 +97,16 @@ class CreateVolume(_Step):
 class CreateContainer(_Step):
     """Write a container down: record, writable layer, volumes. Nothing runs yet.
 
-    ``inherit``: id of the container it replaces, whose anonymous volumes it takes over unless it
-    is to have ``fresh_volumes``.
+    ``inherit``: id of the container it replaces and that is still there.
+    ``anonymous_volumes``: those that it takes over from the replaced one, by target, whether that
+    is still there or not; a target that it does not have is ignored.
     """
 
     container: ContainerSpec
     inherit: str | None = None
+    anonymous_volumes: Mapping[str, str] = field(default_factory=dict)
     fresh_volumes: bool = False
+    """Take over nothing, though ``inherit`` names a container."""
 
     @property
     def id(self) -> StepId:
