@@ -89,7 +89,7 @@ class ProjectController:
         """
         if plan.empty:
             return
-        starts = [step.name for step in plan.steps if isinstance(step, StartContainer)]
+        starts = [step for step in plan.steps if isinstance(step, StartContainer)]
         keeper = GateKeeper(self.observe, starts)
         self._executor = Executor(plan, self._target, keeper, self.bus)
         try:

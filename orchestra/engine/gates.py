@@ -15,7 +15,7 @@ from orchestra.engine.events import Event
 from orchestra.errors import GateError
 from orchestra.planner.desired import Condition, RestartMode
 from orchestra.planner.observed import Health, ObservedContainer, ObservedState, Phase
-from orchestra.planner.steps import Gate
+from orchestra.planner.steps import Gate, StartContainer
 
 _OPEN = ""
 
@@ -23,15 +23,15 @@ _OPEN = ""
 def judge(gate: Gate, observed: ObservedState, not_yet: frozenset[str]) -> str | None:
     """Tell how a gate stands: "" is open, None is not yet, anything else why it never opens.
 
-    ``not_yet`` names containers that a step of this plan still has to start.
+    ``not_yet`` are services of which this plan still has to start a container.
     """
+    if gate.service in not_yet:
+        return None
     replicas = [
         container
         for container in observed.containers
         if container.service == gate.service and not container.one_off
     ]
-    if any(container.name in not_yet for container in replicas):
-        return None
     if not replicas:
         return f'service "{gate.service}" has no container'
     verdicts = [_judge_one(gate.condition, container) for container in replicas]
@@ -101,16 +101,16 @@ class GateKeeper:
     """The gates of one plan under execution."""
 
     def __init__(
-        self, observe: Callable[[], Awaitable[ObservedState]], to_start: Iterable[str]
+        self, observe: Callable[[], Awaitable[ObservedState]], to_start: Iterable[StartContainer]
     ) -> None:
         self._observe = observe
-        self._not_yet = set(to_start)
+        self._not_yet = {step.name: step.service for step in to_start}
         self._pending: list[_Pending] = []
         self._look = anyio.Event()
 
     def started(self, name: str) -> None:
         """Note that a container of this plan has been started."""
-        self._not_yet.discard(name)
+        self._not_yet.pop(name, None)
         self.look()
 
     def look(self) -> None:
@@ -148,7 +148,7 @@ class GateKeeper:
             if not self._pending:
                 continue
             observed = await self._observe()
-            not_yet = frozenset(self._not_yet)
+            not_yet = frozenset(self._not_yet.values())
             for pending in list(self._pending):
                 verdict = judge(pending.gate, observed, not_yet)
                 if verdict is not None:

@@ -35,6 +35,7 @@ class Supervisor:
         self._bus = bus
         self._clock = clock
         self._watched: set[str] = set()
+        self._arrivals: set[str] = set()
         self._backoff: dict[str, timedelta] = {}
         self._healing: set[str] = set()
         self._released = anyio.Event()
@@ -63,20 +64,22 @@ class Supervisor:
             await anyio.sleep(_LAUNCHER_PAUSE_SECONDS)
 
     def _arrived(self, container_id: str, tasks: TaskGroup) -> None:
+        self._arrivals.add(container_id)
         if container_id not in self._watched:
             self._watched.add(container_id)
             tasks.start_soon(self._watch, container_id)
 
     async def _watch(self, container_id: str) -> None:
-        """Follow a container through all its lives; several may pass before we look again."""
-        try:
-            while (record := self._warden.record(container_id)) is not None:
-                if self._warden.observe(record).phase not in _LIVE:
-                    break
+        """Follow a container through its lives, as long as somebody starts it again."""
+        while container_id in self._arrivals:
+            self._arrivals.discard(container_id)
+            async with self._warden.lock(container_id):
+                record = self._warden.record(container_id)  # whoever is starting it has ended
+            while record is not None and self._warden.observe(record).phase in _LIVE:
                 await self._live(record)
                 await self._after_end(container_id)
-        finally:
-            self._watched.discard(container_id)
+                record = self._warden.record(container_id)
+        self._watched.discard(container_id)
 
     async def _live(self, record: ContainerRecord) -> None:
         spec = record.spec

@@ -86,7 +86,13 @@ def test_every_replica_must_meet_the_condition():
 def test_a_container_that_this_plan_still_starts_is_not_judged_by_its_past():
     gate = Gate(service="db", condition=Condition.COMPLETED)
     past = world(container(phase=Phase.EXITED, exit_code=0))
-    assert judge(gate, past, frozenset({"shop-db-1"})) is WAITING
+    assert judge(gate, past, frozenset({"db"})) is WAITING
+
+
+def test_a_service_whose_container_is_not_even_made_yet_is_waited_for():
+    gate = Gate(service="db", condition=Condition.STARTED)
+    assert judge(gate, world(), frozenset({"db"})) is WAITING
+    assert "no container" in judge(gate, world(), frozenset())
 
 
 @pytest.mark.anyio
