@@ -90,7 +90,7 @@ class Lab:
             syscalls.unshare(CloneFlag.NEWNET)
             with Netlink() as netlink:
                 netlink.set_loopback_up()
-            self.host = Place(self._keep(_open_own()))
+            self.host = Place(self.keep(_open_own()))
             self.outside = self._make_outside()
             yield self
         finally:
@@ -100,14 +100,15 @@ class Lab:
             for fd in [*self._fds, back]:
                 os.close(fd)
 
-    def _keep(self, fd: int) -> int:
+    def keep(self, fd: int) -> int:
+        """Close a descriptor with the lab."""
         self._fds.append(fd)
         return fd
 
     def _namespace(self) -> int:
         with self.host.entered():
             syscalls.unshare(CloneFlag.NEWNET)
-            return self._keep(_open_own())
+            return self.keep(_open_own())
 
     def _make_outside(self) -> Place:
         """Wire a neighbour of the host's: no route to any container's subnet."""
