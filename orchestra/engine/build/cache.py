@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from orchestra.engine.build.workspace import make_private
 from orchestra.errors import BuildError, ImageError
 from orchestra.oci.digest import Digest, parse_digest
 from orchestra.oci.image import Descriptor, Layer
@@ -94,7 +95,7 @@ class BuildCache:
         path = self._path(key)
         temporary = path.with_suffix(f".{secrets.token_hex(6)}")
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(path.parent)
             with temporary.open("wb") as file:
                 file.write(json.dumps(_encode(record), sort_keys=True).encode())
                 file.flush()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import posixpath
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -26,10 +27,10 @@ from orchestra.engine.build.ignore import Matcher
 from orchestra.engine.build.lowering import SCRIPT_DIRECTORY
 from orchestra.engine.build.mounts import RunMount
 from orchestra.engine.build.output import StepOutput
-from orchestra.engine.build.target import Rules, Target
+from orchestra.engine.build.target import Rules, Target, drop_untouched
 from orchestra.engine.build.tree import Tree
 from orchestra.engine.build.vertices import RunVertex
-from orchestra.engine.build.workspace import Workspace
+from orchestra.engine.build.workspace import Workspace, make_private
 from orchestra.engine.container.launching import LauncherClient
 from orchestra.engine.container.oneshot import OneShot, run_once
 from orchestra.engine.network.hosts import HOST_GATEWAY, hosts_text
@@ -130,9 +131,15 @@ class Run:
                 shm_size_bytes=self.settings.shm_size_bytes,
             )
             try:
-                return await run_once(shot, launcher=launcher, output=output)
+                code = await run_once(shot, launcher=launcher, output=output)
             finally:
                 output.finish()
+        if rootfs["upper"]:
+            parents = [posixpath.dirname(mount["destination"]) for mount in mounts]
+            await anyio.to_thread.run_sync(
+                drop_untouched, rootfs["upper"], rootfs["lower"], ["/etc", *parents]
+            )
+        return code
 
     async def _mounts(self, stack: AsyncExitStack) -> tuple[list[OciMount], list[str]]:
         mounts: list[OciMount] = []
@@ -172,7 +179,7 @@ class Run:
     async def _cache(self, number: int, mount: RunMount) -> AsyncIterator[Path]:
         name = hashlib.sha256(f"{self.environment.scope}\0{mount.id}".encode()).hexdigest()
         parent = Path(self.environment.paths.build_cache) / "mounts" / name
-        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(parent)
         fd, slot = -1, 0
         try:
             if mount.sharing != "shared":
@@ -258,7 +265,7 @@ def _read_secret(path: str, identity: str) -> bytes:
 
 def _write_secret(run: Path, data: bytes, mount: RunMount) -> Path:
     directory = run / "build-secrets" / secrets.token_hex(8)
-    directory.mkdir(mode=0o700, parents=True)
+    make_private(directory)
     path = directory / "secret"
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "wb") as file:

@@ -161,3 +161,34 @@ def remove(name: str, fd: int) -> None:
         return
     except IsADirectoryError:
         shutil.rmtree(name, dir_fd=fd)
+
+
+def drop_untouched(upper: str, lower: Sequence[str], directories: Sequence[str]) -> None:
+    """Remove directories from ``upper`` that are there only because something was mounted in them.
+
+    That is: empty, not opaque, and but for their time what they are in the lower layers.
+    """
+    below = Tree(lower)
+    for path in sorted(set(directories), key=len, reverse=True):
+        parts = [part for part in path.split("/") if part]
+        try:
+            with Tree((upper,)).directory(parts[:-1]) as parent:
+                item = parent.child(parts[-1]) if parts else None
+                located = below.locate(path, follow=False)
+                if item and located.item and _same(parent, item, located.item):
+                    os.rmdir(item.name, dir_fd=parent.fds[0])
+        except OSError:
+            continue
+
+
+def _same(parent: Directory, item: Item, known: Item) -> bool:
+    if not item.is_directory or not known.is_directory:
+        return False
+    with parent.enter(item) as directory:
+        attributes = os.listxattr(directory.fds[0])
+    now, before = item.stat, known.stat
+    return not any(name.endswith(".overlay.opaque") for name in attributes) and (
+        now.st_mode,
+        now.st_uid,
+        now.st_gid,
+    ) == (before.st_mode, before.st_uid, before.st_gid)

@@ -16,6 +16,13 @@ from pathlib import Path, PurePosixPath
 from orchestra.errors import BuildError
 
 
+def make_private(path: Path) -> None:
+    """Make a directory and what is missing above it, for nobody else's eyes."""
+    missing = [parent for parent in (path, *path.parents) if not parent.exists()]
+    for directory in reversed(missing):
+        directory.mkdir(mode=0o700, exist_ok=True)
+
+
 class Workspace:
     """Numbered directories below one private directory."""
 
@@ -40,7 +47,7 @@ def workspace(parent: PurePosixPath) -> Iterator[Workspace]:
     root = Path(parent)
     path = root / secrets.token_hex(8)
     try:
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(root)
         path.mkdir(mode=0o700)
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
