@@ -13,9 +13,7 @@ from orchestra.spec.tree import Mark, MarkedMap, Value, copy, entries, lookup, m
 _NAMED = ("networks", "volumes", "secrets", "configs")
 
 
-def apply_defaults(
-    tree: Value, name: str, working_dir: str, environment: Mapping[str, str]
-) -> MarkedMap:
+def apply_defaults(tree: Value, name: str, environment: Mapping[str, str]) -> MarkedMap:
     """Return the tree with everything implied written out."""
     result = copy(tree)
     if not isinstance(result, MarkedMap):
@@ -27,13 +25,23 @@ def apply_defaults(
     if isinstance(services, dict):
         for key, service, mark in entries(services):
             if isinstance(service, MarkedMap):
-                _complete_service(service, key, mark, working_dir, environment)
+                _complete_service(service, key, mark, environment)
     _default_network(result)
     for kind in _NAMED:
         resources = lookup(result, kind)
         if isinstance(resources, MarkedMap):
             _name_resources(resources, name)
     _content_from_environment(result, environment)
+    return result
+
+
+def default_contexts(tree: Value, directory: str) -> Value:
+    """Return the tree in which a build without a context has the directory of its own files."""
+    result = copy(tree)
+    for _, service, mark in entries(lookup(result, "services")):
+        build = lookup(service, "build")
+        if isinstance(build, MarkedMap) and "context" not in build:
+            build.put("context", directory, mark)
     return result
 
 
@@ -58,14 +66,13 @@ def _complete_service(
     service: MarkedMap,
     name: str,
     mark: Mark | None,
-    working_dir: str,
     environment: Mapping[str, str],
 ) -> None:
     service.put("name", name, mark)
     if service.get("pull_policy") == "if_not_present":
         service["pull_policy"] = "missing"
     _take_values(service.get("environment"), environment)
-    _complete_build(service.get("build"), working_dir, environment)
+    _complete_build(service.get("build"), environment)
     _complete_items(service)
     deploy = service.get("deploy")
     if isinstance(deploy, dict) and "scale" in service:
@@ -101,10 +108,9 @@ def _list(value: Value) -> list[Value]:
     return value if isinstance(value, list) else []
 
 
-def _complete_build(build: Value, working_dir: str, environment: Mapping[str, str]) -> None:
+def _complete_build(build: Value, environment: Mapping[str, str]) -> None:
     if not isinstance(build, dict):
         return
-    build.setdefault("context", working_dir)
     if "dockerfile_inline" not in build:
         build.setdefault("dockerfile", "Dockerfile")
     arguments = build.get("args")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestra.errors import SpecError
-from orchestra.spec.defaults import apply_defaults, resolve_environment
+from orchestra.spec.defaults import apply_defaults, default_contexts, resolve_environment
 from orchestra.spec.discovery import STDIN, LoadOptions, Site, choose_name, find_site
 from orchestra.spec.document import LARGEST_BYTES, Document, read_documents
 from orchestra.spec.extends import Source, resolve_extends
@@ -51,7 +51,10 @@ def load_project(options: LoadOptions, environment: Mapping[str, str], cwd: Path
     known = {**site.environment, "COMPOSE_PROJECT_NAME": name}
     place = Place(directory=site.directory, environment=known, home=known.get("HOME"))
     tree = reader.model(site.files, place, findings)
-    complete = apply_defaults(tree, name, site.directory, known)
+    if not tree and not findings.errors:
+        hint = "describe at least one service, below services:"
+        findings.add("the Compose files are empty", (), Mark(site.files[0]), hint=hint)
+    complete = apply_defaults(tree, name, known)
     complete.update(working_dir=site.directory, compose_files=list(site.files))
     return assemble(complete, site, options.services, known, findings)
 
@@ -129,7 +132,7 @@ class _Reader:
         for file in files:
             for document in self.documents(file) or ():
                 tree = merge(reset(tree, document.resets), self._one(document, place), findings)
-        return resolve_environment(tree, place.environment)
+        return resolve_environment(default_contexts(tree, place.directory), place.environment)
 
     def _one(self, document: Document, place: Place) -> Value:
         findings = self.findings

@@ -1,5 +1,7 @@
 """A project as ``docker compose config`` prints it: canonical keys, in its order.
 
+Its JSON differs from its YAML: no models, no x-* below the top, and null commands shown.
+
 What is empty is left out, but for the attributes for which empty says something (``pointers``);
 sizes are text, durations Go's, and every dollar is doubled so that the text can be read again.
 """
@@ -11,6 +13,7 @@ from datetime import timedelta
 
 from orchestra.spec.model.base import Element
 from orchestra.spec.model.build import Build
+from orchestra.spec.model.develop import Trigger
 from orchestra.spec.model.files import Config, FileReference, Secret
 from orchestra.spec.model.limits import Ulimit
 from orchestra.spec.model.network import Attachment, Network
@@ -30,7 +33,7 @@ def render_project(project: Project, *, json_shape: bool = False) -> dict[str, V
     """Return the project as a tree; ``json_shape`` for what ``--format json`` prints."""
     rendered = _Renderer(json_shape=json_shape)
     result: dict[str, Value] = {"name": project.name}
-    for section in _SECTIONS:
+    for section in _SECTIONS[:-1] if json_shape else _SECTIONS:
         elements: Mapping[str, Element] = getattr(project, section)
         if elements or section == "services":
             result[section] = {key: rendered.element(elements[key]) for key in sorted(elements)}
@@ -64,6 +67,8 @@ class _Renderer:
             if not self.shown(element, name, value):
                 continue
             result[name] = self.attribute(element, name, value)
+            if self.json_shape and name == "exec" and value is None:
+                result[name] = {"command": None}
         extensions: Mapping[str, Value] = getattr(element, "extensions", {})
         if not self.json_shape:
             for key in sorted(extensions):
@@ -74,6 +79,8 @@ class _Renderer:
         if self.json_shape and name in {"command", "entrypoint"} and isinstance(element, Service):
             return True
         if self.json_shape and name == "ipam" and isinstance(element, Network):
+            return True
+        if self.json_shape and name == "exec" and isinstance(element, Trigger):
             return True
         if name == "create_host_path":
             return value is False

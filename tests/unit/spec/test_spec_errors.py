@@ -207,3 +207,12 @@ def test_null_where_a_list_could_be_is_none(tmp_path: Path) -> None:
     (tmp_path / "compose.yaml").write_text(WEB + "    ports:\n    depends_on:\nvolumes:\n")
     project = load_project(LoadOptions(), {}, tmp_path)
     assert project.services["web"].ports == ()
+
+
+@pytest.mark.parametrize("text", ["", "# only a comment\n", "---\n", "{}\n"])
+def test_a_file_that_says_nothing_is_refused(text: str, tmp_path: Path) -> None:
+    errors = errors_of(tmp_path, text)
+    assert [error.message for error in errors] == ["the Compose files are empty"]
+    assert errors[0].hint
+    assert errors[0].location
+    assert errors[0].location.file == f"{tmp_path}/compose.yaml"

@@ -28,6 +28,7 @@ CASES = {
     "overrides": Case("overrides", ("compose.yaml", "sub/more.yaml")),
     "extends": Case("extends"),
     "include": Case("include"),
+    "include_directory": Case("include_directory"),
     "environment": Case("environment"),
     "profiles": Case("profiles"),
     "profiles-debug": Case("profiles", profiles=("debug",)),
@@ -76,3 +77,9 @@ def test_the_json_shape_always_shows_command_and_entrypoint() -> None:
     assert isinstance(web, dict)
     assert web["command"] is None
     assert web["entrypoint"] is None
+
+
+def test_the_json_shape_leaves_out_models_and_shows_empty_exec() -> None:
+    rendered = render_project(load(CASES["everything"]), json_shape=True)
+    assert "models" not in rendered
+    assert '"exec": {"command": null}' in json.dumps(rendered)
