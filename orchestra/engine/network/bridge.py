@@ -12,19 +12,13 @@ from ipaddress import ip_interface
 from pathlib import Path
 
 from orchestra.engine.linux.netlink import Link, Netlink, NetlinkError
+from orchestra.engine.network.endpoints import mtu_of
 from orchestra.engine.network.naming import mac_of
 from orchestra.engine.state.records import NetworkRecord
 from orchestra.errors import HostError, NetworkError
 
-MTU_OPTION = "com.docker.network.driver.mtu"
-DEFAULT_MTU = 1500
 _SPECIFIC = 8
 _SYSCTLS = Path("/proc/sys/net")
-
-
-def mtu_of(record: NetworkRecord) -> int:
-    """Return a network's MTU: its driver option's, or 1500."""
-    return int(record.spec.driver_options.get(MTU_OPTION, DEFAULT_MTU))
 
 
 def find_bridge(name: str) -> Link | None:

@@ -10,13 +10,14 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from orchestra.engine.network import ipam
-from orchestra.engine.network.bridge import mtu_of
 from orchestra.engine.network.naming import check_dns_name, check_interface, mac_of, veth_name
 from orchestra.engine.shim.protocol import Interface, Listen
 from orchestra.engine.state.records import AssignedSubnet, ContainerRecord, Endpoint, NetworkRecord
 from orchestra.errors import NetworkError
 from orchestra.planner.desired import Attachment, ContainerSpec, PortSpec
 
+MTU_OPTION = "com.docker.network.driver.mtu"
+DEFAULT_MTU = 1500
 _EVERYWHERE = {"", "0.0.0.0", "::"}  # noqa: S104 - words of the user's
 
 
@@ -121,6 +122,11 @@ def _with_default_route(found: list[Endpoint], priorities: list[int]) -> tuple[E
     )
 
 
+def mtu_of(record: NetworkRecord) -> int:
+    """Return a network's MTU: its driver option's, or 1500."""
+    return int(record.spec.driver_options.get(MTU_OPTION, DEFAULT_MTU))
+
+
 def interfaces_of(
     record: ContainerRecord, networks: Mapping[str, NetworkRecord]
 ) -> list[Interface]:
@@ -144,7 +150,7 @@ def interface_of(endpoint: Endpoint, network: NetworkRecord | None) -> Interface
         mac=endpoint.mac,
         addresses=addresses,
         gateways=[gateway for gateway in gateways if gateway] if endpoint.default_route else [],
-        mtu=mtu_of(network) if network else 1500,
+        mtu=mtu_of(network) if network else DEFAULT_MTU,
     )
 
 

@@ -17,6 +17,7 @@ from anyio.to_thread import run_sync
 from orchestra.engine.network import bridge, firewall, ipam, ports
 from orchestra.engine.network.attached import Attached, Leases
 from orchestra.engine.network.endpoints import (
+    MTU_OPTION,
     choose_endpoints,
     interfaces_of,
     listens_of,
@@ -41,7 +42,7 @@ from orchestra.errors import NetworkError
 from orchestra.planner.desired import ContainerSpec, NetworkSpec, PortSpec
 
 LOCK = "networks"
-_OPTIONS = {bridge.MTU_OPTION, MASQUERADE_OPTION}
+_OPTIONS = {MTU_OPTION, MASQUERADE_OPTION}
 _ATTEMPTS = 8
 _MAY_FORGE = {"NET_ADMIN", "CAP_NET_ADMIN", "ALL"}
 
@@ -367,7 +368,7 @@ def _check(spec: NetworkSpec) -> None:
             f'cannot create network "{spec.name}": driver option "{option}" is not supported',
             hint=f"options known here: {', '.join(sorted(_OPTIONS))}",
         )
-    mtu = spec.driver_options.get(bridge.MTU_OPTION, "1500")
+    mtu = spec.driver_options.get(MTU_OPTION, "1500")
     if not mtu.isdecimal() or not 576 <= int(mtu) <= 65535:
         raise NetworkError(
             f'cannot create network "{spec.name}": MTU "{mtu}" is not a number from 576 to 65535'
