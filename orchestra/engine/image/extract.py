@@ -293,6 +293,8 @@ class Extractor:
             fd = openat2(self._root, path, os.O_PATH | os.O_DIRECTORY, resolve=_IN_ROOT)
         except (FileNotFoundError, NotADirectoryError):
             self._make_directories(path)
+            if path in self._parents:  # making it opaque has opened it
+                return self._parents[path]
             fd = openat2(self._root, path, os.O_PATH | os.O_DIRECTORY, resolve=_IN_ROOT)
         self._parents[path] = fd
         if len(self._parents) > _OPEN_PARENTS:

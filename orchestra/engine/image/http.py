@@ -7,6 +7,7 @@ redirect leads from HTTPS to anything else.
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -146,7 +147,7 @@ class HttpClient:
             if not (request.redirects and response.status_code in _REDIRECTS and location):
                 return response
             await response.aclose()
-            target = _target(url, location)
+            target = redirect_target(url, location)
             if (target.scheme, target.host, target.port) != (url.scheme, url.host, url.port):
                 headers = {k: v for k, v in headers.items() if k.lower() != "authorization"}
             url = target
@@ -229,7 +230,7 @@ class _Request:
     redirects: bool
 
 
-def _target(url: httpx2.URL, location: str) -> httpx2.URL:
+def redirect_target(url: httpx2.URL, location: str) -> httpx2.URL:
     """Return where a redirect leads.
 
     :raises RegistryError: when that is not HTTP, or less protected than where we are.
@@ -266,7 +267,8 @@ def _cause(err: BaseException) -> str:
         if isinstance(inner, ssl.SSLError):
             best = f"TLS: {inner.reason or inner}"
         elif isinstance(inner, OSError) and inner.strerror:
-            best = inner.strerror
+            # asyncio writes its own words there; resolvers' errors have negative numbers
+            best = os.strerror(inner.errno) if (inner.errno or 0) > 0 else inner.strerror
         link = inner.__cause__ or inner.__context__
     return best.lower() or type(err).__name__
 

@@ -147,6 +147,13 @@ class ImageStore:
             return False
         return size is None or status.st_size == size
 
+    def blob_size(self, digest: Digest) -> int:
+        """Return how many bytes a blob has on disk, 0 when it is not here."""
+        try:
+            return self._path(digest).stat().st_size
+        except FileNotFoundError:
+            return 0
+
     def open_blob(self, digest: Digest) -> BinaryIO:
         """Open a blob to read; whoever reads it checks it.
 

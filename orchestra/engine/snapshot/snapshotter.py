@@ -77,3 +77,7 @@ class Snapshotter(Protocol):
     async def remove(self, directory: str) -> None:
         """Remove a snapshot that nothing uses."""
         ...
+
+    def all(self) -> tuple[str, ...]:
+        """Return every snapshot directory, by name."""
+        ...
