@@ -148,6 +148,21 @@ def test_projects_do_not_reach_each_other(lab: Lab):
     assert not lab.reaches(spy, "172.18.0.1", 9999), "another project's bridge"
 
 
+def test_projects_do_not_reach_each_other_over_ipv6_either(lab: Lab):
+    shop = network(lab, "shop", ipv6=True)
+    web = published(lab, "shop", WEB)
+    spy = lab.container("spy", "web", network(lab, "spy", ipv6=True))
+    lab.listen(web, 80)
+    lab.listen(lab.host, 8000)  # what the launcher holds, and the supervisor would pass on
+    lab.listen(lab.host, 9999)
+    assert web.record is not None
+    assert lab.reaches(spy, HOST6, 9999), "the host itself answers"
+    assert lab.reaches(lab.outside, HOST6, 8000)
+    assert not lab.reaches(spy, HOST6, 8000)
+    assert not lab.reaches(spy, shop.subnets[1].gateway, 9999)
+    assert not lab.reaches(spy, web.record.endpoints[0].ipv6 or "", 80)
+
+
 def test_networks_of_one_project_meet_only_at_published_ports(lab: Lab):
     web = published(lab, "shop", WEB)
     lab.listen(web, 80)
@@ -226,6 +241,14 @@ def test_who_may_administer_its_network_may_use_other_addresses(lab: Lab):
         sock.bind(("172.18.9.9", 0))
         sock.sendto(b"floating", (web.address, 7000))
     assert server.recvfrom(100)[0] == b"floating"
+    outside = lab.datagrams(lab.outside, 7000)
+    with vpn.entered(), Netlink() as netlink:
+        netlink.add_address("eth0", "10.66.66.66/32")
+    with vpn.entered(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("10.66.66.66", 0))
+        sock.sendto(b"forged", (OUTSIDE, 7000))
+    with pytest.raises(TimeoutError):
+        outside.recvfrom(100)
 
 
 def test_unpublish_takes_its_own_and_nothing_else(lab: Lab):

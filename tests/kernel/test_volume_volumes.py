@@ -13,10 +13,9 @@ import pytest
 from orchestra.engine.linux import host
 from orchestra.engine.paths import Paths
 from orchestra.engine.state.store import Store
-from orchestra.engine.volume.sources import ensure_bind_source, shim_files
 from orchestra.engine.volume.volumes import Volumes
 from orchestra.errors import VolumeError
-from orchestra.planner.desired import FileMount, Mount, MountKind, VolumeSpec
+from orchestra.planner.desired import VolumeSpec
 
 pytestmark = pytest.mark.kernel
 DATA = VolumeSpec(key="data", name="shop_data")
@@ -235,30 +234,3 @@ def test_anonymous_volumes_come_and_go(volumes: Volumes):
     anyio.run(volumes.remove, name)
     with pytest.raises(VolumeError, match="there is none"):
         volumes.path(name)
-
-
-def test_bind_sources_are_made_only_where_that_is_allowed(tmp_path: Path):
-    source = tmp_path / "a/b"
-    mount = Mount(kind=MountKind.BIND, target="/x", source=str(source), create_host_path=False)
-    with pytest.raises(VolumeError, match="no such file"):
-        ensure_bind_source(mount)
-    ensure_bind_source(Mount(kind=MountKind.BIND, target="/x", source=str(source)))
-    assert source.is_dir()
-
-
-def test_configs_and_secrets_become_files_and_binds(tmp_path: Path):
-    source = tmp_path / "key"
-    source.write_text("k")
-    files, mounts = shim_files(
-        [
-            FileMount(target="/run/secrets/key", source_path=str(source), secret=True, uid=5),
-            FileMount(target="/etc/app", content="a=b", mode=0o440),
-        ],
-        "/run/c",
-    )
-    assert [(f["name"], f["uid"], f["mode"]) for f in files] == [("0", 5, 0o444), ("1", 0, 0o440)]
-    assert files[1].get("content") == "a=b"
-    assert [m.get("source") for m in mounts] == ["/run/c/files/0", "/run/c/files/1"]
-    assert all("ro" in m.get("options", []) for m in mounts)
-    with pytest.raises(VolumeError, match="no such file"):
-        shim_files([FileMount(target="/x", source_path=str(tmp_path / "none"))], "/run/c")

@@ -64,10 +64,6 @@ _CHAINS: dict[str, tuple[str, tuple[str, ...]]] = {
                 f'iifname "{_ANY}" iifname != @bridges fib daddr type local'
                 " meta l4proto . th dport @published drop"
             ),
-            (
-                f'iifname "{_ANY}" iifname != @bridges ip daddr . meta l4proto . th dport'
-                " @published_at drop"
-            ),
         ),
     ),
     "inward": (
