@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import anyio
 import httpx2
 
 from orchestra.engine.image.http import HttpClient
@@ -164,6 +165,10 @@ async def _ask_helper(helper: str, host: str) -> Login | None:
         answer = json.loads(data)
     except (CommandError, ValueError):
         return None  # helpers exit with 1 when they know nothing of a server
+    except ExceptionGroup as err:
+        if err.subgroup(anyio.BrokenResourceError) is None:
+            raise
+        return None  # it ended without reading what it was asked
     if not isinstance(answer, dict):
         return None
     username, secret = str(answer.get("Username", "")), str(answer.get("Secret", ""))

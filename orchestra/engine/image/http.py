@@ -268,7 +268,8 @@ def _cause(err: BaseException) -> str:
             best = f"TLS: {inner.reason or inner}"
         elif isinstance(inner, OSError) and inner.strerror:
             # asyncio writes its own words there; resolvers' errors have negative numbers
-            best = os.strerror(inner.errno) if (inner.errno or 0) > 0 else inner.strerror
+            number = inner.errno or 0
+            best = os.strerror(number) if number > 0 else inner.strerror
         link = inner.__cause__ or inner.__context__
     return best.lower() or type(err).__name__
 
