@@ -139,12 +139,13 @@ def _platform(spec: BuildSpec, environment: BuildEnvironment) -> Platform:
 
 def _contexts(spec: BuildSpec) -> tuple[dict[str, str], dict[str, Tree]]:
     images: dict[str, str] = {}
-    trees = {"": open_context(spec.context, spec.dockerfile)}
+    own = spec.dockerfile if spec.dockerfile_inline is None else ""
+    trees = {"": open_context(spec.context, own)}
     for name, value in spec.additional_contexts.items():
         if value.startswith(_IMAGE_CONTEXT):
             images[name] = value.removeprefix(_IMAGE_CONTEXT)
         elif Path(value).is_absolute():
-            trees[name] = open_context(value, str(Path(value) / "Dockerfile"))
+            trees[name] = open_context(value, "")
         else:
             raise BuildError(
                 f'cannot build: the additional context "{name}" is "{value}", '

@@ -55,7 +55,7 @@ class Chosen:
 
 
 def open_context(directory: str, dockerfile: str) -> Tree:
-    """Open a build context; DOCKERFILE.dockerignore wins over .dockerignore.
+    """Open a build context; DOCKERFILE.dockerignore ("" has none) wins over .dockerignore.
 
     :raises BuildError: when the directory or its ignore file cannot be read.
     """
@@ -65,7 +65,10 @@ def open_context(directory: str, dockerfile: str) -> Tree:
             hint="check build.context",
         )
     matcher = Matcher()
-    for candidate in (Path(f"{dockerfile}.dockerignore"), Path(directory) / ".dockerignore"):
+    candidates = [Path(directory) / ".dockerignore"]
+    if dockerfile:
+        candidates.insert(0, Path(f"{dockerfile}.dockerignore"))
+    for candidate in candidates:
         try:
             with candidate.open("rb") as file:
                 text = file.read(_IGNORE_BYTES_MAX).decode("utf-8", "surrogateescape")

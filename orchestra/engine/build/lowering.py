@@ -193,7 +193,8 @@ class _Lowering:
 
     def _add(self, instruction: Instruction, created_by: str, vertex: Vertex | None = None) -> None:
         history = History(created_by=created_by, comment=_COMMENT, empty_layer=vertex is None)
-        title = " ".join(instruction.source.split())
+        words = " ".join(instruction.source.split())
+        title = "".join(letter if letter.isprintable() else "?" for letter in words)
         self.steps.append(Step(line=instruction.line, title=title, history=history, vertex=vertex))
 
     def _expand(self, text: str) -> str:

@@ -19,7 +19,6 @@ from orchestra.engine.build.export import Made
 from orchestra.engine.build.graph import Stage
 from orchestra.engine.build.lowering import Base, lower_stage
 from orchestra.engine.build.steps import Files, Job, StepRunner
-from orchestra.engine.build.tree import Tree
 from orchestra.engine.build.vertices import (
     ContextSource,
     ImageSource,
@@ -239,7 +238,7 @@ class Solver:
             case ContextSource(name=name):
                 tree = self.job.trees.get(name)
                 if tree is not None:
-                    return Files(tree, owners=False)
+                    return Files(tree)
                 image = await self._image(self.job.context_images[name], self.job.platform)
                 layers: Sequence[Layer] = image.layers
             case StageSource(index=index):
@@ -248,8 +247,7 @@ class Solver:
                 layers = (await self._image(reference, self.job.platform)).layers
             case _:
                 assert_never(source)
-        directories = await self.environment.layers.directories(tuple(layers))
-        return Files(Tree(directories), owners=True)
+        return Files(None, tuple(layers))
 
 
 def first_of(group: BaseExceptionGroup[Exception]) -> Exception:

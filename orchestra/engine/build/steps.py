@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import assert_never
 
@@ -27,6 +28,7 @@ from orchestra.engine.build.output import StepOutput
 from orchestra.engine.build.runs import MountInput, Run, RunSettings, impure, prepare_mount
 from orchestra.engine.build.tree import Tree
 from orchestra.engine.build.vertices import (
+    ContextSource,
     CopyVertex,
     MakeDirectoryVertex,
     RunVertex,
@@ -66,10 +68,18 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Files to copy from; ``owners``: whether theirs are kept."""
+    """Files to copy from: a context's ``tree``, or the ``layers`` of a stage or an image.
 
-    tree: Tree
-    owners: bool
+    Owners are kept from layers only: those of a context are this machine's affair.
+    """
+
+    tree: Tree | None
+    layers: tuple[Layer, ...] = ()
+
+    @property
+    def owners(self) -> bool:
+        """Tell whether the files' owners are kept."""
+        return self.tree is None
 
 
 FilesOf = Callable[[Source], Awaitable[Files]]
@@ -136,6 +146,10 @@ class StepRunner:
         vertex = step.vertex
         if vertex is None:
             raise BuildError("this step has nothing to do")
+        alias = await self._alias(vertex, below, platform, files)
+        known = self._known(alias)
+        if known is not None:
+            return known
         plan = await self._plan(step, files)
         scope = ""
         if isinstance(vertex, RunVertex) and impure(vertex):
@@ -147,15 +161,47 @@ class StepRunner:
             plan.digests,
             scope,
         )
-        if not self.job.no_cache:
-            record = self.cache.get(key)
-            if record and (record.layer is None or self.environment.layers.has(record.layer)):
-                return StepResult(layer=record.layer, created=record.created, cached=True)
-        layer = await self._perform(step, label, below, plan)
-        created = self.environment.clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        record = CacheRecord(layer=layer, created=created)
-        await anyio.to_thread.run_sync(self.cache.put, key, record)
-        return StepResult(layer=layer, created=created, cached=False)
+        known = self._known(key)
+        if known is None:
+            layer = await self._perform(step, label, below, plan)
+            created = self.environment.clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+            known = StepResult(layer=layer, created=created, cached=False)
+            await anyio.to_thread.run_sync(self._remember, key, known)
+        if alias:
+            await anyio.to_thread.run_sync(self._remember, alias, known)
+        return known
+
+    def _known(self, key: str) -> StepResult | None:
+        record = self.cache.get(key) if key and not self.job.no_cache else None
+        if record is None:
+            return None
+        if record.layer is not None and not self.environment.layers.has(record.layer):
+            return None
+        return StepResult(layer=record.layer, created=record.created, cached=True)
+
+    def _remember(self, key: str, result: StepResult) -> None:
+        self.cache.put(key, CacheRecord(layer=result.layer, created=result.created))
+
+    async def _alias(
+        self,
+        vertex: RunVertex | CopyVertex | MakeDirectoryVertex,
+        below: Sequence[Layer],
+        platform: Platform,
+        files: FilesOf,
+    ) -> str:
+        """Return a second key of a copy out of layers, which takes no look at the files.
+
+        Layers do not change, so they and the names say as much as the content does; "" otherwise.
+        """
+        if not isinstance(vertex, CopyVertex) or isinstance(vertex.source, ContextSource):
+            return ""
+        if any(is_remote(source) for source in vertex.sources):
+            return ""
+        layers = (await files(vertex.source)).layers
+        inputs = [*(layer.diff_id for layer in layers), "", *vertex.sources, "", *vertex.excludes]
+        inputs += [text for document in vertex.documents for text in document]
+        named = {**definition(vertex), **self._ground(vertex), "op": "copy-from-layers"}
+        return cache_key([layer.diff_id for layer in below], str(platform), named, inputs)
 
     def _ground(self, vertex: RunVertex | CopyVertex | MakeDirectoryVertex) -> dict[str, object]:
         """Return what the build as a whole adds to a step's definition."""
@@ -174,17 +220,24 @@ class StepRunner:
                 for number, mount in enumerate(vertex.mounts):
                     if mount.kind == "bind" or (mount.kind == "cache" and mount.stage):
                         found = await files(vertex.mount_sources[number])
+                        tree = await self._tree(found)
                         mounts[number] = await anyio.to_thread.run_sync(
-                            lambda m, f: prepare_mount(m, f.tree, owners=f.owners), mount, found
+                            partial(prepare_mount, mount, tree, owners=found.owners)
                         )
                 digests = tuple(f"{number}:{mounts[number].digest}" for number in sorted(mounts))
                 return StepPlan(digests=digests, mounts=mounts)
             case _:
                 return StepPlan()
 
+    async def _tree(self, files: Files) -> Tree:
+        if files.tree is not None:
+            return files.tree
+        return Tree(await self.environment.layers.directories(files.layers))
+
     async def _plan_copy(self, vertex: CopyVertex, files: FilesOf) -> StepPlan:
         check_sources(vertex)
         found = await files(vertex.source)
+        tree = await self._tree(found)
         scratch = self.workspace.make("inputs")
         downloads: dict[str, Path] = {}
         for number, source in enumerate(vertex.sources):
@@ -195,8 +248,13 @@ class StepRunner:
         documents = scratch / "documents"
         documents.mkdir()
         plan = await anyio.to_thread.run_sync(
-            lambda: prepare_copy(
-                vertex, found.tree, owners=found.owners, downloads=downloads, scratch=documents
+            partial(
+                prepare_copy,
+                vertex,
+                tree,
+                owners=found.owners,
+                downloads=downloads,
+                scratch=documents,
             )
         )
         return StepPlan(digests=plan.digests, copy=plan)
