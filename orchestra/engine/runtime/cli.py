@@ -24,6 +24,7 @@ from orchestra.engine.runtime.create import (
     create_detachable,
     delete,
     finish,
+    reap,
     state_document,
 )
 from orchestra.engine.runtime.failure import RuntimeFailure, failed
@@ -158,6 +159,7 @@ def _run(options: argparse.Namespace) -> int:
     try:
         _start(options)
     except RuntimeFailure:
+        reap(pid)
         delete(options.id, record["bundle"], state_root=options.root)
         raise
     if options.detach:

@@ -286,8 +286,8 @@ def _become(birth: Birth) -> None:
 
 STAGES: tuple[tuple[str, Callable[[Birth], None]], ...] = (
     ("leave the host's session", _detach),
-    ("map the user namespace", _map_user),
     ("join the cgroup", _join_cgroup),
+    ("map the user namespace", _map_user),
     ("enter the namespaces", _enter_namespaces),
     ("enter the root", _enter_root),
     ("mount", _mount),

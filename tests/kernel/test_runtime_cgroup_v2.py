@@ -1,0 +1,113 @@
+"""cgroup v2 on whatever v2 hierarchy there is; on a hybrid host that is the unified one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestra.engine.linux import host, syscalls
+from orchestra.engine.linux.process import wait_exit
+from orchestra.engine.runtime.cgroup_v2 import CgroupV2
+from orchestra.engine.runtime.device_program import attach_device_program
+from orchestra.engine.runtime.devices import cgroup_rules
+from orchestra.engine.runtime.failure import RuntimeFailure
+
+pytestmark = pytest.mark.kernel
+
+
+@pytest.fixture
+def cgroup(token: str) -> Iterator[CgroupV2]:
+    unified = host.cgroups().unified
+    if unified is None:
+        pytest.skip("this host has no cgroup v2 hierarchy")
+    cgroup = CgroupV2.below(unified, f"/orchestra/{token}/box")
+    cgroup.create()
+    yield cgroup
+    cgroup.kill()
+    cgroup.delete()
+
+
+def test_a_process_is_born_into_it_and_killed_with_it(cgroup: CgroupV2) -> None:
+    fd = cgroup.open()
+    pid = syscalls.clone3(0, cgroup_fd=fd)
+    if pid == 0:
+        time.sleep(60)
+        os._exit(0)
+    os.close(fd)
+    assert cgroup.pids() == [pid]
+    cgroup.kill()
+    assert wait_exit(pid)["signal"] == 9
+
+
+def test_freezing_holds_a_process(cgroup: CgroupV2) -> None:
+    reader, writer = os.pipe()
+    fd = cgroup.open()
+    cgroup.freeze(frozen=True)
+    pid = syscalls.clone3(0, cgroup_fd=fd)
+    if pid == 0:
+        os.write(writer, b"x")
+        os._exit(0)
+    os.close(fd)
+    os.set_blocking(reader, False)
+    with pytest.raises(BlockingIOError):
+        os.read(reader, 1)
+    cgroup.freeze(frozen=False)
+    assert wait_exit(pid)["code"] == 0
+    assert os.read(reader, 1) == b"x"
+    os.close(reader)
+    os.close(writer)
+
+
+def tried(path: str, flags: int) -> int:
+    try:
+        os.close(os.open(path, flags))
+    except OSError as err:
+        return err.errno or 0
+    return 0
+
+
+def test_the_device_program(cgroup: CgroupV2) -> None:
+    asked = {"allow": True, "type": "c", "major": 10, "minor": 200, "access": "r"}
+    attach_device_program(cgroup.directory, cgroup_rules([asked]))  # type: ignore[list-item]
+    cases = [
+        ("/dev/null", os.O_RDWR, 0),
+        ("/dev/zero", os.O_RDONLY, 0),
+        ("/dev/net/tun", os.O_RDONLY, 0),
+        ("/dev/net/tun", os.O_RDWR, 1),
+        ("/dev/kmsg", os.O_RDONLY, 1),
+        ("/dev/loop-control", os.O_RDONLY, 1),
+    ]
+    cases = [case for case in cases if Path(case[0]).exists()]
+    fd = cgroup.open()
+    pid = syscalls.clone3(0, cgroup_fd=fd)
+    if pid == 0:
+        os._exit(int([tried(path, flags) for path, flags, _ in cases] != [c[2] for c in cases]))
+    os.close(fd)
+    assert wait_exit(pid)["code"] == 0
+
+
+def test_a_file_that_is_not_there_is_named(cgroup: CgroupV2) -> None:
+    with pytest.raises(RuntimeFailure, match=r'cannot set nosuch.max to "1"'):
+        cgroup.apply({"unified": {"nosuch.max": "1"}})
+
+
+def test_an_old_one_is_replaced_and_one_in_use_is_not(cgroup: CgroupV2) -> None:
+    inode = Path(cgroup.directory).stat().st_ino
+    cgroup.create()
+    assert Path(cgroup.directory).stat().st_ino != inode
+    fd = cgroup.open()
+    pid = syscalls.clone3(0, cgroup_fd=fd)
+    if pid == 0:
+        time.sleep(60)
+        os._exit(0)
+    os.close(fd)
+    with contextlib.ExitStack() as stack:
+        stack.callback(wait_exit, pid)
+        stack.callback(cgroup.kill)
+        with pytest.raises(RuntimeFailure, match="busy"):
+            cgroup.create()
