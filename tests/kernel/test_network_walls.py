@@ -70,6 +70,19 @@ def test_a_published_port_is_reached_from_everywhere(lab: Lab):
     assert lab.reaches(neighbour, HOST, 8000)
 
 
+@pytest.mark.parametrize("bridged", ["0", "1"])
+def test_a_neighbour_reaches_a_published_port_by_the_hosts_address(lab: Lab, bridged: str):
+    """With br_netfilter, as Docker sets it, translated frames never leave the bridge."""
+    setting = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+    if setting.exists():
+        setting.write_text(bridged)
+    lab.listen(published(lab, "shop", WEB), 80)
+    neighbour = published(lab, "shop", service="neighbour")
+    for address in ("172.18.0.1", HOST):
+        assert lab.reaches(neighbour, address, 8000)
+        assert lab.reaches(neighbour, address, 8000), "again, whatever a redirect may have said"
+
+
 def test_its_own_published_port_is_served_by_the_socket_on_the_host(lab: Lab):
     web = published(lab, "shop", WEB)
     lab.listen(web, 80)
@@ -185,6 +198,9 @@ def test_internal_means_no_way_out(lab: Lab):
     with one.entered(), Netlink() as netlink:
         netlink.add_route(gateway4, via_link="eth0")
         netlink.add_route(gateway6, via_link="eth0")
+    with lab.outside.entered(), Netlink() as netlink:
+        for subnet, host in zip(inner.subnets, (HOST, HOST6), strict=True):
+            netlink.add_route(host, via_link="eth0", destination=subnet.subnet)
     for address, port in [(OUTSIDE, 9000), (OUTSIDE6, 9000), (gateway4, 9001), (gateway6, 9001)]:
         assert not lab.reaches(one, address, port), address
     assert not lab.reaches(one, HOST, 9001)

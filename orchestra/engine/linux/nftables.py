@@ -67,7 +67,7 @@ def run(commands: str) -> str:
     with _LOCK:
         if load() and _State.library is not None:
             return _run_library(_State.library, commands)
-    return _run_program(commands)
+    return run_program(commands)
 
 
 def _run_library(library: _Library, commands: str) -> str:
@@ -86,7 +86,8 @@ def _run_library(library: _Library, commands: str) -> str:
         library.free(context)
 
 
-def _run_program(commands: str) -> str:
+def run_program(commands: str) -> str:
+    """Run nft commands by the nft program; see :func:`run`."""
     import subprocess  # noqa: PLC0415 - 10 ms that only hosts without the library pay
 
     try:

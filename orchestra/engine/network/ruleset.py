@@ -10,7 +10,7 @@ Verdicts (an accept ends only its own chain, a drop ends the packet):
   127.0.0.1 is for this host; route_localnet would open the host's own services); a container's
   sender must be of its network; containers of other projects reach neither our published ports
   nor our bridges' addresses.
-- transit: replies pass; what an internal network sends or gets does not; our bridges talk to each
+- transit: replies pass; what an internal network sends does not; our bridges talk to each
   other only through published ports; from elsewhere only what was published comes in.
 - arrival: containers of internal networks open no connection to the host.
 - departure: no container is told to reach a published port directly, past the translation.
@@ -86,7 +86,6 @@ _CHAINS: dict[str, tuple[str, tuple[str, ...]]] = {
             "ct state established,related accept",
             "iifname . oifname @same accept",
             "iifname @internals drop",
-            "oifname @internals drop",
             "iifname @bridges oifname @bridges ct status dnat accept",
             f'iifname @bridges oifname "{_ANY}" drop',
             "oifname @bridges ct status dnat accept",
