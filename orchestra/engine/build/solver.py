@@ -162,7 +162,7 @@ class Solver:
                 made.append(Made(history=step.history, layer=None, created=None))
                 continue
             number += 1
-            label = f"{stage.label} {number}/{total}"
+            label = f"{self._prefix(stage)}{number}/{total}"
             entry = await self._step(step, label, layers, ground.platform)
             made.append(entry)
             layers += [entry.layer] if entry.layer is not None else []
@@ -176,6 +176,10 @@ class Solver:
                 platform=ground.platform,
             )
         )
+
+    def _prefix(self, stage: Stage) -> str:
+        """Return how a stage's steps are told from others'; "" where it is alone."""
+        return f"{stage.label} " if len(self.job.graph.stages) > 1 else ""
 
     async def _step(
         self, step: Step, label: str, layers: Sequence[Layer], platform: Platform
@@ -208,7 +212,7 @@ class Solver:
             case StageSource(index=index):
                 return _on_stage(await self._start(index).get())
             case ImageSource(reference=reference):
-                self._report(f"[{stage.label}] FROM {reference}")
+                self._report(f"[{self._prefix(stage)}1] FROM {reference}")
                 try:
                     image = await self._image(reference, platform)
                 except OrchestraError as error:

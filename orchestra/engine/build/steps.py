@@ -293,7 +293,9 @@ class StepRunner:
         rootfs: Rootfs,
         plan: StepPlan,
     ) -> None:
-        output = StepOutput(label, self.environment.clock, self.reports.output)
+        output = StepOutput(
+            f"{self.job.reference} {label}", self.environment.clock, self.reports.output
+        )
         run = Run(
             vertex=vertex,
             inputs=plan.mounts or {},
