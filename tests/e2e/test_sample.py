@@ -17,7 +17,14 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, sync_playwright
 from support import footprint
-from support.scenario import Scenario, eventually, make_scenario, not_on_peer, remove_scenario
+from support.scenario import (
+    Result,
+    Scenario,
+    eventually,
+    make_scenario,
+    not_on_peer,
+    remove_scenario,
+)
 from support.standins import Standins
 
 SAMPLE = Path(__file__).parents[2] / "examples/compose_example"
@@ -85,10 +92,14 @@ def answers(sample: Scenario) -> bool:
         return False
 
 
+def ask(sample: Scenario, expression: str) -> Result:
+    shell = ("mongosh", "composexample", "--quiet", "--eval", expression)
+    return sample.exec("mongodb", *shell, code=None)
+
+
 def is_stored(sample: Scenario, name: str) -> bool:
     """Ask the database itself."""
-    shell = ("mongosh", "composexample", "--quiet", "--eval", "db.items.find()")
-    done = sample.exec("mongodb", *shell, code=None)
+    done = ask(sample, "db.items.find()")
     return done.code == 0 and f"'{name}'" in done.out
 
 
@@ -165,6 +176,8 @@ def test_items_outlive_down_and_up(sample: Scenario, page: Page) -> None:
 
 def test_a_killed_database_comes_back_with_its_data(sample: Scenario) -> None:
     assert can_add(sample, "before the kill")
+    # A database promises nothing of the last moment's writes to one who kills it.
+    assert ask(sample, "db.adminCommand({ fsync: 1 })").code == 0
     before = sample.started("mongodb")
     os.kill(sample.init_pid("mongodb"), signal.SIGKILL)
     eventually(lambda: sample.started_since("mongodb", before), "mongodb is started again")

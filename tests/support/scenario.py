@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -257,8 +258,10 @@ def _container(entry: Mapping[str, object]) -> Container:
 
 def make_scenario(source: Path, mirror: Mapping[str, str]) -> Scenario:
     """Copy a scenario's directory below a fresh root."""
-    root = Path(tempfile.mkdtemp(prefix="orc-"))
-    directory = root / "projects" / f"{source.name.replace('_', '-')}-{root.name[4:].lower()}"
+    token = secrets.token_hex(4)
+    root = Path(tempfile.gettempdir()) / f"orc-{token}"
+    root.mkdir(mode=0o700)
+    directory = root / "projects" / f"{source.name.replace('_', '-')}-{token}"
     ignored = shutil.ignore_patterns("test_*.py", "__pycache__")
     shutil.copytree(source, directory, ignore=ignored)
     environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
@@ -292,7 +295,7 @@ def remove_scenario(scenario: Scenario, before: footprint.Footprint) -> None:
         _clear_away(root, projects, left)
     shutil.rmtree(root, ignore_errors=True)
     assert [end.code for end in ends] == [0] * len(ends), ends
-    assert not left
+    assert not left, left
 
 
 def _clear_away(root: Path, projects: frozenset[str], left: Mapping[str, list[str]]) -> None:
