@@ -227,19 +227,25 @@ def _start(decision: Decision, draft: Draft, after: tuple[StepId, ...]) -> Start
         name=name,
         service=spec.service,
         reason=decision.reason,
-        after=tuple(sorted({*after, *revived, *_port_holders(decision, draft)})),
+        after=tuple(sorted({*after, *revived, *_in_the_way(decision, draft)})),
         gates=_gates(decision, draft),
     )
 
 
-def _port_holders(decision: Decision, draft: Draft) -> Iterator[StepId]:
-    """Yield the stops of other containers that free a host port which this one publishes."""
-    wanted = {(p.protocol, p.host_port) for p in decision.spec.ports if p.host_port is not None}
+def _in_the_way(decision: Decision, draft: Draft) -> Iterator[StepId]:
+    """Yield the ends of other containers with this one's name, or a host port that it publishes."""
+    kept = decision.old if decision.action in {Action.START, Action.RESTART} else None
+    ports = kept.ports if kept else decision.spec.ports
+    name = kept.name if kept else decision.spec.name
+    wanted = {(port.protocol, port.host_port) for port in ports if port.host_port is not None}
     for container in draft.observed.containers:
-        own = decision.old is not None and container.id == decision.old.id
-        if own or container.id not in draft.stops:
+        if decision.old is not None and container.id == decision.old.id:
             continue
-        if any((port.protocol, port.host_port) in wanted for port in container.ports):
+        if container.name == name and container.id in draft.removals:
+            yield draft.removals[container.id]
+        elif container.id in draft.stops and any(
+            (port.protocol, port.host_port) in wanted for port in container.ports
+        ):
             yield draft.stops[container.id]
 
 
