@@ -8,7 +8,7 @@ import termios
 import tty
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import anyio
 import anyio.to_thread
@@ -126,6 +126,8 @@ async def exec_in(
     :raises ContainerError: as :func:`open_exec`.
     """
     if options.tty:
+        rows, columns = _size(0 if stdin is None else stdin)
+        options = replace(options, rows=options.rows or rows, columns=options.columns or columns)
         async with open_exec(paths, record, options, None) as session:
             return await _converse(session, 0 if stdin is None else stdin, stdout)
     targets = {"stdout": stdout, "stderr": stderr}
@@ -145,7 +147,6 @@ async def _converse(session: ExecSession, stdin: int, stdout: int) -> int:
     if terminal is None:
         raise ContainerError("cannot run a process: it was given no terminal")
     with raw_terminal(stdin):
-        await session.resize(*_size(stdin))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_copy, stdin, terminal)
             tasks.start_soon(_copy, terminal, stdout)

@@ -24,7 +24,7 @@ from typing import cast
 from orchestra.engine.launcher.holdings import Holding, Holdings
 from orchestra.engine.launcher.ward import Ward
 from orchestra.engine.linux import process
-from orchestra.engine.shim import identity, wire
+from orchestra.engine.shim import identity, native, wire
 from orchestra.engine.shim.adoption import Adopter, reopen_sockets
 from orchestra.engine.shim.execution import serve_exec
 from orchestra.engine.shim.failure import ShimFailure, because, failed
@@ -226,6 +226,8 @@ class Launcher:
         request = _read_request(path)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         sink = connection or theirs
+        if not request["runtime"]:
+            native.warm(request["bundle"])
 
         def body() -> None:
             sink.settimeout(None)

@@ -34,6 +34,10 @@ def driver_of(request: ShimRequest, config: RuntimeConfig) -> Driver:
     """Choose the driver that the request names."""
     if request["runtime"]:
         return ExternalRuntime(
-            request["runtime"], request["id"], request["run_directory"], request["bundle"]
+            request["runtime"],
+            request["id"],
+            request["run_directory"],
+            request["bundle"],
+            cgroup=config.get("linux", {}).get("cgroupsPath", ""),
         )
     return NativeRuntime(request, config)

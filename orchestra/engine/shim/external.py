@@ -3,8 +3,9 @@
 Its complaints are read from its log, since its stdout and stderr are the container's.
 """
 
+
 # No pathlib here: the process stays small.
-# ruff: noqa: PTH108
+# ruff: noqa: PTH106, PTH108
 
 from __future__ import annotations
 
@@ -12,8 +13,11 @@ import json
 import os
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 
-from orchestra.engine.linux import process
+from orchestra.engine.linux import host, process
+from orchestra.engine.runtime.cgroup import Cgroup
+from orchestra.engine.runtime.failure import RuntimeFailure
 from orchestra.engine.shim.console import listen_at, receive_master
 from orchestra.engine.shim.failure import ShimFailure
 from orchestra.engine.shim.identity import write_json
@@ -25,16 +29,40 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 Stdio = tuple[int, int, int]
 
 
+def oom_killed(cgroup: str) -> bool:
+    """Tell whether the memory limit of a cgroup has killed a process."""
+    try:
+        return bool(cgroup) and Cgroup.at(cgroup).oom_kills() > 0
+    except (RuntimeFailure, OSError):
+        return False
+
+
+def _remove_unified(cgroup: str) -> None:
+    """Remove the empty directories that runc leaves in the v2 tree of a hybrid host."""
+    unified = host.cgroups().unified
+    while unified is not None and cgroup.strip("/"):
+        with suppress(FileNotFoundError):
+            os.rmdir(f"{unified.directory}{cgroup}")
+        cgroup = cgroup.rpartition("/")[0]
+
+
 class ExternalRuntime:
     """One container under an OCI runtime program; ``prefix`` is its argv."""
 
     def __init__(
-        self, prefix: Sequence[str], container_id: str, run_directory: str, bundle: str
+        self,
+        prefix: Sequence[str],
+        container_id: str,
+        run_directory: str,
+        bundle: str,
+        *,
+        cgroup: str = "",
     ) -> None:
         self._prefix = list(prefix)
         self._id = container_id
         self._directory = run_directory
         self._bundle = bundle
+        self._cgroup = cgroup
 
     def create(self, stdio: Stdio, *, tty: bool) -> tuple[int, int | None]:
         """Create the container; return its init's pid, and the pty's master when ``tty``.
@@ -53,10 +81,12 @@ class ExternalRuntime:
 
     def delete(self) -> None:
         """Kill what is left and remove every trace; what is already gone is no error."""
-        try:
+        with suppress(ShimFailure):
             self._run(["delete", "--force", self._id], None)
-        except ShimFailure:
-            return
+        with suppress(RuntimeFailure, OSError):
+            if self._cgroup:
+                Cgroup.at(self._cgroup).delete()  # and our own directories above it, when empty
+                _remove_unified(self._cgroup)
 
     def execute(self, document: Process, stdio: Stdio, *, tty: bool) -> tuple[int, int | None]:
         """Run a process in the container; return its pid, and the pty's master when ``tty``.
@@ -73,8 +103,8 @@ class ExternalRuntime:
             os.unlink(path)
 
     def oom_killed(self) -> bool:
-        """Tell whether the OOM killer was here: such a runtime does not say."""
-        return False
+        """Tell whether the memory limit has killed a process of the container."""
+        return oom_killed(self._cgroup)
 
     def _launch(
         self, verb: list[str], name: str, stdio: Stdio, *, tty: bool

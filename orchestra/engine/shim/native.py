@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from orchestra.engine.runtime import create as runtime_create
-from orchestra.engine.runtime.cgroup import Cgroup
+from orchestra.engine.runtime import exec as runtime_exec
 from orchestra.engine.runtime.create import Init
 from orchestra.engine.runtime.failure import RuntimeFailure
 from orchestra.engine.shim.console import receive_master
-from orchestra.engine.shim.external import Stdio
+from orchestra.engine.shim.external import Stdio, oom_killed
 from orchestra.engine.shim.failure import ShimFailure
 from orchestra.engine.shim.protocol import ShimRequest
 from orchestra.oci.runtime import Process, RuntimeConfig
@@ -58,10 +58,7 @@ class NativeRuntime:
 
     def oom_killed(self) -> bool:
         """Tell whether the memory limit has killed a process of the container."""
-        try:
-            return bool(self._cgroup_path) and Cgroup.at(self._cgroup_path).oom_kills() > 0
-        except (RuntimeFailure, OSError):
-            return False
+        return oom_killed(self._cgroup_path)
 
     def delete(self) -> None:
         """Kill what is left of the container, remove its cgroup, run its poststop hooks."""
@@ -71,6 +68,12 @@ class NativeRuntime:
             return
 
 
+def warm(bundle: str) -> None:
+    """Do ahead, in the launcher, what all its children can share; what is wrong is told later."""
+    with suppress(RuntimeFailure, OSError):
+        runtime_create.warm(bundle)
+
+
 def execute(
     init_pid: int, document: Process, config: RuntimeConfig, stdio: Stdio, *, tty: bool
 ) -> tuple[int, int | None]:
@@ -78,7 +81,6 @@ def execute(
 
     :raises ShimFailure: in the runtime's own words.
     """
-    from orchestra.engine.runtime import exec as runtime_exec  # noqa: PLC0415
 
     def make(console: int | None) -> int:
         return runtime_exec.execute(

@@ -1,0 +1,184 @@
+"""One-shot runs, probes and terminals: what builds, healthchecks and exec stand on."""
+
+from __future__ import annotations
+
+import os
+import pty
+import termios
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import anyio
+import pytest
+from support.cell import Cell, argv, image, make_root, open_cell, spec, wait_until
+
+from orchestra.engine.container.exec import ExecOptions, exec_in
+from orchestra.engine.container.healthcheck import probe
+from orchestra.engine.container.launching import StartError, private_launcher
+from orchestra.engine.container.oneshot import OneShot, run_once
+from orchestra.engine.linux import process
+
+pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def cell(tmp_path: Path, token: str) -> AsyncIterator[Cell]:
+    async with open_cell(tmp_path, token) as opened:
+        yield opened
+
+
+@pytest.fixture
+def shot(tmp_path: Path, token: str) -> OneShot:
+    layer = make_root(tmp_path / "layer")
+    (layer / "proc").rmdir()
+    for name in ("upper", "work", "scratch"):
+        (tmp_path / name).mkdir()
+    return OneShot(
+        id="step-1",
+        project=token,
+        directory=str(tmp_path / "scratch"),
+        layers=(str(layer),),
+        upper=str(tmp_path / "upper"),
+        work=str(tmp_path / "work"),
+        args=("/bin/sh", "-c", "echo made > /made; echo said; echo $A >&2; exit 4"),
+        env=("A=b",),
+        resolv_conf="nameserver 192.0.2.1\n",
+    )
+
+
+async def test_the_upper_directory_holds_the_difference_alone(shot: OneShot) -> None:
+    output: list[tuple[str, bytes]] = []
+    async with private_launcher() as launcher:
+        code = await run_once(shot, launcher=launcher, output=lambda *each: output.append(each))
+    assert code == 4
+    assert sorted(output) == [("stderr", b"b\n"), ("stdout", b"said\n")]
+    upper = Path(shot.upper)
+    found = sorted(str(path.relative_to(upper)) for path in upper.rglob("*") if path.is_file())
+    assert found == ["made"]
+    assert not (upper / "proc").exists()
+
+
+async def test_what_cannot_be_run_raises(shot: OneShot) -> None:
+    wrong = replace(shot, args=("/nowhere",))
+    async with private_launcher() as launcher:
+        with pytest.raises(StartError, match="nowhere"):
+            await run_once(wrong, launcher=launcher, output=lambda *_: None)
+
+
+async def test_a_cancelled_run_is_killed(shot: OneShot) -> None:
+    pids: list[int] = []
+    endless = replace(shot, args=("/bin/sh", "-c", "echo up; sleep 1000"))
+    async with private_launcher() as launcher:
+        with anyio.CancelScope() as scope:
+
+            def heard(_stream: str, _data: bytes) -> None:
+                found = Path(shot.directory, "run/init.pid").read_text()
+                pids.append(int(found.split(":")[1].split(",")[0]))
+                scope.cancel()
+
+            await run_once(endless, launcher=launcher, output=heard)
+    assert pids
+    wait_until(lambda: not Path(f"/proc/{pids[0]}").exists())
+
+
+async def test_a_probe_tells_code_and_output(cell: Cell) -> None:
+    record = await cell.start(spec("/bin/sleep", "1000"))
+    second = timedelta(seconds=10)
+    good = await probe(cell.paths, record, ("CMD", "/bin/echo", "fine"), second)
+    assert (good.exit_code, good.output) == (0, "fine\n")
+    bad = await probe(cell.paths, record, ("CMD-SHELL", "echo no >&2; exit 3"), second)
+    assert (bad.exit_code, bad.output) == (3, "no\n")
+    missing = await probe(cell.paths, record, ("CMD", "/nowhere"), second)
+    assert missing.exit_code == 127
+
+
+async def test_a_probe_uses_the_images_shell(cell: Cell) -> None:
+    record = await cell.start(spec("/bin/sleep", "1000"), image(shell=("/bin/echo", "shell")))
+    found = await probe(cell.paths, record, ("CMD-SHELL", "a text"), timedelta(seconds=10))
+    assert found.output == "shell a text\n"
+
+
+async def test_a_hanging_probe_is_killed(cell: Cell) -> None:
+    record = await cell.start(spec("/bin/sleep", "1000"))
+    test = ("CMD-SHELL", "echo begun; sleep 777")
+    found = await probe(cell.paths, record, test, timedelta(milliseconds=300))
+    assert found.exit_code == -1
+    assert "no end within 0.3 s" in found.output
+    for _ in range(100):
+        _, left = await cell.exec(record, *argv("ps -o args | grep -c '[s]leep 777'"))
+        if left.strip() == "0":
+            break
+    assert left.strip() == "0"
+
+
+async def test_a_flooding_probe_is_bounded(cell: Cell) -> None:
+    record = await cell.start(spec("/bin/sleep", "1000"))
+    test = ("CMD-SHELL", "head -c 3000000 /dev/zero | tr '\\0' x")
+    found = await probe(cell.paths, record, test, timedelta(seconds=20))
+    assert found.exit_code == 0
+    assert len(found.output) == 4096
+
+
+async def test_exec_with_a_terminal(cell: Cell) -> None:
+    record = await cell.start(spec("/bin/sleep", "1000"))
+    ours, theirs = pty.openpty()
+    os.set_blocking(ours, False)
+    said = bytearray()
+
+    async def type_when_asked() -> None:
+        while b"word?" not in said:
+            await anyio.wait_readable(ours)
+            said.extend(os.read(ours, 65536))
+        os.write(ours, b"word\n")
+
+    script = "tty; stty size; echo word?; read x; echo got $x; exit 6"
+    options = ExecOptions(args=("/bin/sh", "-c", script), tty=True)
+    termios.tcsetwinsize(theirs, (33, 99))
+    try:
+        with anyio.fail_after(30):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(type_when_asked)
+                code = await exec_in(cell.paths, record, options, stdin=theirs, stdout=theirs)
+        said.extend(os.read(ours, 65536))
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert code == 6
+    lines = said.decode().split("\r\n")
+    assert lines[0].startswith("/dev/pts/")
+    assert lines[1:3] == ["33 99", "word?"]
+    assert "got word" in lines
+
+
+async def test_exec_passes_input_on(cell: Cell) -> None:
+    record = await cell.start(spec("/bin/sleep", "1000"))
+    source, feed = os.pipe()
+    sink, target = os.pipe()
+    os.write(feed, b"one\ntwo\n")
+    os.close(feed)
+    try:
+        options = ExecOptions(args=("/bin/wc", "-l"))
+        code = await exec_in(cell.paths, record, options, stdin=source, stdout=target)
+        assert (code, os.read(sink, 100)) == (0, b"2\n")
+    finally:
+        for fd in (source, sink, target):
+            os.close(fd)
+
+
+@pytest.mark.runtime
+async def test_runc_runs_the_same_container(cell: Cell) -> None:
+    record = await cell.start(spec(*argv("echo from runc; id -u; sleep 1000"), runtime="runc"))
+    wait_until(lambda: "0\n" in cell.output(record))
+    assert cell.output(record) == "from runc\n0\n"
+    assert await cell.exec(record, "/bin/echo", "in") == (0, "in\n")
+    assert process.is_alive(process.identity(cell.pid(record, "init.pid")))
+    ended = await cell.containers.stop(record, timeout=timedelta(milliseconds=10))
+    assert ended is not None
+    assert ended["signal"] == 9
