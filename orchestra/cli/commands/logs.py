@@ -54,6 +54,7 @@ def command(
             colour=not no_color,
             prefix=not no_log_prefix,
             timestamps=timestamps,
+            merge=True,
         )
 
         async def read(container: ObservedContainer, into: list[LogLine]) -> None:

@@ -22,9 +22,11 @@ class LogPrinter:
         colour: bool = True,
         prefix: bool = True,
         timestamps: bool = False,
+        merge: bool = False,
     ) -> None:
         self._colour = colour and wants_colour(sys.stdout, ansi)
         self._terminal = sys.stdout.isatty()
+        self._merge = merge
         self._prefix = prefix
         self._timestamps = timestamps
         self._order: list[str] = []
@@ -37,14 +39,14 @@ class LogPrinter:
             self._order.append(name)
 
     def print(self, line: LogLine) -> None:
-        """Print one line to where the container wrote it: stdout, or stderr."""
+        """Print one line to where the container wrote it; with ``merge`` always to stdout."""
         self.add(line.source)
         text = line.text.rstrip("\n").rstrip("\r")
         if self._terminal:
             text = tame(text)
         if self._timestamps and line.time is not None:
             text = f"{line.time.isoformat().replace('+00:00', 'Z')} {text}"
-        out = sys.stderr if line.stream == "stderr" else sys.stdout
+        out = sys.stderr if line.stream == "stderr" and not self._merge else sys.stdout
         out.write(f"{self._head(line.source)}{text}\n")
         out.flush()
 

@@ -52,7 +52,7 @@ async def machine_lock(paths: Paths, subject: str) -> AsyncIterator[None]:
 
     :raises LockError: when somebody else keeps it for a minute.
     """
-    path = Path(paths.run) / "locks" / subject
+    path = Path(paths.run) / "locks" / f"{subject}.lock"
     async with _flock(path, f"the {subject} of this machine", MACHINE_DEADLINE_SECONDS):
         yield
 
