@@ -281,8 +281,14 @@ class Containers:
 
 
 def new_container_id() -> str:
-    """Return 64 random hex digits."""
-    return uuid4().hex + uuid4().hex
+    """Return 64 random hex digits, the first twelve not all decimal.
+
+    Those are the host name by default, and resolvers read a name of digits as an address.
+    """
+    while True:
+        container_id = uuid4().hex + uuid4().hex
+        if not container_id[:12].isdecimal():
+            return container_id
 
 
 def cgroup_path(record: ContainerRecord) -> str:
