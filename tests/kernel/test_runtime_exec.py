@@ -119,8 +119,12 @@ def test_what_cannot_be_executed(running: Init, bundle: Bundle, args: list[str],
     assert run_failing(running, bundle, args).exit_code == code
 
 
-def test_a_working_directory_through_a_magic_link_is_refused(running: Init, bundle: Bundle) -> None:
-    assert run_failing(running, bundle, ["true"], cwd="/proc/self/fd/10").exit_code == 125
+@pytest.mark.parametrize("cwd", ["/proc/self/fd/10", "/proc/self/root/tmp", "/proc/1/cwd"])
+def test_a_working_directory_through_a_magic_link_is_refused(
+    running: Init, bundle: Bundle, cwd: str
+) -> None:
+    failure = run_failing(running, bundle, ["true"], cwd=cwd)
+    assert failure.message.startswith(f'cannot change to the working directory "{cwd}"')
 
 
 def test_an_ended_container_cannot_be_entered(bundle: Bundle) -> None:

@@ -10,7 +10,8 @@ import pytest
 from support.bundles import MASKED, READONLY, Bundle
 
 from orchestra.engine.container.capabilities import DEFAULT_CAPABILITIES, capability_sets
-from orchestra.engine.linux.flags import CAPABILITIES
+from orchestra.engine.linux import syscalls
+from orchestra.engine.linux.flags import CAPABILITIES, MountFlag
 from orchestra.engine.runtime.failure import RuntimeFailure
 
 pytestmark = pytest.mark.kernel
@@ -149,6 +150,14 @@ def test_the_interpreter_cannot_be_the_program(bundle: Bundle) -> None:
         assert (failure.exit_code, "link of procfs" in failure.message) == (126, True)
 
 
+def test_the_init_of_ours_cannot_be_read_or_traced(bundle: Bundle) -> None:
+    bundle.config["annotations"] = {"org.orchestra.init": "true"}
+    script = "for f in exe cwd fd/0; do readlink /proc/1/$f || echo no $f; done; cat /proc/1/environ || echo no"
+    lines = bundle.shell(f"({script}; ls -1 /proc/1/fd) 2>/dev/null").run().lines
+    # That there are three descriptors may be seen, but not what they lead to.
+    assert " ".join(lines) == "no exe no cwd no fd/0 no 0 1 2"
+
+
 @pytest.mark.parametrize("target", ["/evil", "/evil/deep/file"])
 def test_a_symlink_in_the_image_leads_no_mount_out(
     bundle: Bundle, tmp_path: Path, target: str
@@ -178,13 +187,20 @@ def test_nothing_is_mounted_over_procfs(bundle: Bundle, tmp_path: Path) -> None:
     assert bundle.fail().message == 'cannot mount at "/proc/sys": it lies on procfs'
 
 
-def test_a_bind_does_not_propagate_either_way(bundle: Bundle, tmp_path: Path) -> None:
-    (tmp_path / "shared").mkdir()
-    mounts = {"destination": "/shared", "type": "bind", "source": str(tmp_path / "shared")}
-    bundle.config["mounts"].append(mounts | {"options": ["rbind"]})
-    bundle.process["args"] = ["cat", "/proc/self/mountinfo"]
-    tags = [line.split(" - ")[0].split()[6:] for line in bundle.run().lines]
-    assert tags == [[]] * len(tags)
+def test_a_bind_of_a_shared_mount_does_not_propagate(bundle: Bundle, tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    syscalls.mount("tmpfs", str(shared), "tmpfs", 0)
+    try:
+        syscalls.mount(None, str(shared), None, MountFlag.SHARED)
+        row = {"destination": "/shared", "type": "bind", "source": str(shared)}
+        bundle.config["mounts"].append(row | {"options": ["rbind"]})
+        bundle.process["args"] = ["cat", "/proc/self/mountinfo"]
+        # The optional fields name peer groups and masters: there are none.
+        tags = [line.split(" - ")[0].split()[6:] for line in bundle.run().lines]
+        assert tags == [[]] * len(tags)
+    finally:
+        syscalls.umount2(str(shared))
 
 
 def test_sysv_and_posix_shared_memory_of_the_host_are_out_of_sight(bundle: Bundle) -> None:
