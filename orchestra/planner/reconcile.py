@@ -151,14 +151,15 @@ def _replacement(decision: Decision, draft: Draft) -> Iterator[Step]:
         after=_before_create(decision, draft, first=first),
     )
     yield creation
-    ready: tuple[StepId, ...] = (creation.id,)
+    done = creation.id
     if old is not None:
-        yield from _stop(old, decision.reason, draft, draft.image_ids if first else ready)
-        removal = _remove(old, decision.reason, draft, () if first else ready)
+        late = () if first else (creation.id,)
+        yield from _stop(old, decision.reason, draft, late or draft.image_ids)
+        removal = _remove(old, decision.reason, draft, late)
         yield removal
-        ready += (removal.id,)
+        done = creation.id if first else removal.id
     if not draft.options.no_start:
-        yield _start(decision, draft, ready)
+        yield _start(decision, draft, (done,))
 
 
 def _renews(decision: Decision, draft: Draft) -> bool:
@@ -204,13 +205,15 @@ def _stop(
 def _remove(
     container: ObservedContainer, reason: str, draft: Draft, after: tuple[StepId, ...]
 ) -> RemoveContainer:
-    stop = (draft.stops[container.id],) if container.id in draft.stops else ()
+    """Remove a container after its stop, or after ``after`` where there is nothing to stop."""
+    if container.id in draft.stops:
+        after = (draft.stops[container.id],)
     return RemoveContainer(
         container_id=container.id,
         name=draft.names[container.id],
         service=container.service,
         reason=reason,
-        after=tuple(sorted({*after, *stop})),
+        after=after,
     )
 
 

@@ -156,12 +156,12 @@ def _judge_volume(spec: VolumeSpec, observed: ObservedState, *, frozen: bool) ->
         return VolumeFate(
             spec=spec,
             fate=Fate.CREATE,
-            reason=f'renamed; "{found.name}" and its data stay',
+            reason=f'renamed, and "{found.name}" stays with its data',
         )
     ours = found.project == observed.project and found.config_hash
     if ours and found.config_hash != spec.config_hash and not frozen:
         return VolumeFate(
-            spec=spec, fate=Fate.RENEW, reason="its definition changed; its data is lost"
+            spec=spec, fate=Fate.RENEW, reason="its definition changed, its data is lost"
         )
     return VolumeFate(spec=spec)
 

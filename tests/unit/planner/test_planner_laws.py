@@ -151,7 +151,7 @@ def test_no_start_starts_nothing(case):
 @given(cases())
 def test_images_are_settled_by_one_round(case):
     desired, observed, options = case
-    options = replace(options, build=True)
+    options = replace(options, build=True, scale={})
     first = plan_images(desired, observed, options)
     after = simulate(observed, first, desired)
     again = plan_images(desired, after, replace(options, build=False))
@@ -205,10 +205,16 @@ def test_stop_order_reverses_start_order(desired):
                 assert last_dependent < stops.index(dependency.service)
 
 
+def without_ports(observed: ObservedState) -> ObservedState:
+    """Take away the ports, which chance gives to two running containers at once."""
+    containers = tuple(replace(container, ports=()) for container in observed.containers)
+    return replace(observed, containers=containers)
+
+
 @law
 @given(places())
 def test_stop_then_start(case):
-    _, observed = case
+    observed = without_ports(case[1])
     stopped = simulate(observed, plan_stop(observed, StopOptions()))
     assert not [c for c in stopped.containers if c.phase in LIVE and not c.one_off]
     assert plan_stop(stopped, StopOptions()).empty
@@ -219,7 +225,7 @@ def test_stop_then_start(case):
 @law
 @given(places())
 def test_restart_leaves_everything_running(case):
-    _, observed = case
+    observed = without_ports(case[1])
     after = simulate(observed, plan_restart(observed, StopOptions()))
     newest = {}
     for container in sorted(after.containers, key=lambda c: (c.created_at, c.id)):
