@@ -7,6 +7,7 @@ The network namespace is left out on purpose: a container inherits its shim's.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -105,7 +106,7 @@ def parse_security(options: Sequence[str]) -> Security:
     """
     no_new_privileges, seccomp, unmasked = False, "", False
     for option in options:
-        key, _, value = option.replace("=", ":", 1).partition(":")
+        key, value = (*re.split("[=:]", option, maxsplit=1), "")[:2]
         if key == "no-new-privileges" and value in {"", "true", "false"}:
             no_new_privileges = value != "false"
         elif key == "seccomp" and value:

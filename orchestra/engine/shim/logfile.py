@@ -46,7 +46,7 @@ class LineSplitter:
                 else:
                     texts += _pieces(line + b"\n")
         rest = data[end:]
-        while len(rest) >= PIECE_BYTES:
+        while len(rest) > PIECE_BYTES:  # with the byte after a cut known, no character is torn
             cut = _character_boundary(rest, PIECE_BYTES)
             texts.append(rest[:cut].decode("utf-8", "replace"))
             rest = rest[cut:]
