@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
 import pytest
-from support.netlab import HOST, HOST6, OUTSIDE, OUTSIDE6, Lab, Place
+from support.netlab import HOST, HOST6, OUTSIDE, OUTSIDE6, TIMEOUT, Lab, Place
 
 from orchestra.engine.linux import nftables
 from orchestra.engine.linux.netlink import Netlink
@@ -195,6 +196,7 @@ def test_internal_means_no_way_out(lab: Lab):
     assert two.record is not None
     assert lab.reaches(one, two.record.endpoints[0].ipv6 or "", 80)
     assert lab.reaches(lab.host, two.address, 80), "from the host"
+    assert lab.reaches(lab.host, two.record.endpoints[0].ipv6 or "", 80), "from the host"
     with one.entered(), Netlink() as netlink:
         netlink.add_route(gateway4, via_link="eth0")
         netlink.add_route(gateway6, via_link="eth0")
@@ -241,6 +243,54 @@ def test_a_sender_must_be_who_it_says(lab: Lab):
     for sock in (server, outside):
         with pytest.raises(TimeoutError):
             sock.recvfrom(100)
+
+
+def test_a_sender_of_ipv6_must_be_who_it_says(lab: Lab):
+    network(lab, "shop", ipv6=True)
+    web, other = published(lab, "shop"), published(lab, "shop", service="other")
+    assert web.record is not None
+    assert other.record is not None
+    lab.listen(web, 80)
+    address = web.record.endpoints[0].ipv6 or ""
+    forged = address.rpartition(":")[0] + ":bad"
+    with other.entered(), Netlink() as netlink:
+        netlink.add_address("eth0", f"{forged}/64")
+    assert lab.reaches(other, address, 80, source=other.record.endpoints[0].ipv6 or "")
+    assert not lab.reaches(other, address, 80, source=forged)
+
+
+def test_a_network_without_ipv6_carries_none(lab: Lab):
+    web, other = published(lab, "shop"), published(lab, "shop", service="other")
+    lab.listen(web, 80)
+    for place, address in ((web, "fe80::2"), (other, "fe80::3")):
+        with place.entered(), Netlink() as netlink:
+            netlink.add_address("eth0", f"{address}/64")
+    assert lab.reaches(other, web.address, 80)
+    assert not lab.reaches(other, "fe80::2%eth0", 80)
+
+
+def test_nobody_answers_for_another_address(lab: Lab):
+    web, other = published(lab, "shop"), published(lab, "shop", service="other")
+    assert other.record is not None
+    arp, kind = socket.AF_PACKET, socket.SOCK_RAW
+    with web.entered():
+        ear = socket.socket(arp, kind, socket.htons(0x0806))
+    with other.entered():
+        mouth = socket.socket(arp, kind)
+        mouth.bind(("eth0", 0))
+    with ear, mouth:
+        ear.settimeout(TIMEOUT)
+        mac = bytes.fromhex(other.record.endpoints[0].mac.replace(":", ""))
+        for claimed in (other.address, "172.18.0.1"):
+            asked = socket.inet_aton(claimed) + bytes(6) + socket.inet_aton(web.address)
+            head = b"\0\1\x08\0\6\4\0\1"
+            mouth.send(b"\xff" * 6 + mac + b"\x08\x06" + head + mac + asked)
+        heard = []
+        with suppress(TimeoutError):
+            while True:
+                frame = ear.recv(100)
+                heard += [socket.inet_ntoa(frame[28:32])] if frame[6:12] == mac else []
+    assert heard == [other.address]
 
 
 def test_who_may_administer_its_network_may_use_other_addresses(lab: Lab):

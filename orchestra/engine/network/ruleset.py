@@ -13,7 +13,6 @@ Verdicts (an accept ends only its own chain, a drop ends the packet):
 - transit: replies pass; what an internal network sends does not; our bridges talk to each
   other only through published ports; from elsewhere only what was published comes in.
 - arrival: containers of internal networks open no connection to the host.
-- departure: no container is told to reach a published port directly, past the translation.
 - own: a container that calls its own published port is left to the userland proxy. With
   br_netfilter (Docker turns it on) the translated frame would have to go out of the bridge's port
   by which it came in, which bridges do not do.
@@ -99,10 +98,6 @@ _CHAINS: dict[str, tuple[str, tuple[str, ...]]] = {
             "iifname @internals icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept",
             "iifname @internals drop",
         ),
-    ),
-    "departure": (
-        "type filter hook output priority 0",
-        ("oifname @bridges icmp type redirect drop",),
     ),
 }
 _PORT_SETS = {
