@@ -22,6 +22,7 @@ from orchestra.engine.linux.syscalls import mount, umount2
 from orchestra.engine.paths import Paths, paths_of
 from orchestra.engine.shim.protocol import Rootfs
 from orchestra.engine.snapshot.copying import CopyingSnapshotter
+from orchestra.engine.snapshot.locking import try_lock
 from orchestra.engine.snapshot.overlay import OverlaySnapshotter
 from orchestra.engine.snapshot.removal import remove_tree
 from orchestra.engine.snapshot.snapshotter import Snapshotter
@@ -243,6 +244,20 @@ def test_sweep_spares_what_containers_use(paths: Paths, store: ImageStore, image
     anyio.run(lambda: sweep(store, snapshotter, in_use=in_use, images_in_use=frozenset({image.id})))
     assert all(Path(path).exists() for path in layers)
     assert store.by_id(image.id) == image
+
+
+def test_sweep_removes_leftovers_but_not_of_the_living(paths: Paths, store: ImageStore) -> None:
+    root = Path(paths.snapshots)
+    for name in (".new-dead/d", ".gone-dead/d", ".new-living/d"):
+        (root / name).mkdir(parents=True)
+    (root / ".lock-dead").touch()
+    held = try_lock(root / ".lock-living")
+    assert held is not None
+    try:
+        anyio.run(open_snapshotter(paths, store).remove_leftovers)
+    finally:
+        os.close(held)
+    assert {path.name for path in root.iterdir()} == {".new-living", ".lock-living"}
 
 
 def test_sweep_waits_for_no_writer(paths: Paths, store: ImageStore) -> None:

@@ -6,13 +6,13 @@ next pull, and becomes a blob by a rename once size and digest are right.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import threading
 from pathlib import Path
 
 from orchestra.engine.image.store import ImageStore
+from orchestra.engine.snapshot.locking import try_lock
 from orchestra.errors import ImageError
 from orchestra.oci.digest import hex_of
 from orchestra.oci.image import Descriptor
@@ -41,16 +41,10 @@ class Ingest:
         :raises ImageError: when the disk refuses.
         """
         try:
-            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fd = try_lock(self._path)
         except OSError as err:
             raise self._refused(err) from err
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            ours = os.path.samestat(os.fstat(fd), self._path.stat())
-        except (BlockingIOError, FileNotFoundError):
-            ours = False
-        if not ours:
-            os.close(fd)
+        if fd is None:
             return False
         self._fd = fd
         self._recall()
@@ -62,6 +56,11 @@ class Ingest:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+    def discard(self) -> None:
+        """Throw away what is gathered, and let go."""
+        self._path.unlink(missing_ok=True)
+        self.close()
 
     def write(self, data: bytes) -> None:
         """Append bytes.

@@ -45,6 +45,7 @@ async def sweep(
         snapshots = [path for path in snapshotter.all() if path not in directories]
         for path in snapshots:
             await snapshotter.remove(path)
+        await snapshotter.remove_leftovers()
         count, size = await anyio.to_thread.run_sync(_drop, store, blobs)
         return Swept(blobs=count, snapshots=len(snapshots), bytes=size)
 

@@ -202,7 +202,7 @@ class Transfer:
             if await anyio.to_thread.run_sync(ingest.open):
                 if not self._store.has_blob(descriptor.digest, descriptor.size):
                     return ingest
-                ingest.close()
+                ingest.discard()  # another has put it there meanwhile
                 break
             await anyio.sleep(_CLAIM_SECONDS)
         return None

@@ -20,10 +20,10 @@ import anyio.to_thread
 from orchestra.engine.linux.flags import Resolve
 from orchestra.engine.linux.syscalls import openat2
 from orchestra.engine.paths import Paths
+from orchestra.engine.snapshot.locking import locked, try_lock
 from orchestra.engine.snapshot.removal import remove_tree
 from orchestra.engine.snapshot.snapshotter import Committed, LayerStore, Unpack
-from orchestra.engine.state.lock import machine_lock
-from orchestra.errors import ImageError, LockError, OrchestraError, StateError
+from orchestra.errors import ImageError, OrchestraError, StateError
 from orchestra.oci.digest import Digest, hex_of
 from orchestra.oci.image import Image, Layer, chain_ids
 
@@ -35,7 +35,6 @@ class LayerDirectories:
     """What lies in ``paths.snapshots``."""
 
     def __init__(self, paths: Paths, store: LayerStore) -> None:
-        self._paths = paths
         self._store = store
         self._root = Path(paths.snapshots)
 
@@ -87,25 +86,19 @@ class LayerDirectories:
             return ()
         return tuple(str(self._root / name) for name in names if not name.startswith("."))
 
+    async def remove_leftovers(self) -> None:
+        """Remove what killed processes left half-made; what is being worked on stays."""
+        await anyio.to_thread.run_sync(_remove_leftovers, self._root)
+
     def _place(self, chain: Digest) -> Path:
         return self._root / hex_of(chain)
 
     @asynccontextmanager
     async def locked(self, chain: Digest) -> AsyncIterator[None]:
         """Hold the lock of a chain id, however long another takes to make it."""
-        subject = f"layer-{hex_of(chain)}"
-        while True:
-            lock = machine_lock(self._paths, subject)
-            try:
-                await lock.__aenter__()
-            except LockError:
-                continue
-            break
-        try:
+        await anyio.to_thread.run_sync(_private, self._root)
+        async with locked(self._root / f".lock-{hex_of(chain)}"):
             yield
-        finally:
-            (Path(self._paths.run) / "locks" / subject).unlink(missing_ok=True)
-            await lock.__aexit__(None, None, None)
 
     async def make(self, image: Image, position: int, unpack: Unpack, below: anyio.Event) -> None:
         """Unpack one layer, and give it its place once the one below has its own."""
@@ -132,7 +125,6 @@ class LayerDirectories:
         sync(2) and not one fsync per file: tens of thousands of those would take minutes.
         """
         try:
-            self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
             os.sync()
             directory.rename(place)
         except OSError as err:
@@ -186,16 +178,28 @@ class _Job:
 
 def _fresh(scratch: Path) -> None:
     """Make an empty directory where a killed process may have left a full one."""
+    _private(scratch.parent)
     try:
-        scratch.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         remove_tree(str(scratch))
         scratch.mkdir()
         scratch.chmod(0o755)
     except OSError as err:
-        raise StateError(
-            f'cannot write to "{scratch.parent}": {err.strerror}',
-            hint="run the command as root, or set ORCHESTRA_DATA to a directory of yours",
-        ) from err
+        raise _unwritable(scratch.parent, err) from err
+
+
+def _private(root: Path) -> None:
+    """Make the directory of all snapshots, which nobody else may enter."""
+    try:
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as err:
+        raise _unwritable(root, err) from err
+
+
+def _unwritable(root: Path, err: OSError) -> StateError:
+    return StateError(
+        f'cannot write to "{root}": {err.strerror}',
+        hint="run the command as root, or set ORCHESTRA_DATA to a directory of yours",
+    )
 
 
 def _remove(place: Path, gone: Path) -> None:
@@ -207,6 +211,23 @@ def _remove(place: Path, gone: Path) -> None:
         return
     except OSError as err:
         raise ImageError(f'cannot remove the layer "{place.name[:12]}": {err}') from err
+
+
+def _remove_leftovers(root: Path) -> None:
+    if not root.is_dir():
+        return
+    names = {path.name.rpartition("-")[2] for path in root.iterdir() if path.name.startswith(".")}
+    for name in sorted(names):
+        lock = root / f".lock-{name}"
+        fd = try_lock(lock)
+        if fd is None:
+            continue
+        try:
+            for kind in (".new-", ".gone-"):
+                remove_tree(str(root / f"{kind}{name}"))
+        finally:
+            lock.unlink(missing_ok=True)
+            os.close(fd)
 
 
 def _inherit(scratch: Path, implied: Sequence[str], lower: Sequence[Path]) -> None:

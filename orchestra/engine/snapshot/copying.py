@@ -78,6 +78,10 @@ class CopyingSnapshotter:
         """Remove a snapshot that nothing uses."""
         await self._directories.remove(directory)
 
+    async def remove_leftovers(self) -> None:
+        """Remove what killed processes left half-made."""
+        await self._directories.remove_leftovers()
+
     def all(self) -> tuple[str, ...]:
         """Return every snapshot directory, by name."""
         return self._directories.all()

@@ -78,6 +78,10 @@ class Snapshotter(Protocol):
         """Remove a snapshot that nothing uses."""
         ...
 
+    async def remove_leftovers(self) -> None:
+        """Remove what killed processes left half-made."""
+        ...
+
     def all(self) -> tuple[str, ...]:
         """Return every snapshot directory, by name."""
         ...
