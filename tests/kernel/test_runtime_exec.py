@@ -58,14 +58,17 @@ def run_in(init: Init, bundle: Bundle, args: list[str], **process: Any) -> tuple
 
 
 def run_failing(init: Init, bundle: Bundle, args: list[str], **process: Any) -> RuntimeFailure:
-    with pytest.raises(RuntimeFailure) as caught:
-        runtime_exec.execute(
+    try:
+        pid = runtime_exec.execute(
             init.pid,
             {**bundle.config["process"], "args": args, **process},
             config=bundle.config,
             stdio=(0, 1, 2),
         )
-    return caught.value
+    except RuntimeFailure as failure:
+        return failure
+    # The container's init cannot end before this one is collected.
+    raise AssertionError(f"it ran: {wait_exit(pid)}")
 
 
 def test_it_shares_every_namespace_and_the_cgroup(running: Init, bundle: Bundle) -> None:
