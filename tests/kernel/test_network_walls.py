@@ -43,6 +43,14 @@ def published(lab: Lab, project: str, *ports: PortSpec, service: str = "web") ->
     return place
 
 
+def set_bridge_filter(value: str) -> None:
+    """Say whether frames between ports of a bridge pass the filters of IP as well."""
+    for name in ("iptables", "ip6tables"):
+        setting = Path(f"/proc/sys/net/bridge/bridge-nf-call-{name}")
+        if setting.exists():
+            setting.write_text(value)
+
+
 def left_over() -> list[str]:
     with Netlink() as netlink:
         links = [link.name for link in netlink.links() if link.name.startswith("orc")]
@@ -74,9 +82,7 @@ def test_a_published_port_is_reached_from_everywhere(lab: Lab):
 @pytest.mark.parametrize("bridged", ["0", "1"])
 def test_a_neighbour_reaches_a_published_port_by_the_hosts_address(lab: Lab, bridged: str):
     """With br_netfilter, as Docker sets it, translated frames never leave the bridge."""
-    setting = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
-    if setting.exists():
-        setting.write_text(bridged)
+    set_bridge_filter(bridged)
     lab.listen(published(lab, "shop", WEB), 80)
     neighbour = published(lab, "shop", service="neighbour")
     for address in ("172.18.0.1", HOST):
@@ -224,6 +230,7 @@ def test_ipv6_goes_out_where_asked_for_and_nowhere_else(lab: Lab):
 
 
 def test_a_sender_must_be_who_it_says(lab: Lab):
+    set_bridge_filter("0")
     web = published(lab, "shop", WEB)
     other = published(lab, "shop", service="other")
     server = lab.datagrams(web, 7000)
@@ -246,6 +253,7 @@ def test_a_sender_must_be_who_it_says(lab: Lab):
 
 
 def test_a_sender_of_ipv6_must_be_who_it_says(lab: Lab):
+    set_bridge_filter("0")
     network(lab, "shop", ipv6=True)
     web, other = published(lab, "shop"), published(lab, "shop", service="other")
     assert web.record is not None
@@ -260,6 +268,7 @@ def test_a_sender_of_ipv6_must_be_who_it_says(lab: Lab):
 
 
 def test_a_network_without_ipv6_carries_none(lab: Lab):
+    set_bridge_filter("0")
     web, other = published(lab, "shop"), published(lab, "shop", service="other")
     lab.listen(web, 80)
     for place, address in ((web, "fe80::2"), (other, "fe80::3")):
