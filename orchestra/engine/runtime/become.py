@@ -34,7 +34,6 @@ class Person:
     filter: bytes | None
     filter_flags: int
     optional_rlimits: str
-    label_fd: int = -1
 
 
 def prepare(process: Process, profile: Seccomp | None, *, optional_rlimits: str = "") -> Person:
@@ -47,8 +46,9 @@ def prepare(process: Process, profile: Seccomp | None, *, optional_rlimits: str 
     cwd = process.get("cwd", "/")
     if not cwd.startswith("/"):
         raise RuntimeFailure(f'the working directory "{cwd}" is not absolute')
-    if process.get("selinuxLabel"):
-        raise RuntimeFailure("SELinux labels are not supported")
+    for key, name in (("selinuxLabel", "SELinux labels"), ("apparmorProfile", "AppArmor profiles")):
+        if process.get(key):
+            raise RuntimeFailure(f"{name} are not supported")
     for values in (process["args"], process.get("env") or []):
         if any("\0" in text for text in values):
             raise RuntimeFailure("arguments and environment must not contain a zero byte")
@@ -149,8 +149,6 @@ def close_walls(person: Person) -> None:
     try:
         if process.get("noNewPrivileges"):
             syscalls.prctl(Prctl.SET_NO_NEW_PRIVS, 1)
-        if person.label_fd >= 0:
-            os.write(person.label_fd, f"exec {process['apparmorProfile']}".encode())
         syscalls.prctl(Prctl.SET_PDEATHSIG, 0)
         syscalls.close_range(3, flags=CloseRange.CLOEXEC)
         # Without no_new_privs the filter needs CAP_SYS_ADMIN, so capabilities go after it.

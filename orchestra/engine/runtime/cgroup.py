@@ -72,6 +72,7 @@ class Cgroup:
 
         :raises RuntimeFailure: when it cannot be made, or a limit is refused or needs it.
         """
+        _refuse_unknown(resources)
         if self._driver is None:
             if any(resources.get(key) for key in ("memory", "cpu", "pids", "unified")):
                 raise RuntimeFailure("cannot limit resources: the container has no cgroup")
@@ -131,6 +132,30 @@ class Cgroup:
         """Remove it, when its processes are gone, and empty parents of ours."""
         if self._driver is not None:
             self._driver.delete()
+
+
+_KNOWN = {
+    "": frozenset({"devices", "memory", "cpu", "pids", "unified"}),
+    "memory": frozenset({"limit", "reservation", "swap", "swappiness", "disableOOMKiller"}),
+    "cpu": frozenset({"shares", "quota", "period", "cpus", "mems"}),
+    "pids": frozenset({"limit"}),
+}
+
+
+def _refuse_unknown(resources: LinuxResources) -> None:
+    """Refuse a limit that would be ignored.
+
+    :raises RuntimeFailure: naming the first.
+    """
+    parts: dict[str, object] = {"": resources, **resources}
+    for part, known in _KNOWN.items():
+        value = parts.get(part)
+        if not isinstance(value, dict):
+            continue
+        for key in sorted(set(value) - known):
+            if value[key]:
+                name = f"{part}.{key}" if part else key
+                raise RuntimeFailure(f"the resource limit {name} is not supported")
 
 
 def delete(path: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestra.engine.linux.flags import CloneFlag, MountAttr, MountFlag
+from orchestra.engine.linux.host import Cgroups
 from orchestra.engine.runtime.become import environment_of, exec_failure, prepare
 from orchestra.engine.runtime.cgroup import Cgroup
 from orchestra.engine.runtime.cgroup_v2 import weight_of_shares
@@ -47,6 +48,7 @@ def test_environment() -> None:
         ({"args": ["a"], "cwd": "relative"}, "not absolute"),
         ({"args": ["a"], "env": ["A=\0"]}, "zero byte"),
         ({"args": ["a"], "selinuxLabel": "x"}, "SELinux"),
+        ({"args": ["a"], "apparmorProfile": "x"}, "AppArmor"),
         ({"args": ["a"], "capabilities": {"bounding": ["CHOWN"]}}, "unknown capability"),
     ],
 )
@@ -123,3 +125,13 @@ def test_ids_that_are_no_file_names(name: str) -> None:
 )
 def test_exit_codes_are_dockers(number: int, code: int) -> None:
     assert exec_failure("/x", OSError(number, "")).exit_code == code
+
+
+@pytest.mark.parametrize(
+    ("resources", "name"),
+    [({"blockIO": {"weight": 10}}, "blockIO"), ({"cpu": {"idle": 1}}, "cpu.idle")],
+)
+def test_a_limit_that_would_be_ignored_is_refused(resources: dict[str, object], name: str) -> None:
+    cgroup = Cgroup(None, Cgroups("none", (), None))
+    with pytest.raises(RuntimeFailure, match=f"limit {name} is not supported"):
+        cgroup.create(resources)  # type: ignore[arg-type]
