@@ -17,6 +17,8 @@ from orchestra.planner.desired import (
     Mount,
     MountKind,
     PortSpec,
+    RestartMode,
+    RestartPolicy,
 )
 from orchestra.planner.observed import ObservedNetwork, ObservedVolume, Phase
 from orchestra.planner.options import DownOptions, Recreate, RemoveImages, StopOptions, UpOptions
@@ -236,3 +238,35 @@ def test_attachments_of_two_networks(golden):
     places = (Attachment(network="front"), Attachment(network="back"))
     desired = project(container("web", networks=places))
     golden("plans/up_two_networks.txt", f"{plan_up(desired, empty(), UpOptions())}\n")
+
+
+def test_a_sibling_goes_with_an_image_that_is_fetched_anew():
+    one, two = container("web"), container("web", 2)
+    desired = project(one, two)
+    world = replace(running(project(one)), images=())
+    plan = plan_up(desired, world, UpOptions())
+    assert {s.reason for s in plan.steps if s.id.endswith("shop-web-1")} == {"image was gone"}
+
+
+@pytest.mark.parametrize(
+    ("mode", "code", "by_user", "stops"),
+    [
+        (RestartMode.ALWAYS, 0, False, True),
+        (RestartMode.ALWAYS, 0, True, False),
+        (RestartMode.ON_FAILURE, 1, False, True),
+        (RestartMode.ON_FAILURE, 0, False, False),
+        (RestartMode.NO, 1, False, False),
+    ],
+)
+def test_what_may_come_back_by_itself_is_stopped_too(mode, code, by_user, stops):
+    world = running(project(container("web")))
+    world = with_container(
+        world,
+        "web",
+        phase=Phase.EXITED,
+        exit_code=code,
+        stopped_by_user=by_user,
+        restart=RestartPolicy(mode=mode),
+    )
+    assert plan_stop(world, StopOptions()).empty is not stops
+    assert ("stop container:shop-web-1" in plan_down(world, DownOptions()).ids) is stops
