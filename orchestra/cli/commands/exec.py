@@ -34,6 +34,7 @@ def command(
     ] = None,
 ) -> None:
     """Run the command with our streams, and exit with its code."""
+    from orchestra.cli.render.errors import docker_codes
     from orchestra.cli.transact import pick_running, variables
     from orchestra.engine.target import ExecCommand
 
@@ -60,4 +61,5 @@ def command(
         )
         return await session.machine.exec(controller.project, container.id, command_line)
 
-    raise typer.Exit(session.run(main))
+    with docker_codes(debug=session.options.debug):
+        raise typer.Exit(session.run(main))

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import typer
 
 from orchestra.cli.render.terminal import printable
-from orchestra.errors import BugError, OrchestraError, SpecErrors, StepErrors, UsageError
+from orchestra.errors import (
+    BugError,
+    ContainerError,
+    OrchestraError,
+    SpecErrors,
+    StepErrors,
+    UsageError,
+)
 
 
 def lines_of(error: OrchestraError) -> list[str]:
@@ -31,6 +40,24 @@ def show(error: OrchestraError, *, debug: bool) -> int:
     if isinstance(error, StepErrors):
         return error.errors[0].exit_code
     return error.exit_code
+
+
+@contextmanager
+def docker_codes(*, debug: bool) -> Iterator[None]:
+    """End the program with docker's code when the one process asked for does not start.
+
+    127: not found, 126: cannot be executed, 125: anything else (``exec``, ``run``).
+
+    :raises typer.Exit: with that code, the error having been shown.
+    """
+    try:
+        yield
+    except ContainerError as err:
+        code = getattr(err, "code", None)
+        if not isinstance(code, int):
+            raise
+        show(err, debug=debug)
+        raise typer.Exit(code) from err
 
 
 def show_bug(error: Exception, *, debug: bool) -> int:
