@@ -212,7 +212,9 @@ class Lab:
             with suppress(OSError):
                 if source:
                     client.bind((source, 0))
-                client.connect((address, port))
+                bare, _, link = address.partition("%")
+                scope = (0, socket.if_nametoindex(link)) if link else ()
+                client.connect((bare, port, *scope))
                 return True
         return False
 
