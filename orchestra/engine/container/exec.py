@@ -170,7 +170,8 @@ async def _rest(terminal: int) -> bytes:
 
 async def _copy(source: int, target: int) -> None:
     while data := await read_some(source):
-        await anyio.to_thread.run_sync(write_all, target, data)
+        with anyio.CancelScope(shield=True):  # what was read must not be lost at the end
+            await anyio.to_thread.run_sync(write_all, target, data)
 
 
 async def _follow_size(session: ExecSession, stdin: int) -> None:

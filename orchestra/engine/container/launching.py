@@ -6,11 +6,7 @@ by exec, and does all that needs a single thread.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import socket
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,10 +16,10 @@ from typing import cast
 import anyio
 import anyio.to_thread
 
+from orchestra.engine.container.spawning import dial_control, dial_path, reap, run_launcher, spawn
 from orchestra.engine.paths import Paths
 from orchestra.engine.shim import wire
 from orchestra.engine.shim.protocol import (
-    LAUNCHER_SOCKET,
     ExecRequest,
     Exited,
     Failed,
@@ -31,16 +27,7 @@ from orchestra.engine.shim.protocol import (
 )
 from orchestra.errors import ContainerError, NetworkError, OrchestraError
 
-_ROOT = str(Path(__file__).resolve().parents[3])
-_PROGRAM = (
-    "import sys; sys.path.insert(0, sys.argv.pop(1)); "
-    "from orchestra.engine.launcher.__main__ import main; main()"
-)
-_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
-_SPAWN_SECONDS = 20.0
 _START_SECONDS = 120.0
-_END_SECONDS = 5.0
-_LOCK_FILE = "launcher.lock"
 
 
 class StartError(ContainerError):
@@ -182,7 +169,7 @@ class LauncherClient:
         if client:
             return client
         directory = Path(paths.project_run(project))
-        await anyio.to_thread.run_sync(_spawn, directory)
+        await anyio.to_thread.run_sync(spawn, directory)
         client = await cls.find(paths, project)
         if client is None:
             raise ContainerError(
@@ -196,10 +183,10 @@ class LauncherClient:
         """Return the project's launcher when one answers."""
         directory = Path(paths.project_run(project))
         try:
-            _dial_path(directory).close()
+            dial_path(directory).close()
         except OSError:
             return None
-        return cls(lambda: _dial_path(directory))
+        return cls(lambda: dial_path(directory))
 
     @asynccontextmanager
     async def conversation(self) -> AsyncIterator[Conversation]:
@@ -317,81 +304,15 @@ async def private_launcher(directory: str = "/") -> AsyncIterator[LauncherClient
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours:
         with theirs:
-            child = _run_launcher(
+            child = run_launcher(
                 ["private", directory, str(theirs.fileno())], (theirs.fileno(),), new_session=True
             )
         try:
-            yield LauncherClient(lambda: _dial_control(ours))
+            yield LauncherClient(lambda: dial_control(ours))
         finally:
             ours.close()
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(_reap, child)
-
-
-def _run_launcher(
-    arguments: Sequence[str], fds: Sequence[int], *, new_session: bool
-) -> subprocess.Popen[bytes]:
-    argv = [sys.executable, "-I", "-S", "-c", _PROGRAM, _ROOT, *arguments]
-    try:
-        return subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            env=_ENVIRONMENT,
-            pass_fds=fds,
-            start_new_session=new_session,
-        )
-    except OSError as err:
-        raise ContainerError(f"cannot start the launcher: {err.strerror}") from err
-
-
-def _spawn(directory: Path) -> None:
-    """Start a project's launcher, unless another process does so right now."""
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (directory / _LOCK_FILE).open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            _dial_path(directory).close()
-        except OSError:
-            child = _run_launcher(["daemon", str(directory)], (), new_session=True)
-            _reap(child, _SPAWN_SECONDS)
-
-
-def _reap(child: subprocess.Popen[bytes], seconds: float = _END_SECONDS) -> None:
-    try:
-        child.wait(seconds)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
-
-
-def _dial_path(directory: Path) -> socket.socket:
-    """Connect to a directory's launcher, however long its path (108 bytes in unix(7))."""
-    directory_fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        try:
-            sock.connect(f"/proc/self/fd/{directory_fd}/{LAUNCHER_SOCKET}")
-        except OSError:
-            sock.close()
-            raise
-        return sock
-    finally:
-        os.close(directory_fd)
-
-
-def _dial_control(control: socket.socket) -> socket.socket:
-    """Open a conversation with a private launcher: it gets one end of a new pair."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs:
-        try:
-            wire.send(control, {"op": "connect"}, (theirs.fileno(),))
-        except OSError:
-            ours.close()
-            raise
-    return ours
+                await anyio.to_thread.run_sync(reap, child)
 
 
 def _sockets_of(message: Mapping[str, object], fds: list[int]) -> ContainerSockets:

@@ -1,0 +1,96 @@
+"""Start a launcher as a program of its own, and connect to one."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from orchestra.engine.shim import wire
+from orchestra.engine.shim.protocol import LAUNCHER_SOCKET
+from orchestra.errors import ContainerError
+
+_ROOT = str(Path(__file__).resolve().parents[3])
+_PROGRAM = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); "
+    "from orchestra.engine.launcher.__main__ import main; main()"
+)
+_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+_SPAWN_SECONDS = 20.0
+_END_SECONDS = 5.0
+_LOCK_FILE = "launcher.lock"
+
+
+def run_launcher(
+    arguments: Sequence[str], fds: Sequence[int], *, new_session: bool
+) -> subprocess.Popen[bytes]:
+    """Start a launcher; ``fds`` are inherited under their numbers.
+
+    :raises ContainerError: when there is no interpreter to run, or no room.
+    """
+    argv = [sys.executable, "-I", "-S", "-c", _PROGRAM, _ROOT, *arguments]
+    try:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            env=_ENVIRONMENT,
+            pass_fds=fds,
+            start_new_session=new_session,
+        )
+    except OSError as err:
+        raise ContainerError(f"cannot start the launcher: {err.strerror}") from err
+
+
+def spawn(directory: Path) -> None:
+    """Start a project's launcher, unless another process does so right now."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (directory / _LOCK_FILE).open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            dial_path(directory).close()
+        except OSError:
+            child = run_launcher(["daemon", str(directory)], (), new_session=True)
+            reap(child, _SPAWN_SECONDS)
+
+
+def reap(child: subprocess.Popen[bytes], seconds: float = _END_SECONDS) -> None:
+    """Wait for a child of ours, and kill one that does not end."""
+    try:
+        child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def dial_path(directory: Path) -> socket.socket:
+    """Connect to a directory's launcher, however long its path (108 bytes in unix(7))."""
+    directory_fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            sock.connect(f"/proc/self/fd/{directory_fd}/{LAUNCHER_SOCKET}")
+        except OSError:
+            sock.close()
+            raise
+        return sock
+    finally:
+        os.close(directory_fd)
+
+
+def dial_control(control: socket.socket) -> socket.socket:
+    """Open a conversation with a private launcher: it gets one end of a new pair."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        try:
+            wire.send(control, {"op": "connect"}, (theirs.fileno(),))
+        except OSError:
+            ours.close()
+            raise
+    return ours
