@@ -124,7 +124,11 @@ def test_hard_link_through_a_symlink_reaches_nothing_outside(root: Path, outside
 
 
 def test_hard_link_to_a_symlink_links_the_symlink(root: Path, outside: Path) -> None:
-    apply(root, link("door", f"{outside}/secret"), hard_link("mine", "door"), file("mine", b"x"))
+    door = link("door", f"{outside}/secret")
+    apply(root, door, hard_link("mine", "door"))
+    assert (root / "mine").is_symlink()
+    assert (outside / "secret").stat().st_nlink == 1
+    apply(root, door, hard_link("mine", "door"), file("mine", b"x"))
     assert (outside / "secret").read_text() == SECRET
     assert (root / "mine").read_bytes() == b"x"
     assert (root / "door").is_symlink()
