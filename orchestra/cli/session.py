@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from orchestra.cli.options import GlobalOptions
+from orchestra.cli.render.terminal import printable
 from orchestra.errors import Interrupted, UsageError, ungrouped
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ class Session:
         self.options = options
         self.environment = dict(os.environ)
         self._on_interrupt: list[Callable[[], None]] = []
+        self._forward: Callable[[int], None] | None = None
+        self._warned = False
 
     @classmethod
     def of(cls, ctx: typer.Context) -> Session:
@@ -62,7 +66,12 @@ class Session:
         """
         from orchestra.spec.loader import load_project
 
-        return load_project(self.load_options(services), self.environment, Path.cwd())
+        project = load_project(self.load_options(services), self.environment, Path.cwd())
+        if not self._warned:
+            self._warned = True
+            for warning in project.warnings:
+                note(f"warning: {printable(warning)}")
+        return project
 
     @cached_property
     def project_name(self) -> str:
@@ -74,14 +83,16 @@ class Session:
 
         return project_name_of(self.load_options(), self.environment, Path.cwd())
 
-    def desired(self, services: Sequence[str] = ()) -> DesiredState:
-        """Load and compile the project.
+    def desired(
+        self, services: Sequence[str] = (), *, scale: Mapping[str, int] | None = None
+    ) -> DesiredState:
+        """Load and compile the project; ``scale`` overrides the numbers of its files.
 
         :raises SpecErrors: when its files are wrong, or ask for what is not supported.
         """
         from orchestra.planner.compile import compile_project
 
-        return compile_project(self.project(services))
+        return compile_project(self.project(services), scale=scale)
 
     @cached_property
     def machine(self) -> Machine:
@@ -111,7 +122,10 @@ class Session:
         async def watch(scope: anyio.CancelScope) -> None:
             with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
                 count = 0
-                async for _ in signals:
+                async for number in signals:
+                    if self._forward is not None:
+                        self._forward(number)
+                        continue
                     count += 1
                     if count > 1:
                         os._exit(Interrupted.exit_code)
@@ -132,6 +146,15 @@ class Session:
 
         with ungrouped():
             return anyio.run(wrapper)
+
+    @contextmanager
+    def forwarding(self, forward: Callable[[int], None]) -> Iterator[None]:
+        """Pass every signal on meanwhile, in place of acting on it."""
+        self._forward = forward
+        try:
+            yield
+        finally:
+            self._forward = None
 
     def on_interrupt(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` at the first Ctrl-C, in place of cancelling the command."""

@@ -23,6 +23,11 @@ def references_of(desired: DesiredState) -> tuple[str, ...]:
     return tuple(image.reference for image in desired.images)
 
 
+def always_fetched(desired: DesiredState) -> bool:
+    """Tell whether an image is pulled or built each time, so that its id may change."""
+    return any(image.policy in {"always", "build"} for image in desired.images)
+
+
 def known_desired(session: Session) -> DesiredState | None:
     """Return what the project should be: from its files, else from what ``up`` last wrote.
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import anyio
 
 from orchestra.cli.render.progress import progress
-from orchestra.cli.transact import references_of
+from orchestra.cli.transact import always_fetched, references_of
+from orchestra.engine.events import Warned
 from orchestra.errors import GateError, UsageError
 from orchestra.planner.desired import Condition, DesiredState
 from orchestra.planner.observed import Health
@@ -41,7 +42,7 @@ async def bring_up(
         progress(controller.bus, session.options, quiet_transfers=quiet_pull),
         controller.transaction() as change,
     ):
-        if options.build or options.pull or _always_pulled(desired):
+        if options.build or options.pull or always_fetched(desired):
             await change.run(
                 lambda observed: plan_images(desired, observed, options), references=references
             )
@@ -53,10 +54,6 @@ async def bring_up(
         )
         if plan.empty:
             change.remember(desired)
-
-
-def _always_pulled(desired: DesiredState) -> bool:
-    return any(image.policy in {"always", "build"} for image in desired.images)
 
 
 def _check_services(desired: DesiredState, services: Iterable[str]) -> None:
@@ -78,9 +75,6 @@ async def wait_for(
 
     :raises GateError: when one cannot become that any more, or the time is over.
     """
-    from orchestra.engine.gates import GateKeeper
-
-    keeper = GateKeeper(controller.observe, ())
     observed = await controller.observe()
     chosen = {c.service for c in desired.containers}
     if options.services:
@@ -92,14 +86,30 @@ async def wait_for(
     ]
     try:
         with anyio.fail_after(seconds):
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(keeper.run)
-                tasks.start_soon(keeper.follow, controller.supervision.events())
-                for gate in gates:
-                    await keeper.wait(gate)
-                tasks.cancel_scope.cancel()
+            await pass_gates(controller, gates)
     except TimeoutError as err:
         raise GateError(
             f"not everything was ready after {seconds} s",
             hint="see `orchestra ps` and `orchestra logs`",
         ) from err
+
+
+async def pass_gates(controller: ProjectController, gates: Iterable[Gate]) -> None:
+    """Wait until every gate is open; one that is not required may stay closed.
+
+    :raises GateError: when one can no longer open.
+    """
+    from orchestra.engine.gates import GateKeeper
+
+    keeper = GateKeeper(controller.observe, ())
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(keeper.run)
+        tasks.start_soon(keeper.follow, controller.supervision.events())
+        for gate in gates:
+            try:
+                await keeper.wait(gate)
+            except GateError as err:
+                if gate.required:
+                    raise
+                controller.bus.publish(Warned(message=f"{err.message}; going on without it"))
+        tasks.cancel_scope.cancel()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from orchestra.engine.target import ExecCommand
 from orchestra.errors import ContainerError, HostError
 from orchestra.oci.platform import platform_of_machine
 from orchestra.planner.observed import ObservedContainer
+from orchestra.planner.steps import CreateContainer, RemoveContainer, StartContainer
 
 if TYPE_CHECKING:
     from orchestra.engine.build.environment import BuildEnvironment
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from orchestra.engine.network.networks import Networks
     from orchestra.engine.snapshot.snapshotter import Snapshotter
     from orchestra.engine.volume.volumes import Volumes
+    from orchestra.planner.desired import ContainerSpec
 
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
 
@@ -244,6 +246,51 @@ class Machine:
             privileged=command.privileged,
         )
         return await exec_in(self.paths, record, options, stdin=0 if command.stdin else None)
+
+    async def create_one_off(self, spec: ContainerSpec, *, aliases: bool) -> str:
+        """Write the container of a `run` down and return its id.
+
+        Without ``aliases`` nobody finds it under the service's names, only under its own.
+
+        :raises EngineError: when its image, a network or a volume is not there.
+        """
+        step = CreateContainer(container=spec, reason="run")
+        await self._steps.create(spec.project, step, one_off=True)
+        record = next(r for r in self.store.containers(spec.project) if r.spec.name == spec.name)
+        if not aliases:
+            places = tuple(replace(place, aliases=(spec.name,)) for place in record.endpoints)
+            self.store.write_container(replace(record, endpoints=places))
+        return record.id
+
+    async def run_foreground(self, project: str, container_id: str, *, stdin: bool) -> int:
+        """Run a created container on our own streams; return its exit code.
+
+        :raises EngineError: when it does not start.
+        """
+        from orchestra.engine.container.foreground import Foreground, Streams  # noqa: PLC0415
+
+        foreground = Foreground(self.paths, self.store, self._networks, project)
+        return await foreground.run(container_id, Streams(stdin=0 if stdin else None))
+
+    async def start(self, spec: ContainerSpec) -> None:
+        """Start the newest container of that name.
+
+        :raises EngineError: when it does not start.
+        """
+        step = StartContainer(name=spec.name, service=spec.service, reason="run")
+        await self._steps.start(spec.project, step)
+
+    async def remove(self, project: str, container_id: str) -> None:
+        """Remove a container that does not run, with its anonymous volumes.
+
+        :raises ContainerError: when it runs.
+        """
+        await self._steps.remove(
+            project,
+            RemoveContainer(
+                container_id=container_id, name="", service="", volumes=True, reason="run --rm"
+            ),
+        )
 
     async def kill(self, project: str, container_id: str, signal: str) -> None:
         """Send a signal to a container.

@@ -129,7 +129,7 @@ async def exec_in(
         rows, columns = _size(0 if stdin is None else stdin)
         options = replace(options, rows=options.rows or rows, columns=options.columns or columns)
         async with open_exec(paths, record, options, None) as session:
-            return await _converse(session, 0 if stdin is None else stdin, stdout)
+            return await converse(session, 0 if stdin is None else stdin, stdout)
     targets = {"stdout": stdout, "stderr": stderr}
     pipes = Pipes(stdin=stdin is not None)
     try:
@@ -142,7 +142,11 @@ async def exec_in(
         pipes.close()
 
 
-async def _converse(session: ExecSession, stdin: int, stdout: int) -> int:
+async def converse(session: ExecSession, stdin: int, stdout: int) -> int:
+    """Connect a terminal of ours with a process's until that ends; return its exit code.
+
+    :raises ContainerError: when it has no terminal, or nobody can tell the end.
+    """
     terminal = session.terminal
     if terminal is None:
         raise ContainerError("cannot run a process: it was given no terminal")
@@ -150,7 +154,7 @@ async def _converse(session: ExecSession, stdin: int, stdout: int) -> int:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_copy, stdin, terminal)
             tasks.start_soon(_copy, terminal, stdout)
-            tasks.start_soon(_follow_size, session, stdin)
+            tasks.start_soon(_follow_size, terminal, stdin)
             ended = await session.ended()
             tasks.cancel_scope.cancel()
         os.set_blocking(terminal, False)
@@ -174,10 +178,10 @@ async def _copy(source: int, target: int) -> None:
             await anyio.to_thread.run_sync(write_all, target, data)
 
 
-async def _follow_size(session: ExecSession, stdin: int) -> None:
+async def _follow_size(terminal: int, stdin: int) -> None:
     with anyio.open_signal_receiver(signal.SIGWINCH) as received:
         async for _ in received:
-            await session.resize(*_size(stdin))
+            termios.tcsetwinsize(terminal, _size(stdin))
 
 
 def _size(terminal: int) -> tuple[int, int]:
