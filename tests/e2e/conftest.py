@@ -6,7 +6,6 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
-from support import footprint
 from support.scenario import Scenario, make_scenario, remove_scenario
 from support.standins import Standins
 
@@ -52,18 +51,16 @@ def scenario_of(
 ) -> Iterator[Callable[[Path], Scenario]]:
     """Make a scenario out of any directory."""
     made: list[Scenario] = []
-    before: list[footprint.Footprint] = []
     request.node.stash[CURRENT] = made
 
     def make(source: Path) -> Scenario:
         scenario = make_scenario(source, standins.environment)
-        before.append(footprint.take(scenario.root, frozenset({scenario.project})))
         made.append(scenario)
         return scenario
 
     yield make
-    for scenario, taken in zip(made, before, strict=True):
-        remove_scenario(scenario, taken)
+    for scenario in made:
+        remove_scenario(scenario)
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, sync_playwright
-from support import footprint
 from support.scenario import (
     Result,
     Scenario,
@@ -58,7 +57,6 @@ def is_free(port: int) -> bool:
 def sample(standins: Standins) -> Iterator[Scenario]:
     """Build the sample and bring it up; its port moves only where 8000 is taken."""
     scenario = make_scenario(SAMPLE, standins.environment)
-    before = footprint.take(scenario.root, frozenset({scenario.project}))
     if is_free(PORT):
         scenario.environment["PORT"] = str(PORT)
     else:
@@ -68,7 +66,7 @@ def sample(standins: Standins) -> Iterator[Scenario]:
         eventually(lambda: answers(scenario), "the page is served")
         yield scenario
     finally:
-        remove_scenario(scenario, before)
+        remove_scenario(scenario)
 
 
 def url(sample: Scenario, path: str = "/") -> str:

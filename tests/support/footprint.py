@@ -1,7 +1,8 @@
-"""What Orchestra may leave on a host, counted: taken before and after, the difference is a leak.
+"""What a scenario has on this host, counted: after it was taken down, anything found is a leak.
 
-Processes, mounts, cgroups and files are told by the scenario's own root and project, so that other
-programs on the machine do not matter; links, tables and namespaces by Orchestra's prefixes.
+Everything is told by the scenario's own root and projects: processes by environment, arguments and
+cgroup, links and tables by names that carry a hash of the data directory. So other programs on
+the machine, other Orchestras among them, do not matter.
 """
 
 from __future__ import annotations
@@ -9,99 +10,96 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from orchestra.engine.network.naming import bridge_name, table_name, veth_name
+
 CGROUPS = Path("/sys/fs/cgroup")
-STATE = ("data/volumes", "data/networks")
+LINKS = Path("/sys/class/net")
+BUILD_NETWORK = "orchestra_build"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class Footprint:
-    """Everything found, as text that a failing test can show."""
+    """One state root, and what was ever seen below it."""
 
-    processes: frozenset[str]
-    mounts: frozenset[str]
-    namespaces: frozenset[str]
-    links: frozenset[str]
-    tables: frozenset[str]
-    cgroups: frozenset[str]
-    files: frozenset[str]
+    root: Path
+    projects: set[str]
+    networks: set[str] = field(default_factory=lambda: {BUILD_NETWORK})
+    containers: set[str] = field(default_factory=set)
 
-    def since(self, before: Footprint) -> dict[str, list[str]]:
-        """Return what is here and was not there ``before``, by kind."""
-        grown = {
-            each.name: sorted(getattr(self, each.name) - getattr(before, each.name))
-            for each in fields(self)
+    def remember(self) -> None:
+        """Note the networks and containers that there are now: their links carry their names."""
+        self.networks |= {path.stem for path in self.root.glob("data/networks/*.json")}
+        self.containers |= {path.name for path in self.root.glob("data/projects/*/containers/*")}
+
+    def found(self) -> dict[str, list[str]]:
+        """Return all that is there, by kind; kinds with nothing are left out."""
+        mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+        everything = {
+            "processes": [f"{pid} {_words(pid)}" for pid in self.pids()],
+            "mounts": [line.split()[4] for line in mounts if f"{self.root}/" in line],
+            "links": sorted(self._links() & {path.name for path in LINKS.iterdir()}),
+            "tables": [line for line in _tables() if line.split()[-1] in self._table_names()],
+            "cgroups": list(self._cgroups()),
+            "files": sorted(self._files()),
         }
-        return {kind: found for kind, found in grown.items() if found}
+        return {kind: things for kind, things in everything.items() if things}
+
+    def pids(self) -> Iterator[int]:
+        """Yield every live process that was started for the scenario."""
+        needle = f"{self.root}/".encode()
+        groups = [f"/orchestra/{project}/".encode() for project in self.projects]
+        for place in Path("/proc").glob("[0-9]*"):
+            if int(place.name) == os.getpid():
+                continue
+            texts = [_read(place / file) for file in ("environ", "cmdline")]
+            cgroup = _read(place / "cgroup")
+            if any(needle in text for text in texts) or any(group in cgroup for group in groups):
+                yield int(place.name)
+
+    def _links(self) -> set[str]:
+        data = f"{self.root}/data"
+        ends = {
+            veth_name(data, container, network, number)
+            for container in self.containers
+            for network in self.networks
+            for number in range(3)
+        }
+        return ends | {bridge_name(data, network) for network in self.networks}
+
+    def _table_names(self) -> set[str]:
+        owners = (*self.projects, BUILD_NETWORK, "")
+        return {table_name(f"{self.root}/data", owner) for owner in owners}
+
+    def _cgroups(self) -> Iterator[str]:
+        for directory, names, _ in os.walk(CGROUPS):
+            if Path(directory).name == "orchestra":
+                yield from (f"{directory}/{name}" for name in names if name in self.projects)
+
+    def _files(self) -> Iterator[str]:
+        """Yield what ``down -v`` must take away: containers, volumes, networks, all of run."""
+        for pattern in ("data/volumes/*", "data/networks/*", "data/projects/*/containers/*"):
+            yield from (str(path.relative_to(self.root)) for path in self.root.glob(pattern))
+        for path in self.root.glob("run/**/*"):
+            inner = path.relative_to(self.root)
+            if not path.is_dir() and "locks" not in inner.parts and inner.suffix != ".lock":
+                yield str(inner)
 
 
-def take(root: Path, projects: frozenset[str]) -> Footprint:
-    """Look at the host, for a scenario whose state lies below ``root``."""
-    mountinfo = Path("/proc/self/mountinfo").read_text().splitlines()
-    return Footprint(
-        processes=frozenset(_processes(str(root), projects)),
-        mounts=frozenset(line for line in mountinfo if f"{root}/" in line),
-        namespaces=frozenset(_names(Path("/run/netns"))),
-        links=frozenset(name for name in _names(Path("/sys/class/net")) if name.startswith("orc")),
-        tables=frozenset(_tables()),
-        cgroups=frozenset(_cgroups(projects)),
-        files=frozenset(_files(root)),
-    )
-
-
-def _names(directory: Path) -> list[str]:
-    try:
-        return [path.name for path in directory.iterdir()]
-    except FileNotFoundError:
-        return []
-
-
-def pids_of(root: str, projects: frozenset[str]) -> Iterator[int]:
-    """Yield every live process that a scenario started: by environment, arguments or cgroup."""
-    needle = f"{root}/".encode()
-    groups = [f"/orchestra/{project}/".encode() for project in projects]
-    for name in _names(Path("/proc")):
-        if not name.isdigit() or int(name) == os.getpid():
-            continue
-        texts = [_read(name, file) for file in ("environ", "cmdline")]
-        cgroup = _read(name, "cgroup")
-        if any(needle in text for text in texts) or any(group in cgroup for group in groups):
-            yield int(name)
-
-
-def _read(pid: str, file: str) -> bytes:
+def _read(path: Path) -> bytes:
     """Read a file of a process; empty when the process is gone or does not let itself be read."""
     try:
-        return Path(f"/proc/{pid}/{file}").read_bytes()
+        return path.read_bytes()
     except OSError:
         return b""
 
 
-def _processes(root: str, projects: frozenset[str]) -> Iterator[str]:
-    for pid in pids_of(root, projects):
-        words = _read(str(pid), "cmdline").replace(b"\0", b" ").decode(errors="replace")
-        yield f"{pid} {words.strip()}"
+def _words(pid: int) -> str:
+    return _read(Path(f"/proc/{pid}/cmdline")).replace(b"\0", b" ").decode(errors="replace").strip()
 
 
 def _tables() -> list[str]:
     done = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=False)
-    return [line for line in done.stdout.splitlines() if "orchestra" in line]
-
-
-def _cgroups(projects: frozenset[str]) -> Iterator[str]:
-    for directory, names, _ in os.walk(CGROUPS):
-        if Path(directory).name == "orchestra":
-            yield from (f"{directory}/{name}" for name in names if name in projects)
-
-
-def _files(root: Path) -> Iterator[str]:
-    """Yield what `down -v` must take away: containers, volumes, networks, and all of run."""
-    for directory in STATE:
-        yield from (f"{directory}/{name}" for name in _names(root / directory))
-    for path in (root / "data").glob("projects/*/containers/*"):
-        yield str(path.relative_to(root))
-    for path in (root / "run").rglob("*"):
-        if not path.is_dir() and not path.name.endswith("lock"):
-            yield str(path.relative_to(root))
+    return done.stdout.splitlines()

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from support import footprint
+from support.footprint import Footprint
 
 PEER = os.environ.get("ORCHESTRA_E2E_PEER")
 PASSED_ON = ("PATH", "HOME", "LANG", "DOCKER_HOST", "DOCKER_BUILDKIT")
@@ -99,6 +99,10 @@ class Scenario:
     environment: dict[str, str]
     transcript: list[str] = field(default_factory=list)
     siblings: list[Scenario] = field(default_factory=list)
+    footprint: Footprint = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.footprint = Footprint(self.root, {self.project})
 
     @property
     def project(self) -> str:
@@ -112,6 +116,8 @@ class Scenario:
         port = {"PORT": str(free_port()), "OTHER_PORT": str(free_port())}
         made = Scenario(directory, self.root, {**self.environment, **port}, self.transcript)
         self.siblings.append(made)
+        self.footprint.projects.add(made.project)
+        made.footprint = self.footprint
         return made
 
     def run(
@@ -168,6 +174,7 @@ class Scenario:
             self._note(words, str(process.wait()), rest)
 
     def _note(self, words: tuple[str, ...], how: str, text: str) -> None:
+        self.footprint.remember()
         self.transcript.append(f"[{self.project}] $ {' '.join(words)}   -> {how}\n{text}")
 
     def up(self, *options: str, code: int | None = 0) -> Result:
@@ -222,7 +229,7 @@ class Scenario:
     def processes(self, word: str) -> set[int]:
         """Return the pids of the project's own processes with ``word`` among their arguments."""
         found = set()
-        for pid in footprint.pids_of(str(self.root), frozenset({self.project})):
+        for pid in self.footprint.pids():
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
                 if word in words and self.project in words:
@@ -277,38 +284,37 @@ def make_scenario(source: Path, mirror: Mapping[str, str]) -> Scenario:
     return Scenario(directory, root, environment)
 
 
-def remove_scenario(scenario: Scenario, before: footprint.Footprint) -> None:
+def remove_scenario(scenario: Scenario) -> None:
     """Take a project and its siblings down, and make sure that nothing of them is left.
 
     :raises AssertionError: when something is; it is cleared away by force first.
     """
-    scenarios, root = [scenario, *scenario.siblings], scenario.root
-    projects = frozenset(each.project for each in scenarios)
-    ends = [each.run("down", "-v", "--remove-orphans", "-t", "2", code=None) for each in scenarios]
-    if PEER:
-        shutil.rmtree(root)
-        return
-    with contextlib.suppress(AssertionError):
-        eventually(lambda: not footprint.take(root, projects).since(before), "no leak", seconds=5)
-    left = footprint.take(root, projects).since(before)
-    if left:
-        _clear_away(root, projects, left)
-    shutil.rmtree(root, ignore_errors=True)
+    everybody = [scenario, *scenario.siblings]
+    ends = [each.run("down", "-v", "--remove-orphans", "-t", "2", code=None) for each in everybody]
+    footprint = scenario.footprint
+    if not PEER:
+        with contextlib.suppress(AssertionError):
+            eventually(lambda: not footprint.found(), "nothing is left", seconds=5)
+        left = footprint.found()
+        _clear_away(footprint, left)
+        assert not left
+    shutil.rmtree(scenario.root)
     assert [end.code for end in ends] == [0] * len(ends), ends
-    assert not left, left
 
 
-def _clear_away(root: Path, projects: frozenset[str], left: Mapping[str, list[str]]) -> None:
+def _clear_away(footprint: Footprint, left: Mapping[str, list[str]]) -> None:
     """Remove what a failed run left, so that the next test starts clean."""
-    for pid in footprint.pids_of(str(root), projects):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    for line in left.get("mounts", ()):
-        subprocess.run(["umount", "-l", line.split()[4]], check=False, capture_output=True)
-    for link in left.get("links", ()):
-        subprocess.run(["ip", "link", "delete", link], check=False, capture_output=True)
-    for table in left.get("tables", ()):
-        subprocess.run(["nft", "delete", *table.split()], check=False, capture_output=True)
+    if "processes" in left:
+        for pid in footprint.pids():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    for argv, kind in (
+        (("umount", "-l"), "mounts"),
+        (("ip", "link", "delete"), "links"),
+        (("nft", "delete"), "tables"),
+    ):
+        for thing in left.get(kind, ()):
+            subprocess.run([*argv, *thing.split()], check=False, capture_output=True)
     for path in left.get("cgroups", ()):
         for directory, _, _ in os.walk(path, topdown=False):
             with contextlib.suppress(OSError):

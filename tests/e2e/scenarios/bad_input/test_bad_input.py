@@ -145,9 +145,11 @@ def test_no_compose_file_names_what_was_looked_for(scenario: Scenario) -> None:
 
 
 def test_every_error_of_a_file_is_told_in_its_order(scenario: Scenario) -> None:
-    scenario.edit("ports:", "prots:")
-    scenario.edit("stop_signal:", "stop_sginal:")
+    path = scenario.directory / "compose.yaml"
+    good = path.read_text()
+    path.write_text(good.replace("ports:", "prots:").replace("stop_signal:", "stop_sginal:"))
     done = scenario.run("config", code=None)
+    path.write_text(good)
     assert done.code != 0
     if not PEER:
         assert done.err.index("stop_sginal") < done.err.index("prots")
