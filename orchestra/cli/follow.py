@@ -99,6 +99,7 @@ class _Follower:
             colour=attachment.colour,
             prefix=attachment.prefix,
             timestamps=attachment.timestamps,
+            project=controller.project,
         )
         self._since = datetime.now(UTC)
         self._following: dict[str, anyio.Event] = {}
@@ -132,7 +133,8 @@ class _Follower:
                     with anyio.move_on_after(5):
                         await drained.wait()
                 if ended.service in self._attached:
-                    note(f"{ended.name} exited with code {ended.exit_code}")
+                    short = ended.name.removeprefix(f"{self._controller.project}-")
+                    note(f"{short} exited with code {ended.exit_code}")
                 if not restarts:
                     await self._ended(ended.service, ended.exit_code)
             case ContainerStarted() | Subscribed():

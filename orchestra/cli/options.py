@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from orchestra.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,3 +21,24 @@ class GlobalOptions:
     progress: str = "auto"
     runtime: str | None = None
     debug: bool = False
+
+
+def check_choice(option: str, value: str, allowed: Sequence[str]) -> None:
+    """Refuse a value that an option does not have.
+
+    :raises UsageError: when it is none of the allowed ones.
+    """
+    if value not in allowed:
+        raise UsageError(f'"{value}" is no value of {option}', hint=f"use {', '.join(allowed)}")
+
+
+def refuse(options: Mapping[str, bool]) -> None:
+    """Refuse docker compose's options that Orchestra does not have, by name.
+
+    :raises UsageError: when one of them is given.
+    """
+    for option, given in options.items():
+        if given:
+            raise UsageError(
+                f"{option} is not supported", hint="leave it out; see `orchestra --help`"
+            )

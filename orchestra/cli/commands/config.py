@@ -11,6 +11,8 @@ import typer
 
 from orchestra.cli.session import Session
 
+_REFUSED = "not supported by Orchestra"
+
 
 def command(
     ctx: typer.Context,
@@ -33,20 +35,62 @@ def command(
     profiles: Annotated[
         bool, typer.Option("--profiles", help="Print the profile names, one per line")
     ] = False,
+    hashes: Annotated[
+        str | None,
+        typer.Option("--hash", help='Print the config hash of services ("web,db", "*" for all)'),
+    ] = None,
+    environment: Annotated[
+        bool, typer.Option("--environment", help="Print environment used for interpolation")
+    ] = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Only validate the configuration")
     ] = False,
     output: Annotated[
         str | None, typer.Option("--output", "-o", help="Save to file (default to stdout)")
     ] = None,
+    models: Annotated[bool, typer.Option("--models", hidden=True, help=_REFUSED)] = False,
+    variables: Annotated[bool, typer.Option("--variables", hidden=True, help=_REFUSED)] = False,
+    no_interpolate: Annotated[
+        bool, typer.Option("--no-interpolate", hidden=True, help=_REFUSED)
+    ] = False,
+    no_normalize: Annotated[
+        bool, typer.Option("--no-normalize", hidden=True, help=_REFUSED)
+    ] = False,
+    no_path_resolution: Annotated[
+        bool, typer.Option("--no-path-resolution", hidden=True, help=_REFUSED)
+    ] = False,
+    no_consistency: Annotated[
+        bool, typer.Option("--no-consistency", hidden=True, help=_REFUSED)
+    ] = False,
+    no_env_resolution: Annotated[
+        bool, typer.Option("--no-env-resolution", hidden=True, help=_REFUSED)
+    ] = False,
+    resolve_image_digests: Annotated[
+        bool, typer.Option("--resolve-image-digests", hidden=True, help=_REFUSED)
+    ] = False,
+    lock_image_digests: Annotated[
+        bool, typer.Option("--lock-image-digests", hidden=True, help=_REFUSED)
+    ] = False,
 ) -> None:
     """Print the resolved project, or one list of its names."""
-    from orchestra.cli.names import names_of
-    from orchestra.spec.loader import render_project
+    from orchestra.cli.names import environment_lines, hash_lines, names_of
+    from orchestra.cli.options import check_choice, refuse
 
-    project = Session.of(ctx).project(services or ())
-    if quiet:
-        return
+    check_choice("--format", output_format, ("yaml", "json"))
+    refuse(
+        {
+            "--models": models,
+            "--variables": variables,
+            "--no-interpolate": no_interpolate,
+            "--no-normalize": no_normalize,
+            "--no-path-resolution": no_path_resolution,
+            "--no-consistency": no_consistency,
+            "--no-env-resolution": no_env_resolution,
+            "--resolve-image-digests": resolve_image_digests,
+            "--lock-image-digests": lock_image_digests,
+        }
+    )
+    session = Session.of(ctx)
     wanted = {
         "services": list_services,
         "volumes": volumes,
@@ -55,15 +99,30 @@ def command(
         "profiles": profiles,
     }
     kind = next((name for name, on in wanted.items() if on), None)
-    if kind:
-        text = "".join(f"{name}\n" for name in names_of(project, kind))
-    elif output_format == "json":
-        text = json.dumps(render_project(project), indent=2) + "\n"
+    if environment:
+        text = environment_lines(session.load_options(), session.environment, Path.cwd())
+    elif hashes is not None:
+        text = hash_lines(session.desired(services or ()), hashes)
+    elif kind:
+        names = names_of(session.project(services or ()), kind)
+        text = "".join(f"{name}\n" for name in names)
     else:
-        from orchestra.spec.document import dump_yaml
-
-        text = dump_yaml(render_project(project))
+        text = _render(session, services or [], output_format)
+    if quiet:
+        return
     if output:
         Path(output).write_text(text, encoding="utf-8")
     else:
         sys.stdout.write(text)
+
+
+def _render(session: Session, services: list[str], output_format: str) -> str:
+    from orchestra.spec.loader import render_project
+
+    project = session.project(services)
+    if output_format == "json":
+        shape = render_project(project, json_shape=True)
+        return json.dumps(shape, indent=2, ensure_ascii=False) + "\n"
+    from orchestra.spec.document import dump_yaml
+
+    return dump_yaml(render_project(project))

@@ -20,9 +20,11 @@ def command(
     """Print one row a container."""
     import json
 
-    from orchestra.cli.render.tables import ago, print_table, size_text
+    from orchestra.cli.options import check_choice
+    from orchestra.cli.render.tables import ago, moment_text, print_table, size_text
     from orchestra.cli.session import pick
 
+    check_choice("--format", output_format, ("table", "json"))
     session = Session.of(ctx)
     observed = session.run(session.controller().observe)
     rows = []
@@ -30,9 +32,10 @@ def command(
         image = session.machine.image_of(container)
         short = container.image_id.removeprefix("sha256:")[:12]
         rows.append((container.name, image.repository, image.tag, image.platform, short, image))
+    rows.sort(key=lambda row: row[0])
     if quiet:
-        for short in sorted({row[4] for row in rows}):
-            print(short)
+        for identity in dict.fromkeys(row[5].id for row in rows):
+            print(identity.removeprefix("sha256:"))
     elif output_format == "json":
         documents = [
             {
@@ -42,7 +45,7 @@ def command(
                 "Tag": row[2],
                 "Platform": row[3],
                 "Size": row[5].size_bytes,
-                "Created": row[5].created.isoformat() if row[5].created else "",
+                **({"Created": moment_text(row[5].created)} if row[5].created else {}),
             }
             for row in rows
         ]

@@ -55,6 +55,7 @@ def command(
             prefix=not no_log_prefix,
             timestamps=timestamps,
             merge=True,
+            project=project,
         )
 
         async def read(container: ObservedContainer, into: list[LogLine]) -> None:

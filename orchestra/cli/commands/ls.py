@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
+from orchestra.cli.names import name_patterns
 from orchestra.cli.session import Session
+
+_SHOWN = ("running", "paused")
 
 
 def command(
@@ -18,21 +21,31 @@ def command(
     output_format: Annotated[
         str, typer.Option("--format", help="Format the output: table or json")
     ] = "table",
+    filters: Annotated[
+        list[str] | None, typer.Option("--filter", help="Filter output: name=REGEX")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only display names")] = False,
 ) -> None:
     """Print one row a project."""
     import json
 
+    from orchestra.cli.options import check_choice
     from orchestra.cli.render.tables import print_table
 
+    check_choice("--format", output_format, ("table", "json"))
+    patterns = name_patterns(filters or ())
     session = Session.of(ctx)
 
     async def main() -> list[tuple[str, str, str]]:
         rows = []
         for project in session.machine.projects():
             controller = session.machine.controller(project)
-            phases = Counter(str(c.phase) for c in (await controller.observe()).containers)
-            if not phases or not (everything or phases["running"]):
+            phases = Counter(
+                str(c.phase)
+                for c in (await controller.observe()).containers
+                if everything or c.phase in _SHOWN
+            )
+            if not phases or (patterns and not any(p.search(project) for p in patterns)):
                 continue
             status = ", ".join(f"{phase}({phases[phase]})" for phase in sorted(phases))
             state = controller.wished().state

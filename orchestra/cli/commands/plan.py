@@ -38,12 +38,14 @@ def command(
     ] = None,
 ) -> None:
     """Print the plan; exit with 10 under --detailed-exitcode when it is not empty."""
+    from orchestra.cli.options import check_choice
     from orchestra.cli.render.plan import render_json, render_text
     from orchestra.cli.transact import parse_scale, references_of
     from orchestra.planner.options import DownOptions, Recreate, UpOptions
     from orchestra.planner.plan import Plan
     from orchestra.planner.steps import Step
 
+    check_choice("--format", output_format, ("text", "json"))
     session = Session.of(ctx)
 
     async def decide() -> Plan[Step]:
@@ -56,14 +58,15 @@ def command(
                 services=tuple(services or ()), volumes=volumes, remove_orphans=remove_orphans
             )
             return plan_down(observed, options)
-        desired = session.desired(services or ())
+        factors = parse_scale(scale or ())
+        desired = session.desired(services or (), scale=factors)
         observed = await session.controller(desired.project).observe(references_of(desired))
         up = UpOptions(
             services=tuple(services or ()),
             recreate=Recreate.FORCE if force_recreate else Recreate.DIVERGED,
             build=build,
             remove_orphans=remove_orphans,
-            scale=parse_scale(scale or ()),
+            scale=factors,
         )
         first = plan_images(desired, observed, up)
         rest = plan_up(desired, observed, up)

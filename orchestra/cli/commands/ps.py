@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
 
 from orchestra.cli.session import Session
+from orchestra.errors import UsageError
 
-_STATES = ("created", "running", "paused", "exited", "lost")
+_STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead", "lost")
 
 
 def command(
@@ -34,6 +36,7 @@ def command(
     ] = True,
 ) -> None:
     """Print a table, JSON lines, ids or service names."""
+    from orchestra.cli.options import check_choice
     from orchestra.cli.render.tables import (
         PS_HEADER,
         print_json_lines,
@@ -42,16 +45,12 @@ def command(
         ps_row,
     )
     from orchestra.cli.session import pick
-    from orchestra.errors import UsageError
     from orchestra.planner.observed import Phase
 
+    check_choice("--format", output_format, ("table", "json"))
     session = Session.of(ctx)
     controller = session.controller()
-    wanted = set(status or ()) | {
-        text.removeprefix("status=") for text in filters or () if text.startswith("status=")
-    }
-    if unknown := wanted - set(_STATES):
-        raise UsageError(f'"{min(unknown)}" is no status', hint=f"use {', '.join(_STATES)}")
+    wanted = _statuses(status or (), filters or ())
     observed = session.run(controller.observe)
     containers = pick(observed, services or (), one_off=everything)
     if not orphans and (state := controller.wished().state) is not None:
@@ -70,3 +69,19 @@ def command(
         print_json_lines(ps_json(container, observed.project) for container in containers)
     else:
         print_table(PS_HEADER, map(ps_row, containers))
+
+
+def _statuses(status: Iterable[str], filters: Iterable[str]) -> set[str]:
+    """Return the states asked for.
+
+    :raises UsageError: when a filter is of another kind, or there is no such state.
+    """
+    wanted = set(status)
+    for text in filters:
+        key, equals, value = text.partition("=")
+        if key != "status" or not equals:
+            raise UsageError(f'invalid filter "{text}"', hint="use --filter status=STATUS")
+        wanted.add(value)
+    if unknown := wanted - set(_STATES):
+        raise UsageError(f'"{min(unknown)}" is no status', hint=f"use {', '.join(_STATES)}")
+    return wanted

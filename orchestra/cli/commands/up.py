@@ -119,7 +119,7 @@ def command(
     )
 
     async def main() -> int:
-        desired = session.desired(services or ())
+        desired = session.desired(services or (), scale=options.scale)
         controller = session.controller(desired.project)
         if detach or wait or no_start:
             await bring_up(

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from orchestra.cli.options import check_choice
 from orchestra.cli.version import VERSION
 
 
@@ -17,9 +18,10 @@ def command(
     short: Annotated[bool, typer.Option("--short", help="Show only the version number")] = False,
 ) -> None:
     """Print the version."""
+    check_choice("--format", output_format, ("pretty", "json"))
     if short:
         print(VERSION)
     elif output_format == "json":
-        print(json.dumps({"version": f"v{VERSION}"}))
+        print(json.dumps({"version": f"v{VERSION}"}, separators=(",", ":")))
     else:
         print(f"Orchestra version v{VERSION}")

@@ -23,10 +23,12 @@ class LogPrinter:
         prefix: bool = True,
         timestamps: bool = False,
         merge: bool = False,
+        project: str = "",
     ) -> None:
         self._colour = colour and wants_colour(sys.stdout, ansi)
         self._terminal = sys.stdout.isatty()
         self._merge = merge
+        self._project = project
         self._prefix = prefix
         self._timestamps = timestamps
         self._order: list[str] = []
@@ -53,9 +55,13 @@ class LogPrinter:
     def _head(self, name: str) -> str:
         if not self._prefix:
             return ""
-        width = max(map(len, self._order))
-        head = f"{name.ljust(width)}  | "
+        width = max(len(self._short(known)) for known in self._order)
+        head = f"{self._short(name).ljust(width)}  | "
         if not self._colour:
             return head
         code = _COLOURS[self._order.index(name) % len(_COLOURS)]
         return f"\x1b[{code}m{head}\x1b[0m"
+
+    def _short(self, name: str) -> str:
+        """Leave out the project, as docker compose does."""
+        return name.removeprefix(f"{self._project}-")

@@ -27,7 +27,12 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 def print_json_lines(rows: Iterable[Mapping[str, object]]) -> None:
     """Print one JSON object a line."""
     for row in rows:
-        sys.stdout.write(json.dumps(row) + "\n")
+        sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def moment_text(moment: datetime) -> str:
+    """Return a moment in RFC 3339, as Go writes it."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def ago(moment: datetime | None, now: datetime | None = None) -> str:

@@ -8,12 +8,15 @@ from datetime import datetime
 from pathlib import Path
 
 from orchestra.engine.clock import Clock
+from orchestra.engine.container.arguments import merge_argv
 from orchestra.engine.container.lifecycle import Containers
+from orchestra.engine.container.places import Places
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.network.networks import Networks
 from orchestra.engine.shim.protocol import ExitRecord
 from orchestra.engine.state.records import ContainerRecord, Wanted
 from orchestra.engine.state.store import Store, read_record
+from orchestra.errors import ContainerError
 from orchestra.planner.health import HealthState, effective
 from orchestra.planner.observed import (
     Health,
@@ -44,6 +47,7 @@ class Observer:
         self._networks = networks
         self._images = images
         self._clock = clock
+        self._argv: dict[str, tuple[tuple[str, ...] | None, tuple[str, ...] | None]] = {}
 
     def observe(self, project: str, references: Sequence[str] = ()) -> ObservedState:
         """Take a snapshot of a project and of the machine's networks and volumes.
@@ -109,8 +113,21 @@ class Observer:
             restart=spec.restart,
             checks=spec.health,
             labels=spec.labels,
-            command=shlex.join((*(spec.entrypoint or ()), *(spec.command or ()))),
+            command=self._command(record),
         )
+
+    def _command(self, record: ContainerRecord) -> str:
+        """Return what a container runs: its own words, else its image's."""
+        if record.image_id not in self._argv:
+            image = Places.of(self._store.paths, record).read_image()
+            self._argv[record.image_id] = (image.entrypoint, image.cmd) if image else (None, None)
+        try:
+            argv = merge_argv(
+                record.spec.entrypoint, record.spec.command, *self._argv[record.image_id]
+            )
+        except ContainerError:
+            return ""
+        return shlex.join(argv)
 
     def _health(self, record: ContainerRecord) -> Health:
         path = Path(self._store.paths.container(record.spec.project, record.id)) / HEALTH_FILE
