@@ -12,13 +12,17 @@ import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperGroup
 
 from orchestra.cli.options import GlobalOptions
 from orchestra.errors import OrchestraError, UsageError
 
 if TYPE_CHECKING:
-    from typer._click import Command, Context  # typer carries its own click, and names no other
+    from typer._click import (
+        Command,
+        Context,
+        HelpFormatter,
+    )  # typer carries its own click, and names no other
 
 COMMANDS = {
     "build": "Build or rebuild services",
@@ -49,18 +53,21 @@ class LazyGroup(TyperGroup):
         """Return every command's name."""
         return sorted(COMMANDS)
 
-    def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
-        """Import a command; while a help text is made, a name and one line are enough."""
+    def get_command(self, ctx: Context, cmd_name: str) -> Command | None:  # noqa: ARG002
+        """Import a command."""
         if cmd_name not in COMMANDS:
             return None
-        if ctx.resilient_parsing or "--help" in sys.argv[1:2] or len(sys.argv) == 1:
-            return TyperCommand(cmd_name, help=COMMANDS[cmd_name])
         module = importlib.import_module(f"orchestra.cli.commands.{cmd_name}")
         app = typer.Typer(add_completion=False, rich_markup_mode=None)
         app.command(name=cmd_name, help=COMMANDS[cmd_name], context_settings=_settings(cmd_name))(
             module.command
         )
         return typer.main.get_command(app)
+
+    def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
 
     def resolve_command(
         self, ctx: Context, args: list[str]
@@ -86,7 +93,6 @@ def _settings(name: str) -> dict[str, object]:
 app = typer.Typer(
     cls=LazyGroup,
     add_completion=False,
-    no_args_is_help=True,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
@@ -144,7 +150,7 @@ def run(arguments: list[str]) -> int:
     debug = "--debug" in arguments or bool(os.environ.get("ORCHESTRA_DEBUG"))
     try:
         result = typer.main.get_command(app).main(
-            arguments, prog_name="orchestra", standalone_mode=False
+            arguments or ["--help"], prog_name="orchestra", standalone_mode=False
         )
     except typer.Exit as err:
         return err.exit_code

@@ -103,7 +103,7 @@ class _Follower:
         )
         self._since = datetime.now(UTC)
         self._following: dict[str, anyio.Event] = {}
-        self._codes: dict[str, int] = {}
+        self._seen: dict[str, datetime] = {}
         self._code: int | None = None
         self._all_started = False
         self.over = anyio.Event()
@@ -151,12 +151,13 @@ class _Follower:
         tasks.start_soon(self._print_logs, container, self._following[container.id])
 
     async def _print_logs(self, container: ObservedContainer, drained: anyio.Event) -> None:
-        started = container.started_at or self._since
+        since = self._seen.get(container.id, self._since)
         lines = self._session.machine.logs(
-            self._controller.project, container, follow=True, since=max(started, self._since)
+            self._controller.project, container, follow=True, since=since
         )
         async for line in lines:
             self._printer.print(line)
+        self._seen[container.id] = datetime.now(UTC)
         drained.set()
 
     async def _ended(self, service: str, code: int) -> None:

@@ -22,7 +22,7 @@ def command(
         bool, typer.Option("--interactive/--no-interactive", "-i", help="Keep STDIN open")
     ] = True,
     no_tty: Annotated[
-        bool, typer.Option("--no-tty", "-T", help="Disable pseudo-TTY allocation")
+        bool, typer.Option("--no-tty", "--no-TTY", "-T", help="Disable pseudo-TTY allocation")
     ] = False,
     tty: Annotated[bool, typer.Option("--tty", "-t", help="Allocate a pseudo-TTY")] = False,
     privileged: Annotated[

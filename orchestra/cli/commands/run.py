@@ -48,7 +48,7 @@ def command(
     ] = None,
     no_deps: Annotated[bool, typer.Option("--no-deps", help="Don't start linked services")] = False,
     no_tty: Annotated[
-        bool, typer.Option("--no-tty", "-T", help="Disable pseudo-TTY allocation")
+        bool, typer.Option("--no-tty", "--no-TTY", "-T", help="Disable pseudo-TTY allocation")
     ] = False,
     publish: Annotated[
         list[str] | None,
