@@ -1,4 +1,4 @@
-"""``python -m scripts.cli_reference FILE``: all commands' help texts and the exit codes, one page."""
+"""``python -m scripts.cli_reference FILE``: every help text and the exit codes, as one page."""
 
 from __future__ import annotations
 

@@ -15,7 +15,8 @@ from orchestra.cli.render.logs import LogPrinter
 from orchestra.cli.render.progress import progress
 from orchestra.cli.session import Session, note
 from orchestra.cli.upward import bring_up
-from orchestra.engine.events import ContainerExited, ContainerStarted, Event, Subscribed
+from orchestra.engine.events import ContainerExited, ContainerStarted, Subscribed
+from orchestra.engine.gates import comes_back
 from orchestra.errors import Interrupted, StepErrors
 from orchestra.planner.desired import DesiredState
 from orchestra.planner.observed import ObservedContainer, Phase
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from orchestra.planner.steps import Step
 
 _LIVE = {Phase.RUNNING, Phase.PAUSED}
+_DRAIN_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +69,7 @@ async def follow_project(
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(follower.watch, tasks)
             await bring_up(session, controller, desired, options, approve)
-            follower.everything_started()
+            await follower.everything_started()
             await follower.over.wait()
             tasks.cancel_scope.cancel()
     except* (Interrupted, StepErrors) as group:
@@ -104,6 +106,8 @@ class _Follower:
         self._since = datetime.now(UTC)
         self._following: dict[str, anyio.Event] = {}
         self._seen: dict[str, datetime] = {}
+        self._ended_once: set[str] = set()
+        self._tasks: TaskGroup | None = None
         self._code: int | None = None
         self._all_started = False
         self.over = anyio.Event()
@@ -116,59 +120,96 @@ class _Follower:
         self._controller.interrupt()
         self.over.set()
 
-    def everything_started(self) -> None:
+    async def everything_started(self) -> None:
         """Note that the plan is done, so that the end may be noticed."""
         self._all_started = True
+        await self._look()
 
     async def watch(self, tasks: TaskGroup) -> None:
         """Follow events: logs of what starts, codes of what ends."""
+        self._tasks = tasks
         await self._controller.supervision.ensure()
         async for event in self._controller.supervision.events():
-            await self._handle(event, tasks)
+            match event:
+                case ContainerExited():
+                    await self._ended(event)
+                case ContainerStarted() | Subscribed():
+                    await self._look()
+                case _:
+                    continue
 
-    async def _handle(self, event: Event, tasks: TaskGroup) -> None:
-        match event:
-            case ContainerExited(will_restart=restarts) as ended:
-                if (drained := self._following.pop(ended.container_id, None)) is not None:
-                    with anyio.move_on_after(5):
-                        await drained.wait()
-                if ended.service in self._attached:
-                    short = ended.name.removeprefix(f"{self._controller.project}-")
-                    note(f"{short} exited with code {ended.exit_code}")
-                if not restarts:
-                    await self._ended(ended.service, ended.exit_code)
-            case ContainerStarted() | Subscribed():
-                for container in (await self._controller.observe()).containers:
-                    self._attach(container, tasks)
-            case _:
-                return
+    async def _look(self) -> None:
+        """Attach to what runs, and tell of what ended before anybody could see it end."""
+        for container in (await self._controller.observe()).containers:
+            if container.one_off or container.service not in self._attached:
+                continue
+            if container.phase in _LIVE:
+                self._attach(container)
+            elif self._ended_unseen(container):
+                await self._print_logs(container, anyio.Event(), follow=False)
+                await self._ended(
+                    ContainerExited(
+                        container_id=container.id,
+                        name=container.name,
+                        service=container.service,
+                        exit_code=container.exit_code or 0,
+                        will_restart=comes_back(container),
+                    )
+                )
+        await self._notice_the_end()
 
-    def _attach(self, container: ObservedContainer, tasks: TaskGroup) -> None:
-        fresh = container.phase in _LIVE and container.id not in self._following
-        if container.one_off or container.service not in self._attached or not fresh:
-            return
-        self._following[container.id] = anyio.Event()
-        tasks.start_soon(self._print_logs, container, self._following[container.id])
+    def _ended_unseen(self, container: ObservedContainer) -> bool:
+        finished = container.finished_at
+        return (
+            finished is not None
+            and finished >= self._since
+            and container.id not in self._ended_once
+            and container.id not in self._following
+        )
 
-    async def _print_logs(self, container: ObservedContainer, drained: anyio.Event) -> None:
-        since = self._seen.get(container.id, self._since)
+    def _attach(self, container: ObservedContainer) -> None:
+        if container.id not in self._following and self._tasks is not None:
+            drained = self._following[container.id] = anyio.Event()
+            self._tasks.start_soon(self._print_logs, container, drained)
+
+    async def _print_logs(
+        self, container: ObservedContainer, drained: anyio.Event, *, follow: bool = True
+    ) -> None:
         lines = self._session.machine.logs(
-            self._controller.project, container, follow=True, since=since
+            self._controller.project,
+            container,
+            follow=follow,
+            since=self._seen.get(container.id, self._since),
         )
         async for line in lines:
             self._printer.print(line)
         self._seen[container.id] = datetime.now(UTC)
         drained.set()
 
-    async def _ended(self, service: str, code: int) -> None:
+    async def _ended(self, event: ContainerExited) -> None:
+        if event.service not in self._attached:
+            return
+        self._ended_once.add(event.container_id)
+        if (drained := self._following.pop(event.container_id, None)) is not None:
+            with anyio.move_on_after(_DRAIN_SECONDS):
+                await drained.wait()
+        short = event.name.removeprefix(f"{self._controller.project}-")
+        note(f"{short} exited with code {event.exit_code}")
+        if event.will_restart:
+            return
         if self._attachment.stop_all and self._code is None:
             wanted = self._attachment.code_from
-            if wanted is None or wanted == service:
-                self._code = code
+            if wanted is None or wanted == event.service:
+                self._code = event.exit_code
             self.over.set()
+        await self._notice_the_end()
+
+    async def _notice_the_end(self) -> None:
+        if not self._all_started:
+            return
         observed = await self._controller.observe()
-        alive = [c for c in observed.containers if c.phase in _LIVE and c.service in self._attached]
-        if self._all_started and not alive:
+        attached = [c for c in observed.containers if c.service in self._attached]
+        if not any(c.phase in _LIVE or comes_back(c) for c in attached):
             self.over.set()
 
     async def finish(self) -> int:

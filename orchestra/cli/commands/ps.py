@@ -48,9 +48,9 @@ def command(
     from orchestra.planner.observed import Phase
 
     check_choice("--format", output_format, ("table", "json"))
+    wanted = _statuses(status or (), filters or ())
     session = Session.of(ctx)
     controller = session.controller()
-    wanted = _statuses(status or (), filters or ())
     observed = session.run(controller.observe)
     containers = pick(observed, services or (), one_off=everything)
     if not orphans and (state := controller.wished().state) is not None:
