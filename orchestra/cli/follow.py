@@ -146,16 +146,9 @@ class _Follower:
             if container.phase in _LIVE:
                 self._attach(container)
             elif self._ended_unseen(container):
-                await self._print_logs(container, anyio.Event(), follow=False)
-                await self._ended(
-                    ContainerExited(
-                        container_id=container.id,
-                        name=container.name,
-                        service=container.service,
-                        exit_code=container.exit_code or 0,
-                        will_restart=comes_back(container),
-                    )
-                )
+                if container.id not in self._following:
+                    await self._print_logs(container, anyio.Event(), follow=False)
+                await self._ended(_exit_of(container))
         await self._notice_the_end()
 
     def _ended_unseen(self, container: ObservedContainer) -> bool:
@@ -164,7 +157,6 @@ class _Follower:
             finished is not None
             and finished >= self._since
             and container.id not in self._ended_once
-            and container.id not in self._following
         )
 
     def _attach(self, container: ObservedContainer) -> None:
@@ -209,8 +201,11 @@ class _Follower:
             return
         observed = await self._controller.observe()
         attached = [c for c in observed.containers if c.service in self._attached]
-        if not any(c.phase in _LIVE or comes_back(c) for c in attached):
-            self.over.set()
+        if any(c.phase in _LIVE or comes_back(c) for c in attached):
+            return
+        self.over.set()
+        for container in filter(self._ended_unseen, attached):
+            await self._ended(_exit_of(container))
 
     async def finish(self) -> int:
         """Stop what runs when that was asked for, and return the exit code."""
@@ -224,3 +219,13 @@ class _Follower:
             await change.run(lambda observed: plan_stop(observed, options))
         sys.stdout.flush()
         return Interrupted.exit_code if self.interrupted else self._code or 0
+
+
+def _exit_of(container: ObservedContainer) -> ContainerExited:
+    return ContainerExited(
+        container_id=container.id,
+        name=container.name,
+        service=container.service,
+        exit_code=container.exit_code or 0,
+        will_restart=comes_back(container),
+    )

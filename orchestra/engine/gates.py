@@ -51,12 +51,12 @@ def _judge_one(condition: Condition, container: ObservedContainer) -> str | None
                 return None
             if container.exit_code == 0:
                 return _OPEN
-            if _comes_back(container):
+            if comes_back(container):
                 return None
             return f'container "{container.name}" exited with code {container.exit_code}'
         case Condition.HEALTHY:
             if ended:
-                if _comes_back(container):
+                if comes_back(container):
                     return None
                 return (
                     f'container "{container.name}" exited with code {container.exit_code} '
@@ -77,7 +77,8 @@ def _judge_health(container: ObservedContainer) -> str | None:
             return None
 
 
-def _comes_back(container: ObservedContainer) -> bool:
+def comes_back(container: ObservedContainer) -> bool:
+    """Tell whether a container that ended is started again by its restart policy."""
     if container.stopped_by_user:
         return False
     match container.restart.mode:
