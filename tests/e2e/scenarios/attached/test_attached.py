@@ -6,7 +6,10 @@ import os
 import signal
 import subprocess
 
+import pytest
 from support.scenario import Scenario
+
+pytestmark = pytest.mark.timeout(40)  # a line that never comes would be waited for
 
 
 def read_until(process: subprocess.Popen[str], *wanted: str) -> list[str]:
