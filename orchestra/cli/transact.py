@@ -101,9 +101,12 @@ def changed_builds(
     desired: DesiredState, *, args: Mapping[str, str | None], no_cache: bool, pull: bool
 ) -> DesiredState:
     """Return the state with the command line's build options in every build."""
+    from orchestra.planner.fingerprint import build_hash
+
     images = tuple(
         replace(
             image,
+            build_hash=build_hash(image.build),
             build=replace(
                 image.build,
                 args={**image.build.args, **args},

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import anyio
 
-from orchestra.errors import CommandError
+from orchestra.errors import CommandError, ungrouped
 
 _STDERR_TAIL = 2000
 
@@ -25,10 +25,14 @@ async def run_command(
     :raises CommandError: when it is missing, exits with another code than 0, or takes too long.
     """
     try:
-        with anyio.fail_after(timeout.total_seconds()):
+        with ungrouped(), anyio.fail_after(timeout.total_seconds()):
             result = await anyio.run_process(
                 list(argv), input=stdin, env=env, check=False, stderr=subprocess.PIPE
             )
+    except anyio.BrokenResourceError as err:
+        raise CommandError(
+            f'cannot run "{argv[0]}": it ended without reading its input', returncode=1, stderr=""
+        ) from err
     except FileNotFoundError as err:
         raise CommandError(
             f'cannot run "{argv[0]}": not found', returncode=127, stderr="", hint="install it"

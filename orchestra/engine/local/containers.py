@@ -75,7 +75,7 @@ class ContainerSteps:
             return
         layers = await self._snapshotter.ensure_layers(image)
         desired = self._store.wished(project).state
-        uses, mounts = await self._prepare_volumes(spec, image, layers, desired, step.inherit)
+        uses, mounts = await self._prepare_volumes(step, image, layers, desired)
         async with self._addresses:
             endpoints = self._endpoints(spec, desired)
             await self._containers.create(
@@ -105,14 +105,14 @@ class ContainerSteps:
 
     async def _prepare_volumes(
         self,
-        spec: ContainerSpec,
+        step: CreateContainer,
         image: Image,
         layers: tuple[str, ...],
         desired: DesiredState | None,
-        inherit: str | None,
     ) -> tuple[tuple[VolumeUse, ...], Mapping[str, str]]:
         names = {volume.key: volume.name for volume in desired.volumes} if desired else {}
-        inherited = self._inherited(spec.project, inherit)
+        spec = step.container
+        inherited = {} if step.fresh_volumes else step.anonymous_volumes
         uses: list[VolumeUse] = []
         mounts: dict[str, str] = {}
         wanted = [mount for mount in spec.mounts if mount.kind is MountKind.VOLUME]
@@ -134,12 +134,6 @@ class ContainerSteps:
             mounts[target] = str(self._volumes.path(name))
             uses.append(VolumeUse(volume=name, target=target, anonymous=not key))
         return tuple(uses), mounts
-
-    def _inherited(self, project: str, container_id: str | None) -> Mapping[str, str]:
-        record = self._store.container(project, container_id) if container_id else None
-        if record is None:
-            return {}
-        return {use.target: use.volume for use in record.volumes if use.anonymous}
 
     async def start(self, project: str, step: StartContainer) -> None:
         """Start the newest container of that name.

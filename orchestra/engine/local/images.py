@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from orchestra.engine.image.pull import pull
 from orchestra.engine.image.settings import RegistrySettings
 from orchestra.engine.image.store import ImageStore
+from orchestra.engine.local.observe import BUILD_HASH
 from orchestra.engine.snapshot.snapshotter import Snapshotter
 from orchestra.engine.target import Report
 from orchestra.errors import BugError
 from orchestra.oci.platform import Platform, parse_platform
 from orchestra.planner.desired import ImageSpec
+from orchestra.planner.fingerprint import build_hash
 from orchestra.planner.steps import RemoveImage
 
 if TYPE_CHECKING:
@@ -60,13 +62,15 @@ class ImageSteps:
 
         if image.build is None:
             raise BugError(f"no build is known for {image.reference}")
-        await build_image(
+        built = await build_image(
             image.build,
             image.reference,
             environment=self._environment(project),
             progress=report,
             output=report,
         )
+        remembered = image.build_hash or build_hash(image.build)
+        self._store.tag(built.manifest, image.reference, annotations={BUILD_HASH: remembered})
 
     async def remove(self, step: RemoveImage) -> None:
         """Remove an image's reference."""

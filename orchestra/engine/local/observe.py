@@ -29,6 +29,8 @@ from orchestra.planner.observed import (
 )
 
 HEALTH_FILE = "health.json"
+BUILD_HASH = "org.orchestra.build-hash"
+"""Annotation of a reference in the store: what the image was built from."""
 
 
 class Observer:
@@ -79,7 +81,11 @@ class Observer:
                 for record in self._store.volumes()
             ),
             images=tuple(
-                ObservedImage(reference=reference, id=image.id)
+                ObservedImage(
+                    reference=reference,
+                    id=image.id,
+                    build_hash=self._images.annotations(reference).get(BUILD_HASH, ""),
+                )
                 for reference in sorted(set(references))
                 if (image := self._images.get(reference)) is not None
             ),
@@ -109,6 +115,7 @@ class Observer:
             depends_on=spec.depends_on,
             networks=spec.networks,
             volumes=tuple(use.volume for use in record.volumes),
+            anonymous_volumes={use.target: use.volume for use in record.volumes if use.anonymous},
             ports=record.ports,
             restart=spec.restart,
             checks=spec.health,

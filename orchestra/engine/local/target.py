@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, assert_never
 import anyio
 
 from orchestra.engine.local.observe import Observer
+from orchestra.engine.network.buildnet import sweep
 from orchestra.engine.network.networks import Networks
 from orchestra.engine.state.store import Store
 from orchestra.engine.target import Report
@@ -99,6 +100,7 @@ class LocalTarget:
         if isinstance(step, RemoveNetwork):
             if (record := self._store.network(step.name)) is not None:
                 await self._networks.remove(record)
+            await sweep(self._store.paths, self._store)  # what a killed build left
         elif (record := self._store.network(step.network.name)) is not None:
             await self._networks.ensure(record)
         else:
