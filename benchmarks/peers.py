@@ -66,12 +66,29 @@ exec runc "$@"
 VERSION = re.compile(r"^(?!using)[^\d\n]+(\d+\.\d+\.\d+)", re.MULTILINE)
 
 
-def _links() -> frozenset[str]:
-    return frozenset(path.name for path in Path("/sys/class/net").iterdir())
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """What peers leave on the host: links, and the tables that iptables made for them."""
+
+    links: frozenset[str]
+    tables: frozenset[str]
+
+
+def take_traces() -> Traces:
+    """Look at the host."""
+    links = frozenset(path.name for path in Path("/sys/class/net").iterdir())
+    done = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=False)
+    lines = done.stdout.splitlines()
+    return Traces(links, frozenset(line for line in lines if line.startswith("table ip")))
 
 
 class BenchmarkError(Exception):
     """A peer cannot be measured."""
+
+
+def _plain_environment() -> dict[str, str]:
+    """Return this process's environment without what would forbid Python its compiled files."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
 
 
 @dataclass
@@ -88,8 +105,8 @@ class Peer:
     versions: tuple[tuple[str, ...], ...] = ()
     daemon: subprocess.Popen[bytes] | None = None
     links: str = ""
-    """Prefix of network links that the peer leaves behind on its own."""
-    links_before: frozenset[str] = field(default_factory=_links)
+    """Prefix of network links that the peer leaves behind, as it does iptables' tables."""
+    before: Traces = field(default_factory=take_traces)
 
     def run(self, directory: Path, *words: str) -> None:
         """Run one Compose command in ``directory``.
@@ -102,7 +119,7 @@ class Peer:
         done = subprocess.run(
             argv,
             cwd=directory,
-            env=os.environ | self.environment,
+            env=_plain_environment() | self.environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -138,14 +155,21 @@ class Peer:
         if self.daemon is not None:
             self.daemon.send_signal(signal.SIGTERM)
             self.daemon.wait(PATIENCE_SECONDS)
-        for link in _links() - self.links_before:
-            if self.links and link.startswith(self.links):
-                subprocess.run(["ip", "link", "delete", link], check=False)
+        if self.links:
+            self._clear_traces()
         for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
             place = line.split()[1]
             if place.startswith(f"{self.root}/"):
                 subprocess.run(["umount", "-l", place], check=False)
         shutil.rmtree(self.root, ignore_errors=True)
+
+    def _clear_traces(self) -> None:
+        now = take_traces()
+        for link in now.links - self.before.links:
+            if link.startswith(self.links):
+                subprocess.run(["ip", "link", "delete", link], check=False)
+        for table in now.tables - self.before.tables:
+            subprocess.run(["nft", "delete", *table.split()], check=False)
 
 
 def find_orchestra(root: Path, _mirror: str | None) -> Peer:
@@ -172,6 +196,7 @@ def find_docker(root: Path, mirror: str | None) -> Peer | None:
     compose = _compose_binary()
     if not shutil.which("dockerd") or compose is None:
         return None
+    before = take_traces()
     socket = f"unix://{root}/docker.sock"
     options = [f"--registry-mirror={mirror}"] if mirror else []
     with (root / "dockerd.log").open("wb") as log:
@@ -196,6 +221,8 @@ def find_docker(root: Path, mirror: str | None) -> Peer | None:
         {"DOCKER_HOST": socket, "DOCKER_CONFIG": str(root)},
         versions=(("dockerd", "--version"), (compose, "version")),
         daemon=daemon,
+        links="docker",
+        before=before,
     )
 
 
