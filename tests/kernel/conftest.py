@@ -37,7 +37,8 @@ class Footprint:
 def _children() -> frozenset[str]:
     found = set()
     for task in Path("/proc/self/task").iterdir():
-        found |= set((task / "children").read_text().split())
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that ended
+            found |= set((task / "children").read_text().split())
     return frozenset(found)
 
 

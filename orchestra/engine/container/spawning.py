@@ -10,6 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from orchestra.engine.runtime.failure import RuntimeFailure
+from orchestra.engine.runtime.interpreter import protected_program
 from orchestra.engine.shim import wire
 from orchestra.engine.shim.protocol import LAUNCHER_SOCKET
 from orchestra.errors import ContainerError
@@ -30,12 +32,29 @@ def run_launcher(
 ) -> subprocess.Popen[bytes]:
     """Start a launcher; ``fds`` are inherited under their numbers.
 
+    It runs from an interpreter that containers cannot write to: a launcher that finds itself
+    unprotected would start once more for it, which takes its time twice.
+
     :raises ContainerError: when there is no interpreter to run, or no room.
     """
     argv = [sys.executable, "-I", "-S", "-c", _PROGRAM, _ROOT, *arguments]
     try:
+        program = protected_program(sys.executable)
+    except RuntimeFailure:
+        return _run(argv, sys.executable, fds, new_session=new_session)
+    try:
+        return _run(argv, f"/proc/self/fd/{program}", (*fds, program), new_session=new_session)
+    finally:
+        os.close(program)
+
+
+def _run(
+    argv: Sequence[str], program: str, fds: Sequence[int], *, new_session: bool
+) -> subprocess.Popen[bytes]:
+    try:
         return subprocess.Popen(
             argv,
+            executable=program,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -16,18 +16,29 @@ import socket
 import sys
 
 from orchestra.engine.launcher.server import Launcher
-from orchestra.engine.linux import nftables
+from orchestra.engine.linux import nftables, process, syscalls
+from orchestra.engine.linux.flags import Prctl
+from orchestra.engine.runtime import interpreter
 from orchestra.engine.shim.console import listen_at
 from orchestra.engine.shim.identity import write_identity
 from orchestra.engine.shim.protocol import LAUNCHER_SOCKET
 
 PID_FILE = "launcher.pid"
 LOG_FILE = "launcher.log"
+NAME = b"orchestra"
+"""What ps calls the launcher and its shims; a program started by descriptor has a number."""
 
 
 def main() -> None:
-    """Run as ``sys.argv`` says."""
+    """Run as ``sys.argv`` says, from an interpreter that no container can write to.
+
+    :raises RuntimeFailure: when there is no such way: then nothing is started.
+    """
+    interpreter.protect()
     mode, directory = sys.argv[1], sys.argv[2]
+    control_fd = int(sys.argv[3]) if mode == "private" else 0
+    process.close_all_but((control_fd,))
+    syscalls.prctl(Prctl.SET_NAME, NAME)
     os.chdir("/")
     os.umask(0o022)
     for number in (signal.SIGPIPE, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
@@ -36,7 +47,7 @@ def main() -> None:
     if mode == "daemon":
         _daemon(directory)
     else:
-        control = socket.socket(fileno=int(sys.argv[3]))
+        control = socket.socket(fileno=control_fd)
         control.set_inheritable(False)
         _serve(Launcher(directory, None, control))
 

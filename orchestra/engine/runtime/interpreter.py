@@ -3,7 +3,7 @@
 A process in a container can reach the program that started it through /proc/self/exe (its own
 entry point may be a link to it, or a script with it as interpreter) or /proc/PID/exe. So the
 program that starts containers runs from a place that nobody can write through: a read-only mount
-of itself in a private mount namespace, or else a sealed copy in memory.
+of its file that is attached nowhere, or else a sealed copy in memory.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import sys
 from orchestra.engine.linux import syscalls
 from orchestra.engine.linux.flags import (
     AT_FDCWD,
-    CloneFlag,
     MountAttr,
     MountFlag,
     SealFlag,
@@ -53,7 +52,8 @@ def _is_sealed() -> bool:
 def protect() -> None:
     """Execute this very command again from a protected interpreter; return when it already is.
 
-    The first act of a program that starts containers: before threads, sockets and children.
+    The first act of a program that starts containers: before threads, sockets and children, and
+    before most imports, which come twice otherwise.
 
     :raises RuntimeFailure: when the program cannot be protected, or started again.
     """
@@ -62,38 +62,45 @@ def protect() -> None:
         return
     if os.environ.get(_TRIED):
         raise failed("protect the interpreter", OSError(1, "it is still writable"))
+    target = protected_program("/proc/self/exe")
     environment = {**os.environ, _TRIED: "1"}
-    target: str | int
-    try:
-        target = _read_only_mount()
-    except OSError:
-        target = _sealed_copy()
     try:
         os.execve(target, sys.orig_argv, environment)  # noqa: S606 - no shell is wanted
     except OSError as err:
         raise failed("start the protected interpreter", err) from err
 
 
-def _read_only_mount() -> str:
-    """Mount the program read-only over itself, in a mount namespace of our own.
+def protected_program(path: str) -> int:
+    """Return a descriptor of a program to execute, through which nobody can ever write to it.
+
+    :raises RuntimeFailure: when there is no way to one.
+    """
+    try:
+        try:
+            return _read_only_mount(path)
+        except OSError:
+            return _sealed_copy(path)
+    except OSError as err:
+        raise failed("protect the interpreter", err) from err
+
+
+def _read_only_mount(path: str) -> int:
+    """Return a read-only mount of the program, in no namespace: nothing can make it writable.
+
+    It lives as long as somebody runs from it, and the host's mounts are not pinned by it.
 
     :raises OSError: EPERM without CAP_SYS_ADMIN.
     """
-    path = os.readlink("/proc/self/exe")  # noqa: PTH115 - pathlib is 8 ms of import
-    syscalls.unshare(CloneFlag.NEWNS)
-    syscalls.mount(None, "/", None, MountFlag.SLAVE | MountFlag.REC)
     tree = clone_tree(AT_FDCWD, path)
-    target = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
         syscalls.mount_setattr(tree, add=MountAttr.RDONLY, propagation=MountFlag.PRIVATE)
-        syscalls.move_mount(tree, target)
-    finally:
+    except OSError:
         os.close(tree)
-        os.close(target)
-    return path
+        raise
+    return tree
 
 
-def _sealed_copy() -> int:
+def _sealed_copy(path: str) -> int:
     """Return a memfd with the program's bytes, closed to every change."""
     import fcntl  # noqa: PLC0415 - only where it is needed
 
@@ -102,7 +109,7 @@ def _sealed_copy() -> int:
         copy = os.memfd_create("orchestra", flags | _MFD_EXEC)
     except OSError:  # MFD_EXEC came with Linux 6.3.
         copy = os.memfd_create("orchestra", flags)
-    source = os.open("/proc/self/exe", os.O_RDONLY | os.O_CLOEXEC)
+    source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         while os.sendfile(copy, source, None, 1 << 24):
             pass
