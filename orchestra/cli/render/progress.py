@@ -148,7 +148,7 @@ class Plain:
                 return f" {subject}  {_DONE.get(verb, verb)}  {event.seconds:.1f}s"
             case StepFailed():
                 _, subject = subject_of(event.step)
-                return f" {subject}  Error  {printable(event.error.message)}"
+                return f" {subject}  Error"
             case Warned():
                 return f"warning: {printable(event.message)}"
             case LogLine():

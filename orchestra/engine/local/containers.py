@@ -151,8 +151,9 @@ class ContainerSteps:
                 return
             try:
                 await self.start_locked(replace(record, restarts=0))
-            except OrchestraError:
+            except OrchestraError as err:
                 self._store.write_container(replace(record, wanted=Wanted.STOPPED))
+                err.hint = err.hint or f"check the image and services.{step.service} in the file"
                 raise
 
     async def start_locked(self, record: ContainerRecord) -> ContainerRecord:
@@ -207,6 +208,8 @@ class ContainerSteps:
             record = self._store.container(project, step.container_id)
             if record is None:
                 return
+            if self._containers.phase(record)[0] is Phase.RUNNING:  # healed since the plan was made
+                record = await self.stop_locked(record, wanted=Wanted.STOPPED)
             await self._networks.unpublish(record)
             await self._containers.remove(record)
         if step.volumes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from orchestra.engine.network.networks import Networks
 from orchestra.engine.shim.protocol import ExitRecord
 from orchestra.engine.state.records import ContainerRecord, Wanted
 from orchestra.engine.state.store import Store, read_record
-from orchestra.errors import ContainerError
+from orchestra.errors import ContainerError, StateError
 from orchestra.planner.health import HealthState, effective
 from orchestra.planner.observed import (
     Health,
@@ -138,7 +139,9 @@ class Observer:
 
     def _health(self, record: ContainerRecord) -> Health:
         path = Path(self._store.paths.container(record.spec.project, record.id)) / HEALTH_FILE
-        state = read_record(path, HealthState)
+        state = None
+        with suppress(StateError):  # a damaged one is written anew by the next probe
+            state = read_record(path, HealthState)
         if state is not None:
             return state.health
         image = self._images.by_id(record.image_id)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,7 +30,8 @@ from orchestra.engine.network.hosts import parse_resolv_conf
 from orchestra.engine.network.networks import Networks
 from orchestra.engine.state.lock import container_lock
 from orchestra.engine.state.records import ContainerRecord, Wanted
-from orchestra.engine.state.store import Store, write_record
+from orchestra.engine.state.store import Store, read_record, write_record
+from orchestra.errors import StateError
 from orchestra.planner.health import EffectiveHealth, HealthState, ProbeResult, effective
 from orchestra.planner.observed import ObservedContainer
 
@@ -48,8 +49,11 @@ class LocalWarden:
         steps: ContainerSteps,
         images: ImageStore,
         networks: Networks,
+        program: tuple[Sequence[str], Mapping[str, str]],
     ) -> None:
+        """``program``: arguments and environment of the supervisor itself."""
         self._project = project
+        self._program = program
         self._store = store
         self._observer = observer
         self._containers = containers
@@ -62,6 +66,7 @@ class LocalWarden:
     async def serve(self, started: Callable[[str], None]) -> None:
         """See Warden.serve."""
         launcher = await LauncherClient.ensure(self._store.paths, self._project)
+        await launcher.supervise(*self._program)  # a new one is to keep us, or our successor, alive
         async with anyio.create_task_group() as tasks:
             async for sockets in launcher.sockets():
                 self._withdraw(sockets.id)
@@ -135,6 +140,14 @@ class LocalWarden:
     async def probe(self, record: ContainerRecord, check: EffectiveHealth) -> ProbeResult:
         """See Warden.probe."""
         return await probe(self._store.paths, record, check.test, check.timeout)
+
+    def read_health(self, record: ContainerRecord) -> HealthState | None:
+        """See Warden.read_health."""
+        directory = Path(self._store.paths.container(self._project, record.id))
+        try:
+            return read_record(directory / HEALTH_FILE, HealthState)
+        except StateError:  # not worth more than a probe
+            return None
 
     def write_health(self, record: ContainerRecord, state: HealthState) -> None:
         """See Warden.write_health."""
