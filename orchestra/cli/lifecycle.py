@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from orchestra.cli.render.progress import progress
-from orchestra.cli.session import Session, pick
+from orchestra.cli.session import Session, select
 from orchestra.planner.observed import ObservedState
 from orchestra.planner.plan import Plan
 from orchestra.planner.steps import Step
@@ -18,12 +18,12 @@ def change_project(
 ) -> Plan[Step]:
     """Observe, decide and execute under the project's lock.
 
-    :raises UsageError: when a named service has no container.
+    :raises UsageError: when a named service has no container and is not declared.
     :raises OrchestraError: when a step fails.
     """
 
     def checked(observed: ObservedState) -> Plan[Step]:
-        pick(observed, services)
+        select(session, observed, services)
         return decide(observed)
 
     async def main() -> Plan[Step]:

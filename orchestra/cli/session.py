@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from orchestra.cli.options import GlobalOptions
 from orchestra.cli.render.terminal import printable
-from orchestra.errors import Interrupted, UsageError, ungrouped
+from orchestra.errors import Interrupted, SpecError, UsageError, ungrouped
 
 if TYPE_CHECKING:
     import typer
@@ -37,7 +37,7 @@ class Session:
     def __init__(self, options: GlobalOptions) -> None:
         self.options = options
         self.environment = dict(os.environ)
-        self._on_interrupt: list[Callable[[], None]] = []
+        self._on_interrupt: list[Callable[[], bool | None]] = []
         self._forward: Callable[[int], None] | None = None
         self._warned = False
 
@@ -94,7 +94,18 @@ class Session:
         """
         from orchestra.planner.compile import compile_project
 
-        return compile_project(self.project(services), scale=scale)
+        desired = compile_project(self.project(services), scale=scale)
+        for warning in desired.warnings:
+            note(f"warning: {printable(warning)}")
+        return desired
+
+    def declared_services(self) -> frozenset[str]:
+        """Return every service of the files, or of what `up` last wrote; none when unknown."""
+        state = self.machine.controller(self.project_name).wished().state
+        try:
+            return frozenset(self.project().all_services)
+        except SpecError:
+            return frozenset(state.services if state else ())
 
     @cached_property
     def machine(self) -> Machine:
@@ -115,33 +126,33 @@ class Session:
     def run(self, main: Callable[[], Awaitable[T]]) -> T:
         """Run a command's coroutine to its end, with Ctrl-C and SIGTERM handled.
 
-        The first signal breaks off what is being executed, the second ends the program.
+        The first signal breaks off the plan that is being executed, or cancels the command; the
+        second ends the program.
 
         :raises Interrupted: when a signal ended it.
         """
         import anyio
 
-        async def watch(scope: anyio.CancelScope) -> None:
-            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-                count = 0
-                async for number in signals:
-                    if self._forward is not None:
-                        self._forward(number)
-                        continue
-                    count += 1
-                    if count > 1:
-                        os._exit(Interrupted.exit_code)
-                    if not self._on_interrupt:
-                        scope.cancel()
-                    for callback in self._on_interrupt:
-                        callback()
+        async def watch(signals: AsyncIterator[signal.Signals], scope: anyio.CancelScope) -> None:
+            count = 0
+            async for number in signals:
+                if self._forward is not None:
+                    self._forward(number)
+                    continue
+                count += 1
+                if count > 1:
+                    os._exit(Interrupted.exit_code)
+                taken = [callback() for callback in self._on_interrupt]
+                if all(each is False for each in taken):
+                    scope.cancel()
 
         async def wrapper() -> T:
-            async with anyio.create_task_group() as tasks:
-                with anyio.CancelScope() as scope:
-                    tasks.start_soon(watch, scope)
-                    result = await main()
-                tasks.cancel_scope.cancel()
+            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+                async with anyio.create_task_group() as tasks:
+                    with anyio.CancelScope() as scope:
+                        tasks.start_soon(watch, signals, scope)
+                        result = await main()
+                    tasks.cancel_scope.cancel()
             if scope.cancelled_caught:
                 raise Interrupted("interrupted")
             return result
@@ -158,9 +169,27 @@ class Session:
         finally:
             self._forward = None
 
-    def on_interrupt(self, callback: Callable[[], None]) -> None:
-        """Call ``callback`` at the first Ctrl-C, in place of cancelling the command."""
+    def on_interrupt(self, callback: Callable[[], bool | None]) -> None:
+        """Call ``callback`` at the first Ctrl-C; unless it returns False, nothing else is done."""
         self._on_interrupt = [callback]
+
+
+def select(
+    session: Session,
+    observed: ObservedState,
+    services: Sequence[str],
+    *,
+    one_off: bool = False,
+) -> tuple[ObservedContainer, ...]:
+    """Return the containers of the named services, or of all; a declared one may have none.
+
+    :raises UsageError: when a service has no container, and the project does not declare it.
+    """
+    known = {container.service for container in observed.containers}
+    absent = [service for service in services if service not in known]
+    declared = session.declared_services() if absent else frozenset()
+    wanted = [service for service in services if service not in declared - known]
+    return () if services and not wanted else pick(observed, wanted, one_off=one_off)
 
 
 def pick(
@@ -176,7 +205,7 @@ def pick(
             key=lambda c: (c.service, c.number, c.created_at),
         )
     )
-    known = {container.service for container in containers}
+    known = {container.service for container in observed.containers}
     for service in services:
         if service not in known:
             raise UsageError(

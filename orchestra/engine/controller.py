@@ -68,10 +68,12 @@ class ProjectController:
         """
         return self._store.wished(self.project)
 
-    def interrupt(self) -> None:
-        """Break off the plan under execution."""
-        if self._executor is not None:
-            self._executor.interrupt()
+    def interrupt(self) -> bool:
+        """Break off the plan under execution; False when there is none."""
+        if self._executor is None:
+            return False
+        self._executor.interrupt()
+        return True
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:

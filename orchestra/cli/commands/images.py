@@ -22,13 +22,13 @@ def command(
 
     from orchestra.cli.options import check_choice
     from orchestra.cli.render.tables import ago, moment_text, print_table, size_text
-    from orchestra.cli.session import pick
+    from orchestra.cli.session import select
 
     check_choice("--format", output_format, ("table", "json"))
     session = Session.of(ctx)
     observed = session.run(session.controller().observe)
     rows = []
-    for container in pick(observed, services or (), one_off=True):
+    for container in select(session, observed, services or (), one_off=True):
         image = session.machine.image_of(container)
         short = container.image_id.removeprefix("sha256:")[:12]
         rows.append((container.name, image.repository, image.tag, image.platform, short, image))

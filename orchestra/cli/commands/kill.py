@@ -17,7 +17,7 @@ def command(
     """Send the signal to every running container of the services."""
     import anyio
 
-    from orchestra.cli.session import pick
+    from orchestra.cli.session import select
     from orchestra.planner.observed import Phase
 
     session = Session.of(ctx)
@@ -26,7 +26,7 @@ def command(
         controller = session.controller()
         observed = await controller.observe()
         async with anyio.create_task_group() as tasks:
-            for container in pick(observed, services or ()):
+            for container in select(session, observed, services or ()):
                 if container.phase in {Phase.RUNNING, Phase.PAUSED}:
                     tasks.start_soon(session.machine.kill, controller.project, container.id, signal)
 

@@ -24,6 +24,9 @@ def command(
     ] = None,
     timestamps: Annotated[bool, typer.Option("--timestamps", "-t", help="Show timestamps")] = False,
     no_color: Annotated[bool, typer.Option("--no-color", help="Monochrome output")] = False,
+    index: Annotated[
+        int, typer.Option("--index", help="Index of the container if there are several")
+    ] = 0,
     no_log_prefix: Annotated[
         bool, typer.Option("--no-log-prefix", help="Don't print prefix in logs")
     ] = False,
@@ -33,10 +36,13 @@ def command(
 
     from orchestra.cli.moments import parse_moment, parse_tail
     from orchestra.cli.render.logs import LogPrinter
-    from orchestra.cli.session import pick
+    from orchestra.cli.session import select
     from orchestra.engine.events import LogLine
+    from orchestra.errors import UsageError
     from orchestra.planner.observed import ObservedContainer
 
+    if index and len(services or ()) != 1:
+        raise UsageError("--index needs one service", hint="name the service")
     session = Session.of(ctx)
     project = session.project_name
     count = parse_tail(tail)
@@ -47,7 +53,11 @@ def command(
         scope = anyio.CancelScope()
         session.on_interrupt(scope.cancel)
         observed = await controller.observe()
-        chosen = pick(observed, services or ())
+        chosen = tuple(
+            container
+            for container in select(session, observed, services or ())
+            if not index or container.number == index
+        )
         printer = LogPrinter(
             [container.name for container in chosen],
             ansi=session.options.ansi,

@@ -10,6 +10,7 @@ import typer
 from orchestra.cli.names import name_patterns
 from orchestra.cli.session import Session
 
+_FILES_LABEL = "com.docker.compose.project.config_files"
 _SHOWN = ("running", "paused")
 
 
@@ -40,16 +41,17 @@ def command(
         rows = []
         for project in session.machine.projects():
             controller = session.machine.controller(project)
-            phases = Counter(
-                str(c.phase)
-                for c in (await controller.observe()).containers
-                if everything or c.phase in _SHOWN
-            )
+            shown = [
+                container
+                for container in (await controller.observe()).containers
+                if everything or container.phase in _SHOWN
+            ]
+            phases = Counter(str(container.phase) for container in shown)
             if not phases or (patterns and not any(p.search(project) for p in patterns)):
                 continue
             status = ", ".join(f"{phase}({phases[phase]})" for phase in sorted(phases))
-            state = controller.wished().state
-            rows.append((project, status, ",".join(state.config_files) if state else ""))
+            files = (c.labels.get(_FILES_LABEL, "") for c in shown)
+            rows.append((project, status, ",".join(dict.fromkeys(filter(None, files)))))
         return rows
 
     rows = session.run(main)

@@ -44,7 +44,7 @@ def command(
         ps_json,
         ps_row,
     )
-    from orchestra.cli.session import pick
+    from orchestra.cli.session import select
     from orchestra.planner.observed import Phase
 
     check_choice("--format", output_format, ("table", "json"))
@@ -52,7 +52,7 @@ def command(
     session = Session.of(ctx)
     controller = session.controller()
     observed = session.run(controller.observe)
-    containers = pick(observed, services or (), one_off=everything)
+    containers = select(session, observed, services or (), one_off=everything)
     if not orphans and (state := controller.wished().state) is not None:
         containers = tuple(c for c in containers if c.service in state.services)
     if wanted:
@@ -61,14 +61,14 @@ def command(
         containers = tuple(c for c in containers if c.phase in {Phase.RUNNING, Phase.PAUSED})
     if quiet:
         for container in containers:
-            print(container.id if no_trunc else container.id[:12])
+            print(container.id)
     elif list_services:
         for service in sorted({container.service for container in containers}):
             print(service)
     elif output_format == "json":
-        print_json_lines(ps_json(container, observed.project) for container in containers)
+        print_json_lines(ps_json(c, observed.project, whole=no_trunc) for c in containers)
     else:
-        print_table(PS_HEADER, map(ps_row, containers))
+        print_table(PS_HEADER, (ps_row(container, whole=no_trunc) for container in containers))
 
 
 def _statuses(status: Iterable[str], filters: Iterable[str]) -> set[str]:

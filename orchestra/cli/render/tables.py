@@ -85,14 +85,23 @@ def port_text(port: PortSpec) -> str:
     return f"{host}:{port.host_port}->{port.container_port}/{port.protocol}"
 
 
-def ps_json(container: ObservedContainer, project: str) -> dict[str, object]:
-    """Return ``ps --format json``'s object."""
+def _command(container: ObservedContainer, *, whole: bool) -> str:
+    command = container.command
+    if len(command) > _COMMAND_WIDTH and not whole:
+        command = command[: _COMMAND_WIDTH - 1] + "…"
+    return f'"{command}"'
+
+
+def ps_json(
+    container: ObservedContainer, project: str, *, whole: bool = False
+) -> dict[str, object]:
+    """Return ``ps --format json``'s object; ``whole``: nothing is cut."""
     return {
-        "Command": f'"{container.command}"',
+        "Command": _command(container, whole=whole),
         "CreatedAt": container.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S %z %Z"),
         "ExitCode": container.exit_code or 0,
         "Health": "" if container.health is Health.NONE else str(container.health),
-        "ID": container.id[:12],
+        "ID": container.id if whole else container.id[:12],
         "Image": container.image,
         "Labels": ",".join(f"{k}={v}" for k, v in sorted(container.labels.items())),
         "LocalVolumes": str(len(container.volumes)),
@@ -119,15 +128,12 @@ def ps_json(container: ObservedContainer, project: str) -> dict[str, object]:
     }
 
 
-def ps_row(container: ObservedContainer) -> tuple[str, ...]:
-    """Return one row of ``ps``."""
-    command = container.command
-    if len(command) > _COMMAND_WIDTH:
-        command = command[: _COMMAND_WIDTH - 1] + "…"
+def ps_row(container: ObservedContainer, *, whole: bool = False) -> tuple[str, ...]:
+    """Return one row of ``ps``; ``whole``: nothing is cut."""
     return (
         container.name,
         container.image,
-        f'"{command}"',
+        _command(container, whole=whole),
         container.service,
         f"{ago(container.created_at)} ago",
         status_of(container),

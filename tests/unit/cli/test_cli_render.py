@@ -379,3 +379,10 @@ def test_no_control_character_passes(character: str) -> None:
 def test_progress_modes_have_names(mode: str) -> None:
     renderer = progress._renderer(GlobalOptions(progress=mode))
     assert type(renderer).__name__.lower() == mode
+
+
+def test_json_cuts_the_command_as_the_table_does() -> None:
+    assert ps_json(CONTAINER, "shop")["Command"] == ps_row(CONTAINER)[2]
+    whole = ps_json(CONTAINER, "shop", whole=True)
+    assert whole["Command"] == "\"nginx -g 'daemon off;'\""
+    assert whole["ID"] == "ab" * 32
