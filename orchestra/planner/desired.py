@@ -198,7 +198,8 @@ class Hook:
 class ContainerSpec:
     """One replica, fully resolved. None in command, entrypoint, user ... takes the image's value.
 
-    ``environment`` holds what the project sets; the image's own comes underneath.
+    ``environment`` holds what the project sets; the image's own comes underneath, but for the
+    variables in ``unset``.
     ``network_mode``: "" for ``networks``, else "none", "host", "service:NAME", "container:NAME".
     ``config_hash`` covers everything whose change forces a recreate (planner/fingerprint.py).
     """
@@ -212,6 +213,7 @@ class ContainerSpec:
     command: tuple[str, ...] | None = None
     entrypoint: tuple[str, ...] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    unset: tuple[str, ...] = ()
     working_dir: str | None = None
     user: str | None = None
     group_add: tuple[str, ...] = ()
@@ -288,13 +290,18 @@ class BuildSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageSpec:
-    """An image that services need; ``services`` names them, for messages."""
+    """An image that services need; ``services`` names them, for messages.
+
+    ``build_hash``: what to remember it as built from, where a command's options changed ``build``
+    for once; "" takes the hash of ``build`` itself.
+    """
 
     reference: str
     policy: PullPolicy = PullPolicy.MISSING
     platform: str | None = None
     build: BuildSpec | None = None
     services: tuple[str, ...] = ()
+    build_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -351,3 +358,5 @@ class DesiredState:
     config_files: tuple[str, ...] = ()
     idle: tuple[ContainerSpec, ...] = ()
     """Replica 1 of every active service that should have no replica, to scale it from."""
+    warnings: tuple[str, ...] = ()
+    """What the project asks for and has no effect here, one line each, for people."""

@@ -14,6 +14,7 @@ from orchestra.spec.keypath import KeyPath
 from orchestra.spec.model.binding import build_project
 from orchestra.spec.model.project import Project
 from orchestra.spec.model.service import EnvFile, Service
+from orchestra.spec.places import Places
 from orchestra.spec.profiles import activate, prune, select
 from orchestra.spec.tree import Mark, MarkedMap, place
 from orchestra.spec.validate import validate
@@ -49,7 +50,7 @@ def assemble(
     project = project.model_copy(
         update={"services": resolved, "warnings": tuple(findings.warnings)}
     )
-    return prune(project)
+    return prune(project).placed(Places(tree, tuple(findings.files)))
 
 
 def _check_known(services: Sequence[str], project: Project) -> None:

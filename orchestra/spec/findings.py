@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from orchestra.errors import SpecError, SpecErrors
 from orchestra.spec.keypath import KeyPath
+from orchestra.spec.places import Places
 from orchestra.spec.tree import Mark, location
 
 
@@ -62,10 +63,5 @@ class Findings:
         :raises SpecErrors: when there was any error.
         """
         if self.errors:
-            raise SpecErrors(tuple(sorted(self.errors, key=self._order)))
-
-    def _order(self, error: SpecError) -> tuple[int, int, int]:
-        place = error.location
-        if place is None or place.file not in self.files:
-            return (len(self.files), 0, 0)
-        return (self.files.index(place.file), place.line, place.column)
+            order = Places(files=tuple(self.files)).order
+            raise SpecErrors(tuple(sorted(self.errors, key=lambda error: order(error.location))))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 
-from orchestra.spec import longforms, shapes
+from orchestra.spec import longforms, shapes, shorthand
 from orchestra.spec.findings import Findings, Misfit
 from orchestra.spec.keypath import KeyPath, PathTable
 from orchestra.spec.tree import (
@@ -175,6 +175,7 @@ def normalize(tree: Value, findings: Findings, file: str) -> MarkedMap:
         findings.add("a Compose file is a mapping at its top", (), Mark(file, 1, 1), hint=hint)
         return MarkedMap()
     _check_top(tree, findings)
+    _check_mounts(tree, findings)
     result = _descend(tree, findings, (), RULES)
     return result if isinstance(result, MarkedMap) else MarkedMap()
 
@@ -195,6 +196,15 @@ def _check_top(tree: dict[str, Value], findings: Findings) -> None:
                 mark,
                 hint="a service is named by its key; or use container_name",
             )
+
+
+def _check_mounts(tree: dict[str, Value], findings: Findings) -> None:
+    for name, service, _ in entries(tree.get("services")):
+        volumes = service.get("volumes") if isinstance(service, dict) else None
+        for index, (entry, mark) in enumerate(items(volumes)):
+            for option in shorthand.idle_options(entry) if isinstance(entry, str) else ():
+                path: KeyPath = ("services", name, "volumes", index)
+                findings.warn(f'the mount option "{option}" has no effect', path, mark)
 
 
 def _known(path: KeyPath, key: str) -> bool:

@@ -110,6 +110,13 @@ def expand_volume(text: str) -> dict[str, Value]:
     return mount
 
 
+def idle_options(text: str) -> list[str]:
+    """Return the options of a short mount that mean nothing, as docker compose reads them."""
+    parts = _split_volume(text)
+    known = {"", "ro", "rw", "nocopy", "z", "Z", *_PROPAGATION}
+    return [option for option in parts[2].split(",") if option not in known] if parts[2:] else []
+
+
 def _split_volume(text: str) -> list[str]:
     if re.match(r"[A-Za-z]:[\\/]", text):
         drive, rest = text[:2], text[2:].split(":")

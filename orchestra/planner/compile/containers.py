@@ -38,7 +38,7 @@ def compile_replicas(
     """Return the containers of a service, numbered from 1."""
     if count > 1 and service.container_name:
         complaints.add(
-            f"services.{service.name}.container_name",
+            ("services", service.name, "container_name"),
             f"{count} containers cannot share one name",
             hint="remove container_name, or do not scale the service",
         )
@@ -73,6 +73,7 @@ def _labels(service: Service, project: Project, number: int, digest: str) -> Map
     dependencies = (
         f"{name}:{dependency.condition}:{str(dependency.restart).lower()}"
         for name, dependency in sorted(service.depends_on.items())
+        if name in project.services
     )
     return {
         f"{OWN_LABELS}project": project.name,
@@ -113,6 +114,7 @@ def _template(service: Service, project: Project, complaints: Complaints) -> Con
         command=service.command,
         entrypoint=service.entrypoint,
         environment={k: v for k, v in sorted(service.environment.items()) if v is not None},
+        unset=tuple(sorted(k for k, v in service.environment.items() if v is None)),
         working_dir=service.working_dir or None,
         user=service.user or None,
         group_add=service.group_add,

@@ -29,7 +29,7 @@ def compile_images(project: Project, complaints: Complaints) -> tuple[ImageSpec,
             users.setdefault(image_of(service, project), []).append(service)
         elif service.provider is None:
             complaints.add(
-                f"services.{service.name}",
+                ("services", service.name),
                 "neither image nor build is given",
                 hint="say what the service runs",
             )
@@ -95,7 +95,7 @@ def _build_secrets(
 ) -> Mapping[str, str]:
     found: dict[str, str] = {}
     for index, reference in enumerate(build.secrets):
-        key = f"services.{service.name}.build.secrets.{index}"
+        key = ("services", service.name, "build", "secrets", index)
         secret = project.secrets.get(reference.source or "")
         if secret is None:
             continue

@@ -11,6 +11,7 @@ from orchestra.planner.desired import (
     RestartPolicy,
     Ulimit,
 )
+from orchestra.spec.keypath import KeyPath
 from orchestra.spec.model.healthcheck import Healthcheck
 from orchestra.spec.model.service import Service
 
@@ -63,7 +64,9 @@ def compile_devices(service: Service, complaints: Complaints) -> tuple[DeviceSpe
     for index, device in enumerate(service.devices):
         if not device.source.startswith("/"):
             complaints.refuse(
-                f"services.{service.name}.devices.{index}", f'"{device.source}" is no path'
+                ("services", service.name, "devices", index),
+                f'"{device.source}" is no path',
+                "give the path of a device, as in /dev/sda",
             )
     return tuple(
         DeviceSpec(
@@ -98,14 +101,14 @@ def compile_restart(service: Service, complaints: Complaints) -> RestartPolicy:
     """
     policy = service.deploy.restart_policy if service.deploy else None
     if policy is not None:
-        key = f"services.{service.name}.deploy.restart_policy.condition"
+        place = ("services", service.name, "deploy", "restart_policy", "condition")
         return RestartPolicy(
-            mode=_mode("any" if policy.condition is None else policy.condition, key, complaints),
+            mode=_mode("any" if policy.condition is None else policy.condition, place, complaints),
             max_retries=policy.max_attempts or 0,
             delay=policy.delay,
             window=policy.window,
         )
-    key = f"services.{service.name}.restart"
+    key: KeyPath = ("services", service.name, "restart")
     word, colon, count = (service.restart or "").partition(":")
     if colon and not (word == "on-failure" and count.isdecimal()):
         complaints.add(
@@ -115,7 +118,7 @@ def compile_restart(service: Service, complaints: Complaints) -> RestartPolicy:
     return RestartPolicy(mode=_mode(word, key, complaints), max_retries=int(count or 0))
 
 
-def _mode(word: str, key: str, complaints: Complaints) -> RestartMode:
+def _mode(word: str, key: KeyPath, complaints: Complaints) -> RestartMode:
     mode = _RESTART_WORDS.get(word)
     if mode is None:
         complaints.add(
@@ -134,10 +137,11 @@ def compile_heal(service: Service, complaints: Complaints) -> bool:
     extension = service.extensions.get(_EXTENSION)
     if extension is None:
         return not written_no
-    key = f"services.{service.name}.{_EXTENSION}"
+    key: KeyPath = ("services", service.name, _EXTENSION)
     known = isinstance(extension, dict) and set(extension) <= {"on_unhealthy"}
     if not known or not isinstance(extension, dict):
-        complaints.add(key, "expected a mapping with the key on_unhealthy and no other")
+        hint = "on_unhealthy: ignore, or restart"
+        complaints.add(key, "expected a mapping with the key on_unhealthy and no other", hint)
         return True
     match extension.get("on_unhealthy"):
         case "ignore":
@@ -147,5 +151,5 @@ def compile_heal(service: Service, complaints: Complaints) -> bool:
         case None:
             return not written_no
         case _:
-            complaints.add(f"{key}.on_unhealthy", 'expected "ignore" or "restart"')
+            complaints.add((*key, "on_unhealthy"), 'expected "ignore" or "restart"', "choose one")
             return True

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from orchestra.planner.compile.complaints import Complaints
 from orchestra.planner.desired import FileMount, Mount, MountKind
+from orchestra.spec.keypath import KeyPath
 from orchestra.spec.model.files import Config, FileReference, Secret
 from orchestra.spec.model.project import Project
 from orchestra.spec.model.service import Service
@@ -61,7 +62,7 @@ def _mount(volume: ServiceVolume, target: str) -> Mount:
 def _borrowed(service: Service, project: Project, complaints: Complaints) -> Iterator[Mount]:
     """Yield what volumes_from brings: the other service's named volumes and binds."""
     for index, entry in enumerate(service.volumes_from):
-        key = f"services.{service.name}.volumes_from.{index}"
+        key: KeyPath = ("services", service.name, "volumes_from", index)
         if entry.startswith("container:"):
             complaints.refuse(key, "containers of other projects are out of reach")
             continue
@@ -87,14 +88,14 @@ def compile_files(
     found: dict[str, FileMount] = {}
     for index, reference in enumerate(service.configs):
         config = project.configs.get(reference.source or "")
-        key = f"services.{service.name}.configs.{index}"
+        key: KeyPath = ("services", service.name, "configs", index)
         if config is not None:
             target = _target(reference, "/")
             file = _file(reference, config, target, key, complaints)
             found.setdefault(target, file)
     for index, reference in enumerate(service.secrets):
         secret = project.secrets.get(reference.source or "")
-        key = f"services.{service.name}.secrets.{index}"
+        key = ("services", service.name, "secrets", index)
         if secret is not None:
             if secret.driver:
                 complaints.refuse(key, f'secret "{secret.name}" comes from a driver')
@@ -113,7 +114,7 @@ def _file(
     reference: FileReference,
     source: Config | Secret,
     target: str,
-    key: str,
+    key: KeyPath,
     complaints: Complaints,
 ) -> FileMount:
     if source.external:
@@ -132,13 +133,13 @@ def _file(
         target=target,
         source_path=source.file if source.content is None else None,
         content=source.content,
-        uid=_number(reference.uid, f"{key}.uid", complaints),
-        gid=_number(reference.gid, f"{key}.gid", complaints),
+        uid=_number(reference.uid, (*key, "uid"), complaints),
+        gid=_number(reference.gid, (*key, "gid"), complaints),
         mode=_FILE_MODE if reference.mode is None else reference.mode,
     )
 
 
-def _number(text: str | None, key: str, complaints: Complaints) -> int:
+def _number(text: str | None, key: KeyPath, complaints: Complaints) -> int:
     if not text:
         return 0
     if text.isascii() and text.isdecimal():

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from orchestra.planner.compile.complaints import Complaints
 from orchestra.planner.desired import Attachment, PortSpec
+from orchestra.spec.keypath import KeyPath
 from orchestra.spec.model.port import Port
 from orchestra.spec.model.service import Service
 
@@ -45,7 +46,7 @@ def compile_ports(service: Service, number: int, complaints: Complaints) -> tupl
     """Return a replica's published ports; of a range, replica N takes the Nth."""
     found: list[PortSpec] = []
     for index, port in enumerate(service.ports):
-        key = f"services.{service.name}.ports.{index}"
+        key: KeyPath = ("services", service.name, "ports", index, "published")
         spec = PortSpec(
             container_port=port.target,
             protocol=port.protocol or "tcp",
@@ -61,19 +62,20 @@ def _by_port(port: PortSpec) -> tuple[int, str, str, int]:
     return port.container_port, port.protocol, port.host_ip, port.host_port or 0
 
 
-def _host_port(port: Port, number: int, key: str, complaints: Complaints) -> int | None:
+def _host_port(port: Port, number: int, key: KeyPath, complaints: Complaints) -> int | None:
     if not port.published or port.published == "0":
         return None
     first, dash, last = port.published.partition("-")
     if not (first.isdecimal() and (last.isdecimal() or not dash)):
-        complaints.add(f"{key}.published", f'"{port.published}" is no port, and no range of ports')
+        problem = f'"{port.published}" is no port, and no range of ports'
+        complaints.add(key, problem, 'as in "8080" or "8080-8089"')
         return None
     if not dash:
         return int(first)
     host_port = int(first) + number - 1
     if host_port > int(last):
         complaints.add(
-            f"{key}.published",
+            key,
             f'the range "{port.published}" has no port for replica {number}',
             hint="widen the range, or scale the service down",
         )

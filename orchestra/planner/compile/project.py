@@ -8,7 +8,7 @@ from dataclasses import replace
 from orchestra.planner.compile.complaints import Complaints
 from orchestra.planner.compile.containers import compile_replicas
 from orchestra.planner.compile.images import compile_images
-from orchestra.planner.compile.refusals import refuse_keys
+from orchestra.planner.compile.support import check_support
 from orchestra.planner.desired import (
     ContainerSpec,
     DesiredState,
@@ -27,8 +27,8 @@ def compile_project(project: Project, *, scale: Mapping[str, int] | None = None)
 
     :raises SpecErrors: when the project uses what is not implemented; holds every such key.
     """
-    complaints = Complaints(", ".join(project.compose_files))
-    refuse_keys(project, complaints)
+    complaints = Complaints(project.places)
+    check_support(project, complaints)
     images = compile_images(project, complaints)
     containers: list[ContainerSpec] = []
     idle: list[ContainerSpec] = []
@@ -49,6 +49,7 @@ def compile_project(project: Project, *, scale: Mapping[str, int] | None = None)
         services=tuple(sorted(project.all_services)),
         config_files=project.compose_files,
         idle=tuple(idle),
+        warnings=complaints.warnings,
     )
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pydantic import PrivateAttr
+
 from orchestra.spec.model.base import EMPTY, ExtensibleElement, Integer, Text, Texts
 from orchestra.spec.model.files import Config, Secret
 from orchestra.spec.model.network import Network
 from orchestra.spec.model.service import Service
 from orchestra.spec.model.volume import Volume
+from orchestra.spec.places import Places
 
 
 class AiModel(ExtensibleElement):
@@ -40,6 +43,18 @@ class Project(ExtensibleElement):
     secrets: Mapping[Text, Secret] = EMPTY
     configs: Mapping[Text, Config] = EMPTY
     models: Mapping[Text, AiModel] = EMPTY
+    _places: Places = PrivateAttr(default=Places())
+
+    @property
+    def places(self) -> Places:
+        """Return where the keys stand; nowhere, for a project that no file led to."""
+        return self._places
+
+    def placed(self, places: Places) -> Project:
+        """Return the project with the places of its keys."""
+        result = self.model_copy()
+        result._places = places
+        return result
 
     @property
     def all_services(self) -> Mapping[str, Service]:

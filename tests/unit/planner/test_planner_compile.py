@@ -251,7 +251,6 @@ def test_inactive_services_are_known_but_not_there(load):
     ("body", "key"),
     [
         ("provider: {type: x}", "provider"),
-        ("credential_spec: {file: x}", "credential_spec"),
         ("isolation: hyperv", "isolation"),
         ("blkio_config: {weight: 10}", "blkio_config"),
         ("cgroup_parent: x", "cgroup_parent"),
@@ -261,13 +260,15 @@ def test_inactive_services_are_known_but_not_there(load):
         ("external_links: [other]", "external_links"),
         ("post_start: [{command: x}]", "post_start"),
         ("pre_stop: [{command: x}]", "pre_stop"),
-        ("deploy: {placement: {constraints: [a]}}", "deploy.placement"),
-        ("deploy: {mode: global}", "deploy.mode"),
+        (
+            "deploy: {resources: {reservations: {devices: [{capabilities: [gpu]}]}}}",
+            "deploy.resources.reservations.devices",
+        ),
+        ("networks: {default: {link_local_ips: [169.254.1.1]}}", "networks.default.link_local_ips"),
         ("network_mode: weird", "network_mode"),
         ("userns_mode: private", "userns_mode"),
         ("logging: {driver: syslog}", "logging.driver"),
-        ("volumes: [{type: npipe, source: a, target: /b}]", "volumes.0.type"),
-        ("volumes: ['/a:/b:z']", "volumes.0.bind.selinux"),
+        ("volumes: [{type: npipe, source: a, target: /b}]", "volumes[0].type"),
         ("build: {context: ., ssh: [default]}", "build.ssh"),
         ("pull_policy: daily", "pull_policy"),
         ("x-orchestra: {on_unhealthy: maybe}", "x-orchestra.on_unhealthy"),
@@ -282,6 +283,147 @@ def test_what_is_not_implemented_is_refused_by_name(load, body, key):
 def test_all_refusals_are_told_together(load):
     found = refused(load, "services: {a: {image: x, gpus: all}, b: {image: y, isolation: hyperv}}")
     assert sorted(found) == ["services.a.gpus", "services.b.isolation"]
+
+
+@pytest.mark.parametrize(
+    ("body", "key", "why"),
+    [
+        ("deploy: {mode: global}", "deploy.mode", '"global" has no effect here, it is for Swarm'),
+        ("deploy: {update_config: {order: start-first}}", "deploy.update_config", "Swarm"),
+        ("deploy: {rollback_config: {parallelism: 1}}", "deploy.rollback_config", "Swarm"),
+        ("deploy: {placement: {constraints: [a]}}", "deploy.placement", "Swarm"),
+        ("deploy: {endpoint_mode: vip}", "deploy.endpoint_mode", "Swarm"),
+        ("deploy: {labels: {a: b}}", "deploy.labels", "the service's own labels"),
+        (
+            "deploy: {resources: {reservations: {cpus: '1'}}}",
+            "deploy.resources.reservations.cpus",
+            "Swarm",
+        ),
+        ("build: {context: ., cache_from: [a]}", "build.cache_from", "the only one"),
+        ("volumes: ['/a:/b:z']", "volumes[0].bind.selinux", "SELinux"),
+        (
+            "volumes: [{type: bind, source: /a, target: /b, consistency: cached}]",
+            "volumes[0].consistency",
+            "Docker Desktop",
+        ),
+        ("volumes: [{type: bind, source: /a, target: /b, volume: {nocopy: true}}]",
+         "volumes[0].volume", 'the mount is a "bind"'),
+        ("ports: [{target: 80, name: web}]", "ports[0].name", "describes"),
+        ("ports: [{target: 80, app_protocol: http}]", "ports[0].app_protocol", "describes"),
+        ("cpu_percent: 10", "cpu_percent", "Windows"),
+        ("credential_spec: {file: x}", "credential_spec", "Windows"),
+    ],
+)  # fmt: skip
+def test_what_docker_compose_leaves_aside_is_warned_of_and_goes_on(load, body, key, why):
+    state = load(f"services: {{web: {{image: x, {body}}}}}")
+    (warning,) = state.warnings
+    place, _, text = warning.partition(f" services.web.{key}: ")
+    assert place.endswith("compose.yaml:1:" + place.rsplit(":", 2)[-2] + ":")
+    assert "has no effect here, " in text
+    assert why in text
+    assert [spec.service for spec in state.containers] == ["web"]
+
+
+def test_warnings_of_what_is_at_the_top_and_their_order(load):
+    state = load(
+        """services:
+  web:
+    image: x
+    networks: [front]
+    deploy:
+      endpoint_mode: vip
+networks:
+  front:
+    attachable: true
+"""
+    )
+    assert [warning.rpartition("compose.yaml:")[2] for warning in state.warnings] == [
+        "6:7: services.web.deploy.endpoint_mode: has no effect here, it is for Swarm",
+        "9:5: networks.front.attachable: has no effect here, it is for Swarm",
+    ]
+
+
+def test_a_plain_file_warns_of_nothing(load):
+    state = load(
+        "services: {web: {image: x, ports: ['80', '81:81/udp'], volumes: ['/a:/b', 'd:/d'], "
+        "deploy: {mode: replicated, replicas: 1}, tmpfs: /t}}\nvolumes: {d: }"
+    )
+    assert state.warnings == ()
+
+
+def test_errors_carry_place_and_hint_and_come_in_file_order(load, tmp_path):
+    text = """services:
+  web:
+    image: x
+    ports:
+      - "80"
+      - {target: 81, published: "90-91"}
+    scale: 3
+    restart: sometimes
+  api:
+    image: y
+    gpus: all
+    logging:
+      driver: syslog
+  "a.b":
+    image: z
+    secrets: [token]
+secrets:
+  token:
+    external: true
+"""
+    with pytest.raises(SpecErrors) as caught:
+        load(text)
+    file = tmp_path / "compose.yaml"
+    assert [str(error.location) for error in caught.value.errors] == [
+        f"{file}:6:22: services.web.ports[1].published",
+        f"{file}:8:5: services.web.restart",
+        f"{file}:11:5: services.api.gpus",
+        f"{file}:13:7: services.api.logging.driver",
+        f"{file}:16:15: services.a.b.secrets[0]",
+    ]
+    assert all(error.hint for error in caught.value.errors)
+
+
+def test_places_follow_a_key_into_the_file_that_set_it(tmp_path):
+    (tmp_path / "one.yaml").write_text("services:\n  web:\n    image: x\n")
+    (tmp_path / "two.yaml").write_text("services:\n  web:\n\n    gpus: all\n")
+    options = LoadOptions(files=("one.yaml", "two.yaml"), project_name="shop")
+    with pytest.raises(SpecErrors) as caught:
+        compile_project(load_project(options, {}, tmp_path))
+    assert str(caught.value.errors[0].location) == f"{tmp_path}/two.yaml:4:5: services.web.gpus"
+
+
+def test_places_are_no_part_of_what_a_project_is(tmp_path):
+    text = "services: {web: {image: x}}"
+    (tmp_path / "compose.yaml").write_text(text)
+    first = load_project(LoadOptions(project_name="shop"), {}, tmp_path)
+    (tmp_path / "compose.yaml").write_text("\n\n" + text)
+    second = load_project(LoadOptions(project_name="shop"), {}, tmp_path)
+    assert first == second
+    assert "Places(" not in repr(first)
+    assert first.places.location(("services", "web")).line == 1
+    assert second.places.location(("services", "web")).line == 3
+
+
+def test_an_optional_dependency_that_is_not_active_is_left_out(load):
+    state = load(
+        "services: {web: {image: x, depends_on: {db: {condition: service_healthy, "
+        "required: false}, log: {condition: service_started}}}, "
+        "db: {image: y, profiles: [p]}, log: {image: z}}"
+    )
+    web = next(spec for spec in state.containers if spec.service == "web")
+    assert web.depends_on == (Dependency(service="log"),)
+    assert web.labels["com.docker.compose.depends_on"] == "log:service_started:false"
+
+
+def test_variables_without_a_value_are_unset(service):
+    spec = service(
+        "environment: {A: '1', EMPTY: '', FROM_SHELL: , GONE: }",
+        environment={"FROM_SHELL": "x"},
+    )
+    assert spec.environment == {"A": "1", "EMPTY": "", "FROM_SHELL": "x"}
+    assert spec.unset == ("GONE",)
 
 
 def test_develop_is_allowed(service):

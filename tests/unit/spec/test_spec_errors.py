@@ -216,3 +216,13 @@ def test_a_file_that_says_nothing_is_refused(text: str, tmp_path: Path) -> None:
     assert errors[0].hint
     assert errors[0].location
     assert errors[0].location.file == f"{tmp_path}/compose.yaml"
+
+
+def test_mount_options_that_mean_nothing_are_told(tmp_path: Path) -> None:
+    text = WEB + "    volumes: ['/a:/b:cached,ro', '/c:/d:ro,z,rslave', 'e']\n"
+    (tmp_path / "compose.yaml").write_text(text)
+    project = load_project(LoadOptions(), {}, tmp_path)
+    (warning,) = project.warnings
+    place, text = f"{tmp_path}/compose.yaml:4:15", 'the mount option "cached" has no effect'
+    assert warning == f"{place}: services.web.volumes[0]: {text}"
+    assert project.services["web"].volumes[0].read_only

@@ -1,0 +1,211 @@
+"""Compose keys that are valid but do nothing here: tables of pattern -> reason.
+
+What docker compose acts upon and this engine does not is refused by name. What docker compose
+itself accepts and leaves aside outside Swarm (its pkg/compose/create.go maps no such field), or
+what only describes, is warned of and goes on: a file that works there works here. Nothing is
+ignored in silence. docs/conformance.md is made from these tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from orchestra.planner.compile.complaints import Complaints
+from orchestra.spec.keypath import KeyPath, expand
+from orchestra.spec.model.build import Build
+from orchestra.spec.model.project import Project
+from orchestra.spec.model.volume import ServiceVolume
+
+_SERVICE = "services.*."
+_BUILD = "services.*.build."
+_DEPLOY = "services.*.deploy."
+_RESERVED = "services.*.deploy.resources.reservations."
+_MOUNT = "services.*.volumes.[]."
+
+_SWARM = "it is for Swarm"
+_WINDOWS = "it exists on Windows only"
+_DEVICES = "accelerators are not handed to containers"
+_HOOKS = "hooks are not run"
+_RIGHTS = "build steps get no more rights than containers"
+_REAL_TIME = "real-time scheduling is not set up"
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """Of a key, the only values that are known: words, and beginnings."""
+
+    words: tuple[str, ...]
+    beginnings: tuple[str, ...] = ()
+
+    def __contains__(self, value: object) -> bool:
+        """Tell whether a value is one of them."""
+        return value in self.words or str(value).startswith(self.beginnings or ("\0",))
+
+    def __str__(self) -> str:
+        """Name them."""
+        return ", ".join((*self.words, *(f"{beginning}NAME" for beginning in self.beginnings)))
+
+
+REFUSED: Mapping[str, tuple[str, str]] = {
+    _SERVICE + "blkio_config": ("block I/O is not limited", ""),
+    _SERVICE + "cgroup_parent": ("every container has its place below the project's cgroup", ""),
+    _SERVICE + "{cpu_rt_period,cpu_rt_runtime}": (_REAL_TIME, ""),
+    _SERVICE + "external_links": (
+        "containers of other projects are out of reach",
+        "attach both projects to an external network",
+    ),
+    _SERVICE + "gpus": (_DEVICES, "remove it, or pass the device with `devices`"),
+    _SERVICE + "mem_swappiness": ("swappiness is not set per container", ""),
+    _SERVICE + "models": ("no model runner is there", ""),
+    _SERVICE + "{post_start,pre_start,pre_stop}": (_HOOKS, ""),
+    _SERVICE + "provider": ("services are not handed to other programs", ""),
+    _SERVICE + "storage_opt": ("the size of a container's layer is not limited", ""),
+    _SERVICE + "use_api_socket": ("there is no engine socket to hand over", ""),
+    _SERVICE + "networks.*.driver_opts": ("a bridge takes no options per container", ""),
+    _SERVICE + "networks.*.link_local_ips": ("no further addresses are given", ""),
+    _RESERVED + "devices": (_DEVICES, "remove it, or pass the device with `devices`"),
+    _BUILD + "cache_to": ("the build cache is not exported", ""),
+    _BUILD + "{entitlements,privileged}": (_RIGHTS, ""),
+    _BUILD + "no_cache_filter": ("the cache is used for all stages or for none", ""),
+    _BUILD + "ssh": ("no agent is forwarded into builds", ""),
+    _BUILD + "ulimits": ("build steps have the engine's own limits", ""),
+    _MOUNT + "volume.labels": ("anonymous volumes have no labels", ""),
+    _MOUNT + "volume.subpath": ("volumes are mounted whole", ""),
+    "networks.*.ipam.options": ("address management takes no options", ""),
+}
+"""Key -> why, and what to do in place of removing it."""
+
+REFUSED_BUT: Mapping[str, tuple[Values, str]] = {
+    _SERVICE + "isolation": (Values(("default",)), _WINDOWS),
+    _SERVICE + "logging.driver": (Values(("json-file", "local", "none")), ""),
+    _SERVICE + "network_mode": (Values(("host", "none"), ("service:", "container:")), ""),
+    _SERVICE + "pid": (Values(("host", "private"), ("service:", "container:")), ""),
+    _SERVICE + "ipc": (Values(("host", "private", "shareable"), ("service:", "container:")), ""),
+    _SERVICE + "pull_policy": (
+        Values(("always", "build", "if_not_present", "missing", "never")),
+        "",
+    ),
+    _SERVICE + "{uts,userns_mode}": (Values(("host",)), ""),
+    _BUILD + "{provenance,sbom}": (Values(("false", "0")), "images carry no attestations"),
+    _MOUNT + "type": (Values(("bind", "tmpfs", "volume")), ""),
+    _MOUNT + "bind.recursive": (Values(("enabled",)), "binds are recursive"),
+    "networks.*.driver": (Values(("bridge",)), ""),
+    "networks.*.ipam.driver": (Values(("default",)), "addresses are given out by orchestra itself"),
+    "volumes.*.driver": (Values(("local",)), ""),
+}
+"""Key -> the values that are implemented, and why no others are."""
+
+WARNED: Mapping[str, str] = {
+    _SERVICE + "{cpu_count,cpu_percent,credential_spec}": _WINDOWS,
+    _SERVICE + "pull_refresh_after": "docker compose does not know it either",
+    _SERVICE + "ports.[].{name,app_protocol}": "it only describes the port",
+    _DEPLOY + "{endpoint_mode,placement,rollback_config,update_config}": _SWARM,
+    _DEPLOY + "labels": f"{_SWARM}; the service's own labels are the containers'",
+    _RESERVED + "{cpus,generic_resources}": _SWARM,
+    _BUILD + "cache_from": "the build cache on this machine is the only one",
+    _BUILD + "isolation": _WINDOWS,
+    _MOUNT + "bind.selinux": "containers have no SELinux label that files would need",
+    _MOUNT + "consistency": "it is for Docker Desktop",
+    "networks.*.attachable": _SWARM,
+    "{configs,secrets}.*.labels": _SWARM,
+    "secrets.*.driver_opts": _SWARM,
+}
+"""Key -> why it has no effect."""
+
+WARNED_BUT: Mapping[str, tuple[Values, str]] = {
+    _DEPLOY + "mode": (Values(("replicated",)), _SWARM),
+    _SERVICE + "ports.[].mode": (Values(("host", "ingress")), _SWARM),
+}
+"""Key -> the values that mean something, and why others have no effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One key that does nothing, or all of its values but those known."""
+
+    parts: tuple[str, ...]
+    why: str
+    hint: str = ""
+    known: Values | None = None
+    refused: bool = False
+
+    def note(self, path: KeyPath, value: object, complaints: Complaints) -> None:
+        """Note a value that stands at the key, unless it is one of those known."""
+        if self.known is not None and value in self.known:
+            return
+        if self.refused:
+            complaints.refuse(path, self.why or f'the value "{value}" is not known here', self.hint)
+            return
+        text = "it" if self.known is None else f'"{value}"'
+        complaints.warn(path, f"{text} has no effect here, {self.why}".removeprefix("it "))
+
+
+def _rules() -> Iterator[Rule]:
+    for key, (why, hint) in REFUSED.items():
+        yield from (Rule(parts, why, hint, refused=True) for parts in expand(key))
+    for key, (known, why) in REFUSED_BUT.items():
+        hint = f"it is one of {known}"
+        yield from (Rule(parts, why, hint, known, refused=True) for parts in expand(key))
+    for key, why in WARNED.items():
+        yield from (Rule(parts, why) for parts in expand(key))
+    for key, (known, why) in WARNED_BUT.items():
+        yield from (Rule(parts, why, known=known) for parts in expand(key))
+
+
+RULES: tuple[Rule, ...] = tuple(_rules())
+
+
+def check_support(project: Project, complaints: Complaints) -> None:
+    """Note every key of the active services, and of what they use, that does nothing."""
+    for rule in RULES:
+        for path, value in _given(project, rule.parts, ()):
+            rule.note(path, value, complaints)
+    for name, service in project.services.items():
+        if service.build is not None:
+            _check_build(service.build, ("services", name, "build"), complaints)
+        for index, mount in enumerate(service.volumes):
+            _check_mount(mount, ("services", name, "volumes", index), complaints)
+    for name, network in project.networks.items():
+        if network.enable_ipv4 is False and not network.external:
+            hint = "remove it; add enable_ipv6 for both"
+            complaints.refuse(("networks", name, "enable_ipv4"), "every network has IPv4", hint)
+
+
+def _given(
+    element: object, parts: tuple[str, ...], path: KeyPath
+) -> Iterator[tuple[KeyPath, object]]:
+    """Yield every value that a project gives to the keys of a pattern, and that is not empty."""
+    if not parts:
+        if element not in (None, False, (), "", 0) and element != {}:
+            yield path, element
+        return
+    for key, below in _below(element, parts[0]):
+        yield from _given(below, parts[1:], (*path, key))
+
+
+def _below(element: object, part: str) -> Iterator[tuple[str | int, object]]:
+    """Yield what a part of a pattern leads to; what is external is not ours to make."""
+    if part == "[]":
+        yield from enumerate(element if isinstance(element, tuple) else ())
+    elif part != "*":
+        yield part, getattr(element, part, None)
+    elif isinstance(element, Mapping):
+        for key, entry in element.items():
+            if not getattr(entry, "external", False):
+                yield key, entry
+
+
+def _check_build(build: Build, path: KeyPath, complaints: Complaints) -> None:
+    if len(build.platforms) > 1:
+        complaints.refuse(
+            (*path, "platforms"), "images are built for one platform", "keep one of them"
+        )
+    if build.context and "://" in build.context:
+        complaints.refuse((*path, "context"), "remote contexts are not fetched", "clone it first")
+
+
+def _check_mount(mount: ServiceVolume, path: KeyPath, complaints: Complaints) -> None:
+    for kind in ("bind", "image", "tmpfs", "volume"):
+        if kind != mount.type and getattr(mount, kind) is not None:
+            complaints.warn((*path, kind), f'has no effect here, the mount is a "{mount.type}"')
