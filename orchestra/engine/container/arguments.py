@@ -42,16 +42,25 @@ def merge_argv(
 
 
 def merge_environment(
-    image: Iterable[str], project: Mapping[str, str], *, hostname: str, home: str, tty: bool
+    image: Iterable[str],
+    project: Mapping[str, str],
+    unset: Iterable[str] = (),
+    *,
+    hostname: str,
+    home: str,
+    tty: bool,
 ) -> list[str]:
     """Return "KEY=value" lines: docker's own first, the image's over them, the project's on top.
 
-    A key keeps its first place and takes its last value.
+    A key keeps its first place and takes its last value. ``unset``: what the project takes away,
+    be it the image's or docker's own.
     """
     merged = {"PATH": DEFAULT_PATH, "HOSTNAME": hostname}
     if tty:
         merged["TERM"] = "xterm"
     merged |= dict(_pairs(image))
+    for name in unset:
+        merged.pop(name, None)
     merged |= project
     merged.setdefault("HOME", home)
     return [f"{key}={value}" for key, value in merged.items()]

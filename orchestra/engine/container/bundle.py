@@ -186,6 +186,7 @@ def _process(
         "env": merge_environment(
             image.env,
             spec.environment,
+            spec.unset,
             hostname=hostname_of(spec, around.container_id),
             home=user.home,
             tty=spec.tty,

@@ -8,7 +8,12 @@ from typing import Any
 
 import pytest
 
-from orchestra.engine.container.arguments import merge_argv, merge_environment, shell_form
+from orchestra.engine.container.arguments import (
+    DEFAULT_PATH,
+    merge_argv,
+    merge_environment,
+    shell_form,
+)
 from orchestra.engine.container.bundle import (
     Security,
     Surroundings,
@@ -148,6 +153,13 @@ def test_the_project_s_environment_wins_and_order_stays() -> None:
         ("A=1", "PATH=/x", "B=2"), {"B": "3", "C": "4"}, hostname="h", home="/root", tty=False
     )
     assert lines == ["PATH=/x", "HOSTNAME=h", "A=1", "B=3", "C=4", "HOME=/root"]
+
+
+def test_a_variable_without_a_value_is_taken_away() -> None:
+    lines = merge_environment(
+        ("A=1", "B=2"), {"B": "3"}, ("A", "HOSTNAME"), hostname="h", home="/root", tty=False
+    )
+    assert lines == [f"PATH={DEFAULT_PATH}", "B=3", "HOME=/root"]
 
 
 def test_shell_form() -> None:
