@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,8 +15,9 @@ from support.cell import Cell, argv, image, open_cell, spec, wait_until
 from orchestra.engine.container.launching import StartError
 from orchestra.engine.container.logs import read_logs
 from orchestra.engine.shim.protocol import Listen
+from orchestra.engine.state.records import ContainerRecord, Endpoint
 from orchestra.errors import ContainerError, NetworkError
-from orchestra.planner.desired import FileMount
+from orchestra.planner.desired import FileMount, PortSpec
 from orchestra.planner.observed import Phase
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
@@ -155,6 +158,43 @@ async def test_a_taken_port_is_named(cell: Cell) -> None:
         with pytest.raises(NetworkError, match=f"port {port}/tcp of 127.0.0.1: it is taken"):
             await cell.start_with(record, listen=[wanted])
     await cell.start_with(record, listen=[wanted])
+
+
+async def publishing(cell: Cell, address: str, port: int) -> ContainerRecord:
+    """Create a container that publishes a port; its link would be made after that is bound."""
+    record = await cell.create(spec("/bin/true"))
+    published = PortSpec(container_port=80, host_ip=address, host_port=port)
+    endpoint = Endpoint(
+        network="none",
+        bridge="none",
+        interface="eth0",
+        host_interface="none",
+        mac="02:00:00:00:00:09",
+        ipv4="192.0.2.9",
+        ipv4_prefix=24,
+        ipv4_gateway="192.0.2.1",
+        default_route=True,
+    )
+    return replace(record, ports=(published,), endpoints=(endpoint,))
+
+
+async def test_who_has_a_taken_port_is_named(cell: Cell) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        record = await publishing(cell, "127.0.0.1", port)
+        with pytest.raises(NetworkError) as caught:
+            await cell.containers.start(record)
+    name = Path("/proc/self/comm").read_text().strip()
+    assert caught.value.message == (
+        f'cannot start container "cell-one-1": port {port} is taken by pid {os.getpid()} ({name})'
+    )
+    assert caught.value.hint == "change services.one.ports or stop what has it"
+
+
+async def test_an_address_that_is_not_ours_is_named(cell: Cell) -> None:
+    record = await publishing(cell, "192.0.2.77", 20081)
+    with pytest.raises(NetworkError, match=r"20081/tcp of 192.0.2.77: this host has no"):
+        await cell.containers.start(record)
 
 
 async def test_a_running_container_is_not_removed(cell: Cell) -> None:

@@ -6,6 +6,7 @@ by exec, and does all that needs a single thread.
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -36,6 +37,17 @@ class StartError(ContainerError):
     def __init__(self, message: str, *, code: int = 125, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.code = code
+
+
+class PortError(NetworkError):
+    """A published port could not be bound: ``listen`` says which; ``taken``: somebody has it."""
+
+    def __init__(self, message: str, *, listen: Listen, taken: bool) -> None:
+        super().__init__(
+            message, hint=f"publish another port than {listen['port']}, or stop what holds it"
+        )
+        self.listen = listen
+        self.taken = taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +141,7 @@ class Conversation:
     ) -> tuple[int, list[int]]:
         """Send a request and return the pid and descriptors of its Started.
 
-        :raises NetworkError: when a port is taken.
+        :raises PortError: when a port cannot be bound.
         :raises ContainerError: when the answer is Failed, or none comes.
         """
         await self.send(message, fds)
@@ -209,7 +221,7 @@ class LauncherClient:
     async def start(self, request_path: str) -> int:
         """Start the container of a ShimRequest; return the host pid of its init.
 
-        :raises NetworkError: when a published port is taken.
+        :raises PortError: when a published port cannot be bound.
         :raises ContainerError: when it does not start.
         """
         return await self._ask_once({"op": "start", "request": request_path})
@@ -330,9 +342,6 @@ def _sockets_of(message: Mapping[str, object], fds: list[int]) -> ContainerSocke
 
 def _error_of(answer: Failed) -> OrchestraError:
     if "port" in answer:
-        port = answer["port"]
-        return NetworkError(
-            answer["error"],
-            hint=f"publish another port than {port['port']}, or stop what holds it",
-        )
+        taken = answer["errno"] == errno.EADDRINUSE
+        return PortError(answer["error"], listen=answer["port"], taken=taken)
     return StartError(answer["error"], code=answer["exit_code"])

@@ -17,7 +17,7 @@ import anyio
 import anyio.to_thread
 
 from orchestra.engine.clock import Clock
-from orchestra.engine.container.launching import LauncherClient, StartError
+from orchestra.engine.container.launching import LauncherClient, PortError, StartError
 from orchestra.engine.container.places import Places
 from orchestra.engine.container.requests import Neighbours, shim_request
 from orchestra.engine.container.rootfs import remove_tree, write_container_files
@@ -30,7 +30,7 @@ from orchestra.engine.shim.identity import write_json
 from orchestra.engine.shim.protocol import ExitRecord, Identity
 from orchestra.engine.state.records import ContainerRecord, Endpoint, VolumeUse
 from orchestra.engine.state.store import Store
-from orchestra.errors import ContainerError
+from orchestra.errors import ContainerError, NetworkError
 from orchestra.oci.image import Image
 from orchestra.planner.desired import ContainerSpec, PortSpec
 from orchestra.planner.observed import Phase
@@ -96,6 +96,7 @@ class Containers:
                 image.config,
                 volumes=volumes,
                 cgroup_path=cgroup_path(record),
+                host=self._networks.host_resolv_conf(),
             )
             self._store.write_container(record)
         except BaseException:
@@ -108,7 +109,7 @@ class Containers:
         Does nothing to one that runs. ``join`` targets (network_mode service:, container:) must
         run already. Publishing by the firewall (Networks.publish) is the caller's.
 
-        :raises NetworkError: when a published port is taken.
+        :raises NetworkError: when a published port cannot be had: who has it.
         :raises ContainerError: when it does not start (StartError has docker's exit code).
         """
         places = Places.of(self._paths, record)
@@ -116,7 +117,10 @@ class Containers:
             return record
         await anyio.to_thread.run_sync(self._write_request, record, places)
         launcher = await LauncherClient.ensure(self._paths, record.spec.project)
-        await launcher.start(str(places.request))
+        try:
+            await launcher.start(str(places.request))
+        except PortError as err:
+            raise await anyio.to_thread.run_sync(self._port_error, record, err) from err
         started = replace(record, started_at=self._clock.now())
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(self._store.write_container, started)
@@ -136,6 +140,17 @@ class Containers:
             raise ContainerError(
                 f'cannot start container "{record.spec.name}": {err.strerror} ("{err.filename}")'
             ) from err
+
+    def _port_error(self, record: ContainerRecord, err: PortError) -> NetworkError:
+        """Say which container, who has the port, and where to change it."""
+        spec = record.spec
+        found = self._networks.port_taken(err.listen, but=record.id) if err.taken else err
+        return NetworkError(
+            f'cannot start container "{spec.name}": {found.message}',
+            hint=f"change services.{spec.service}.ports or stop what has it"
+            if err.taken
+            else f"change services.{spec.service}.ports",
+        )
 
     async def stop(
         self,

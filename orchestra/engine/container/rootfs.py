@@ -20,7 +20,7 @@ from orchestra.engine.container.host import (
 from orchestra.engine.container.mounts import bind_mount, file_mounts, user_mounts
 from orchestra.engine.container.places import Places
 from orchestra.engine.container.users import read_user_files, resolve_user
-from orchestra.engine.network.hosts import container_files, parse_resolv_conf
+from orchestra.engine.network.hosts import ResolvConf, container_files
 from orchestra.engine.shim.rootfs import FILES_DIRECTORY
 from orchestra.engine.state.records import ContainerRecord
 from orchestra.errors import ContainerError
@@ -28,7 +28,6 @@ from orchestra.oci.image import ImageConfig
 from orchestra.oci.runtime import OciMount
 from orchestra.planner.desired import ContainerSpec, Mount, MountKind
 
-_RESOLV_CONF = Path("/etc/resolv.conf")
 _NETWORK_FILES = ("hosts", "resolv.conf", "hostname")
 
 
@@ -39,8 +38,11 @@ def write_container_files(
     *,
     volumes: Mapping[str, str],
     cgroup_path: str,
+    host: ResolvConf,
 ) -> None:
     """Make a container's directories and write its bundle; ``volumes``: target -> host directory.
+
+    ``host`` is what the host asks for names.
 
     :raises ContainerError: when the spec cannot be met here.
     """
@@ -51,7 +53,7 @@ def write_container_files(
         places.upper.chmod(0o755)
         places.write_image(image)
         mounts = [
-            *_network_mounts(places, record),
+            *_network_mounts(places, record, host),
             *user_mounts(_with_sources(spec.mounts), volumes),
             *file_mounts(spec.files, str(places.run_directory / FILES_DIRECTORY)),
         ]
@@ -87,12 +89,11 @@ def _config(
     return make_config(spec, image, user=user, around=around)
 
 
-def _network_mounts(places: Places, record: ContainerRecord) -> list[OciMount]:
+def _network_mounts(places: Places, record: ContainerRecord, host: ResolvConf) -> list[OciMount]:
     """Write hosts, resolv.conf, hostname and bind them; who joins a network gets them at start."""
     spec = record.spec
     if joins_network(spec):
         return []
-    host = parse_resolv_conf(_RESOLV_CONF.read_text(encoding="utf-8", errors="replace"))
     files = container_files(
         spec, record.endpoints, hostname=hostname_of(spec, record.id), host=host
     )
