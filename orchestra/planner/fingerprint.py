@@ -3,10 +3,18 @@
 A container's hash is "v1:" and, for every field that differs from its default, the field's name
 and 16 hex digits of the SHA-256 of its canonical JSON: "v1:command=0c1d...,environment=9f86...".
 So two hashes can be compared field by field, and a recreate can say what changed although nobody
-kept the old values. Fields at their default are left out: a field that a later version adds does
-not recreate the world. Names, numbers, depends_on and the labels that Orchestra sets itself are
-not part of it, nor is what the model of a container does not hold (build, pull_policy, scale,
-profiles), as with docker compose.
+kept the old values. Of a few variables each has its own entry too, "environment.LEVEL=9f8", to be
+named: three digits, so that a label that anybody may read says next to nothing of a value.
+
+Fields at their default are left out: a field that a later version adds does not recreate the world.
+Names, numbers, depends_on and the labels that Orchestra sets itself are not part of it, nor is what
+the model of a container does not hold (build, pull_policy, scale, profiles), as with docker compose.
+
+Configs and secrets: docker compose (v5, pkg/compose/hash.go) hashes what a service says of them,
+source, target, owner and mode, and neither the file's path nor any content. Here too the bytes of a
+file on disk are never read: they reach the container at its next start. But where a file comes
+from, and content that the project itself holds, are part of the hash: with docker compose a changed
+`content` leaves the old one in place (docker/compose#11900), and a plan must not hide that.
 
 Networks, volumes and builds have plain SHA-256 digests of their canonical JSON.
 """
@@ -15,6 +23,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from datetime import timedelta
@@ -25,6 +34,10 @@ from orchestra.planner.desired import BuildSpec, ContainerSpec, NetworkSpec, Vol
 OWN_LABELS = "com.docker.compose."
 _VERSION = "v1:"
 _DIGITS = 16
+_VARIABLE = "environment."
+_VARIABLE_DIGITS = 3
+_MOST_VARIABLES = 16
+_VARIABLE_NAME = re.compile(r"[A-Za-z0-9_.-]+\Z")
 
 _NOT_HASHED = frozenset(
     {"project", "service", "number", "name", "config_hash", "depends_on", "attach"}
@@ -41,6 +54,7 @@ _WORDS: Mapping[str, str] = {
     "pid_mode": "pid",
     "resources": "resource limits",
     "shm_size_bytes": "shm_size",
+    "unset": "environment",
     "uts_mode": "uts",
 }
 """Field names that differ from the Compose key that people would look for."""
@@ -51,23 +65,55 @@ Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
 def config_hash(spec: ContainerSpec) -> str:
     """Return the hash of everything about a container whose change forces a recreate."""
     spec = _neutral(spec)
-    digests = (
-        f"{field.name}={_digest(getattr(spec, field.name))[:_DIGITS]}"
-        for field in sorted(fields(spec), key=lambda field: field.name)
+    digests = {
+        field.name: _digest(getattr(spec, field.name))[:_DIGITS]
+        for field in fields(spec)
         if field.name not in _NOT_HASHED and not _is_default(field, getattr(spec, field.name))
-    )
-    return _VERSION + ",".join(digests)
+    }
+    digests |= _variable_digests(spec)
+    return _VERSION + ",".join(f"{name}={digest}" for name, digest in sorted(digests.items()))
+
+
+def _variable_digests(spec: ContainerSpec) -> Mapping[str, str]:
+    variables = {**dict.fromkeys(spec.unset), **spec.environment}
+    if len(variables) > _MOST_VARIABLES or not all(map(_VARIABLE_NAME.match, variables)):
+        return {}
+    return {
+        _VARIABLE + name: _digest([name, value])[:_VARIABLE_DIGITS]
+        for name, value in variables.items()
+    }
 
 
 def changes(old: str, new: str) -> str:
-    """Tell what differs between two config hashes: "environment changed"."""
+    """Tell what differs between two config hashes: "command, environment changed: LEVEL"."""
     before, after = _parse(old), _parse(new)
     if before is None or after is None:
         return "configuration changed"
-    names = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
-    if not names:
+    names = _differing(before, after)
+    words = {_WORDS.get(name, name) for name in names if not name.startswith(_VARIABLE)}
+    if not words:
         return "nothing changed"
-    return f"{', '.join(sorted(_WORDS.get(name, name) for name in names))} changed"
+    variables = _variables(before, after)
+    ending = f": {', '.join(variables)}" if variables else ""
+    return f"{', '.join(sorted(words, key=_environment_last))} changed{ending}"
+
+
+def _differing(before: Mapping[str, str], after: Mapping[str, str]) -> set[str]:
+    return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+
+
+def _environment_last(word: str) -> tuple[bool, str]:
+    return word == "environment", word
+
+
+def _variables(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """Return the variables that differ; none where a hash does not tell them apart."""
+    for digests in (before, after):
+        named = any(name.startswith(_VARIABLE) for name in digests)
+        if not named and {"environment", "unset"} & digests.keys():
+            return []
+    found = _differing(before, after)
+    return sorted(name.removeprefix(_VARIABLE) for name in found if name.startswith(_VARIABLE))
 
 
 def network_hash(spec: NetworkSpec) -> str:

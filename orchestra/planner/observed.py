@@ -70,6 +70,8 @@ class ObservedContainer:
     checks: HealthSpec | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     command: str = ""
+    unplugged: tuple[str, ...] = ()
+    """Keys of the networks to which the running container has lost its link (a user's hand)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

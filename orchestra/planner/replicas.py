@@ -253,7 +253,7 @@ def _judge(
         return Decision(spec=spec, action=Action.RECREATE, reason=reason, old=old)
     if options.no_start:
         return Decision(spec=spec, action=Action.KEEP, old=old)
-    reason = _restart_reason(spec, resources, progress) if old.phase in LIVE else ""
+    reason = _restart_reason(spec, old, resources, progress) if old.phase in LIVE else ""
     if reason:
         return Decision(spec=spec, action=Action.RESTART, reason=reason, old=old)
     reason = why_not_running(old)
@@ -317,10 +317,14 @@ def _parent_reason(spec: ContainerSpec, services: Iterable[str], what: str) -> s
     return f'shares a namespace with "{parents[0]}", which is {what}' if parents else ""
 
 
-def _restart_reason(spec: ContainerSpec, resources: Resources, progress: _Progress) -> str:
+def _restart_reason(
+    spec: ContainerSpec, old: ObservedContainer, resources: Resources, progress: _Progress
+) -> str:
     for place in sorted(spec.networks, key=lambda place: place.network):
         if resources.networks[place.network].fate is Fate.REVIVE:
             return f'network "{place.network}" is made again'
+    if old.unplugged:
+        return f'its link to network "{old.unplugged[0]}" is gone'
     parent = _parent_reason(spec, progress.awakened, "started")
     if parent:
         return parent

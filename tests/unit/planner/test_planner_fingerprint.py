@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from support.worlds import container, network, volume
 
-from orchestra.planner.desired import BuildSpec, Dependency, HealthSpec, Resources
+from orchestra.planner.desired import BuildSpec, Dependency, FileMount, HealthSpec, Resources
 from orchestra.planner.fingerprint import (
     build_hash,
     changes,
@@ -46,7 +46,13 @@ def test_replicas_share_a_hash():
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"environment": {"A": "1"}}, "environment changed"),
+        ({"environment": {"A": "1"}}, "environment changed: B"),
+        ({"environment": {"A": "1", "B": "3", "C": ""}}, "environment changed: B, C"),
+        ({"environment": {}}, "environment changed: A, B"),
+        ({"environment": {"A": "1"}, "unset": ("B",)}, "environment changed: B"),
+        ({"environment": {"A": "2", "B": "2"}, "user": "1"}, "user, environment changed: A"),
+        ({"environment": {f"V{n}": "" for n in range(17)}}, "environment changed"),
+        ({"environment": {"A": "1", "B": "2", "=,": ""}}, "environment changed"),
         ({"image": "web:2"}, "image changed"),
         ({"command": ("x",), "ports": ()}, "command changed"),
         ({"command": (), "user": "1"}, "command, user changed"),
@@ -81,3 +87,18 @@ def test_a_build_is_the_same_however_its_cache_is_used():
     build = BuildSpec(context="/x", dockerfile="/x/Dockerfile")
     assert build_hash(replace(build, no_cache=True, pull=True)) == build_hash(build)
     assert build_hash(replace(build, args={"A": "1"})) != build_hash(build)
+
+
+def test_a_hash_tells_next_to_nothing_of_a_variable():
+    entries = BASE.config_hash.removeprefix("v1:").split(",")
+    assert [len(entry) - len("environment.A=") for entry in entries if "." in entry] == [3, 3]
+
+
+def test_where_a_secret_comes_from_and_what_a_config_holds_force_a_recreate():
+    def hashed(**fields):
+        return config_hash(replace(BASE, files=(FileMount(target="/x", **fields),)))
+
+    first = hashed(source_path="/a")
+    assert changes(first, hashed(source_path="/b")) == "configs or secrets changed"
+    assert changes(hashed(content="a"), hashed(content="b")) == "configs or secrets changed"
+    assert hashed(source_path="/a") == first
