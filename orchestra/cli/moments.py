@@ -18,14 +18,14 @@ def parse_moment(text: str | None) -> datetime | None:
     """
     if text is None:
         return None
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        return datetime.fromtimestamp(float(text), UTC)
-    if text and not _PART.sub("", text):
-        seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
-        return datetime.now(UTC) - timedelta(seconds=seconds)
     try:
+        if re.fullmatch(r"\d+(\.\d+)?", text):
+            return datetime.fromtimestamp(float(text), UTC)
+        if text and not _PART.sub("", text):
+            seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+            return datetime.now(UTC) - timedelta(seconds=seconds)
         moment = datetime.fromisoformat(text)
-    except ValueError as err:
+    except (ValueError, OverflowError) as err:
         raise UsageError(
             f'"{text}" is no time', hint="write 2026-01-02T13:23:37Z, or 42m for 42 minutes ago"
         ) from err

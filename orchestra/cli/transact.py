@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestra.cli.options import check_choice
 from orchestra.errors import SpecError, UsageError
+from orchestra.planner.desired import PullPolicy
 from orchestra.planner.observed import ObservedContainer, ObservedState, Phase
 
 if TYPE_CHECKING:
@@ -51,6 +53,17 @@ def _has_file(session: Session) -> bool:
         except SpecError:
             return False
     return True
+
+
+def parse_pull(text: str | None) -> PullPolicy | None:
+    """Parse ``--pull``.
+
+    :raises UsageError: when it is no policy.
+    """
+    if text is None:
+        return None
+    check_choice("--pull", text, ("always", "missing", "never"))
+    return PullPolicy(text)
 
 
 def parse_scale(options: Iterable[str]) -> Mapping[str, int]:

@@ -95,7 +95,7 @@ def command(
     from orchestra.cli.oneoff import OneOff
     from orchestra.cli.oneoff_run import Manner, check, environment_of, run_one_off
     from orchestra.cli.render.errors import docker_codes
-    from orchestra.planner.desired import PullPolicy
+    from orchestra.cli.transact import parse_pull
 
     check(
         {"--service-ports": service_ports, "--publish": bool(publish)},
@@ -128,7 +128,7 @@ def command(
         remove=remove,
         no_deps=no_deps,
         build=build,
-        pull=PullPolicy(pull) if pull else None,
+        pull=parse_pull(pull),
         remove_orphans=remove_orphans,
         quiet=quiet,
         quiet_transfers=quiet_pull or quiet_build,

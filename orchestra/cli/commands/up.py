@@ -84,10 +84,9 @@ def command(
 ) -> None:
     """Carry out the plan of ``up``, then follow the logs unless detached."""
     from orchestra.cli.follow import Attachment, follow_project
-    from orchestra.cli.transact import approve_destruction, parse_scale
+    from orchestra.cli.transact import approve_destruction, parse_pull, parse_scale
     from orchestra.cli.upward import bring_up, wait_for
     from orchestra.errors import UsageError
-    from orchestra.planner.desired import PullPolicy
     from orchestra.planner.options import Recreate, UpOptions
 
     if force_recreate and no_recreate:
@@ -111,7 +110,7 @@ def command(
         no_start=no_start,
         build=build,
         no_build=no_build,
-        pull=PullPolicy(pull) if pull else None,
+        pull=parse_pull(pull),
         scale=parse_scale(scale or ()),
         remove_orphans=remove_orphans,
         renew_anon_volumes=renew_anon_volumes,

@@ -51,6 +51,8 @@ def test_no_arguments_give_the_help(capsys: pytest.CaptureFixture[str]) -> None:
         (["up", "--build", "--no-build"], "--build and --no-build", ""),
         (["run", "-d", "--rm", "web"], "--detach and --rm cannot be combined", "leave out one"),
         (["run", "-P", "-p", "1:1", "web"], "--service-ports and --publish cannot", ""),
+        (["up", "--pull", "maybe"], '"maybe" is no value of --pull', "use always"),
+        (["run", "--pull", "maybe", "web"], '"maybe" is no value of --pull', "use always"),
         (["down", "--rmi", "some"], '"some" is no value of --rmi', "local"),
         (["logs", "--tail", "few"], '"few" is no number of lines', "all"),
     ],

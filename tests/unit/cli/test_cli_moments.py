@@ -46,7 +46,9 @@ def test_no_moment_is_none() -> None:
     assert parse_moment(None) is None
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "5 minutes", "-3m", "42x"])
+@pytest.mark.parametrize(
+    "text", ["", "yesterday", "5 minutes", "-3m", "42x", "9" * 30, "9" * 300 + "h"]
+)
 def test_what_is_no_moment_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="is no time"):
         parse_moment(text)

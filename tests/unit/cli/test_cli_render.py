@@ -251,7 +251,7 @@ def test_plain_progress_is_a_line_a_step(capsys: pytest.CaptureFixture[str]) -> 
         " Image nginx  Pulling  # not in the store",
         " Image nginx  Pulled  1.3s",
         " Container shop-web-1  Waiting for db:healthy",
-        " Container shop-web-1  Error  cannot\\x1b start",
+        " Container shop-web-1  Error",
         "warning: odd",
         " build | hi",
     ]
