@@ -5,7 +5,7 @@ or a container: whatever takes time is done by the process it forks.
 """
 
 # No pathlib here: the process stays small.
-# ruff: noqa: PTH108, PTH115, PTH208
+# ruff: noqa: PTH108, PTH115, PTH119, PTH208
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ from typing import cast
 from orchestra.engine.launcher.holdings import Holding, Holdings
 from orchestra.engine.launcher.ward import Ward
 from orchestra.engine.linux import process
+from orchestra.engine.runtime.cgroup import Cgroup
+from orchestra.engine.runtime.cgroup_files import ROOT_NAME as CGROUP_ROOT
+from orchestra.engine.runtime.failure import RuntimeFailure
 from orchestra.engine.shim import identity, native, wire
 from orchestra.engine.shim.adoption import Adopter, reopen_sockets
 from orchestra.engine.shim.execution import serve_exec
@@ -106,6 +109,7 @@ class Launcher:
                 self._accept(once=True)
             for conversation in self._conversations.values():
                 conversation.close()
+        self._ward.end()
         self._loop.stop()
 
     def _accept(self, *, once: bool = False) -> None:

@@ -133,6 +133,11 @@ class Cgroup:
         if self._driver is not None:
             self._driver.delete()
 
+    def prune(self) -> None:
+        """Remove it where nothing is in it or below it, and empty parents of ours."""
+        if self._driver is not None:
+            self._driver.prune()
+
 
 _KNOWN = {
     "": frozenset({"devices", "memory", "cpu", "pids", "unified"}),

@@ -16,7 +16,7 @@ from orchestra.engine.runtime.failure import RuntimeFailure, describe
 ROOT_NAME = "orchestra"
 """Directories of this name and below it are ours: removed when they are empty."""
 
-_REMOVAL_TRIES = 10
+_REMOVAL_TRIES = 26
 
 
 def write(directory: str, name: str, value: str) -> None:
@@ -79,19 +79,28 @@ def _make(directory: str, fill: Callable[[str], None] | None) -> None:
 def remove_directory(directory: str) -> None:
     """Remove a cgroup with those below it, then parents of ours that are empty.
 
-    The kernel says EBUSY until the last zombie is gone: tried again for a quarter of a second.
+    The kernel says EBUSY until the last zombie is gone: tried again for a second.
     """
     for attempt in range(_REMOVAL_TRIES):
         if _remove_tree(directory):
             break
         time.sleep(0.001 * min(2**attempt, 50))
-    parent = directory.rpartition("/")[0]
-    while ROOT_NAME in parent.split("/"):
+    prune(directory.rpartition("/")[0])
+
+
+def prune(directory: str) -> None:
+    """Remove a directory of ours where it is empty, and those above it.
+
+    One that is gone already may have left others behind: somebody was killed between the two.
+    """
+    while ROOT_NAME in directory.split("/"):
         try:
-            os.rmdir(parent)
+            os.rmdir(directory)
+        except FileNotFoundError:
+            pass
         except OSError:
             return
-        parent = parent.rpartition("/")[0]
+        directory = directory.rpartition("/")[0]
 
 
 def _remove_tree(directory: str) -> bool:

@@ -145,6 +145,11 @@ class CgroupV1:
         for _, directory in self._unique():
             files.remove_directory(directory)
 
+    def prune(self) -> None:
+        """Remove the directories where they are empty, and parents of ours that then are."""
+        for _, directory in self._unique():
+            files.prune(directory)
+
 
 def _copy_cpuset(directory: str) -> None:
     """Fill a new cpuset from its parent: with empty ones no process may enter."""

@@ -120,6 +120,10 @@ class CgroupV2:
         """Remove the directory, and parents of ours that are empty."""
         files.remove_directory(self.directory)
 
+    def prune(self) -> None:
+        """Remove the directory where it is empty, and parents of ours that then are."""
+        files.prune(self.directory)
+
 
 def _delegate_from_parent(directory: str) -> None:
     """Hand every controller of the parent down, one by one: some may be refused (EBUSY)."""

@@ -4,8 +4,16 @@ A message is one JSON object in one SOCK_SEQPACKET packet, with file descriptors
 (SCM_RIGHTS) where said. Bulky documents travel as files: the request of a start lies in the
 container's directory, so that a new launcher can read it again.
 
-One connection is one conversation: the client sends one request, the launcher answers.
-- ``start``: {"op": "start", "request": PATH of a ShimRequest}. Answer: Started or Failed.
+One connection is one conversation: the client sends one request, the launcher answers. A project's
+launcher is called at its socket. A private one has a line to its owner (a socketpair) on which
+come {"op": "connect"} and, beside it, one end of a new socketpair: that is the conversation. At the
+line's end it quits.
+- ``start``: {"op": "start", "request": PATH of a ShimRequest}. Answer: Started or Failed. With
+  ``output`` "inherit" the request comes with stdin, stdout and stderr, or Started with the pty's
+  master where there is a tty; the conversation then goes on: Exited at the end, Signal on the way,
+  and a client that closes it kills the container.
+- ``adopt``: {"op": "adopt", "request": PATH}: a new shim for a container whose own was killed; one
+  whose init is gone too is cleaned up, and its exit written down. Answer: Started or Failed.
 - ``exec``: ExecRequest, with stdin, stdout and stderr when it asks for no tty. Answers: Started or
   Failed (Started carries the pty's master when there is one), then Exited. When the client closes
   the connection before that, the process is killed. On the way the client may send Signal, Resize.
@@ -14,6 +22,10 @@ One connection is one conversation: the client sends one request, the launcher a
 - ``supervise``: {"op": "supervise", "argv": [...], "env": {...}}: start that program, and start it
   again whenever it dies, until it exits with 0. Answer: Started. A second one changes nothing.
 - ``quit``: the launcher ends once no container is left. Answer: {"ok": true}.
+
+Between a shim and its launcher there is a channel of its own, with one message on it:
+- ``hold``: {"op": "hold", "dns": bool, "listen": [Listen...]}, with the sockets beside it in the
+  order of Sockets. The launcher holds them while the container runs. Nothing is answered.
 """
 
 from __future__ import annotations
