@@ -6,9 +6,10 @@ So two hashes can be compared field by field, and a recreate can say what change
 kept the old values. Of a few variables each has its own entry too, "environment.LEVEL=9f8", to be
 named: three digits, so that a label that anybody may read says next to nothing of a value.
 
-Fields at their default are left out: a field that a later version adds does not recreate the world.
-Names, numbers, depends_on and the labels that Orchestra sets itself are not part of it, nor is what
-the model of a container does not hold (build, pull_policy, scale, profiles), as with docker compose.
+Fields at their default are left out: a field that a later version adds does not recreate the
+world. Names, numbers, depends_on and the labels that Orchestra sets itself are not part of it, nor
+is what the model of a container does not hold (build, pull_policy, scale, profiles), as with docker
+compose.
 
 Configs and secrets: docker compose (v5, pkg/compose/hash.go) hashes what a service says of them,
 source, target, owner and mode, and neither the file's path nor any content. Here too the bytes of a
