@@ -5,7 +5,7 @@ or a container: whatever takes time is done by the process it forks.
 """
 
 # No pathlib here: the process stays small.
-# ruff: noqa: PTH108, PTH115, PTH119, PTH208
+# ruff: noqa: PTH108, PTH115, PTH208
 
 from __future__ import annotations
 
@@ -109,6 +109,8 @@ class Launcher:
                 self._accept(once=True)
             for conversation in self._conversations.values():
                 conversation.close()
+            with suppress(RuntimeFailure, OSError):
+                Cgroup.at(f"{CGROUP_ROOT}/{self._directory.rpartition('/')[2]}").prune()
         self._ward.end()
         self._loop.stop()
 

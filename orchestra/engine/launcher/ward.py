@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable, Sequence
 
@@ -50,6 +52,11 @@ class Ward:
             self._delay = _DELAY_FIRST
         self._due = time.monotonic() + self._delay
         self._delay = min(self._delay * 2, _DELAY_MAX)
+
+    def end(self) -> None:
+        """Take the program along when the launcher ends."""
+        if self._pid:
+            os.kill(self._pid, signal.SIGKILL)
 
     def revive(self, fork: Fork) -> float | None:
         """Start what is due; return the seconds until something is, None when nothing will be."""
