@@ -6,22 +6,30 @@ Started, and started again when it dies, by the project's launcher. Its standard
 
 from __future__ import annotations
 
+import fcntl
 import os
+import select
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
 
 from orchestra.engine.clock import SystemClock
 from orchestra.engine.events import EventBus
+from orchestra.engine.linux import process
+from orchestra.engine.shim.identity import read_identity, write_identity
+from orchestra.engine.shim.protocol import Identity
 from orchestra.engine.supervisor import server
 from orchestra.engine.supervisor.loop import Supervisor
-from orchestra.engine.supervisor.protocol import SOCKET_NAME
+from orchestra.engine.supervisor.protocol import PID_NAME, SOCKET_NAME
 from orchestra.engine.supervisor.warden import Warden
 from orchestra.engine.wiring import open_machine
 
 LOG_NAME = "supervisor.log"
+LOCK_NAME = "supervisor.lock"
+_END_SECONDS = 10.0
 _LOG_BYTES_MAX = 1024 * 1024
 
 
@@ -32,7 +40,30 @@ def main() -> None:
     machine = open_machine(os.environ, uid=os.getuid(), runtime=None)
     directory = Path(machine.paths.project_run(project))
     _redirect_output(directory)
+    _succeed(directory)
     anyio.run(_watch, machine.warden(project), directory)
+
+
+def _succeed(directory: Path) -> None:
+    """Be the project's one supervisor: a predecessor whose launcher died is ended first."""
+    place = str(directory / PID_NAME)
+    with (directory / LOCK_NAME).open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        before = read_identity(place)
+        if before is not None:
+            _end(before)
+        write_identity(place, os.getpid())
+
+
+def _end(predecessor: Identity) -> None:
+    try:
+        pidfd = process.pidfd_open(predecessor)
+    except ProcessLookupError:
+        return
+    with suppress(ProcessLookupError):
+        process.pidfd_send_signal(pidfd, signal.SIGKILL)
+    select.select([pidfd], [], [], _END_SECONDS)
+    os.close(pidfd)
 
 
 def _redirect_output(directory: Path) -> None:
@@ -52,7 +83,8 @@ async def _watch(warden: Warden, directory: Path) -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(server.serve, listener, bus, supervisor.release)
         await supervisor.run()
-        (directory / SOCKET_NAME).unlink(missing_ok=True)
+        for name in (SOCKET_NAME, PID_NAME):
+            (directory / name).unlink(missing_ok=True)
         tasks.cancel_scope.cancel()
 
 

@@ -191,6 +191,7 @@ class Machine:
     def warden(self, project: str) -> LocalWarden:
         """Return the supervisor's hands on a project."""
         from orchestra.engine.local.warden import LocalWarden  # noqa: PLC0415
+        from orchestra.engine.supervisor.client import program_of  # noqa: PLC0415
 
         return LocalWarden(
             project,
@@ -200,6 +201,7 @@ class Machine:
             steps=self._steps,
             images=self._images,
             networks=self._networks,
+            program=program_of(project, self._supervisor_environment()),
         )
 
     def projects(self) -> tuple[str, ...]:

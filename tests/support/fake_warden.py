@@ -38,7 +38,7 @@ class FakeWarden:
     def __init__(self, clock):
         self.clock = clock
         self.acts = []
-        self.health = {}
+        self.states = {}
         self.log_lines = []
         self.check_of = {}
         self.probes = {}
@@ -84,6 +84,9 @@ class FakeWarden:
     def remove(self, name):
         del self._records[name]
 
+    def set_restarts(self, name, count):
+        self._records[name] = replace(self._records[name], restarts=count)
+
     def user_stops(self, name):
         self._records[name] = replace(self._records[name], wanted=Wanted.STOPPED)
 
@@ -121,6 +124,7 @@ class FakeWarden:
             self.fail_starts -= 1
             raise ContainerError("cannot start it")
         self.clock.time += timedelta(milliseconds=1)
+        self.states.pop(record.id, None)
         self._records[record.id] = replace(record, started_at=self.clock.now())
         self._phases[record.id] = Phase.RUNNING
         self._ends[record.id] = anyio.Event()
@@ -137,8 +141,11 @@ class FakeWarden:
         now = self.clock.now()
         return ProbeResult(exit_code=code, output="", started_at=now, finished_at=now)
 
+    def read_health(self, record):
+        return self.states.get(record.id)
+
     def write_health(self, record, state):
-        self.health[record.id] = state.health
+        self.states[record.id] = state
 
     def log(self, message):
         self.log_lines.append(message)

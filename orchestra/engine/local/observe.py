@@ -29,6 +29,7 @@ from orchestra.planner.observed import (
     Phase,
 )
 
+_LINKS = Path("/sys/class/net")
 HEALTH_FILE = "health.json"
 BUILD_HASH = "org.orchestra.build-hash"
 """Annotation of a reference in the store: what the image was built from."""
@@ -69,7 +70,7 @@ class Observer:
                     config_hash=record.spec.config_hash,
                     present=self._networks.present(record),
                 )
-                for record in self._store.networks()
+                for record in self._store.networks(project)
             ),
             volumes=tuple(
                 ObservedVolume(
@@ -79,7 +80,7 @@ class Observer:
                     config_hash=record.spec.config_hash,
                     anonymous=record.anonymous,
                 )
-                for record in self._store.volumes()
+                for record in self._store.volumes(project)
             ),
             images=tuple(
                 ObservedImage(
@@ -122,7 +123,16 @@ class Observer:
             checks=spec.health,
             labels=spec.labels,
             command=self._command(record),
+            unplugged=self._unplugged(record) if phase is Phase.RUNNING else (),
         )
+
+    def _unplugged(self, record: ContainerRecord) -> tuple[str, ...]:
+        """Return the networks that a running container's host-side links are not there for."""
+        gone = [e.network for e in record.endpoints if not (_LINKS / e.host_interface).exists()]
+        if not gone:
+            return ()
+        keys = {network.name: network.spec.key for network in self._store.networks()}
+        return tuple(sorted(keys.get(name, name) for name in gone))
 
     def _command(self, record: ContainerRecord) -> str:
         """Return what a container runs: its own words, else its image's."""

@@ -17,6 +17,7 @@ from orchestra.engine.paths import Paths
 from orchestra.engine.shim.protocol import EXIT_FILE
 from orchestra.engine.state.records import ContainerRecord, Wanted
 from orchestra.engine.state.store import RECORD_FILE, read_record
+from orchestra.errors import StateError
 
 
 class Attached:
@@ -29,13 +30,13 @@ class Attached:
     def records(self) -> list[ContainerRecord]:
         """Return the containers of every project.
 
-        :raises StateError: when a record is damaged.
+        A damaged record is its own project's trouble: that is told, and no other is kept waiting.
         """
         seen: dict[str, tuple[tuple[int, int, int], ContainerRecord]] = {}
         for project in _subdirectories(Path(self._paths.projects)):
             for directory in _subdirectories(project / "containers"):
                 path = directory / RECORD_FILE
-                with suppress(FileNotFoundError):
+                with suppress(FileNotFoundError, StateError):
                     seen[str(path)] = self._read(path)
         self._cache = seen
         return [record for _, record in seen.values()]

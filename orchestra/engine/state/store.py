@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -147,12 +147,14 @@ class Store:
         directory = Path(self.paths.container(project, container_id))
         (directory / RECORD_FILE).unlink(missing_ok=True)
 
-    def networks(self) -> tuple[NetworkRecord, ...]:
+    def networks(self, project: str = "") -> tuple[NetworkRecord, ...]:
         """Return every network of this machine, by name.
 
-        :raises StateError: when a record is damaged.
+        :raises StateError: when a record of ``project`` is damaged: one called after it. That of
+            another is left out: who uses it is told.
         """
-        return tuple(self._records(Path(self.paths.networks), NetworkRecord))
+        paths = [p for p in _children(Path(self.paths.networks)) if p.suffix == ".json"]
+        return tuple(_records([(p.stem, p) for p in paths], NetworkRecord, project))
 
     def network(self, name: str) -> NetworkRecord | None:
         """Return a network by the machine's name for it.
@@ -172,16 +174,13 @@ class Store:
         """Forget a network."""
         (Path(self.paths.networks) / f"{name}.json").unlink(missing_ok=True)
 
-    def volumes(self) -> tuple[VolumeRecord, ...]:
+    def volumes(self, project: str = "") -> tuple[VolumeRecord, ...]:
         """Return every volume of this machine, by name.
 
-        :raises StateError: when a record is damaged.
+        :raises StateError: when a record of ``project`` is damaged; see :meth:`networks`.
         """
-        records = (
-            read_record(path / RECORD_FILE, VolumeRecord)
-            for path in _children(Path(self.paths.volumes))
-        )
-        return tuple(record for record in records if record)
+        paths = _children(Path(self.paths.volumes))
+        return tuple(_records([(p.name, p / RECORD_FILE) for p in paths], VolumeRecord, project))
 
     def volume(self, name: str) -> VolumeRecord | None:
         """Return a volume by the machine's name for it.
@@ -201,10 +200,17 @@ class Store:
         """Forget a volume; its data is the volume room's to remove."""
         (Path(self.paths.volumes) / name / RECORD_FILE).unlink(missing_ok=True)
 
-    def _records(self, directory: Path, kind: type[T]) -> Iterator[T]:
-        for path in _children(directory):
-            if path.suffix == ".json" and (record := read_record(path, kind)):
-                yield record
+
+def _records(named: Iterable[tuple[str, Path]], kind: type[T], project: str) -> Iterator[T]:
+    for name, path in named:
+        try:
+            record = read_record(path, kind)
+        except StateError:
+            if name.startswith(f"{project}_"):
+                raise
+            continue
+        if record is not None:
+            yield record
 
 
 def _children(directory: Path) -> list[Path]:

@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
@@ -40,6 +41,14 @@ class Launcher(Protocol):
         ...
 
 
+def program_of(
+    project: str, environment: Mapping[str, str]
+) -> tuple[Sequence[str], Mapping[str, str]]:
+    """Return the arguments and the environment of a project's supervisor."""
+    argv = (sys.executable, "-I", "-m", "orchestra.engine.supervise", project)
+    return argv, dict(environment)
+
+
 class SupervisorClient:
     """Implements :class:`orchestra.engine.target.Supervision` for one project.
 
@@ -58,7 +67,7 @@ class SupervisorClient:
         self._ensure = ensure
         self._find = find
         self._project = project
-        self._environment = environment
+        self._program = program_of(project, environment)
         self._directory = Path(paths.project_run(project))
 
     async def ensure(self) -> None:
@@ -67,8 +76,7 @@ class SupervisorClient:
         :raises EngineError: when the launcher cannot be started.
         """
         launcher = await self._ensure()
-        argv = [sys.executable, "-I", "-m", "orchestra.engine.supervise", self._project]
-        await launcher.supervise(argv, dict(self._environment))
+        await launcher.supervise(*self._program)
 
     async def events(self) -> AsyncIterator[Event]:
         """Tell what the supervisor sees, from now on; see Supervision.events.
@@ -78,9 +86,9 @@ class SupervisorClient:
         while True:
             stream = await self._connect()
             async with stream:
-                await stream.send(f"{Request.SUBSCRIBE}\n".encode())
                 lines = BufferedByteReceiveStream(stream)
                 try:
+                    await stream.send(f"{Request.SUBSCRIBE}\n".encode())
                     await lines.receive_until(b"\n", LINE_BYTES_MAX)
                     yield Subscribed()
                     while True:
@@ -91,11 +99,15 @@ class SupervisorClient:
                     continue
 
     async def release(self) -> None:
-        """Ask the supervisor, then the launcher, to end; return when both have."""
+        """Ask the supervisor to end, wait for that, then ask the launcher.
+
+        A supervisor still on its way up hears nothing yet: the launcher takes it along.
+        """
         stream = await self._try_connect()
         if stream is not None:
             async with stream:
-                await stream.send(f"{Request.RELEASE}\n".encode())
+                with suppress(anyio.BrokenResourceError):
+                    await stream.send(f"{Request.RELEASE}\n".encode())
                 await _drain(stream)
         if launcher := await self._find():
             await launcher.quit()

@@ -20,7 +20,7 @@ from orchestra.engine.supervisor.probes import watch_health
 from orchestra.engine.supervisor.warden import Warden
 from orchestra.errors import OrchestraError
 from orchestra.planner.health import EffectiveHealth
-from orchestra.planner.observed import ObservedContainer, Phase
+from orchestra.planner.observed import Health, ObservedContainer, Phase
 from orchestra.planner.restart import Cause, History, Restart, Stay, decide
 
 _LIVE = frozenset({Phase.RUNNING, Phase.PAUSED})
@@ -119,6 +119,7 @@ class Supervisor:
         healing = container_id in self._healing
         self._healing.discard(container_id)
         while (record := self._warden.record(container_id)) is not None:
+            healing = healing or self._was_unhealthy(record)
             observed = self._warden.observe(record)
             if observed.phase in _LIVE or observed.phase is Phase.CREATED:
                 return
@@ -140,6 +141,15 @@ class Supervisor:
             await self._clock.sleep_until(verdict.at)
             if await self._start_again(record, verdict):
                 return
+
+    def _was_unhealthy(self, record: ContainerRecord) -> bool:
+        """Tell whether a container was to be healed: perhaps by a supervisor that died at it."""
+        state = self._warden.read_health(record)
+        return (
+            state is not None
+            and state.health is Health.UNHEALTHY
+            and state.started_at == record.started_at
+        )
 
     def _decide(
         self, record: ContainerRecord, observed: ObservedContainer, *, healing: bool

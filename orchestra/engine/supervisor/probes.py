@@ -20,9 +20,16 @@ async def watch_health(
     bus: EventBus,
     clock: Clock,
 ) -> AsyncIterator[HealthState]:
-    """Probe one life of a container; yield each time it turns unhealthy. Never ends by itself."""
-    state = begin(check, _born(record, clock))
-    warden.write_health(record, state)
+    """Probe one life of a container; yield each time it turns unhealthy. Never ends by itself.
+
+    What a supervisor before this one knew of the same life goes on to hold.
+    """
+    state = _resume(record, check, warden)
+    if state is None:
+        state = begin(check, _born(record, clock))
+        warden.write_health(record, state)
+    elif state.health is Health.UNHEALTHY:
+        yield state
     while True:
         await clock.sleep_until(next_probe(state, clock.now()))
         result = await warden.probe(record, check)
@@ -40,6 +47,12 @@ async def watch_health(
         )
         if state.health is Health.UNHEALTHY:
             yield state
+
+
+def _resume(record: ContainerRecord, check: EffectiveHealth, warden: Warden) -> HealthState | None:
+    state = warden.read_health(record)
+    same = state is not None and (state.started_at, state.check) == (record.started_at, check)
+    return state if same else None
 
 
 def _born(record: ContainerRecord, clock: Clock) -> datetime:

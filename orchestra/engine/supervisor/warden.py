@@ -60,6 +60,10 @@ class Warden(Protocol):
         """Run one probe."""
         ...
 
+    def read_health(self, record: ContainerRecord) -> HealthState | None:
+        """Return the health last written of a container's present or last life, if any was."""
+        ...
+
     def write_health(self, record: ContainerRecord, state: HealthState) -> None:
         """Write a container's health down."""
         ...
