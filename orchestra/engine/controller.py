@@ -21,9 +21,9 @@ from orchestra.engine.state.store import Store
 from orchestra.engine.target import Supervision, Target
 from orchestra.errors import ungrouped
 from orchestra.planner.desired import DesiredState
-from orchestra.planner.observed import ObservedState
+from orchestra.planner.observed import ObservedState, Phase
 from orchestra.planner.plan import Plan
-from orchestra.planner.steps import StartContainer, Step
+from orchestra.planner.steps import StartContainer, Step, StopContainer
 
 LOCK_WAIT_SECONDS = 30.0
 
@@ -84,14 +84,18 @@ class ProjectController:
         async with project_lock(self._paths, self.project, wait=LOCK_WAIT_SECONDS):
             yield Transaction(self)
 
-    async def execute(self, plan: Plan[Step]) -> None:
-        """Carry out a plan, the project's lock being held.
+    async def execute(self, plan: Plan[Step], observed: ObservedState) -> None:
+        """Carry out a plan made of what was observed, the project's lock being held.
+
+        Whatever runs afterwards is watched over, also where nothing was to be done.
 
         :raises OrchestraError: when a step fails.
         """
+        starts = [step for step in plan.steps if isinstance(step, StartContainer)]
+        if not starts and _goes_on(plan, observed):
+            await self._supervision.ensure()
         if plan.empty:
             return
-        starts = [step for step in plan.steps if isinstance(step, StartContainer)]
         keeper = GateKeeper(self.observe, starts)
         self._executor = Executor(plan, self._target, keeper, self.bus)
         try:
@@ -102,8 +106,17 @@ class ProjectController:
                     await self._with_gates(self._executor, keeper)
                 else:
                     await self._executor.run()
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._withdraw()
+            raise
         finally:
             self._executor = None
+
+    async def _withdraw(self) -> None:
+        """Let the supervision go where a plan came to nothing: there is nothing to watch."""
+        if not (await self.observe()).containers:
+            await self._supervision.release()
 
     async def _with_gates(self, executor: Executor, keeper: GateKeeper) -> None:
         async with anyio.create_task_group() as tasks:
@@ -136,6 +149,16 @@ class ProjectController:
                 shutil.rmtree(Path(directory), ignore_errors=True)
 
 
+def _goes_on(plan: Plan[Step], observed: ObservedState) -> bool:
+    """Tell whether a container runs that the plan does not stop."""
+    stopped = {step.container_id for step in plan.steps if isinstance(step, StopContainer)}
+    return any(
+        container.phase in {Phase.RUNNING, Phase.PAUSED} and container.id not in stopped
+        for container in observed.containers
+        if not container.one_off
+    )
+
+
 class Transaction:
     """What may be done while the project's lock is held."""
 
@@ -157,11 +180,12 @@ class Transaction:
 
         :raises OrchestraError: when nothing can be decided, or a step fails.
         """
-        plan = decide(await self._controller.observe(references))
+        observed = await self._controller.observe(references)
+        plan = decide(observed)
         if approve is None or approve(plan):
             if before is not None and not plan.empty:
                 before()
-            await self._controller.execute(plan)
+            await self._controller.execute(plan, observed)
         return plan
 
     def remember(self, state: DesiredState | None) -> None:

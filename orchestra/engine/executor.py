@@ -89,7 +89,9 @@ class Executor:
         self._done[step.id].set()
 
     async def _ready(self, step: Step) -> bool:
-        """Wait for edges and gates; False when the execution halts meanwhile."""
+        """Wait for edges and gates; False when the execution has halted, or halts meanwhile."""
+        if self._failures or self._interrupted:
+            return False
         with anyio.CancelScope() as scope:
             self._breakable.add(scope)
             try:
