@@ -5,7 +5,7 @@ or a container: whatever takes time is done by the process it forks.
 """
 
 # No pathlib here: the process stays small.
-# ruff: noqa: PTH108, PTH115, PTH208
+# ruff: noqa: PTH108, PTH110, PTH115, PTH208
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ from dataclasses import dataclass
 from typing import cast
 
 from orchestra.engine.launcher.holdings import Holding, Holdings
-from orchestra.engine.launcher.ward import Ward
+from orchestra.engine.launcher.ward import Ward, watch_removals
 from orchestra.engine.linux import process
 from orchestra.engine.runtime.cgroup import Cgroup
 from orchestra.engine.runtime.cgroup_files import ROOT_NAME as CGROUP_ROOT
 from orchestra.engine.runtime.failure import RuntimeFailure
 from orchestra.engine.shim import identity, native, wire
 from orchestra.engine.shim.adoption import Adopter, reopen_sockets
+from orchestra.engine.shim.birth import ShimTask
 from orchestra.engine.shim.execution import serve_exec
 from orchestra.engine.shim.failure import ShimFailure, because, failed
-from orchestra.engine.shim.monitor import REQUEST_LINK, Monitor, ShimTask, reap_on_signal
+from orchestra.engine.shim.monitor import REQUEST_LINK, Monitor, reap_on_signal
 from orchestra.engine.shim.protocol import (
     INIT_FILE,
     LAUNCHER_SOCKET,
@@ -82,6 +83,7 @@ class Launcher:
         if self._listener:
             self._listener.settimeout(0)
             loop.watch(self._listener.fileno(), lambda _: self._accept())
+            watch_removals(loop, self._directory, self._look_for_socket)
             self._recover()
         if self._control:
             self._control.settimeout(0)
@@ -113,6 +115,11 @@ class Launcher:
                 Cgroup.at(f"{CGROUP_ROOT}/{self._directory.rpartition('/')[2]}").prune()
         self._ward.end()
         self._loop.stop()
+
+    def _look_for_socket(self) -> None:
+        """End when somebody deleted our socket: nobody can reach us any more."""
+        if not os.path.exists(f"{self._directory}/{LAUNCHER_SOCKET}"):
+            self._end()
 
     def _accept(self, *, once: bool = False) -> None:
         if self._listener is None:

@@ -7,12 +7,27 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 
+from orchestra.engine.linux import syscalls
+from orchestra.engine.linux.flags import Inotify
 from orchestra.engine.shim.failure import ShimFailure
+from orchestra.engine.shim.pump import Loop
 
 _DELAY_FIRST = 0.1
 _DELAY_MAX = 30.0
 _STEADY_SECONDS = 10.0
 Fork = Callable[[Sequence[str], dict[str, str]], int]
+
+
+def watch_removals(loop: Loop, directory: str, look: Callable[[], None]) -> None:
+    """Call ``look`` whenever something in ``directory`` was deleted."""
+    fd = syscalls.inotify_init()
+    syscalls.inotify_add_watch(fd, directory, Inotify.DELETE)
+
+    def ready(_events: int) -> None:
+        os.read(fd, 4096)
+        look()
+
+    loop.watch(fd, ready)
 
 
 class Ward:

@@ -18,9 +18,10 @@ from contextlib import suppress
 
 from orchestra.engine.linux import process
 from orchestra.engine.shim import identity, network, stdio, wire
+from orchestra.engine.shim.birth import ShimTask, hand_over
 from orchestra.engine.shim.failure import ShimFailure, failed
 from orchestra.engine.shim.logfile import stamp
-from orchestra.engine.shim.monitor import Monitor, ShimTask, hand_over
+from orchestra.engine.shim.monitor import Monitor
 from orchestra.engine.shim.ports import bind_ports
 from orchestra.engine.shim.protocol import INIT_FILE, ShimRequest
 from orchestra.engine.shim.pump import Output
@@ -39,14 +40,12 @@ class Adopter(Monitor):
         super().__init__(task)
         self._sockets = sockets
 
-    def _prepare(self) -> None:
-        self._claim()
-
     def _launch(self) -> None:
         """Find the init and its pipes; one that is gone is cleaned up after."""
         who = identity.read_identity(f"{self._run}/{INIT_FILE}")
-        if who is None:
-            raise ShimFailure("cannot adopt the container: it never ran")
+        if who is None:  # a reboot, or a user's hand: clear away what may be left of it
+            self._attach_driver()
+            return
         self._init = who["pid"]
         self._started_at = self._read_started_at()
         self._attach_driver()

@@ -15,10 +15,10 @@ from contextlib import suppress
 
 from orchestra.engine.linux import process
 from orchestra.engine.shim import native, stdio, wire
+from orchestra.engine.shim.birth import read_config
 from orchestra.engine.shim.console import set_window
 from orchestra.engine.shim.external import ExternalRuntime, Stdio
 from orchestra.engine.shim.failure import ShimFailure, because, failed
-from orchestra.engine.shim.monitor import read_config
 from orchestra.engine.shim.protocol import ExecRequest
 
 

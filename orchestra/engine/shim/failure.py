@@ -39,3 +39,13 @@ def failed(failure: ShimFailure) -> Failed:
     if failure.port is not None:
         answer["port"] = failure.port
     return answer
+
+
+def failure_of(answer: Failed) -> ShimFailure:
+    """Return the failure that an answer reports."""
+    return ShimFailure(
+        answer["error"],
+        errno=answer["errno"],
+        exit_code=answer["exit_code"],
+        port=answer.get("port"),
+    )

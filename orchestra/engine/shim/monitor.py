@@ -1,7 +1,7 @@
 """One container's shim: brings it up, keeps its output, waits for its end, writes it down, ends.
 
 Runs in a process forked for it from the launcher, single-threaded. Its death is the exit event:
-exit.json is written as its last act. What it mounts and the namespace it lives in go with it.
+exit.json is written as its last act.
 """
 
 # No pathlib here: the process stays small.
@@ -10,75 +10,30 @@ exit.json is written as its last act. What it mounts and the namespace it lives 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import select
 import signal
-import socket
-import time
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from orchestra.engine.linux import process
-from orchestra.engine.shim import network, rootfs, stdio, wire
+from orchestra.engine.shim import stdio, wire
+from orchestra.engine.shim.birth import ShimTask, bring_up, now_text, read_config
 from orchestra.engine.shim.console import Attachments, hold_peer, set_window
 from orchestra.engine.shim.driver import Driver, driver_of
 from orchestra.engine.shim.failure import ShimFailure, because, failed
 from orchestra.engine.shim.identity import write_identity, write_json
-from orchestra.engine.shim.logfile import LogFile, stamp
-from orchestra.engine.shim.ports import bind_ports
+from orchestra.engine.shim.logfile import LogFile
 from orchestra.engine.shim.protocol import (
     EXIT_FILE,
     INIT_FILE,
     LOG_FILE,
     SHIM_FILE,
     ExitRecord,
-    Listen,
-    ShimRequest,
 )
 from orchestra.engine.shim.pump import Input, Loop, Output
-from orchestra.oci.runtime import RuntimeConfig
 
 LOCK_FILE = "shim.lock"
 REQUEST_LINK = "request"
-CONFIG_FILE = "config.json"
-HELD_PORTS_MAX = 240
-_MICROSECOND_DIGITS = 26
-
-
-@dataclass(slots=True)
-class ShimTask:
-    """What the launcher hands over. ``connection`` answers the client, ``channel`` the launcher.
-
-    ``stdio`` came with the request ("inherit" without tty).
-    """
-
-    request: ShimRequest
-    request_path: str
-    connection: socket.socket
-    channel: socket.socket
-    stdio: tuple[int, ...] = ()
-
-
-def now_text() -> str:
-    """Return the time as ISO 8601 in UTC with microseconds."""
-    return stamp(time.time_ns())[:_MICROSECOND_DIGITS] + "Z"
-
-
-def read_config(bundle: str) -> RuntimeConfig:
-    """Return a bundle's config.json.
-
-    :raises ShimFailure: when it is missing or damaged.
-    """
-    path = f"{bundle}/{CONFIG_FILE}"
-    try:
-        config: RuntimeConfig = json.loads(process.read_text(path))
-    except OSError as err:
-        raise because(f'cannot read "{path}"', err) from err
-    except ValueError as err:
-        raise ShimFailure(f'cannot read "{path}": it is damaged') from err
-    return config
 
 
 class Monitor:
@@ -104,7 +59,7 @@ class Monitor:
         _ignore_signals()
         process.set_child_subreaper()
         try:
-            self._prepare()
+            self._claim()
             self._launch()
         except ShimFailure as failure:
             self._give_up(failure)
@@ -116,17 +71,6 @@ class Monitor:
         self._serve()
         self._finish()
 
-    def _prepare(self) -> None:
-        """Make the places the container lives in: directories, mounts, network, descriptors."""
-        self._claim()
-        wanted = self._request["network"]
-        listeners = bind_ports(wanted["listen"])
-        rootfs.enter_mount_namespace()
-        rootfs.mount_rootfs(f"{self._request['bundle']}/rootfs", self._request["rootfs"])
-        rootfs.mount_files(self._run, self._request["files"])
-        sockets = network.enter_network(wanted)
-        hand_over(self._task.channel, wanted["listen"], sockets, listeners)
-
     def _claim(self) -> None:
         """Become this container's shim, and say so."""
         os.makedirs(self._run, mode=0o700, exist_ok=True)
@@ -134,30 +78,26 @@ class Monitor:
         write_identity(f"{self._run}/{SHIM_FILE}", os.getpid())
         link_request(self._run, self._task.request_path)
 
-    def _attach_driver(self) -> tuple[RuntimeConfig, Driver]:
-        config = read_config(self._request["bundle"])
-        self._driver = driver = driver_of(self._request, config)
-        return config, driver
+    def _attach_driver(self) -> Driver:
+        """Return what knows the container's runtime; its config.json is read for it."""
+        if self._driver is None:
+            self._driver = driver_of(self._request, read_config(self._request["bundle"]))
+        return self._driver
 
     def _launch(self) -> None:
         """Create and start the container with its stdio."""
-        config, driver = self._attach_driver()
-        theirs = self._open_stdio(config)
+        theirs = self._open_stdio()
         try:
-            self._init, master = driver.create(theirs, tty=self._request["tty"])
+            born = bring_up(self._task, theirs)
         finally:
             if not self._task.stdio:
                 wire.close_all(theirs)
+        self._init, self._started_at = born.pid, born.started_at
         self._pidfd = os.pidfd_open(self._init)
-        write_identity(f"{self._run}/{INIT_FILE}", self._init)
-        if master is not None:
-            self._take_terminal(master, config)
-        self._started_at = now_text()
-        driver.start()
-        with suppress(FileNotFoundError):
-            os.unlink(f"{self._request['directory']}/{EXIT_FILE}")
+        if born.master is not None:
+            self._take_terminal(born.master)
 
-    def _open_stdio(self, config: RuntimeConfig) -> tuple[int, int, int]:
+    def _open_stdio(self) -> tuple[int, int, int]:
         """Return the container's three descriptors, and keep our ends of them."""
         request = self._request
         if request["output"] == "inherit" and not request["tty"]:
@@ -169,16 +109,15 @@ class Monitor:
             self._open_log()
         if request["tty"]:
             return stdio.null(), stdio.null(), stdio.null()
-        user = config.get("process", {}).get("user", {"uid": 0, "gid": 0})
-        ours_out, theirs_out = stdio.output_pipe(user["uid"], user["gid"])
-        ours_err, theirs_err = stdio.output_pipe(user["uid"], user["gid"])
+        ours_out, theirs_out = stdio.output_pipe()
+        ours_err, theirs_err = stdio.output_pipe()
         self._outputs = [
             Output(ours_out, "stdout", self._log, self._attachments),
             Output(ours_err, "stderr", self._log, self._attachments),
         ]
         if not request["stdin"]:
             return stdio.null(), theirs_out, theirs_err
-        theirs_in, ours_in = stdio.input_pipe(user["uid"], user["gid"])
+        theirs_in, ours_in = stdio.input_pipe()
         self._input = Input(ours_in, self._loop, close_at_end=True)
         return theirs_in, theirs_out, theirs_err
 
@@ -193,10 +132,7 @@ class Monitor:
             resize=lambda rows, columns: set_window(self._master or -1, rows, columns),
         )
 
-    def _take_terminal(self, master: int, config: RuntimeConfig) -> None:
-        size = config.get("process", {}).get("consoleSize")
-        if size:
-            set_window(master, size["height"], size["width"])
+    def _take_terminal(self, master: int) -> None:
         self._master = master
         if self._request["output"] == "log":
             hold_peer(master)
@@ -307,9 +243,10 @@ class Monitor:
         """Take what is left of the output, remove every trace, and write down how it ended."""
         finished_at = now_text()
         ended, error = self._wait()
-        driver = self._driver
-        oom_killed = driver.oom_killed() if driver else False
-        if driver:
+        oom_killed = False
+        with suppress(ShimFailure):
+            driver = self._attach_driver()
+            oom_killed = driver.oom_killed()
             driver.delete()
         for output in self._outputs:
             output.drain()
@@ -317,7 +254,6 @@ class Monitor:
             self._attachments.close()
         if self._log:
             self._log.close()
-        rootfs.unmount(f"{self._request['bundle']}/rootfs")
         record: ExitRecord = {
             "code": ended["code"],
             "signal": ended["signal"],
@@ -338,27 +274,13 @@ class Monitor:
 
     def _give_up(self, failure: ShimFailure) -> None:
         """Undo what was begun and report why; nothing says then that a container ever ran."""
-        if self._driver:
-            self._driver.delete()
         if self._attachments:
             self._attachments.close()
-        rootfs.unmount(f"{self._request['bundle']}/rootfs")
         for name in (INIT_FILE, SHIM_FILE, REQUEST_LINK):
             with suppress(OSError):
                 os.unlink(f"{self._run}/{name}")
         with suppress(OSError):
             wire.send(self._task.connection, failed(failure))
-
-
-def hand_over(
-    channel: socket.socket, listen: Sequence[Listen], dns: Sequence[int], listeners: Sequence[int]
-) -> None:
-    """Give the launcher the sockets to hold; beyond what one message carries, they stay here."""
-    passed = [*dns, *listeners[:HELD_PORTS_MAX]]
-    message = {"op": "hold", "dns": bool(dns), "listen": list(listen[:HELD_PORTS_MAX])}
-    with suppress(OSError):
-        wire.send(channel, message, passed)
-    wire.close_all(passed)
 
 
 def take_lock(run_directory: str) -> None:

@@ -19,10 +19,8 @@ _F_SETPIPE_SZ = 1031
 _PIPE_BYTES = 1 << 20
 
 
-def output_pipe(uid: int, gid: int) -> tuple[int, int]:
+def output_pipe() -> tuple[int, int]:
     """Make a large pipe; return our non-blocking end and the container's, open for both ways.
-
-    The container's user owns it, so that it may open /dev/stdout again.
 
     :raises OSError: when there are too many files.
     """
@@ -31,18 +29,16 @@ def output_pipe(uid: int, gid: int) -> tuple[int, int]:
     os.close(write_end)
     with suppress(OSError):  # beyond pipe-user-pages-soft: the usual 64 KiB do as well
         fcntl.fcntl(both, _F_SETPIPE_SZ, _PIPE_BYTES)
-    os.fchown(both, uid, gid)
     os.set_blocking(read_end, False)
     return read_end, both
 
 
-def input_pipe(uid: int, gid: int) -> tuple[int, int]:
+def input_pipe() -> tuple[int, int]:
     """Make a pipe; return the container's end and our non-blocking one.
 
     :raises OSError: when there are too many files.
     """
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
-    os.fchown(read_end, uid, gid)
     os.set_blocking(write_end, False)
     return read_end, write_end
 

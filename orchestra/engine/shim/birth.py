@@ -1,0 +1,189 @@
+"""How a shim brings its container up: in a child that ends once the container runs.
+
+What is heavy (config.json, the filter, mounts, the network) is touched in that child alone, so a
+shim's own memory stays small for as long as the container lives. The container's init comes to the
+shim as its subreaper. The child's mount and network namespaces live on in the container only.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import socket
+import stat
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import cast
+
+from orchestra.engine.linux import process, syscalls
+from orchestra.engine.linux.flags import Prctl
+from orchestra.engine.shim import network, rootfs, wire
+from orchestra.engine.shim.console import set_window
+from orchestra.engine.shim.driver import Driver, driver_of
+from orchestra.engine.shim.external import Stdio
+from orchestra.engine.shim.failure import ShimFailure, because, failed, failure_of
+from orchestra.engine.shim.identity import write_identity
+from orchestra.engine.shim.logfile import stamp
+from orchestra.engine.shim.ports import bind_ports
+from orchestra.engine.shim.protocol import EXIT_FILE, INIT_FILE, Failed, Listen, ShimRequest
+from orchestra.oci.runtime import RuntimeConfig
+
+CONFIG_FILE = "config.json"
+HELD_PORTS_MAX = 240
+_MICROSECOND_DIGITS = 26
+
+
+@dataclass(slots=True)
+class ShimTask:
+    """What the launcher hands over. ``connection`` answers the client, ``channel`` the launcher.
+
+    ``stdio`` came with the request ("inherit" without tty).
+    """
+
+    request: ShimRequest
+    request_path: str
+    connection: socket.socket
+    channel: socket.socket
+    stdio: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Born:
+    """A container that runs: ``pid`` is its init, a child of ours; ``master`` its terminal's."""
+
+    pid: int
+    started_at: str
+    master: int | None
+
+
+def now_text() -> str:
+    """Return the time as ISO 8601 in UTC with microseconds."""
+    return stamp(time.time_ns())[:_MICROSECOND_DIGITS] + "Z"
+
+
+def read_config(bundle: str) -> RuntimeConfig:
+    """Return a bundle's config.json.
+
+    :raises ShimFailure: when it is missing or damaged.
+    """
+    path = f"{bundle}/{CONFIG_FILE}"
+    try:
+        config: RuntimeConfig = json.loads(process.read_text(path))
+    except OSError as err:
+        raise because(f'cannot read "{path}"', err) from err
+    except ValueError as err:
+        raise ShimFailure(f'cannot read "{path}": it is damaged') from err
+    return config
+
+
+def bring_up(task: ShimTask, stdio: Stdio) -> Born:
+    """Create and start the container; return it as a child of this process, a subreaper.
+
+    :raises ShimFailure: why it does not run; nothing is left of it then.
+    :raises OSError: when nothing can be forked.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    shim = os.getpid()
+    child = os.fork()
+    if child == 0:
+        _work(task, stdio, theirs, shim)
+    theirs.close()
+    with ours:
+        try:
+            received = wire.receive(ours)
+        finally:
+            os.waitpid(child, 0)
+    if received is None:
+        raise ShimFailure("cannot start the container: the process that made it was killed")
+    message, fds = received
+    if message.get("ok") is not True:
+        raise failure_of(cast("Failed", message))
+    return Born(int(str(message["pid"])), str(message["started_at"]), fds[0] if fds else None)
+
+
+def _work(task: ShimTask, stdio: Stdio, channel: socket.socket, shim: int) -> None:
+    """Bring the container up and say so. Never returns; dies with the shim."""
+    code = 1
+    try:
+        syscalls.prctl(Prctl.SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() == shim:
+            gc.disable()
+            message, fds = _answer(task, stdio)
+            wire.send(channel, message, fds)
+            code = 0
+    except BaseException:  # noqa: BLE001 - the entry point of a process
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(code)
+
+
+def _answer(task: ShimTask, stdio: Stdio) -> tuple[dict[str, object], tuple[int, ...]]:
+    driver: Driver | None = None
+    try:
+        _prepare(task)
+        config = read_config(task.request["bundle"])
+        driver = driver_of(task.request, config)
+        return _launch(task, stdio, config, driver)
+    except ShimFailure as failure:
+        answer = failed(failure)
+    except OSError as err:
+        answer = failed(because("cannot start the container", err))
+    if driver:
+        driver.delete()
+    return dict(answer), ()
+
+
+def _prepare(task: ShimTask) -> None:
+    """Make the places the container lives in: mounts, network, sockets."""
+    request = task.request
+    wanted = request["network"]
+    listeners = bind_ports(wanted["listen"])
+    rootfs.enter_mount_namespace()
+    rootfs.mount_rootfs(f"{request['bundle']}/rootfs", request["rootfs"])
+    rootfs.mount_files(request["run_directory"], request["files"])
+    sockets = network.enter_network(wanted)
+    hand_over(task.channel, wanted["listen"], sockets, listeners)
+
+
+def _launch(
+    task: ShimTask, stdio: Stdio, config: RuntimeConfig, driver: Driver
+) -> tuple[dict[str, object], tuple[int, ...]]:
+    request = task.request
+    process_config = config.get("process", {})
+    if not task.stdio:
+        user = process_config.get("user", {"uid": 0, "gid": 0})
+        _own_pipes(stdio, user["uid"], user["gid"])
+    pid, master = driver.create(stdio, tty=request["tty"])
+    write_identity(f"{request['run_directory']}/{INIT_FILE}", pid)
+    size = process_config.get("consoleSize")
+    if master is not None and size:
+        set_window(master, size["height"], size["width"])
+    started_at = now_text()
+    driver.start()
+    with suppress(FileNotFoundError):
+        os.unlink(f"{request['directory']}/{EXIT_FILE}")  # noqa: PTH108 - pathlib is 8 ms of import
+    message = {"ok": True, "pid": pid, "started_at": started_at}
+    return message, () if master is None else (master,)
+
+
+def _own_pipes(stdio: Stdio, uid: int, gid: int) -> None:
+    """Let the container's user own its pipes, so that it may open /dev/stdout again."""
+    for fd in stdio:
+        if stat.S_ISFIFO(os.fstat(fd).st_mode):
+            os.fchown(fd, uid, gid)
+
+
+def hand_over(
+    channel: socket.socket, listen: Sequence[Listen], dns: Sequence[int], listeners: Sequence[int]
+) -> None:
+    """Give the launcher the sockets to hold; beyond what one message carries, they stay here."""
+    passed = [*dns, *listeners[:HELD_PORTS_MAX]]
+    message = {"op": "hold", "dns": bool(dns), "listen": list(listen[:HELD_PORTS_MAX])}
+    with suppress(OSError):
+        wire.send(channel, message, passed)
+    wire.close_all(passed)
