@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import Field
-
-from orchestra.spec.model.base import EMPTY, ExtensibleElement, Flag, Integer, Text, TextMap
+from orchestra.spec.model.base import (
+    EMPTY,
+    Alias,
+    ExtensibleElement,
+    Flag,
+    Hidden,
+    Integer,
+    Text,
+    TextMap,
+)
 
 
 class FileReference(ExtensibleElement):
@@ -27,7 +34,7 @@ class Config(ExtensibleElement):
     name: Text
     file: Text | None = None
     environment: Text | None = None
-    content: Text | None = Field(default=None, repr=False)
+    content: Annotated[Text | None, Hidden()] = None
     external: Flag = False
     labels: TextMap = EMPTY
     template_driver: Text | None = None
@@ -39,7 +46,7 @@ class Secret(ExtensibleElement):
     name: Text
     file: Text | None = None
     environment: Text | None = None
-    content: Text | None = Field(default=None, repr=False, alias="#content")
+    content: Annotated[Text | None, Alias("#content"), Hidden()] = None
     external: Flag = False
     labels: TextMap = EMPTY
     driver: Text | None = None

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
-
-from orchestra.spec.model.base import EMPTY, Bytes, ExtensibleElement, Flag, Integer, Text, TextMap
+from orchestra.spec.model.base import (
+    EMPTY,
+    Between,
+    Bytes,
+    ExtensibleElement,
+    Flag,
+    Integer,
+    Text,
+    TextMap,
+)
 
 
 class Volume(ExtensibleElement):
@@ -39,7 +46,7 @@ class VolumeOptions(ExtensibleElement):
 class TmpfsOptions(ExtensibleElement):
     """What only tmpfs mounts have; ``mode`` as the number that chmod takes."""
 
-    size: Annotated[Bytes, Field(ge=0)] | None = None
+    size: Annotated[Bytes, Between(0)] | None = None
     mode: Integer | None = None
 
 
