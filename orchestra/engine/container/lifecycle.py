@@ -113,8 +113,11 @@ class Containers:
         :raises ContainerError: when it does not start (StartError has docker's exit code).
         """
         places = Places.of(self._paths, record)
-        if self.phase(record)[0] is Phase.RUNNING:
+        phase = self.phase(record)[0]
+        if phase is Phase.RUNNING:
             return record
+        if phase is Phase.LOST:
+            await self._clear_away(record, places)
         await anyio.to_thread.run_sync(self._write_request, record, places)
         launcher = await LauncherClient.ensure(self._paths, record.spec.project)
         try:
@@ -210,10 +213,15 @@ class Containers:
             raise ContainerError(
                 f'cannot remove container "{record.spec.name}": it runs', hint="stop it first"
             )
-        if phase is Phase.LOST and places.ever_ran():
+        if phase is Phase.LOST:
+            await self._clear_away(record, places)
+        await anyio.to_thread.run_sync(self._remove, record, places)
+
+    async def _clear_away(self, record: ContainerRecord, places: Places) -> None:
+        """End what may be left of a lost container: its processes are found by its cgroup."""
+        if places.request.exists():
             await self.adopt(record)
             await self.wait(record)
-        await anyio.to_thread.run_sync(self._remove, record, places)
 
     def _remove(self, record: ContainerRecord, places: Places) -> None:
         self._store.remove_container(record.spec.project, record.id)

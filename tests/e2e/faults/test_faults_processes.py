@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 import time
@@ -14,7 +15,7 @@ from support.faults import (
     kill,
     kill_everything,
     launcher,
-    run_directory,
+    place,
     shim,
     supervisor,
 )
@@ -217,13 +218,12 @@ def test_a_reused_pid_is_nobody_of_ours(compose: Compose) -> None:
     """Everything dies, and the pids in the run directory are another program's now."""
     scenario = compose(PAIR)
     scenario.up("other")
-    place = run_directory(scenario) / "containers" / scenario.container("other").id
+    directory = place(scenario, "other")
     kill_everything(scenario)
     stranger = 1
     for name in ("shim.pid", "init.pid"):
-        text = (place / name).read_text()
-        old = text.partition('"pid": ')[2].partition(",")[0] or text.split()[0]
-        (place / name).write_text(text.replace(old, str(stranger), 1))
+        who = json.loads((directory / name).read_text())
+        (directory / name).write_text(json.dumps(who | {"pid": stranger}))
     assert scenario.services() == []
     scenario.up("other")
     assert scenario.services() == ["other"]
