@@ -145,7 +145,7 @@ def _rules() -> Iterator[Rule]:
     for key, (why, hint) in REFUSED.items():
         yield from (Rule(parts, why, hint, refused=True) for parts in expand(key))
     for key, (known, why) in REFUSED_BUT.items():
-        hint = f"it is one of {known}"
+        hint = f"it is one of {known}" if known.words[1:] else f"use {known}, or leave it out"
         yield from (Rule(parts, why, hint, known, refused=True) for parts in expand(key))
     for key, why in WARNED.items():
         yield from (Rule(parts, why) for parts in expand(key))
