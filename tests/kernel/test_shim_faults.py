@@ -17,6 +17,7 @@ from orchestra.engine.container.launching import LauncherClient
 from orchestra.engine.container.logs import read_logs
 from orchestra.engine.linux import process
 from orchestra.engine.shim.protocol import Listen
+from orchestra.errors import ContainerError
 from orchestra.planner.desired import LogSpec
 from orchestra.planner.observed import Phase
 
@@ -163,6 +164,26 @@ async def test_rotation_keeps_what_was_asked(cell: Cell) -> None:
     assert all((cell.directory(record) / name).stat().st_size <= 10 * 1024 for name in files)
     numbers = [int(line.text) async for line in read_logs(cell.paths, record)]
     assert numbers == list(range(numbers[0], 2001))
+
+
+async def test_a_second_start_leaves_the_first_alone(cell: Cell) -> None:
+    record = await cell.start(spec("/bin/sleep", "1000"))
+    shim, init = cell.pid(record, "shim.pid"), cell.pid(record, "init.pid")
+    with pytest.raises(ContainerError, match="it runs already"):
+        await cell.start_with(record)
+    assert (cell.pid(record, "shim.pid"), cell.pid(record, "init.pid")) == (shim, init)
+
+
+async def test_a_shim_stands_outside_of_its_containers_namespaces(cell: Cell) -> None:
+    """Whatever it took to make them has ended: nothing but the container holds them."""
+    record = await cell.start(spec("/bin/sleep", "1000"))
+    shim, init = cell.pid(record, "shim.pid"), cell.pid(record, "init.pid")
+    children = Path(f"/proc/{shim}/task/{shim}/children").read_text().split()
+    assert children == [str(init)]
+    for kind in ("mnt", "net"):
+        own = Path(f"/proc/self/ns/{kind}").readlink()
+        assert Path(f"/proc/{shim}/ns/{kind}").readlink() == own
+        assert Path(f"/proc/{init}/ns/{kind}").readlink() != own
 
 
 async def test_the_supervised_program_is_started_again(cell: Cell, tmp_path: Path) -> None:

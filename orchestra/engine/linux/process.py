@@ -40,9 +40,14 @@ def read_text(path: str) -> str:
     return b"".join(chunks).decode("utf-8", "surrogateescape")
 
 
+_boot_id: list[str] = []
+
+
 def boot_id() -> str:
-    """Return this boot's random id (random(4), /proc/sys/kernel/random/boot_id)."""
-    return read_text("/proc/sys/kernel/random/boot_id").strip()
+    """Return this boot's random id (random(4), /proc/sys/kernel/random/boot_id), read once."""
+    if not _boot_id:
+        _boot_id.append(read_text("/proc/sys/kernel/random/boot_id").strip())
+    return _boot_id[0]
 
 
 def _stat(pid: int) -> tuple[str, int]:

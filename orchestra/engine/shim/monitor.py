@@ -53,6 +53,7 @@ class Monitor:
         self._init = 0
         self._pidfd = -1
         self._started_at = ""
+        self._claimed = False
 
     def main(self) -> None:
         """Start the container, answer, and stay until it has ended."""
@@ -75,6 +76,7 @@ class Monitor:
         """Become this container's shim, and say so."""
         os.makedirs(self._run, mode=0o700, exist_ok=True)
         take_lock(self._run)
+        self._claimed = True
         write_identity(f"{self._run}/{SHIM_FILE}", os.getpid())
         link_request(self._run, self._task.request_path)
 
@@ -276,7 +278,7 @@ class Monitor:
         """Undo what was begun and report why; nothing says then that a container ever ran."""
         if self._attachments:
             self._attachments.close()
-        for name in (INIT_FILE, SHIM_FILE, REQUEST_LINK):
+        for name in (INIT_FILE, SHIM_FILE, REQUEST_LINK) if self._claimed else ():
             with suppress(OSError):
                 os.unlink(f"{self._run}/{name}")
         with suppress(OSError):
