@@ -6,14 +6,11 @@ import os
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
-from datetime import timedelta
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Protocol
 
 import anyio
-from anyio.abc import UNIXSocketStream
-from anyio.streams.buffered import BufferedByteReceiveStream
 
 from orchestra.engine.events import Event, Subscribed
 from orchestra.engine.paths import Paths
@@ -84,46 +81,43 @@ class SupervisorClient:
         :raises EngineError: when it does not answer for twenty seconds.
         """
         while True:
-            stream = await self._connect()
-            async with stream:
-                lines = BufferedByteReceiveStream(stream)
-                try:
-                    await stream.send(f"{Request.SUBSCRIBE}\n".encode())
-                    await lines.receive_until(b"\n", LINE_BYTES_MAX)
-                    yield Subscribed()
-                    while True:
-                        line = await lines.receive_until(b"\n", LINE_BYTES_MAX)
-                        if event := decode_event(line):
-                            yield event
-                except (anyio.IncompleteRead, anyio.BrokenResourceError):
-                    continue
+            with closing(await self._connect()) as sock:
+                with suppress(BrokenPipeError):
+                    sock.send(f"{Request.SUBSCRIBE}\n".encode())
+                begun = False
+                async for line in _lines(sock):
+                    event = decode_event(line) if begun else Subscribed()
+                    begun = True
+                    if event:
+                        yield event
 
     async def release(self) -> None:
         """Ask the supervisor to end, wait for that, then ask the launcher.
 
         A supervisor still on its way up hears nothing yet: the launcher takes it along.
         """
-        stream = await self._try_connect()
-        if stream is not None:
-            async with stream:
-                with suppress(anyio.BrokenResourceError):
-                    await stream.send(f"{Request.RELEASE}\n".encode())
-                await _drain(stream)
+        sock = self._try_connect()
+        if sock is not None:
+            with closing(sock), anyio.move_on_after(_ANSWER_SECONDS):
+                with suppress(BrokenPipeError):
+                    sock.send(f"{Request.RELEASE}\n".encode())
+                async for _ in _lines(sock):
+                    continue
         if launcher := await self._find():
             await launcher.quit()
 
-    async def _connect(self) -> UNIXSocketStream:
+    async def _connect(self) -> socket.socket:
         with anyio.move_on_after(_ANSWER_SECONDS):
             while True:
-                if stream := await self._try_connect():
-                    return stream
+                if sock := self._try_connect():
+                    return sock
                 await anyio.sleep(_RETRY_SECONDS)
         raise EngineError(
             f'the supervisor of project "{self._project}" does not answer',
             hint=f"see {self._directory / 'supervisor.log'}",
         )
 
-    async def _try_connect(self) -> UNIXSocketStream | None:
+    def _try_connect(self) -> socket.socket | None:
         try:
             directory = os.open(self._directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -137,14 +131,25 @@ class SupervisorClient:
             return None
         finally:
             os.close(directory)
-        return await UNIXSocketStream.from_socket(sock)
+        return sock
 
 
-async def _drain(stream: UNIXSocketStream) -> None:
-    """Wait until the other side is gone."""
-    with anyio.move_on_after(timedelta(seconds=_ANSWER_SECONDS).total_seconds()):
+async def _lines(sock: socket.socket) -> AsyncIterator[bytes]:
+    """Yield what comes, line by line, until the other side is gone or says too much at once.
+
+    Not anyio's stream: that of asyncio complains aloud when it is cancelled as something comes.
+    """
+    rest = b""
+    while len(rest) <= LINE_BYTES_MAX:
+        await anyio.wait_readable(sock)
         try:
-            while True:
-                await stream.receive()
-        except (anyio.EndOfStream, anyio.BrokenResourceError):
+            part = sock.recv(LINE_BYTES_MAX)
+        except BlockingIOError:
+            continue
+        except ConnectionResetError:
             return
+        if not part:
+            return
+        *lines, rest = (rest + part).split(b"\n")
+        for line in lines:
+            yield line

@@ -31,7 +31,7 @@ volumes: {data: {}}
 """
 
 
-FETCH = "wget -T 2 -qO- http://$(nslookup web | awk '/^Address: /{print $2}')/"
+FETCH = "timeout 2 wget -qO- http://$(nslookup web | awk '/^Address: /{print $2}')/"
 
 
 def reaches(scenario: Scenario) -> bool:
