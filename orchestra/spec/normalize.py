@@ -186,10 +186,6 @@ def _check_top(tree: dict[str, Value], findings: Findings) -> None:
             near = get_close_matches(key, TOP_LEVEL, n=1)
             hint = f'did you mean "{near[0]}"?' if near else f"known here: {', '.join(TOP_LEVEL)}"
             findings.add(f'unknown key "{key}"', (key,), mark, hint=hint)
-    for name, secret, mark in entries(tree.get("secrets")):
-        if isinstance(secret, dict) and "#content" in secret:
-            hint = "take it from file or environment"
-            findings.add('unknown key "#content"', ("secrets", name, "#content"), mark, hint=hint)
     for name, service, _ in entries(tree.get("services")):
         if isinstance(service, dict) and "name" in service:
             path: KeyPath = ("services", name, "name")

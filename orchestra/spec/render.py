@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
-from orchestra.spec.model.base import Element, slots_of
+from orchestra.spec.model.base import Element
 from orchestra.spec.model.build import Build
 from orchestra.spec.model.develop import Trigger
 from orchestra.spec.model.files import Config, FileReference, Secret
@@ -52,7 +52,7 @@ class _Renderer:
         match element:
             case Ulimit() if element.soft == element.hard and not element.extensions:
                 return element.soft
-            case Attachment() | ServiceModel() if not element.given:
+            case Attachment() | ServiceModel() if not element.model_fields_set:
                 return None
             case _:
                 return self.fields(element)
@@ -60,7 +60,7 @@ class _Renderer:
     def fields(self, element: Element) -> Value:
         result: dict[str, Value] = {}
         hidden = _hidden(element)
-        for name in slots_of(type(element)):
+        for name in type(element).model_fields:
             if name in hidden:
                 continue
             value = getattr(element, name)

@@ -1,25 +1,107 @@
-"""From the canonical tree to the project, every fault with its place."""
+"""From the canonical tree to the model, and from pydantic's complaints to ours.
+
+Nothing of pydantic's wording, and no value of the file, gets into a message.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import get_args, get_origin
+from difflib import get_close_matches
+from types import UnionType
+from typing import Annotated, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from orchestra.spec.findings import Findings
 from orchestra.spec.keypath import KeyPath
-from orchestra.spec.model.base import Element, bare, slots_of
-from orchestra.spec.model.binder import bind
 from orchestra.spec.model.project import Project
-from orchestra.spec.tree import Value, place
+from orchestra.spec.shapes import hint_for, kind
+from orchestra.spec.tree import Value, child, copy, place
+
+_ATTEMPTS = 50
+_SHOWN = 12
+_EXPECTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "dict_type": "a mapping",
+    "mapping_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "is_instance_of": "a duration",
+    "time_delta_type": "a duration",
+}
 
 
 def build_project(tree: Value, findings: Findings) -> Project | None:
     """Return the model of a tree; parts that do not fit are noted and left out."""
+    rest = copy(tree)
+    for _ in range(_ATTEMPTS):
+        try:
+            return Project.model_validate(rest)
+        except ValidationError as error:
+            bad = [_note(detail, tree, findings) for detail in error.errors(include_url=False)]
+            removed = [_remove(rest, path) for path in sorted(bad, key=str, reverse=True)]
+            if not any(removed):
+                return None
+    return None
 
-    def note(path: KeyPath, message: str, hint: str) -> None:
-        findings.add(message, path, place(tree, path), hint=hint)
 
-    return bind(Project, tree, note)
+def _note(detail: ErrorDetails, tree: Value, findings: Findings) -> KeyPath:
+    path = _path_in(tree, tuple(detail["loc"]))
+    message, hint = _words(detail, path)
+    findings.add(message, path, place(tree, path), hint=hint)
+    return path
+
+
+def _path_in(tree: Value, loc: KeyPath) -> KeyPath:
+    """Drop what pydantic adds to a location: names of union members and the like."""
+    path: list[str | int] = []
+    for index, part in enumerate(loc):
+        present, below = child(tree, part)
+        if present:
+            tree = below
+            path.append(part)
+        elif index == len(loc) - 1 and isinstance(tree, dict):
+            path.append(part)
+    return tuple(path)
+
+
+def _words(detail: ErrorDetails, path: KeyPath) -> tuple[str, str | None]:
+    context = detail.get("ctx", {})
+    given = kind(detail["input"])
+    match detail["type"]:
+        case "extra_forbidden":
+            return _unknown_key(path)
+        case "missing":
+            return f'"{path[-1]}" is missing', f"write {path[-1]} here"
+        case "literal_error" | "enum":
+            choices = str(context.get("expected", "")).replace("'", '"')
+            near = get_close_matches(str(detail["input"]), choices.replace('"', "").split(), n=1)
+            return f"expected {choices}", f'did you mean "{near[0]}"?' if near else "choose one"
+        case "greater_than_equal":
+            return f"expected at least {context.get('ge')}", "choose a greater number"
+        case "less_than_equal":
+            return f"expected at most {context.get('le')}", "choose a smaller number"
+        case other:
+            expected = _EXPECTED.get(other, "something else")
+            return f"expected {expected}, not {given}", hint_for(expected)
+
+
+def _unknown_key(path: KeyPath) -> tuple[str, str | None]:
+    known = sorted(fields_at(path[:-1]))
+    near = get_close_matches(str(path[-1]), known, n=1)
+    if near:
+        hint = f'did you mean "{near[0]}"?'
+    elif len(known) <= _SHOWN:
+        hint = f"known here: {', '.join(known)}"
+    else:
+        hint = 'a key of your own begins with "x-"'
+    return f'unknown key "{path[-1]}"', hint
 
 
 def fields_at(path: KeyPath) -> frozenset[str]:
@@ -27,18 +109,48 @@ def fields_at(path: KeyPath) -> frozenset[str]:
     at: object = Project
     for part in path:
         at = _step(at, part)
-    if not (isinstance(at, type) and issubclass(at, Element)):
+    if not (isinstance(at, type) and issubclass(at, BaseModel)):
         return frozenset()
     hidden = {"name"} if len(path) == 2 and path[0] == "services" else set()
-    names = {slot.key for slot in slots_of(at).values()}
+    names = {field.alias or name for name, field in at.model_fields.items()}
     return frozenset(name for name in names - hidden if not name.startswith("#"))
 
 
 def _step(at: object, part: str | int) -> object:
-    if isinstance(at, type) and issubclass(at, Element):
-        kinds = {slot.key: slot.kind for slot in slots_of(at).values()}
-        return bare(kinds[part]) if part in kinds else None
+    if isinstance(at, type) and issubclass(at, BaseModel):
+        for name, field in at.model_fields.items():
+            if part in {field.alias, name}:
+                return _element(field.annotation)
+        return None
     arguments = get_args(at)
     if get_origin(at) in {tuple, Mapping} and arguments:
-        return bare(arguments[0] if isinstance(part, int) else arguments[-1])
+        return _element(arguments[0] if isinstance(part, int) else arguments[-1])
     return None
+
+
+def _element(annotation: object) -> object:
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _element(get_args(annotation)[0])
+    if origin in {Union, UnionType}:
+        present = [choice for choice in get_args(annotation) if choice is not type(None)]
+        return _element(present[0])
+    return annotation
+
+
+def _remove(tree: Value, path: KeyPath) -> bool:
+    """Take the culprit out; where it is a missing key, the element that lacks it."""
+    while path:
+        parent: Value = tree
+        present = True
+        for part in path[:-1]:
+            present, parent = child(parent, part) if present else (False, None)
+        key = path[-1]
+        if isinstance(parent, dict) and isinstance(key, str) and key in parent:
+            del parent[key]
+            return True
+        if isinstance(parent, list) and isinstance(key, int) and key < len(parent):
+            del parent[key]
+            return True
+        path = path[:-1]
+    return False

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
+from pydantic import Field
+
 from orchestra.spec.model.base import (
     EMPTY,
-    Between,
     Bytes,
     ExtensibleElement,
     Integer,
@@ -18,7 +19,7 @@ from orchestra.spec.model.base import (
 )
 from orchestra.spec.model.limits import DeviceRequest
 
-NotNegative = Annotated[Integer, Between(0)]
+NotNegative = Annotated[Integer, Field(ge=0)]
 
 
 class UpdateConfig(ExtensibleElement):

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from orchestra.spec.model.base import (
-    EMPTY,
-    Alias,
-    ExtensibleElement,
-    Flag,
-    Hidden,
-    Integer,
-    Text,
-    TextMap,
-)
+from pydantic import Field
+
+from orchestra.spec.model.base import EMPTY, ExtensibleElement, Flag, Integer, Text, TextMap
 
 
 class FileReference(ExtensibleElement):
@@ -34,7 +27,7 @@ class Config(ExtensibleElement):
     name: Text
     file: Text | None = None
     environment: Text | None = None
-    content: Annotated[Text | None, Hidden()] = None
+    content: Text | None = Field(default=None, repr=False)
     external: Flag = False
     labels: TextMap = EMPTY
     template_driver: Text | None = None
@@ -46,7 +39,7 @@ class Secret(ExtensibleElement):
     name: Text
     file: Text | None = None
     environment: Text | None = None
-    content: Annotated[Text | None, Alias("#content"), Hidden()] = None
+    content: Text | None = Field(default=None, repr=False, alias="#content")
     external: Flag = False
     labels: TextMap = EMPTY
     driver: Text | None = None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from orchestra.spec.model.base import Between, ExtensibleElement, Flag, Integer, Span, Texts
+from pydantic import Field
+
+from orchestra.spec.model.base import ExtensibleElement, Flag, Integer, Span, Texts
 
 
 class Healthcheck(ExtensibleElement):
@@ -17,7 +19,7 @@ class Healthcheck(ExtensibleElement):
     test: Texts = ()
     timeout: Span | None = None
     interval: Span | None = None
-    retries: Annotated[Integer, Between(0)] | None = None
+    retries: Annotated[Integer, Field(ge=0)] | None = None
     start_period: Span | None = None
     start_interval: Span | None = None
     disable: Flag = False

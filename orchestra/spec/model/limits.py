@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
+from pydantic import Field
+
 from orchestra.spec.model.base import (
     EMPTY,
-    Between,
     Bytes,
     Element,
     ExtensibleElement,
@@ -30,7 +31,7 @@ class BlkioWeight(Element):
     """A device's share of block I/O."""
 
     path: Text
-    weight: Annotated[Integer, Between(0, 1000)] = 0
+    weight: Annotated[Integer, Field(ge=0, le=1000)] = 0
 
 
 class BlkioLimit(Element):
@@ -43,7 +44,7 @@ class BlkioLimit(Element):
 class BlkioConfig(Element):
     """The ``blkio_config`` of a service."""
 
-    weight: Annotated[Integer, Between(0, 1000)] | None = None
+    weight: Annotated[Integer, Field(ge=0, le=1000)] | None = None
     weight_device: tuple[BlkioWeight, ...] = ()
     device_read_bps: tuple[BlkioLimit, ...] = ()
     device_read_iops: tuple[BlkioLimit, ...] = ()

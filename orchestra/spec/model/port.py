@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from orchestra.spec.model.base import Between, ExtensibleElement, Integer, Text
+from pydantic import Field
+
+from orchestra.spec.model.base import ExtensibleElement, Integer, Text
 
 
 class Port(ExtensibleElement):
@@ -13,7 +15,7 @@ class Port(ExtensibleElement):
     name: Text | None = None
     mode: Text = "ingress"
     host_ip: Text | None = None
-    target: Annotated[Integer, Between(1, 65535)]
+    target: Annotated[Integer, Field(ge=1, le=65535)]
     published: Text | None = None
     protocol: Text = "tcp"
     app_protocol: Text | None = None

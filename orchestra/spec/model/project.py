@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pydantic import PrivateAttr
+
 from orchestra.spec.model.base import EMPTY, ExtensibleElement, Integer, Text, Texts
 from orchestra.spec.model.files import Config, Secret
 from orchestra.spec.model.network import Network
@@ -41,17 +43,17 @@ class Project(ExtensibleElement):
     secrets: Mapping[Text, Secret] = EMPTY
     configs: Mapping[Text, Config] = EMPTY
     models: Mapping[Text, AiModel] = EMPTY
+    _places: Places = PrivateAttr(default=Places())
 
     @property
     def places(self) -> Places:
         """Return where the keys stand; nowhere, for a project that no file led to."""
-        found = self.__dict__.get("_places")
-        return found if isinstance(found, Places) else Places()
+        return self._places
 
     def placed(self, places: Places) -> Project:
         """Return the project with the places of its keys."""
         result = self.model_copy()
-        result.__dict__["_places"] = places
+        result._places = places
         return result
 
     @property

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
+from pydantic import Field
+
 from orchestra.spec.model.base import (
     EMPTY,
-    Between,
     Bytes,
     Element,
     ExtensibleElement,
     Flag,
-    Hidden,
     Integer,
     Number,
     OptionalTextMap,
@@ -89,7 +89,7 @@ class Service(ExtensibleElement):
     deploy: Deploy | None = None
     develop: Develop | None = None
     restart: Text | None = None
-    scale: Annotated[Integer, Between(0)] | None = None
+    scale: Annotated[Integer, Field(ge=0)] | None = None
     attach: Flag | None = None
     container_name: Text | None = None
     external_links: Texts = ()
@@ -103,8 +103,8 @@ class Service(ExtensibleElement):
     cap_drop: Texts = ()
     cgroup_parent: Text | None = None
     cgroup: Literal["host", "private"] | None = None
-    cpu_count: Annotated[Integer, Between(0)] | None = None
-    cpu_percent: Annotated[Number, Between(0, 100)] | None = None
+    cpu_count: Annotated[Integer, Field(ge=0)] | None = None
+    cpu_percent: Annotated[Number, Field(ge=0, le=100)] | None = None
     cpu_period: Integer | None = None
     cpu_quota: Integer | None = None
     cpu_rt_period: Integer | None = None
@@ -123,7 +123,7 @@ class Service(ExtensibleElement):
     domainname: Text | None = None
     entrypoint: Texts | None = None
     provider: Provider | None = None
-    environment: Annotated[OptionalTextMap, Hidden()] = EMPTY
+    environment: OptionalTextMap = Field(default=EMPTY, repr=False)
     env_file: tuple[EnvFile, ...] = ()
     extra_hosts: Mapping[Text, Texts] = EMPTY
     group_add: Texts = ()
@@ -145,7 +145,7 @@ class Service(ExtensibleElement):
     network_mode: Text | None = None
     networks: Mapping[Text, Attachment] = EMPTY
     oom_kill_disable: Flag = False
-    oom_score_adj: Annotated[Integer, Between(-1000, 1000)] | None = None
+    oom_score_adj: Annotated[Integer, Field(ge=-1000, le=1000)] | None = None
     pid: Text | None = None
     pids_limit: Integer | None = None
     platform: Text | None = None

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from orchestra.spec.model.base import (
-    EMPTY,
-    Between,
-    Bytes,
-    ExtensibleElement,
-    Flag,
-    Integer,
-    Text,
-    TextMap,
-)
+from pydantic import Field
+
+from orchestra.spec.model.base import EMPTY, Bytes, ExtensibleElement, Flag, Integer, Text, TextMap
 
 
 class Volume(ExtensibleElement):
@@ -46,7 +39,7 @@ class VolumeOptions(ExtensibleElement):
 class TmpfsOptions(ExtensibleElement):
     """What only tmpfs mounts have; ``mode`` as the number that chmod takes."""
 
-    size: Annotated[Bytes, Between(0)] | None = None
+    size: Annotated[Bytes, Field(ge=0)] | None = None
     mode: Integer | None = None
 
 

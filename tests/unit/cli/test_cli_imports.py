@@ -69,5 +69,5 @@ def test_everyday_commands_import_nothing_heavy(tmp_path: Path, words: tuple[str
 @pytest.mark.parametrize("words", [("plan",), ("config",)], ids=lambda words: words[0])
 def test_plan_and_config_pay_for_the_model_alone(tmp_path: Path, words: tuple[str, ...]) -> None:
     found = modules(tmp_path, *words)
-    assert "yaml" in found
-    assert found.isdisjoint(_HEAVY)
+    assert "pydantic" in found
+    assert found.isdisjoint(_HEAVY - {"pydantic"})

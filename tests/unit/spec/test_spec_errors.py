@@ -93,7 +93,6 @@ TABLE = {
     ),
     "no-include": ("include: [no.yaml]\n" + WEB, "", "cannot read", "check"),
     "no-env-file": (WEB + "    env_file: no.env\n", "4:5: services.web.env_file[0]", "no.env", "required: false"),
-    "own-key": ("secrets: {a: {file: x, '#content': b}}\n" + WEB, "1:11: secrets.a.#content", "#content", "file"),
     "twice": (WEB + "    image: other\n", "4:5: services.web.image", "set twice, first in line 3", "keep"),
 }  # fmt: skip
 
