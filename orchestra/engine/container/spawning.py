@@ -10,8 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from orchestra.engine.runtime.failure import RuntimeFailure
-from orchestra.engine.runtime.interpreter import protected_program
+from orchestra.engine.linux.interpreter import protected_program
 from orchestra.engine.shim import wire
 from orchestra.engine.shim.protocol import LAUNCHER_SOCKET
 from orchestra.errors import ContainerError
@@ -40,7 +39,7 @@ def run_launcher(
     argv = [sys.executable, "-I", "-S", "-c", _PROGRAM, _ROOT, *arguments]
     try:
         program = protected_program(sys.executable)
-    except RuntimeFailure:
+    except OSError:
         return _run(argv, sys.executable, fds, new_session=new_session)
     try:
         return _run(argv, f"/proc/self/fd/{program}", (*fds, program), new_session=new_session)

@@ -1,52 +1,16 @@
-"""Keeping the interpreter out of a container's hands (CVE-2019-5736).
-
-A process in a container can reach the program that started it through /proc/self/exe (its own
-entry point may be a link to it, or a script with it as interpreter) or /proc/PID/exe. So the
-program that starts containers runs from a place that nobody can write through: a read-only mount
-of its file that is attached nowhere, or else a sealed copy in memory.
-"""
+"""Start this program again from where containers cannot write to it (linux/interpreter.py)."""
 
 from __future__ import annotations
 
 import os
 import sys
 
-from orchestra.engine.linux import syscalls
-from orchestra.engine.linux.flags import (
-    AT_FDCWD,
-    MountAttr,
-    MountFlag,
-    SealFlag,
-)
+from orchestra.engine.linux.interpreter import is_protected, protected_program
 from orchestra.engine.runtime.failure import failed
-from orchestra.engine.runtime.mounts import clone_tree
 
-_F_ADD_SEALS, _F_GET_SEALS = 1033, 1034
-_ALL_SEALS = SealFlag.SEAL | SealFlag.SHRINK | SealFlag.GROW | SealFlag.WRITE
-_MFD_EXEC = 0x10
+__all__ = ["is_protected", "protect"]
+
 _TRIED = "ORCHESTRA_INTERPRETER_PROTECTED"
-
-
-def is_protected() -> bool:
-    """Tell whether this process's program can be written to through /proc/self/exe by nobody."""
-    fd = os.open("/proc/self/exe", os.O_PATH | os.O_CLOEXEC)
-    try:
-        return bool(os.fstatvfs(fd).f_flag & os.ST_RDONLY) or _is_sealed()
-    finally:
-        os.close(fd)
-
-
-def _is_sealed() -> bool:
-    import fcntl  # noqa: PLC0415 - only where it is asked
-
-    try:
-        fd = os.open("/proc/self/exe", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            return fcntl.fcntl(fd, _F_GET_SEALS) & _ALL_SEALS == _ALL_SEALS
-        finally:
-            os.close(fd)
-    except OSError:
-        return False
 
 
 def protect() -> None:
@@ -62,58 +26,12 @@ def protect() -> None:
         return
     if os.environ.get(_TRIED):
         raise failed("protect the interpreter", OSError(1, "it is still writable"))
-    target = protected_program("/proc/self/exe")
+    try:
+        target = protected_program("/proc/self/exe")
+    except OSError as err:
+        raise failed("protect the interpreter", err) from err
     environment = {**os.environ, _TRIED: "1"}
     try:
         os.execve(target, sys.orig_argv, environment)  # noqa: S606 - no shell is wanted
     except OSError as err:
         raise failed("start the protected interpreter", err) from err
-
-
-def protected_program(path: str) -> int:
-    """Return a descriptor of a program to execute, through which nobody can ever write to it.
-
-    :raises RuntimeFailure: when there is no way to one.
-    """
-    try:
-        try:
-            return _read_only_mount(path)
-        except OSError:
-            return _sealed_copy(path)
-    except OSError as err:
-        raise failed("protect the interpreter", err) from err
-
-
-def _read_only_mount(path: str) -> int:
-    """Return a read-only mount of the program, in no namespace: nothing can make it writable.
-
-    It lives as long as somebody runs from it, and the host's mounts are not pinned by it.
-
-    :raises OSError: EPERM without CAP_SYS_ADMIN.
-    """
-    tree = clone_tree(AT_FDCWD, path)
-    try:
-        syscalls.mount_setattr(tree, add=MountAttr.RDONLY, propagation=MountFlag.PRIVATE)
-    except OSError:
-        os.close(tree)
-        raise
-    return tree
-
-
-def _sealed_copy(path: str) -> int:
-    """Return a memfd with the program's bytes, closed to every change."""
-    import fcntl  # noqa: PLC0415 - only where it is needed
-
-    flags = os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC
-    try:
-        copy = os.memfd_create("orchestra", flags | _MFD_EXEC)
-    except OSError:  # MFD_EXEC came with Linux 6.3.
-        copy = os.memfd_create("orchestra", flags)
-    source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        while os.sendfile(copy, source, None, 1 << 24):
-            pass
-    finally:
-        os.close(source)
-    fcntl.fcntl(copy, _F_ADD_SEALS, int(_ALL_SEALS))
-    return copy
