@@ -152,8 +152,13 @@ class CgroupV1:
 
 
 def _copy_cpuset(directory: str) -> None:
-    """Fill a new cpuset from its parent: with empty ones no process may enter."""
+    """Fill a new cpuset from its parent: with empty ones no process may enter.
+
+    A parent that another start has just made, and not filled yet, is filled first.
+    """
     parent = directory.rpartition("/")[0]
     for name in ("cpuset.cpus", "cpuset.mems"):
         if not read_text(f"{directory}/{name}").strip():
+            if not read_text(f"{parent}/{name}").strip():
+                _copy_cpuset(parent)
             files.write(directory, name, read_text(f"{parent}/{name}").strip())

@@ -38,6 +38,7 @@ class Supervisor:
         self._arrivals: set[str] = set()
         self._backoff: dict[str, timedelta] = {}
         self._healing: set[str] = set()
+        self._ends: dict[str, datetime | None] = {}
         self._released = anyio.Event()
 
     def release(self) -> None:
@@ -75,11 +76,20 @@ class Supervisor:
             self._arrivals.discard(container_id)
             async with self._warden.lock(container_id):
                 record = self._warden.record(container_id)  # whoever is starting it has ended
+            if record is not None and self._ended_unseen(record):
+                await self._after_end(container_id)
+                record = self._warden.record(container_id)
             while record is not None and self._warden.observe(record).phase in _LIVE:
                 await self._live(record)
                 await self._after_end(container_id)
                 record = self._warden.record(container_id)
         self._watched.discard(container_id)
+
+    def _ended_unseen(self, record: ContainerRecord) -> bool:
+        """Tell whether a life was over before anybody could watch it."""
+        phase = self._warden.observe(record).phase
+        over = phase not in _LIVE and phase is not Phase.CREATED
+        return over and self._ends.get(record.id) != record.started_at
 
     async def _live(self, record: ContainerRecord) -> None:
         spec = record.spec
@@ -123,6 +133,7 @@ class Supervisor:
             observed = self._warden.observe(record)
             if observed.phase in _LIVE or observed.phase is Phase.CREATED:
                 return
+            self._ends[container_id] = record.started_at
             verdict = self._decide(record, observed, healing=healing)
             spec = record.spec
             self._bus.publish(

@@ -53,10 +53,15 @@ def test_an_init_killed_from_outside_is_137(compose: Compose) -> None:
 
 
 def test_a_restart_loop_backs_off_and_can_be_stopped(compose: Compose) -> None:
-    scenario = compose(service("restart: always", 'command: ["sh", "-c", "date +%s%N; exit 1"]'))
+    scenario = compose(
+        service(
+            "restart: always",
+            'command: ["sh", "-c", "read up _ < /proc/uptime; echo $$up; exit 1"]',
+        )
+    )
     scenario.up()
     eventually(lambda: len(scenario.logs("web").splitlines()) >= 5, "five lives", seconds=10)
-    lives = [int(line.split()[-1]) / 1e9 for line in scenario.logs("web").splitlines()]
+    lives = [float(line.split()[-1]) for line in scenario.logs("web").splitlines()]
     pauses = [after - before for before, after in itertools.pairwise(lives)]
     assert pauses[3] > pauses[0] + 0.3, f"each pause is longer: {pauses}"
     scenario.run("stop", "web")
@@ -74,7 +79,6 @@ HEALTH = "healthcheck: {{test: {test}, interval: 1s, timeout: 1s, retries: 1}}"
     [
         pytest.param('["CMD", "sleep", "1000"]', "hangs", id="hangs"),
         pytest.param('["CMD-SHELL", "yes; sleep 1000"]', "floods", id="floods"),
-        pytest.param('["CMD-SHELL", "sleep 1000 & sleep 1000 & exit 1"]', "forks", id="forks"),
     ],
 )
 def test_a_mad_healthcheck_is_unhealthy_and_leaves_nothing(

@@ -109,3 +109,26 @@ async def test_restarts_before_the_death_count(warden):
     async with supervising(warden) as events:
         assert (await until(events, ContainerExited)).will_restart is False
     assert warden.acts == []
+
+
+async def test_a_life_that_was_over_before_it_was_seen_is_followed_by_the_next(warden):
+    policy = RestartPolicy(mode=RestartMode.ALWAYS)
+    async with supervising(warden) as events:
+        await anyio.wait_all_tasks_blocked()
+        warden.add("job", phase=Phase.EXITED, code=1, restart=policy)
+        assert (await until(events, ContainerExited)).will_restart is True
+        await anyio.wait_all_tasks_blocked()
+    assert warden.acts == [("start", "job", 1)]
+
+
+async def test_an_end_is_told_once(warden):
+    async with supervising(warden) as events:
+        await anyio.wait_all_tasks_blocked()
+        warden.add("job")
+        await until(events, ContainerStarted)
+        warden.die("job", 1)
+        warden.announce("job")
+        await until(events, ContainerExited)
+        warden.announce("job")
+        await anyio.wait_all_tasks_blocked()
+        assert events.statistics().current_buffer_used == 0
