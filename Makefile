@@ -37,8 +37,9 @@ golden: setup ## write the golden files anew; then read the diff
 	$(BIN)/pytest -q --golden tests/unit
 	git --no-pager diff --stat -- tests/golden
 
-docs: setup ## generate docs/cli.md
+docs: setup ## generate docs/cli.md and docs/conformance.md
 	$(BIN)/python -m scripts.cli_reference docs/cli.md
+	$(BIN)/python -m scripts.conformance docs/conformance.md
 
 fix: setup ## format, and mend what the linter can
 	$(BIN)/ruff format .
