@@ -1,4 +1,4 @@
-"""The network namespace that a shim lives in, and the sockets that others hold in it.
+"""The network namespace that a container gets, and the sockets that others hold in it.
 
 Made here: interfaces, addresses, routes, the way from 127.0.0.11:53 to the resolver's sockets. The
 namespace is never pinned: it ends with the container's processes and those sockets.

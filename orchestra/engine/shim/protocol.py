@@ -68,7 +68,7 @@ class ExitRecord(TypedDict):
 
 
 class Rootfs(TypedDict):
-    """What the shim mounts at BUNDLE/rootfs, in its own mount namespace.
+    """What the shim's child (birth.py) mounts at BUNDLE/rootfs, in a mount namespace of its own.
 
     ``lower`` are layer directories, uppermost first; with ``upper`` "" the root is one plain
     directory (``lower[0]``), bound as it is: the choice where overlayfs is not to be had.
@@ -103,7 +103,7 @@ class Listen(TypedDict):
 
 
 class ShimNetwork(TypedDict):
-    """The container's network namespace: the shim makes it and lives in it.
+    """The container's network namespace: the shim's child makes it, the container inherits it.
 
     mode "new" (interfaces may be empty: loopback only), "host", or "join" (of ``join``'s process).
     ``sysctl``: net.* settings of a new namespace, by name; config.json holds the other kinds.

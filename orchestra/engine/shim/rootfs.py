@@ -1,4 +1,4 @@
-"""What a shim mounts in its own mount namespace: the container's root, and its files on tmpfs.
+"""What a shim's child mounts in a namespace of its own: the container's root, its files on tmpfs.
 
 All of it vanishes with the namespace, so nothing is ever left mounted on the host.
 """
@@ -13,7 +13,7 @@ import os
 from collections.abc import Sequence
 
 from orchestra.engine.linux import syscalls
-from orchestra.engine.linux.flags import AT_FDCWD, CloneFlag, FsConfig, MountFlag, UmountFlag
+from orchestra.engine.linux.flags import AT_FDCWD, CloneFlag, FsConfig, MountFlag
 from orchestra.engine.shim.failure import ShimFailure, because
 from orchestra.engine.shim.protocol import Rootfs, ShimFile
 
@@ -48,14 +48,6 @@ def mount_rootfs(target: str, rootfs: Rootfs) -> None:
         _mount_overlay(target, rootfs)
     except OSError as err:
         raise because("cannot mount the root file system", err) from err
-
-
-def unmount(target: str) -> None:
-    """Unmount what is left at ``target``, if anything."""
-    try:
-        syscalls.umount2(target, UmountFlag.DETACH | UmountFlag.NOFOLLOW)
-    except OSError:
-        return
 
 
 def _mount_overlay(target: str, rootfs: Rootfs) -> None:
