@@ -101,7 +101,7 @@ class Session:
 
     def declared_services(self) -> frozenset[str]:
         """Return every service of the files, or of what `up` last wrote; none when unknown."""
-        state = self.machine.controller(self.project_name).wished().state
+        state = self.machine.store.wished(self.project_name).state
         try:
             return frozenset(self.project().all_services)
         except SpecError:

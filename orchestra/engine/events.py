@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-
-import anyio
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from typing import TYPE_CHECKING
 
 from orchestra.errors import OrchestraError
 from orchestra.planner.observed import Health
 from orchestra.planner.steps import StepId
+
+if TYPE_CHECKING:
+    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 _BACKLOG = 65536
 
@@ -137,6 +138,8 @@ class EventBus:
 
     def publish(self, event: Event) -> None:
         """Hand an event to every subscriber; one that has fallen far behind misses it."""
+        import anyio  # noqa: PLC0415 - who only names an event has no loop
+
         for subscriber in list(self._subscribers):
             try:
                 subscriber.send_nowait(event)
@@ -146,6 +149,8 @@ class EventBus:
     @contextmanager
     def subscribe(self) -> Iterator[MemoryObjectReceiveStream[Event]]:
         """Open a stream of everything published from now on."""
+        import anyio  # noqa: PLC0415 - who only names an event has no loop
+
         send, receive = anyio.create_memory_object_stream[Event](_BACKLOG)
         self._subscribers.append(send)
         try:

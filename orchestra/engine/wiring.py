@@ -8,24 +8,22 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from orchestra.engine.clock import SystemClock
-from orchestra.engine.events import LogLine
 from orchestra.engine.paths import Paths, paths_of
 from orchestra.engine.state.store import Store
-from orchestra.engine.target import ExecCommand
 from orchestra.errors import ContainerError, HostError
 from orchestra.oci.platform import platform_of_machine
-from orchestra.planner.observed import ObservedContainer
-from orchestra.planner.steps import CreateContainer, RemoveContainer, StartContainer
+from orchestra.planner.observed import ObservedContainer, ObservedState, Phase
 
 if TYPE_CHECKING:
     from orchestra.engine.build.environment import BuildEnvironment
+    from orchestra.engine.clock import SystemClock
     from orchestra.engine.container.lifecycle import Containers
     from orchestra.engine.controller import ProjectController
+    from orchestra.engine.events import LogLine
     from orchestra.engine.image.settings import RegistrySettings
     from orchestra.engine.image.store import ImageStore
     from orchestra.engine.local.containers import ContainerSteps
@@ -33,7 +31,10 @@ if TYPE_CHECKING:
     from orchestra.engine.local.observe import Observer
     from orchestra.engine.local.warden import LocalWarden
     from orchestra.engine.network.networks import Networks
+    from orchestra.engine.shim.protocol import ExitRecord
     from orchestra.engine.snapshot.snapshotter import Snapshotter
+    from orchestra.engine.state.records import ContainerRecord
+    from orchestra.engine.target import ExecCommand
     from orchestra.engine.volume.volumes import Volumes
     from orchestra.planner.desired import ContainerSpec
 
@@ -62,6 +63,28 @@ def open_machine(environment: Mapping[str, str], *, uid: int, runtime: str | Non
     return Machine(paths_of(environment, uid=uid), environment, runtime)
 
 
+class PhaseReader:
+    """Tells phases as ``Containers`` does, without what it takes to change them."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+
+    def phase(self, record: ContainerRecord) -> tuple[Phase, ExitRecord | None]:
+        """Tell a container's phase; see ``Containers.phase``, also on the order of the looks."""
+        from orchestra.engine.container.places import Places  # noqa: PLC0415
+
+        places = Places.of(self._paths, record)
+        shim, init = places.shim(), places.init()
+        if init is not None or (shim is not None and places.started()):
+            return Phase.RUNNING, None
+        ended = places.exit()
+        if ended is not None:
+            return Phase.EXITED, ended
+        if shim is None and (record.started_at is not None or places.ever_ran()):
+            return Phase.LOST, None
+        return Phase.CREATED, None
+
+
 class Machine:
     """Everything of this machine that a command may want, each made on first use."""
 
@@ -70,7 +93,12 @@ class Machine:
         self.store = Store(paths)
         self._environment = environment
         self._runtime = runtime
-        self._clock = SystemClock()
+
+    @cached_property
+    def _clock(self) -> SystemClock:
+        from orchestra.engine.clock import SystemClock  # noqa: PLC0415
+
+        return SystemClock()
 
     @cached_property
     def _containers(self) -> Containers:
@@ -148,6 +176,29 @@ class Machine:
             platform=platform_of_machine(os.uname().machine),
             variables=self._environment,
             scope=project,
+        )
+
+    def containers(self, project: str) -> ObservedState:
+        """Take a snapshot of a project's containers alone, for who shows or enters them.
+
+        Blocks for a few small files a container, and needs no event loop.
+
+        :raises StateError: when a container's record is damaged.
+        """
+        from orchestra.engine.local.observe import Observer  # noqa: PLC0415
+
+        observer = Observer(
+            self.store,
+            # of these two, an observer of containers asks for nothing but the phase
+            cast("Containers", PhaseReader(self.paths)),
+            cast("Networks", None),
+            self._images,
+            cast("SystemClock", None),  # the moment is taken here
+        )
+        return ObservedState(
+            project=project,
+            taken_at=datetime.now(UTC),
+            containers=tuple(map(observer.container, self.store.containers(project))),
         )
 
     def controller(self, project: str) -> ProjectController:
@@ -256,6 +307,8 @@ class Machine:
 
         :raises EngineError: when its image, a network or a volume is not there.
         """
+        from orchestra.planner.steps import CreateContainer  # noqa: PLC0415
+
         step = CreateContainer(container=spec, reason="run")
         await self._steps.create(spec.project, step, one_off=True)
         record = next(r for r in self.store.containers(spec.project) if r.spec.name == spec.name)
@@ -279,6 +332,8 @@ class Machine:
 
         :raises EngineError: when it does not start.
         """
+        from orchestra.planner.steps import StartContainer  # noqa: PLC0415
+
         step = StartContainer(name=spec.name, service=spec.service, reason="run")
         await self._steps.start(spec.project, step)
 
@@ -287,6 +342,8 @@ class Machine:
 
         :raises ContainerError: when it runs.
         """
+        from orchestra.planner.steps import RemoveContainer  # noqa: PLC0415
+
         await self._steps.remove(
             project,
             RemoveContainer(

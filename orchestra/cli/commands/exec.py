@@ -46,10 +46,10 @@ def command(
         raise UsageError("the input device is not a TTY", hint="use -T")
 
     async def main() -> int:
-        controller = session.controller()
         if terminal:
             session.on_interrupt(lambda: None)
-        container = pick_running(await controller.observe(), service, index)
+        observed = session.machine.containers(session.project_name)
+        container = pick_running(observed, service, index)
         command_line = ExecCommand(
             arguments=tuple(arguments),
             environment=variables(environment or (), session.environment),
@@ -59,7 +59,7 @@ def command(
             privileged=privileged,
             stdin=interactive,
         )
-        return await session.machine.exec(controller.project, container.id, command_line)
+        return await session.machine.exec(observed.project, container.id, command_line)
 
     with docker_codes(debug=session.options.debug):
         raise typer.Exit(session.run(main))

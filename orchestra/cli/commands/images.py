@@ -26,7 +26,7 @@ def command(
 
     check_choice("--format", output_format, ("table", "json"))
     session = Session.of(ctx)
-    observed = session.run(session.controller().observe)
+    observed = session.machine.containers(session.project_name)
     rows = []
     for container in select(session, observed, services or (), one_off=True):
         image = session.machine.image_of(container)

@@ -49,10 +49,9 @@ def command(
     after, before = parse_moment(since), parse_moment(until)
 
     async def main() -> None:
-        controller = session.controller()
         scope = anyio.CancelScope()
         session.on_interrupt(scope.cancel)
-        observed = await controller.observe()
+        observed = session.machine.containers(project)
         chosen = tuple(
             container
             for container in select(session, observed, services or ())

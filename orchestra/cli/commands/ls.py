@@ -37,24 +37,19 @@ def command(
     patterns = name_patterns(filters or ())
     session = Session.of(ctx)
 
-    async def main() -> list[tuple[str, str, str]]:
-        rows = []
-        for project in session.machine.projects():
-            controller = session.machine.controller(project)
-            shown = [
-                container
-                for container in (await controller.observe()).containers
-                if everything or container.phase in _SHOWN
-            ]
-            phases = Counter(str(container.phase) for container in shown)
-            if not phases or (patterns and not any(p.search(project) for p in patterns)):
-                continue
-            status = ", ".join(f"{phase}({phases[phase]})" for phase in sorted(phases))
-            files = (c.labels.get(_FILES_LABEL, "") for c in shown)
-            rows.append((project, status, ",".join(dict.fromkeys(filter(None, files)))))
-        return rows
-
-    rows = session.run(main)
+    rows = []
+    for project in session.machine.projects():
+        shown = [
+            container
+            for container in session.machine.containers(project).containers
+            if everything or container.phase in _SHOWN
+        ]
+        phases = Counter(str(container.phase) for container in shown)
+        if not phases or (patterns and not any(p.search(project) for p in patterns)):
+            continue
+        status = ", ".join(f"{phase}({phases[phase]})" for phase in sorted(phases))
+        files = (c.labels.get(_FILES_LABEL, "") for c in shown)
+        rows.append((project, status, ",".join(dict.fromkeys(filter(None, files)))))
     if quiet:
         for row in rows:
             print(row[0])

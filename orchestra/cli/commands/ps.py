@@ -50,10 +50,9 @@ def command(
     check_choice("--format", output_format, ("table", "json"))
     wanted = _statuses(status or (), filters or ())
     session = Session.of(ctx)
-    controller = session.controller()
-    observed = session.run(controller.observe)
+    observed = session.machine.containers(session.project_name)
     containers = select(session, observed, services or (), one_off=everything)
-    if not orphans and (state := controller.wished().state) is not None:
+    if not orphans and (state := session.machine.store.wished(observed.project).state) is not None:
         containers = tuple(c for c in containers if c.service in state.services)
     if wanted:
         containers = tuple(c for c in containers if c.phase in wanted)

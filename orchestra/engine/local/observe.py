@@ -7,13 +7,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from orchestra.engine.clock import Clock
 from orchestra.engine.container.arguments import merge_argv
-from orchestra.engine.container.lifecycle import Containers
 from orchestra.engine.container.places import Places
-from orchestra.engine.image.store import ImageStore
-from orchestra.engine.network.networks import Networks
 from orchestra.engine.shim.protocol import ExitRecord
 from orchestra.engine.state.records import ContainerRecord, Wanted
 from orchestra.engine.state.store import Store, read_record
@@ -28,6 +25,12 @@ from orchestra.planner.observed import (
     ObservedVolume,
     Phase,
 )
+
+if TYPE_CHECKING:  # handed in: who only reads containers imports none of these
+    from orchestra.engine.clock import Clock
+    from orchestra.engine.container.lifecycle import Containers
+    from orchestra.engine.image.store import ImageStore
+    from orchestra.engine.network.networks import Networks
 
 _LINKS = Path("/sys/class/net")
 HEALTH_FILE = "health.json"

@@ -71,3 +71,10 @@ def test_plan_and_config_pay_for_the_model_alone(tmp_path: Path, words: tuple[st
     found = modules(tmp_path, *words)
     assert "pydantic" in found
     assert found.isdisjoint(_HEAVY - {"pydantic"})
+
+
+@pytest.mark.parametrize("words", [("ps",), ("ps", "-a"), ("ls",), ("images",)], ids=" ".join)
+def test_what_only_reads_records_needs_no_event_loop(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    assert modules(tmp_path, *words).isdisjoint(_HEAVY | {"anyio", "asyncio"})
