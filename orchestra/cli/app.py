@@ -156,6 +156,9 @@ def run(arguments: list[str]) -> int:
         return err.exit_code
     except (typer.Abort, KeyboardInterrupt):
         return 130
+    except SystemExit:  # typer's own answer to a closed pipe
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
