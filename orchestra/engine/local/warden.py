@@ -31,7 +31,7 @@ from orchestra.engine.network.networks import Networks
 from orchestra.engine.state.lock import container_lock
 from orchestra.engine.state.records import ContainerRecord, Wanted
 from orchestra.engine.state.store import Store, read_record, write_record
-from orchestra.errors import StateError
+from orchestra.errors import ContainerError, StateError, ungrouped
 from orchestra.planner.health import EffectiveHealth, HealthState, ProbeResult, effective
 from orchestra.planner.observed import ObservedContainer
 
@@ -65,15 +65,32 @@ class LocalWarden:
 
     async def serve(self, started: Callable[[str], None]) -> None:
         """See Warden.serve."""
+        try:
+            with ungrouped():
+                await self._serve_launcher(started)
+        except ContainerError as err:  # it died in the middle of a conversation
+            self.log(err.message)
+
+    async def _serve_launcher(self, started: Callable[[str], None]) -> None:
         launcher = await LauncherClient.ensure(self._store.paths, self._project)
-        await launcher.supervise(*self._program)  # a new one is to keep us, or our successor, alive
         async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._introduce, launcher, started)
             async for sockets in launcher.sockets():
                 self._withdraw(sockets.id)
                 if not sockets.gone:
                     self._serve_container(sockets, tasks)
-                    started(sockets.id)
+                started(sockets.id)
             tasks.cancel_scope.cancel()
+
+    async def _introduce(self, launcher: LauncherClient, started: Callable[[str], None]) -> None:
+        """Be kept alive by a launcher; then look for what ended before it could tell us.
+
+        It answers in turn: by now we are subscribed, and every later start or end is told.
+        """
+        await launcher.supervise(*self._program)
+        for record in self.records():
+            if record.wanted is Wanted.RUNNING:
+                started(record.id)
 
     def _withdraw(self, container_id: str) -> None:
         if (scope := self._serving.pop(container_id, None)) is not None:

@@ -15,7 +15,7 @@ class Warden(Protocol):
     """One project's containers, as the supervisor sees and touches them."""
 
     async def serve(self, started: Callable[[str], None]) -> None:
-        """Tell which containers run, now and as they start, and serve their names and ports.
+        """Tell which containers run, now and as they start or end; serve their names and ports.
 
         Returns when the launcher has died; what it served goes on.
         """
