@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 from orchestra.errors import OrchestraError
 from orchestra.planner.observed import Health
-from orchestra.planner.steps import StepId
 
 if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+    from orchestra.planner.steps import StepId
 
 _BACKLOG = 65536
 

@@ -9,18 +9,18 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 from orchestra.engine.paths import Paths, paths_of
 from orchestra.engine.state.store import Store
 from orchestra.errors import ContainerError, HostError
-from orchestra.oci.platform import platform_of_machine
 from orchestra.planner.observed import ObservedContainer, ObservedState, Phase
 
 if TYPE_CHECKING:
     from orchestra.engine.build.environment import BuildEnvironment
     from orchestra.engine.clock import SystemClock
+    from orchestra.engine.container.launching import LauncherClient
     from orchestra.engine.container.lifecycle import Containers
     from orchestra.engine.controller import ProjectController
     from orchestra.engine.events import LogLine
@@ -140,7 +140,9 @@ class Machine:
     def _observer(self) -> Observer:
         from orchestra.engine.local.observe import Observer  # noqa: PLC0415
 
-        return Observer(self.store, self._containers, self._networks, self._images, self._clock)
+        # an observer asks nothing of containers but the phase
+        containers = cast("Containers", PhaseReader(self.paths))
+        return Observer(self.store, containers, self._networks, self._images, self._clock)
 
     @cached_property
     def _steps(self) -> ContainerSteps:
@@ -158,6 +160,7 @@ class Machine:
     @cached_property
     def _image_steps(self) -> ImageSteps:
         from orchestra.engine.local.images import ImageSteps  # noqa: PLC0415
+        from orchestra.oci.platform import platform_of_machine  # noqa: PLC0415
 
         platform = platform_of_machine(os.uname().machine)
         return ImageSteps(
@@ -166,6 +169,7 @@ class Machine:
 
     def _build_environment(self, project: str) -> BuildEnvironment:
         from orchestra.engine.build.kept import build_environment  # noqa: PLC0415
+        from orchestra.oci.platform import platform_of_machine  # noqa: PLC0415
 
         return build_environment(
             self.paths,
@@ -203,10 +207,19 @@ class Machine:
 
     def controller(self, project: str) -> ProjectController:
         """Return the controller of a project."""
-        from orchestra.engine.container.launching import LauncherClient  # noqa: PLC0415
         from orchestra.engine.controller import ProjectController  # noqa: PLC0415
         from orchestra.engine.local.target import LocalTarget  # noqa: PLC0415
         from orchestra.engine.supervisor.client import SupervisorClient  # noqa: PLC0415
+
+        async def ensure() -> LauncherClient:
+            from orchestra.engine.container.launching import LauncherClient  # noqa: PLC0415
+
+            return await LauncherClient.ensure(self.paths, project)
+
+        async def find() -> LauncherClient | None:
+            from orchestra.engine.container.launching import LauncherClient  # noqa: PLC0415
+
+            return await LauncherClient.find(self.paths, project)
 
         target = LocalTarget(
             project,
@@ -224,8 +237,8 @@ class Machine:
                 self.paths,
                 project,
                 self._supervisor_environment(),
-                ensure=partial(LauncherClient.ensure, self.paths, project),
-                find=partial(LauncherClient.find, self.paths, project),
+                ensure=ensure,
+                find=find,
             ),
             store=self.store,
         )

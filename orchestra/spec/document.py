@@ -20,6 +20,8 @@ from orchestra.spec.tree import Mark, MarkedList, MarkedMap, Value, entries, ite
 LARGEST_BYTES = 4 * 1024 * 1024
 _DEEPEST = 100
 _MOST_VALUES = 200_000
+_TOO_DEEP = f"cannot read the file: it is nested deeper than {_DEEPEST} levels"
+_TOO_DEEP_HINT = "nothing in a Compose file is that deep"
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DECIMAL = re.compile(r"[-+]?(?:0|[1-9][0-9]*)\Z")
@@ -101,6 +103,9 @@ def _note_syntax(error: yaml.YAMLError, file: str, findings: Findings) -> None:
     if at is not None:
         mark = Mark(file, at.line + 1, at.column + 1)
     problem = str(error.problem or error.context or "malformed")
+    if "maximum nesting depth" in problem:
+        findings.add(_TOO_DEEP, (), mark, hint=_TOO_DEEP_HINT)
+        return
     if "cannot start any token" in problem and "\\t" in problem:
         hint = "indent with spaces, not tabs"
     elif error.context_mark is not None and error.context:
@@ -149,9 +154,9 @@ class _Builder:
             )
         if len(path) > _DEEPEST:
             raise _Refused(
-                f"cannot read the file: it is nested deeper than {_DEEPEST} levels",
+                _TOO_DEEP,
                 self._mark(event),
-                "nothing in a Compose file is that deep",
+                _TOO_DEEP_HINT,
             )
 
     def _node(

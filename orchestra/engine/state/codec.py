@@ -9,10 +9,13 @@ that equal a field's default are left out, and come back as the default.
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import sys
 import types
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from enum import Enum
+from functools import cache
 from typing import TypeVar, Union, get_args, get_origin, get_type_hints
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
@@ -185,7 +188,7 @@ def _mapping(argument: object) -> _Decoder:
 
 
 def _dataclass(kind: type) -> _Decoder:
-    hints = get_type_hints(kind)
+    homes = _homes(kind)
     fields = {spec.name: spec for spec in dataclasses.fields(kind)}
     required = {
         name
@@ -201,7 +204,26 @@ def _dataclass(kind: type) -> _Decoder:
         if missing := sorted(required - value.keys()):
             raise DecodeError(f"{place}: field {missing[0]!r} is missing")
         return kind(
-            **{name: _decoder(hints[name])(item, f"{place}.{name}") for name, item in value.items()}
+            **{
+                name: _decoder(_hint(homes[name], str(fields[name].type)))(item, f"{place}.{name}")
+                for name, item in value.items()
+            }
         )
 
     return decode_dataclass
+
+
+def _homes(kind: type) -> dict[str, str]:
+    """Return the module of each field's class, where the words of its annotation have meaning."""
+    return {
+        name: base.__module__
+        for base in reversed(kind.__mro__)
+        for name in inspect.get_annotations(base)
+    }
+
+
+@cache
+def _hint(module: str, annotation: str) -> object:
+    """Return an annotation's type; one by one, as a record holds few of its type's fields."""
+    holder = types.SimpleNamespace(__annotations__={"it": annotation})
+    return get_type_hints(holder, vars(sys.modules[module]))["it"]
