@@ -144,11 +144,12 @@ def reset_signals() -> None:
 
     Python ignores SIGPIPE and SIGXFSZ, and ignored signals stay so across execve. Which ones are
     not at their default is read from /proc/self/status: asking for each of 64 takes 0.3 ms.
+    The kernel is told directly: libc lets nobody touch 32 and 33, which a parent may have ignored.
     """
     for line in read_text("/proc/self/status").splitlines():
         if line.startswith(("SigIgn:", "SigCgt:")):
             mask = int(line.split()[1], 16)
             for number in range(mask.bit_length()):
-                if mask >> number & 1 and number + 1 not in {32, 33}:  # libc's own two
-                    signal.signal(number + 1, signal.SIG_DFL)
+                if mask >> number & 1:
+                    syscalls.default_action(number + 1)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -32,6 +32,7 @@ _NUMBERS = {
     "keyctl": (250, 219),
     "seccomp": (317, 277),
     "bpf": (321, 280),
+    "rt_sigaction": (13, 134),
 }
 """Calls numbered differently on x86_64 and on the generic table of aarch64, riscv64."""
 _COMMON = {
@@ -89,19 +90,7 @@ class _SockFilterProgram(ctypes.Structure):
 class _CloneArguments(ctypes.Structure):
     _fields_ = tuple(
         (name, ctypes.c_uint64)
-        for name in (
-            "flags",
-            "pidfd",
-            "child_tid",
-            "parent_tid",
-            "exit_signal",
-            "stack",
-            "stack_size",
-            "tls",
-            "set_tid",
-            "set_tid_size",
-            "cgroup",
-        )
+        for name in ["flags", "pidfd", "child_tid", "parent_tid", "exit_signal", "stack", "stack_size", "tls", "set_tid", "set_tid_size", "cgroup"]
     )
 
 
@@ -348,6 +337,11 @@ def join_session_keyring(name: str) -> None:
 def personality(persona: int) -> int:
     """Set the execution domain, return the one before (man 2 personality)."""
     return _check(_libc.personality(ctypes.c_ulong(persona)))
+
+
+def default_action(number: int) -> None:
+    """Give a signal its default action, also one that libc keeps to itself (man 2 sigaction)."""
+    _call("rt_sigaction", number, bytes(32), None, 8)
 
 
 def inotify_init() -> int:
