@@ -87,11 +87,14 @@ class _SockFilterProgram(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
 
 
+_CLONE_ARGUMENTS = (
+    "flags", "pidfd", "child_tid", "parent_tid", "exit_signal", "stack", "stack_size", "tls",
+    "set_tid", "set_tid_size", "cgroup",
+)  # fmt: skip
+
+
 class _CloneArguments(ctypes.Structure):
-    _fields_ = tuple(
-        (name, ctypes.c_uint64)
-        for name in ["flags", "pidfd", "child_tid", "parent_tid", "exit_signal", "stack", "stack_size", "tls", "set_tid", "set_tid_size", "cgroup"]
-    )
+    _fields_ = tuple((name, ctypes.c_uint64) for name in _CLONE_ARGUMENTS)
 
 
 def _convert(value: _Argument) -> object:
