@@ -33,7 +33,6 @@ class Files:
     over: str | None = None
     files: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
-    profiles: tuple[str, ...] = ()
 
     def write(self, directory: Path) -> tuple[str, ...]:
         """Write everything below ``directory``; return the names of the Compose files."""
@@ -57,23 +56,20 @@ def whole(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """``text`` is accepted, and ``shown`` at KEY (``*`` is "web" or the only name there).
+class _Written:
+    """``text`` and ``over``, a second file, are attributes of the service "web".
 
-    ``text`` and ``over`` (a second file) are attributes of the service "web", or a whole file when
-    they begin with ``services:``, ``name:``, ``include:`` or ``#``. ``$HERE`` in ``shown`` stands
-    for the project's directory. ``ours`` says why docker compose shows something else.
+    They are whole files when they begin with ``services:``, ``name:``, ``include:`` or ``#``.
+    ``ours`` says why docker compose does otherwise.
     """
 
     id: str
     text: str
-    shown: Json
-    over: str | None = None
-    files: Mapping[str, str] = field(default_factory=dict)
-    env: Mapping[str, str] = field(default_factory=dict)
-    profiles: tuple[str, ...] = ()
-    key: str | None = None
-    ours: str | None = None
+    over: str | None = field(default=None, kw_only=True)
+    files: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    env: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    profiles: tuple[str, ...] = field(default=(), kw_only=True)
+    ours: str | None = field(default=None, kw_only=True)
 
     def parts(self) -> Files:
         return Files(
@@ -81,36 +77,27 @@ class Case:
             over=None if self.over is None else whole(self.over),
             files=self.files,
             env=self.env,
-            profiles=self.profiles,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Wrong:
-    """``text`` is refused at ``place`` ("line:column" of the written file) with these words.
+class Case(_Written):
+    """It is accepted, and ``shown`` at KEY, where ``*`` is "web" or the first name there.
 
-    ``ours`` says why docker compose accepts it.
+    ``$HERE`` in ``shown`` stands for the project's directory; ``key`` looks elsewhere than at KEY.
     """
 
-    id: str
-    text: str
-    message: str
-    place: str | None = None
-    hint: str | None = None
-    over: str | None = None
-    files: Mapping[str, str] = field(default_factory=dict)
-    env: Mapping[str, str] = field(default_factory=dict)
-    profiles: tuple[str, ...] = ()
-    ours: str | None = None
+    shown: Json
+    key: str | None = field(default=None, kw_only=True)
 
-    def parts(self) -> Files:
-        return Files(
-            text=whole(self.text),
-            over=None if self.over is None else whole(self.over),
-            files=self.files,
-            env=self.env,
-            profiles=self.profiles,
-        )
+
+@dataclass(frozen=True, slots=True)
+class Wrong(_Written):
+    """It is refused at ``place`` ("line:column" of the written file) with these words."""
+
+    message: str
+    place: str | None = field(default=None, kw_only=True)
+    hint: str | None = field(default=None, kw_only=True)
 
 
 def environment_of(files: Files) -> dict[str, str]:
@@ -122,11 +109,8 @@ def at(tree: Json, key: str) -> Json:
     for part in key.split("."):
         if not isinstance(tree, dict):
             return ABSENT
-        if part == "*":
-            part = "web" if "web" in tree else next(iter(tree), "")
-        if part not in tree:
-            return ABSENT
-        tree = tree[part]
+        first = "web" if "web" in tree else next(iter(tree), "")
+        tree = tree.get(first if part == "*" else part, ABSENT)
     return tree
 
 
