@@ -46,7 +46,7 @@ def _cgroups(token: str) -> frozenset[str]:
     found = set()
     cgroups = host.cgroups()
     for hierarchy in (*cgroups.v1, *((cgroups.unified,) if cgroups.unified else ())):
-        for directory, names, _ in os.walk(hierarchy.directory):
+        for directory, names, _ in os.walk(hierarchy.mountpoint):
             found |= {f"{directory}/{name}" for name in names if token in name}
     return frozenset(found)
 

@@ -24,7 +24,7 @@ def directories(path: str) -> list[Path]:
     """Return where a cgroup lies in every hierarchy of this host."""
     cgroups = host.cgroups()
     trees = (*cgroups.v1, *((cgroups.unified,) if cgroups.unified else ()))
-    return [Path(tree.directory + path) for tree in trees]
+    return [Path(tree.mountpoint + path) for tree in trees]
 
 
 def v1(path: str) -> CgroupV1:

@@ -39,6 +39,13 @@ class Hierarchy:
     directory: str
     options: str
 
+    def base(self) -> str:
+        """Return where absolute cgroup paths begin: the mount's root.
+
+        Where that is not ours to write (rootless), our own delegated cgroup.
+        """
+        return self.mountpoint if os.access(self.mountpoint, os.W_OK) else self.directory
+
 
 @dataclass(frozen=True, slots=True)
 class Cgroups:

@@ -1,7 +1,8 @@
 """A container's cgroup: v1, hybrid and v2 behind one class.
 
-``path`` is config.json's cgroupsPath ("/orchestra/<project>/<id>"). On v1 and hybrid hosts it
-lies below this process's own cgroup of each controller, on v2 hosts below the root in sight.
+``path`` is config.json's cgroupsPath ("/orchestra/<project>/<id>"), which counts from the mounts'
+roots (runtime-spec config-linux.md, Cgroups Path): the same place from whichever session it is
+asked for, and for runc.
 """
 
 from __future__ import annotations

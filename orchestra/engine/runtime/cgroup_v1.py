@@ -23,8 +23,8 @@ class CgroupV1:
 
     @classmethod
     def below(cls, hierarchies: Iterable[Hierarchy], path: str) -> CgroupV1:
-        """Name the cgroup at ``path`` below this process's own place in each hierarchy."""
-        return cls({item.name: item.directory + path for item in hierarchies})
+        """Name the cgroup at ``path`` in each hierarchy, from where ``Hierarchy.base`` says."""
+        return cls({item.name: item.base() + path for item in hierarchies})
 
     def _unique(self) -> Iterator[tuple[str, str]]:
         """Yield controller and directory, once for controllers that are mounted together."""

@@ -24,12 +24,8 @@ class CgroupV2:
 
     @classmethod
     def below(cls, unified: Hierarchy, path: str) -> CgroupV2:
-        """Name the cgroup at ``path`` below the root that this process sees.
-
-        Where that is not ours to write (rootless), below our own delegated cgroup.
-        """
-        writable = os.access(f"{unified.mountpoint}/cgroup.subtree_control", os.W_OK)
-        return cls((unified.mountpoint if writable else unified.directory) + path)
+        """Name the cgroup at ``path``, from where ``Hierarchy.base`` says."""
+        return cls(unified.base() + path)
 
     def create(self) -> None:
         """Make the directory, with every controller handed down to it.

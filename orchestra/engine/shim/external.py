@@ -42,7 +42,7 @@ def _remove_unified(cgroup: str) -> None:
     unified = host.cgroups().unified
     while unified is not None and cgroup.strip("/"):
         with suppress(FileNotFoundError):
-            os.rmdir(f"{unified.directory}{cgroup}")
+            os.rmdir(f"{unified.base()}{cgroup}")
         cgroup = cgroup.rpartition("/")[0]
 
 
