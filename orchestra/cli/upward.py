@@ -14,7 +14,7 @@ from orchestra.errors import GateError, UsageError
 from orchestra.planner.desired import Condition, DesiredState
 from orchestra.planner.observed import Health
 from orchestra.planner.options import UpOptions
-from orchestra.planner.reconcile import plan_images, plan_up
+from orchestra.planner.reconcile import plan_fetches, plan_up
 from orchestra.planner.steps import Gate
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ async def bring_up(
     ):
         if options.build or options.pull or always_fetched(desired):
             await change.run(
-                lambda observed: plan_images(desired, observed, options), references=references
+                lambda observed: plan_fetches(desired, observed, options), references=references
             )
         plan = await change.run(
             lambda observed: plan_up(desired, observed, options),

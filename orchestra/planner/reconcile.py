@@ -23,6 +23,7 @@ from orchestra.planner.steps import (
     CreateNetwork,
     CreateVolume,
     Gate,
+    PullImage,
     RemoveContainer,
     RemoveNetwork,
     RemoveVolume,
@@ -74,6 +75,22 @@ def plan_images(desired: DesiredState, observed: ObservedState, options: UpOptio
         if (step := refresh(image, desired.project, there.get(image.reference), options))
     ]
     return Plan.of(bases_first(steps))
+
+
+def plan_fetches(desired: DesiredState, observed: ObservedState, options: UpOptions) -> Plan[Step]:
+    """Return :func:`plan_images`, and with it the pulls of :func:`plan_up`.
+
+    So no pull waits for the builds to end, and what has no plan is refused before anything is
+    built.
+
+    :raises PlanError: as both do.
+    """
+    forced = plan_images(desired, observed, options)
+    if forced.empty:
+        return forced
+    rest = plan_up(desired, observed, options).steps
+    pulls = [step for step in rest if isinstance(step, PullImage) and step.id not in forced.ids]
+    return Plan.of([*forced.steps, *pulls])
 
 
 def _network_steps(draft: Draft) -> Iterator[Step]:

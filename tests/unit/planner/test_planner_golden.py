@@ -22,7 +22,7 @@ from orchestra.planner.desired import (
 )
 from orchestra.planner.observed import ObservedNetwork, ObservedVolume, Phase
 from orchestra.planner.options import DownOptions, Recreate, RemoveImages, StopOptions, UpOptions
-from orchestra.planner.reconcile import plan_images, plan_up
+from orchestra.planner.reconcile import plan_fetches, plan_images, plan_up
 from orchestra.planner.teardown import plan_down, plan_restart, plan_start, plan_stop
 
 DATA = Mount(kind=MountKind.VOLUME, target="/data", source="data")
@@ -195,6 +195,14 @@ def test_ports_and_names_change_hands(golden):
 def test_images_forced(golden):
     options = UpOptions(build=True)
     golden("plans/images_build.txt", f"{plan_images(SHOP, UP, options)}\n")
+
+
+def test_missing_images_are_pulled_beside_forced_builds(golden):
+    nothing = empty()
+    options = UpOptions(build=True)
+    golden("plans/images_build_first_up.txt", f"{plan_fetches(SHOP, nothing, options)}\n")
+    assert plan_fetches(SHOP, nothing, UpOptions()).empty
+    assert plan_fetches(SHOP, UP, options) == plan_images(SHOP, UP, options)
 
 
 DOWNS = {
