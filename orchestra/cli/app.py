@@ -34,6 +34,7 @@ COMMANDS = {
     "logs": "View output from containers",
     "ls": "List projects",
     "plan": "Show what up would do, and why",
+    "port": "Print the public port for a port binding",
     "ps": "List containers",
     "pull": "Pull service images",
     "restart": "Restart service containers",
@@ -41,6 +42,7 @@ COMMANDS = {
     "run": "Run a one-off command on a service",
     "start": "Start services",
     "stop": "Stop services",
+    "top": "Display the running processes",
     "up": "Create and start containers",
     "version": "Show the version information",
 }

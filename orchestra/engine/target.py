@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 from orchestra.engine.events import Event
@@ -24,6 +25,19 @@ class ExecCommand:
     tty: bool = False
     privileged: bool = False
     stdin: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerProcess:
+    """A process in a container; pids are the host's, ``terminal`` is "" where it has none."""
+
+    uid: int
+    pid: int
+    parent: int
+    started_at: datetime
+    terminal: str
+    cpu_time: timedelta
+    command: str
 
 
 class Target(Protocol[S_contra]):

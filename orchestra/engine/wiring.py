@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from orchestra.engine.shim.protocol import ExitRecord
     from orchestra.engine.snapshot.snapshotter import Snapshotter
     from orchestra.engine.state.records import ContainerRecord
-    from orchestra.engine.target import ExecCommand
+    from orchestra.engine.target import ContainerProcess, ExecCommand
     from orchestra.engine.volume.volumes import Volumes
     from orchestra.planner.desired import ContainerSpec
 
@@ -292,6 +292,15 @@ class Machine:
             self.paths, record, tail=tail, follow=follow, since=since, until=until
         ):
             yield line
+
+    def processes(self, project: str, container_id: str) -> tuple[ContainerProcess, ...]:
+        """Return the processes of a container, none when it does not run."""
+        from orchestra.engine.container.places import Places  # noqa: PLC0415
+        from orchestra.engine.container.processes import processes_of  # noqa: PLC0415
+
+        record = self.store.container(project, container_id)
+        init = Places.of(self.paths, record).init() if record is not None else None
+        return processes_of(init) if init is not None else ()
 
     async def exec(self, project: str, container_id: str, command: ExecCommand) -> int:
         """Run a process in a container on our own streams; return its exit code.

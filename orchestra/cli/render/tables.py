@@ -5,23 +5,23 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from orchestra.cli.render.terminal import printable
+from orchestra.engine.target import ContainerProcess
 from orchestra.planner.desired import PortSpec
 from orchestra.planner.observed import Health, ObservedContainer, Phase
 
 _COMMAND_WIDTH = 20
-_GAP = "   "
 
 
-def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print left-aligned columns, three blanks apart."""
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, gap: int = 3) -> None:
+    """Print left-aligned columns, ``gap`` blanks apart."""
     table = [list(header), *([printable(cell) for cell in row] for row in rows)]
     widths = [max(len(row[n]) for row in table) for n in range(len(header))]
     for row in table:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print(_GAP.join(cells).rstrip())
+        print((" " * gap).join(cells).rstrip())
 
 
 def print_json_lines(rows: Iterable[Mapping[str, object]]) -> None:
@@ -138,6 +138,32 @@ def ps_row(container: ObservedContainer, *, whole: bool = False) -> tuple[str, .
         f"{ago(container.created_at)} ago",
         status_of(container),
         ", ".join(port_text(port) for port in container.ports),
+    )
+
+
+PROCESS_HEADER = ("SERVICE", "#", "UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD")
+_USER_WIDTH = 8
+
+
+def process_row(process: ContainerProcess, user: str, now: datetime) -> tuple[str, ...]:
+    """Return the columns that ``ps -ef`` has for one process; ``now`` with the local zone."""
+    started = process.started_at.astimezone(now.tzinfo)
+    if now - started < timedelta(days=1):
+        begun = started.strftime("%H:%M")
+    else:
+        begun = started.strftime("%b%d" if started.year == now.year else "%Y")
+    lived = (now - started).total_seconds()
+    busy = process.cpu_time.total_seconds()
+    minutes, seconds = divmod(int(busy), 60)
+    return (
+        user if len(user) <= _USER_WIDTH else f"{user[: _USER_WIDTH - 1]}+",
+        str(process.pid),
+        str(process.parent),
+        str(min(99, int(busy * 100 / lived)) if lived > 0 else 0),
+        begun,
+        process.terminal or "?",
+        f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}",
+        process.command,
     )
 
 

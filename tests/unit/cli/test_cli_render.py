@@ -22,6 +22,7 @@ from orchestra.cli.render.tables import (
     port_text,
     print_json_lines,
     print_table,
+    process_row,
     ps_json,
     ps_row,
     size_text,
@@ -39,6 +40,7 @@ from orchestra.engine.events import (
     StepWaiting,
     Warned,
 )
+from orchestra.engine.target import ContainerProcess
 from orchestra.errors import (
     ContainerError,
     EngineError,
@@ -386,3 +388,29 @@ def test_json_cuts_the_command_as_the_table_does() -> None:
     whole = ps_json(CONTAINER, "shop", whole=True)
     assert whole["Command"] == "\"nginx -g 'daemon off;'\""
     assert whole["ID"] == "ab" * 32
+
+
+@pytest.mark.parametrize(
+    ("lived", "begun"),
+    [
+        (timedelta(minutes=5), "11:55"),
+        (timedelta(hours=20), "16:00"),
+        (timedelta(days=3), "May27"),
+        (timedelta(days=300), "2025"),
+    ],
+)
+def test_a_process_has_the_columns_of_ps(lived: timedelta, begun: str) -> None:
+    now = datetime(2026, 5, 30, 12, tzinfo=UTC)
+    process = ContainerProcess(
+        uid=1000,
+        pid=7,
+        parent=3,
+        started_at=now - lived,
+        terminal="",
+        cpu_time=lived / 4,
+        command="a b",
+    )
+    row = process_row(process, "somebody-else", now)
+    seconds = int(lived.total_seconds() / 4)
+    spent = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+    assert row == ("somebod+", "7", "3", "25", begun, "?", spent, "a b")

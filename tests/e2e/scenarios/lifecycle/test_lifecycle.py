@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import subprocess
 
 from support.scenario import Scenario, command, eventually
 
@@ -114,3 +115,19 @@ def test_images_names_what_the_containers_use(scenario: Scenario) -> None:
     text = scenario.run("images").out
     assert f"{scenario.project}-web-1" in text
     assert "busybox" in text
+
+
+def test_top_shows_the_processes_as_the_hosts_ps_does(scenario: Scenario) -> None:
+    scenario.up()
+    eventually(lambda: "sleep" in scenario.run("top", "worker").out, "the program has begun")
+    header, *rows = (line.split(maxsplit=9) for line in scenario.run("top").out.splitlines())
+    assert header == ["SERVICE", "#", "UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"]
+    assert {row[0] for row in rows} == {"web", "worker"}
+    for row in rows:
+        fields = ["user", "pid", "ppid", "tty", "args"]
+        shown = subprocess.check_output(
+            ["ps", "-o", ",".join(f"{f}=" for f in fields), "-p", row[3]]
+        )
+        assert shown.decode().split(maxsplit=4) == [*row[2:5], row[7], f"{row[9]}\n"]
+    scenario.run("stop", "web")
+    assert scenario.run("top", "web").out == ""

@@ -70,3 +70,17 @@ def test_a_port_is_free_again_after_down(scenario: Scenario) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(("0.0.0.0", int(scenario.environment["OTHER_PORT"])))
+
+
+def test_port_says_where_a_port_is_published(scenario: Scenario) -> None:
+    scenario.up()
+    said = {
+        name: scenario.run("port", name, "80").out for name in ("local", "everywhere", "anywhere")
+    }
+    assert said["local"] == f"127.0.0.1:{scenario.environment['PORT']}\n"
+    assert said["everywhere"] == f"0.0.0.0:{scenario.environment['OTHER_PORT']}\n"
+    address, _, port = said["anywhere"].strip().rpartition(":")
+    assert address == "0.0.0.0"
+    eventually(lambda: serves("127.0.0.1", port, "anywhere"), "the chosen port answers", seconds=10)
+    assert "81/tcp" in scenario.run("port", "local", "81", code=1).err
+    assert "80/udp" in scenario.run("port", "--protocol", "udp", "local", "80", code=1).err
