@@ -5,6 +5,7 @@ Everything is made on first use, so that a command pays only for what it touches
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -157,6 +158,8 @@ class Session:
                 raise Interrupted("interrupted")
             return result
 
+        gc.freeze()  # what was imported and loaded stays to the end: never look at it again
+        gc.enable()
         with ungrouped():
             return anyio.run(wrapper)
 

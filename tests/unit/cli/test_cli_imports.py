@@ -12,12 +12,8 @@ import pytest
 _PROBE = """
 import json, sys
 sys.argv[0] = "orchestra"
-from orchestra.__main__ import main
-try:
-    main()
-except SystemExit:
-    pass
-sys.stdout.flush()
+from orchestra.__main__ import answer
+answer(sys.argv[1:])
 print("\\n" + json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 """
 _HEAVY = frozenset({"pydantic", "networkx", "pyroute2", "httpx2", "rich"})
