@@ -6,9 +6,9 @@ Works on the merged canonical tree; the result is what the model is built from.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from orchestra.spec.tree import Mark, MarkedMap, Value, copy, entries, lookup, mapping
+from orchestra.spec.tree import Mark, MarkedMap, Value, copy, entries, lookup, mapping, shallow
 
 _NAMED = ("networks", "volumes", "secrets", "configs")
 
@@ -37,22 +37,48 @@ def apply_defaults(tree: Value, name: str, environment: Mapping[str, str]) -> Ma
 
 def default_contexts(tree: Value, directory: str) -> Value:
     """Return the tree in which a build without a context has the directory of its own files."""
-    result = copy(tree)
-    for _, service, mark in entries(lookup(result, "services")):
+
+    def complete(service: Value, mark: Mark | None) -> Value:
         build = lookup(service, "build")
-        if isinstance(build, MarkedMap) and "context" not in build:
-            build.put("context", directory, mark)
-    return result
+        if not isinstance(service, MarkedMap) or not isinstance(build, dict) or "context" in build:
+            return service
+        grown, inside = shallow(service), shallow(build)
+        inside.put("context", directory, mark)
+        grown["build"] = inside
+        return grown
+
+    return _with_services(tree, complete)
 
 
 def resolve_environment(tree: Value, environment: Mapping[str, str]) -> Value:
     """Return the tree with variables that have no value of their own taken from outside."""
-    result = copy(tree)
-    for _, service, _ in entries(lookup(result, "services")):
-        _take_values(lookup(service, "environment"), environment)
-        _take_values(lookup(service, "build", "args"), environment)
+
+    def complete(service: Value, _mark: Mark | None) -> Value:
+        lists = (lookup(service, "environment"), lookup(service, "build", "args"))
+        if not any(None in mapping(variables).values() for variables in lists):
+            return service
+        grown = copy(service)
+        _take_values(lookup(grown, "environment"), environment)
+        _take_values(lookup(grown, "build", "args"), environment)
+        return grown
+
+    result = _with_services(tree, complete)
     if isinstance(result, MarkedMap):
+        result.update({key: copy(result[key]) for key in ("secrets", "configs") if key in result})
         _content_from_environment(result, environment)
+    return result
+
+
+def _with_services(tree: Value, complete: Callable[[Value, Mark | None], Value]) -> Value:
+    """Return the tree with its services completed; what nothing changes is shared with it."""
+    services = lookup(tree, "services")
+    if not isinstance(tree, dict):
+        return tree
+    result = shallow(tree)
+    if isinstance(services, dict):
+        grown = result["services"] = shallow(services)
+        for name, service, mark in entries(services):
+            grown[name] = complete(service, mark)
     return result
 
 

@@ -11,7 +11,6 @@ from orchestra.spec.merge import merge, reset
 from orchestra.spec.tree import (
     MarkedMap,
     Value,
-    copy,
     entries,
     lookup,
     mapping,
@@ -68,8 +67,7 @@ class _Resolver:
                 hint=f"services there: {names}",
             )
             return alone
-        base = copy(self.service(parent, origin, (*chain, here)))
-        base = reset(base, _below(source.resets, name))
+        base = reset(self.service(parent, origin, (*chain, here)), _below(source.resets, name))
         return merge(base, alone, self.findings, ("services", name))
 
     def _origin(self, wanted: dict[str, Value], source: Source, path: KeyPath) -> Source | None:

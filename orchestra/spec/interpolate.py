@@ -23,7 +23,7 @@ def _walk(
     mark: Mark | None,
 ) -> Value:
     if isinstance(value, str):
-        return _text(value, environment, findings, path, mark)
+        return _text(value, environment, findings, path, mark) if "$" in value else value
     if isinstance(value, dict):
         result = MarkedMap()
         for key, entry, at in entries(value):

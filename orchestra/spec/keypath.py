@@ -39,17 +39,19 @@ def split(pattern: str) -> list[str]:
 class PathTable(Generic[Rule]):
     """Rules by pattern, walked step by step beside a document; an exact key beats ``*``."""
 
-    __slots__ = ("_children", "rule")
+    __slots__ = ("_children", "_depth", "rule")
 
     def __init__(self, rows: Iterable[tuple[str, Rule]] = ()) -> None:
         self.rule: Rule | None = None
         self._children: dict[str, PathTable[Rule]] = {}
+        self._depth = 0
         for pattern, rule in rows:
             for parts in expand(pattern):
                 self._insert(parts, rule)
 
     def _insert(self, parts: tuple[str, ...], rule: Rule) -> None:
         node = self
+        self._depth = max(self._depth, len(parts))
         for part in parts:
             node = node._children.setdefault(part, PathTable())
         node.rule = rule
@@ -62,6 +64,8 @@ class PathTable(Generic[Rule]):
 
     def at(self, path: KeyPath) -> Rule | None:
         """Return the rule of a whole path."""
+        if len(path) > self._depth:
+            return None
         node: PathTable[Rule] | None = self
         for part in path:
             node = node.step(part) if node is not None else None

@@ -6,7 +6,7 @@ merges, and what makes two items of a list the same. Works on canonical trees on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 from orchestra.spec.findings import Findings
 from orchestra.spec.keypath import KeyPath, PathTable
@@ -20,6 +20,7 @@ from orchestra.spec.tree import (
     entries,
     items,
     lookup,
+    shallow,
 )
 
 Merger = Callable[[Value, Value], Value]
@@ -62,7 +63,7 @@ def _merge_maps(
     path: KeyPath,
     mergers: PathTable[Merger] | None,
 ) -> MarkedMap:
-    result = _shallow(base)
+    result = shallow(base)
     for key, value, mark in entries(over):
         if key not in result:
             result.put(key, value, mark)
@@ -71,10 +72,6 @@ def _merge_maps(
         merged = _merge(result[key], value, findings, ((*path, key), mark), below)
         result.put(key, merged, mark)
     return result
-
-
-def _shallow(value: dict[str, Value]) -> MarkedMap:
-    return MarkedMap(value, value.marks if isinstance(value, MarkedMap) else None)
 
 
 def _append(base: Value, over: Value) -> MarkedList:
@@ -219,8 +216,10 @@ def _without_repeats(value: list[Value], identity: Identity) -> MarkedList:
     return result
 
 
-def reset(tree: Value, paths: Iterable[KeyPath]) -> Value:
-    """Return the tree without what stands at the paths (!reset and !override)."""
+def reset(tree: Value, paths: Sequence[KeyPath]) -> Value:
+    """Return the tree without what stands at the paths (!reset and !override); maybe itself."""
+    if not paths:
+        return tree
     result = copy(tree)
     for path in paths:
         _remove(result, path)

@@ -229,7 +229,6 @@ def _mapping(
     value: dict[str, Value], findings: Findings, path: KeyPath, rules: PathTable[Transform]
 ) -> MarkedMap:
     result = MarkedMap()
-    keep_null = bool(_NULLS_MEAN_SOMETHING.at(path))
     named_by_user = len(path) == 1
     for key, entry, mark in entries(value):
         if not _known(path, key):
@@ -237,7 +236,7 @@ def _mapping(
         if key.startswith("x-") and not named_by_user:
             result.put(key, entry, mark)
             continue
-        if entry is None and not keep_null:
+        if entry is None and not _NULLS_MEAN_SOMETHING.at(path):
             continue
         put = _value(entry, findings, ((*path, key), mark), rules.step(key))
         if put is not _LEFT_OUT:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import zip_longest
 from typing import TypeAlias
 
 from orchestra.errors import Location
@@ -69,16 +70,21 @@ def mark_of(container: Value, key: str | int) -> Mark | None:
 
 def entries(container: Value) -> list[tuple[str, Value, Mark | None]]:
     """Return the entries of a mapping with their places; nothing for anything else."""
-    if not isinstance(container, dict):
-        return []
-    return [(key, value, mark_of(container, key)) for key, value in container.items()]
+    if isinstance(container, MarkedMap):
+        mark = container.marks.get
+        return [(key, value, mark(key)) for key, value in container.items()]
+    if isinstance(container, dict):
+        return [(key, value, None) for key, value in container.items()]
+    return []
 
 
 def items(container: Value) -> list[tuple[Value, Mark | None]]:
     """Return the items of a list with their places; nothing for anything else."""
-    if not isinstance(container, list):
-        return []
-    return [(value, mark_of(container, index)) for index, value in enumerate(container)]
+    if isinstance(container, MarkedList):
+        return list(zip_longest(container, container.marks[: len(container)]))
+    if isinstance(container, list):
+        return [(value, None) for value in container]
+    return []
 
 
 def child(container: Value, key: str | int) -> tuple[bool, Value]:
@@ -126,12 +132,20 @@ def lookup(tree: Value, *keys: str) -> Value:
 def copy(tree: Value) -> Value:
     """Return an independent copy, places included."""
     if isinstance(tree, dict):
-        marks = tree.marks if isinstance(tree, MarkedMap) else None
-        return MarkedMap({key: copy(value) for key, value in tree.items()}, marks)
+        grown = shallow(tree)
+        for key, value in tree.items():
+            if isinstance(value, dict | list):
+                grown[key] = copy(value)
+        return grown
     if isinstance(tree, list):
         places: Sequence[Mark | None] = tree.marks if isinstance(tree, MarkedList) else ()
-        return MarkedList((copy(value) for value in tree), places)
+        return MarkedList(map(copy, tree), places)
     return tree
+
+
+def shallow(value: Mapping[str, Value]) -> MarkedMap:
+    """Return a copy of a mapping that shares its entries."""
+    return MarkedMap(value, value.marks if isinstance(value, MarkedMap) else None)
 
 
 def adopt(value: Value, mark: Mark | None) -> Value:

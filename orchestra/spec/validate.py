@@ -32,9 +32,10 @@ def validate(project: Project, tree: Value, findings: Findings) -> None:
     found.extend(_container_names(project))
     for path, message, hint in found:
         findings.add(message, path, place(tree, path), hint=hint)
+    known = project.all_services
     for service in project.services.values():
         for name in service.depends_on:
-            if name not in project.all_services:
+            if name not in known:
                 path = ("services", service.name, "depends_on", name)
                 findings.warn(f'no service "{name}" in this project', path, place(tree, path))
 

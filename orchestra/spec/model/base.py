@@ -15,8 +15,19 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, Strict, model_vali
 EXTENSIONS = "#extensions"
 """The input key under which x-* keys travel."""
 
-EMPTY: Mapping[str, Never] = {}
-"""The default of every mapping; pydantic copies it."""
+
+
+class _Nothing(dict[str, Never]):
+    """An empty mapping with a hash: pydantic copies, slowly, every default that has none."""
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:  # type-checkers know dict's as None
+        return 0
+
+
+EMPTY: Mapping[str, Never] = _Nothing()
+"""The default of every mapping."""
 
 Text = Annotated[str, Strict()]
 Integer = Annotated[int, Strict()]

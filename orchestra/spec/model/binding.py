@@ -39,11 +39,12 @@ _EXPECTED = {
 
 def build_project(tree: Value, findings: Findings) -> Project | None:
     """Return the model of a tree; parts that do not fit are noted and left out."""
-    rest = copy(tree)
+    rest = tree
     for _ in range(_ATTEMPTS):
         try:
             return Project.model_validate(rest)
         except ValidationError as error:
+            rest = copy(tree) if rest is tree else rest
             bad = [_note(detail, tree, findings) for detail in error.errors(include_url=False)]
             removed = [_remove(rest, path) for path in sorted(bad, key=str, reverse=True)]
             if not any(removed):
