@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import yaml
 
@@ -37,8 +38,7 @@ _TAGS: dict[str, tuple[type, ...]] = {
 _LONGEST_NUMBER = 40
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """One YAML document. ``resets``: what it takes out of the documents before it."""
 
     file: str
@@ -113,8 +113,7 @@ def _note_syntax(error: yaml.YAMLError, file: str, findings: Findings) -> None:
     findings.add(f"cannot parse YAML: {problem}", (), mark, hint=hint)
 
 
-@dataclass(slots=True)
-class _Anchor:
+class _Anchor(NamedTuple):
     value: Value | _Reset
     path: KeyPath
     resets: tuple[KeyPath, ...]
@@ -131,7 +130,7 @@ class _Builder:
     resets: list[KeyPath] = field(default_factory=list)
 
     def documents(self, text: str) -> Iterator[Document]:
-        events = iter(yaml.parse(text, Loader=_LOADER))
+        events: Iterator[yaml.Event] = iter(_LOADER(text).get_event, None)
         for event in events:
             if isinstance(event, yaml.DocumentStartEvent):
                 self.anchors, self.resets = {}, []

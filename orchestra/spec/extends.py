@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from orchestra.spec.findings import Findings
 from orchestra.spec.keypath import KeyPath
@@ -21,8 +22,7 @@ FileReader = Callable[[str, str], "Source | None"]
 """From a path and the directory it is relative to; None when the file was not readable."""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """The services of one file: canonical, and where its relative paths begin."""
 
     file: str

@@ -6,10 +6,9 @@ Owns the containers and walks over them. Knows nothing of Compose or of YAML.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from itertools import zip_longest
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from orchestra.errors import Location
 from orchestra.spec.keypath import KeyPath, dotted
@@ -17,8 +16,7 @@ from orchestra.spec.keypath import KeyPath, dotted
 Value: TypeAlias = "bool | int | float | str | timedelta | list[Value] | dict[str, Value] | None"
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """A place in a file; line and column count from 1, 0 where unknown."""
 
     file: str
