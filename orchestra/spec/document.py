@@ -1,4 +1,4 @@
-"""YAML text to trees and back: the only file that knows YAML.
+"""YAML text to trees: with ``emitter``, for the way back, all that knows YAML.
 
 Scalars mean what they mean to Compose (YAML 1.2 core, with Go's readings of octals): ``22:22``
 and ``yes`` are text, ``017`` is 15. Every entry keeps its place. Duplicate keys, unknown tags and
@@ -331,38 +331,8 @@ def resolve(text: str) -> Value:
     return float(special) if special is not None else text
 
 
-class _Dumper(yaml.SafeDumper):
-    """Writes block style with indented lists, as docker compose does."""
-
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
-        super().increase_indent(flow, False)  # noqa: FBT003
-
-    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002
-        return True
-
-
-_OLD_WORDS = re.compile(r"(?:y|n|yes|no|on|off)\Z", re.IGNORECASE)
-_BASE_60 = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?\Z")
-
-
-def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = None
-    if "\n" in text:
-        style = "|"
-    elif not isinstance(resolve(text), str):
-        style = '"'
-    elif _OLD_WORDS.match(text) or _BASE_60.match(text):
-        style = "'"
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Dumper.add_representer(str, _represent_text)
-
-
 def dump_yaml(tree: Value) -> str:
     """Return the tree as YAML text in docker compose's style; keys keep their order."""
-    text = yaml.dump(
-        tree, Dumper=_Dumper, sort_keys=False, default_flow_style=False, width=1 << 20,
-        allow_unicode=True,
-    )  # fmt: skip
-    return str(text)
+    from orchestra.spec.emitter import emit  # noqa: PLC0415 - most commands write none
+
+    return emit(tree)

@@ -26,6 +26,8 @@ _SIZES = frozenset(
     {"mem_limit", "mem_reservation", "memswap_limit", "mem_swappiness", "shm_size", "memory"}
     | {"size", "rate"}
 )
+_TELLING = frozenset({"command", "entrypoint", "exec", "create_host_path"})
+"""Attributes that may be shown when empty, besides the pointers."""
 _SECTIONS = ("services", "networks", "volumes", "secrets", "configs", "models")
 
 
@@ -60,11 +62,10 @@ class _Renderer:
     def fields(self, element: Element) -> Value:
         result: dict[str, Value] = {}
         hidden = _hidden(element)
-        for name in type(element).model_fields:
-            if name in hidden:
+        for name, value in element.__dict__.items():  # its fields, in order
+            if not value and name not in _TELLING and name not in element.pointers:
                 continue
-            value = getattr(element, name)
-            if not self.shown(element, name, value):
+            if name in hidden or not self.shown(element, name, value):
                 continue
             result[name] = self.attribute(element, name, value)
             if self.json_shape and name == "exec" and value is None:

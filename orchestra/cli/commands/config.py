@@ -106,6 +106,9 @@ def command(
     elif kind:
         names = names_of(session.project(services or ()), kind)
         text = "".join(f"{name}\n" for name in names)
+    elif quiet:
+        session.project(services or ())
+        return
     else:
         text = _render(session, services or [], output_format)
     if quiet:

@@ -6,7 +6,7 @@ duration into its typed value before anything here is built. Attribute names are
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Annotated, ClassVar, Never
 
@@ -16,14 +16,25 @@ EXTENSIONS = "#extensions"
 """The input key under which x-* keys travel."""
 
 
-
-class _Nothing(dict[str, Never]):
-    """An empty mapping with a hash: pydantic copies, slowly, every default that has none."""
+class _Nothing(Mapping[str, Never]):
+    """An empty mapping with a hash: a default that has none is copied for each element."""
 
     __slots__ = ()
 
-    def __hash__(self) -> int:  # type-checkers know dict's as None
+    def __getitem__(self, key: str) -> Never:
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
         return 0
+
+    def __hash__(self) -> int:
+        return 0
+
+    def __repr__(self) -> str:
+        return "{}"
 
 
 EMPTY: Mapping[str, Never] = _Nothing()
