@@ -33,6 +33,7 @@ COMMANDS = {
     "kill": "Force stop service containers",
     "logs": "View output from containers",
     "ls": "List projects",
+    "pause": "Pause services",
     "plan": "Show what up would do, and why",
     "port": "Print the public port for a port binding",
     "ps": "List containers",
@@ -43,6 +44,7 @@ COMMANDS = {
     "start": "Start services",
     "stop": "Stop services",
     "top": "Display the running processes",
+    "unpause": "Unpause services",
     "up": "Create and start containers",
     "version": "Show the version information",
 }

@@ -19,7 +19,7 @@ from orchestra.engine.events import ContainerExited, ContainerStarted, Subscribe
 from orchestra.engine.gates import comes_back
 from orchestra.errors import Interrupted, StepErrors
 from orchestra.planner.desired import DesiredState
-from orchestra.planner.observed import ObservedContainer, Phase
+from orchestra.planner.observed import LIVE, ObservedContainer
 from orchestra.planner.options import StopOptions, UpOptions
 from orchestra.planner.teardown import plan_stop
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from orchestra.planner.plan import Plan
     from orchestra.planner.steps import Step
 
-_LIVE = {Phase.RUNNING, Phase.PAUSED}
 _DRAIN_SECONDS = 5
 
 
@@ -143,7 +142,7 @@ class _Follower:
         for container in (await self._controller.observe()).containers:
             if container.one_off or container.service not in self._attached:
                 continue
-            if container.phase in _LIVE:
+            if container.phase in LIVE:
                 self._attach(container)
             elif self._ended_unseen(container):
                 if container.id not in self._following:
@@ -201,7 +200,7 @@ class _Follower:
             return
         observed = await self._controller.observe()
         attached = [c for c in observed.containers if c.service in self._attached]
-        if any(c.phase in _LIVE or comes_back(c) for c in attached):
+        if any(c.phase in LIVE or comes_back(c) for c in attached):
             return
         self.over.set()
         for container in filter(self._ended_unseen, attached):

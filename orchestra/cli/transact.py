@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from orchestra.cli.options import check_choice
 from orchestra.errors import SpecError, UsageError
 from orchestra.planner.desired import PullPolicy
-from orchestra.planner.observed import ObservedContainer, ObservedState, Phase
+from orchestra.planner.observed import LIVE, ObservedContainer, ObservedState, Phase
 
 if TYPE_CHECKING:
     from orchestra.cli.session import Session
@@ -167,27 +167,39 @@ def variables(options: Iterable[str], environment: Mapping[str, str]) -> Mapping
 
 
 def pick_running(observed: ObservedState, service: str, index: int) -> ObservedContainer:
-    """Return a service's running container: the one of that number, or the first.
+    """Return a service's running or paused container: the one of that number, or the first.
 
     :raises UsageError: when there is none.
     """
-    running = sorted(
+    chosen = sorted(
         (
             container
             for container in observed.containers
             if container.service == service
             and not container.one_off
-            and container.phase is Phase.RUNNING
+            and container.phase in LIVE
             and (not index or container.number == index)
         ),
         key=lambda container: container.number,
     )
-    if not running:
+    if not chosen:
         which = f"container {index} of " if index else ""
         raise NotRunningError(
             f'{which}service "{service}" is not running', hint="see `orchestra ps -a`"
         )
-    return running[0]
+    return chosen[0]
+
+
+def check_not_paused(container: ObservedContainer) -> None:
+    """Refuse to enter a paused container: nothing would run in it.
+
+    :raises NotRunningError: when it is paused.
+    """
+    if container.phase is Phase.PAUSED:
+        raise NotRunningError(
+            f'container "{container.name}" is paused',
+            hint=f"run `orchestra unpause {container.service}` first",
+        )
 
 
 class NotRunningError(UsageError):

@@ -21,7 +21,7 @@ from orchestra.engine.state.store import Store
 from orchestra.engine.target import Supervision, Target
 from orchestra.errors import ungrouped
 from orchestra.planner.desired import DesiredState
-from orchestra.planner.observed import ObservedState, Phase
+from orchestra.planner.observed import LIVE, ObservedState
 from orchestra.planner.plan import Plan
 from orchestra.planner.steps import StartContainer, Step, StopContainer
 
@@ -153,7 +153,7 @@ def _goes_on(plan: Plan[Step], observed: ObservedState) -> bool:
     """Tell whether a container runs that the plan does not stop."""
     stopped = {step.container_id for step in plan.steps if isinstance(step, StopContainer)}
     return any(
-        container.phase in {Phase.RUNNING, Phase.PAUSED} and container.id not in stopped
+        container.phase in LIVE and container.id not in stopped
         for container in observed.containers
         if not container.one_off
     )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 from orchestra.engine.paths import Paths, paths_of
 from orchestra.engine.state.store import Store
 from orchestra.errors import ContainerError, HostError
-from orchestra.planner.observed import ObservedContainer, ObservedState, Phase
+from orchestra.planner.observed import ObservedContainer, ObservedState
 
 if TYPE_CHECKING:
     from orchestra.engine.build.environment import BuildEnvironment
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from orchestra.engine.target import ContainerProcess, ExecCommand
     from orchestra.engine.volume.volumes import Volumes
     from orchestra.planner.desired import ContainerSpec
+    from orchestra.planner.observed import Phase
 
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
 
@@ -70,19 +71,10 @@ class PhaseReader:
         self._paths = paths
 
     def phase(self, record: ContainerRecord) -> tuple[Phase, ExitRecord | None]:
-        """Tell a container's phase; see ``Containers.phase``, also on the order of the looks."""
-        from orchestra.engine.container.places import Places  # noqa: PLC0415
+        """Tell a container's phase, as ``Containers.phase``."""
+        from orchestra.engine.container.phases import phase_of  # noqa: PLC0415
 
-        places = Places.of(self._paths, record)
-        shim, init = places.shim(), places.init()
-        if init is not None or (shim is not None and places.started()):
-            return Phase.RUNNING, None
-        ended = places.exit()
-        if ended is not None:
-            return Phase.EXITED, ended
-        if shim is None and (record.started_at is not None or places.ever_ran()):
-            return Phase.LOST, None
-        return Phase.CREATED, None
+        return phase_of(self._paths, record)
 
 
 class Machine:
@@ -372,6 +364,15 @@ class Machine:
                 container_id=container_id, name="", service="", volumes=True, reason="run --rm"
             ),
         )
+
+    async def pause(self, project: str, container_id: str, *, paused: bool) -> None:
+        """Stop every process of a container where it is, or let them go on.
+
+        :raises ContainerError: when it is not in the state for it.
+        """
+        async with self._steps.locked(project, container_id) as record:
+            if record is not None:
+                await (self._containers.pause if paused else self._containers.resume)(record)
 
     async def kill(self, project: str, container_id: str, signal: str) -> None:
         """Send a signal to a container.

@@ -26,6 +26,10 @@ class Phase(StrEnum):
     LOST = "lost"
 
 
+LIVE = frozenset({Phase.RUNNING, Phase.PAUSED})
+"""Phases in which a container has processes."""
+
+
 class Health(StrEnum):
     """A container's health: NONE where nothing is checked."""
 

@@ -14,12 +14,10 @@ from typing import assert_never
 
 from orchestra.planner.desired import ContainerSpec, RestartMode
 from orchestra.planner.fingerprint import changes
-from orchestra.planner.observed import ObservedContainer, ObservedState, Phase
+from orchestra.planner.observed import LIVE, ObservedContainer, ObservedState, Phase
 from orchestra.planner.options import Recreate, UpOptions
 from orchestra.planner.resources import Fate, Resources
 from orchestra.planner.scope import Scope, namespace_parents, volume_keys
-
-LIVE = frozenset({Phase.RUNNING, Phase.PAUSED})
 
 
 class Action(StrEnum):

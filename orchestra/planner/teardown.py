@@ -14,11 +14,10 @@ from datetime import timedelta
 from orchestra.errors import PlanError
 from orchestra.planner.desired import Dependency, DesiredState
 from orchestra.planner.graph import ServiceGraph, service_graph
-from orchestra.planner.observed import ObservedContainer, ObservedState
+from orchestra.planner.observed import LIVE, ObservedContainer, ObservedState
 from orchestra.planner.options import DownOptions, RemoveImages, RemoveOptions, StopOptions
 from orchestra.planner.plan import Plan
 from orchestra.planner.replicas import (
-    LIVE,
     must_stop,
     orphan_reason,
     shown_names,

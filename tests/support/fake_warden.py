@@ -22,12 +22,20 @@ class FakeClock:
     def __init__(self):
         self.time = START
         self.slept = []
+        self._planned = []
+
+    def when_slept(self, times, action):
+        """Do something after so many more sleeps."""
+        self._planned.append((len(self.slept) + times, action))
 
     def now(self):
         return self.time
 
     async def sleep_until(self, moment):
         self.slept.append(moment - self.time)
+        for times, action in self._planned:
+            if times == len(self.slept):
+                action()
         await anyio.lowlevel.checkpoint()
         self.time = max(self.time, moment)
 
@@ -80,6 +88,9 @@ class FakeWarden:
     def announce(self, name):
         """Tell once more that a container runs, as a launcher does that came later."""
         self._started(name)
+
+    def set_phase(self, name, phase):
+        self._phases[name] = phase
 
     def die(self, name, code):
         self._phases[name], self._codes[name] = Phase.EXITED, code

@@ -35,7 +35,7 @@ def command(
 ) -> None:
     """Run the command with our streams, and exit with its code."""
     from orchestra.cli.render.errors import docker_codes
-    from orchestra.cli.transact import pick_running, variables
+    from orchestra.cli.transact import check_not_paused, pick_running, variables
     from orchestra.engine.target import ExecCommand
 
     session = Session.of(ctx)
@@ -50,6 +50,7 @@ def command(
             session.on_interrupt(lambda: None)
         observed = session.machine.containers(session.project_name)
         container = pick_running(observed, service, index)
+        check_not_paused(container)
         command_line = ExecCommand(
             arguments=tuple(arguments),
             environment=variables(environment or (), session.environment),

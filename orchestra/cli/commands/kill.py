@@ -18,7 +18,7 @@ def command(
     import anyio
 
     from orchestra.cli.session import select
-    from orchestra.planner.observed import Phase
+    from orchestra.planner.observed import LIVE
 
     session = Session.of(ctx)
 
@@ -27,7 +27,7 @@ def command(
         observed = await controller.observe()
         async with anyio.create_task_group() as tasks:
             for container in select(session, observed, services or ()):
-                if container.phase in {Phase.RUNNING, Phase.PAUSED}:
+                if container.phase in LIVE:
                     tasks.start_soon(session.machine.kill, controller.project, container.id, signal)
 
     session.run(main)

@@ -45,7 +45,7 @@ def command(
         ps_row,
     )
     from orchestra.cli.session import select
-    from orchestra.planner.observed import Phase
+    from orchestra.planner.observed import LIVE
 
     check_choice("--format", output_format, ("table", "json"))
     wanted = _statuses(status or (), filters or ())
@@ -57,7 +57,7 @@ def command(
     if wanted:
         containers = tuple(c for c in containers if c.phase in wanted)
     elif not everything:
-        containers = tuple(c for c in containers if c.phase in {Phase.RUNNING, Phase.PAUSED})
+        containers = tuple(c for c in containers if c.phase in LIVE)
     if quiet:
         for container in containers:
             print(container.id)

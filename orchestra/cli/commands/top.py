@@ -19,7 +19,7 @@ def command(
 
     from orchestra.cli.render.tables import PROCESS_HEADER, print_table, process_row
     from orchestra.cli.session import select
-    from orchestra.planner.observed import Phase
+    from orchestra.planner.observed import LIVE
 
     session = Session.of(ctx)
     observed = session.machine.containers(session.project_name)
@@ -33,7 +33,7 @@ def command(
             *process_row(process, names.get(process.uid, str(process.uid)), now),
         )
         for container in sorted(chosen, key=lambda each: each.name)
-        if container.phase in {Phase.RUNNING, Phase.PAUSED}
+        if container.phase in LIVE
         for process in session.machine.processes(observed.project, container.id)
     ]
     if rows:

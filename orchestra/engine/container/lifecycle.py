@@ -11,13 +11,16 @@ import signal as signals
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from uuid import uuid4
 
 import anyio
 import anyio.to_thread
 
 from orchestra.engine.clock import Clock
+from orchestra.engine.container.freezer import freeze, is_frozen
 from orchestra.engine.container.launching import LauncherClient, PortError, StartError
+from orchestra.engine.container.phases import phase_of
 from orchestra.engine.container.places import Places
 from orchestra.engine.container.requests import Neighbours, shim_request
 from orchestra.engine.container.rootfs import remove_tree, write_container_files
@@ -33,7 +36,7 @@ from orchestra.engine.state.store import Store
 from orchestra.errors import ContainerError, NetworkError
 from orchestra.oci.image import Image
 from orchestra.planner.desired import ContainerSpec, PortSpec
-from orchestra.planner.observed import Phase
+from orchestra.planner.observed import LIVE, Phase
 
 _DEFAULT_SIGNAL = "SIGTERM"
 _KILL_SECONDS = 20.0
@@ -106,15 +109,18 @@ class Containers:
     async def start(self, record: ContainerRecord) -> ContainerRecord:
         """Start a created or exited container; return its record with ``started_at``, as written.
 
-        Does nothing to one that runs. ``join`` targets (network_mode service:, container:) must
-        run already. Publishing by the firewall (Networks.publish) is the caller's.
+        Does nothing to one that runs, and resumes a paused one. ``join`` targets (network_mode
+        service:, container:) must run already. Publishing by the firewall (Networks.publish) is
+        the caller's.
 
         :raises NetworkError: when a published port cannot be had: who has it.
         :raises ContainerError: when it does not start (StartError has docker's exit code).
         """
         places = Places.of(self._paths, record)
         phase = self.phase(record)[0]
-        if phase is Phase.RUNNING:
+        if phase is Phase.PAUSED:
+            await self.resume(record)
+        if phase in LIVE:
             return record
         if phase is Phase.LOST:
             await self._clear_away(record, places)
@@ -169,12 +175,15 @@ class Containers:
         :raises ContainerError: when even SIGKILL does not end it.
         """
         places = Places.of(self._paths, record)
-        if self.phase(record)[0] is not Phase.RUNNING:
+        phase = self.phase(record)[0]
+        if phase not in LIVE:
             return places.exit()
         if places.shim() is None:
             await self.adopt(record)
         grace = record.spec.stop_grace_period if timeout is None else timeout
         _send(places.init(), signal_number(signal or self._stop_signal(record, places)))
+        if phase is Phase.PAUSED:
+            await self.resume(record)
         with anyio.move_on_after(max(0.0, grace.total_seconds())):
             return await self.wait(record)
         _send(places.init(), signals.SIGKILL)
@@ -197,10 +206,44 @@ class Containers:
         :raises ContainerError: when it does not run, or there is no such signal.
         """
         number = signal_number(signal)
-        init = Places.of(self._paths, record).init()
+        places = Places.of(self._paths, record)
+        init = places.init()
         if init is None:
             raise ContainerError(f'cannot kill container "{record.spec.name}": it does not run')
         _send(init, number)
+        ends = {signals.SIGKILL, signal_number(self._stop_signal(record, places))}
+        if number in ends and is_frozen(init):
+            await self.resume(record)
+
+    async def pause(self, record: ContainerRecord) -> None:
+        """Stop every process of a running container where it is.
+
+        :raises ContainerError: when it does not run, is paused already, or does not stop.
+        """
+        phase = self.phase(record)[0]
+        if phase is not Phase.RUNNING:
+            why = "it is paused already" if phase is Phase.PAUSED else "it does not run"
+            raise ContainerError(f'cannot pause container "{record.spec.name}": {why}')
+        await self._freeze(record, "pause", frozen=True)
+
+    async def resume(self, record: ContainerRecord) -> None:
+        """Let a paused container go on.
+
+        :raises ContainerError: when it is not paused.
+        """
+        if self.phase(record)[0] is not Phase.PAUSED:
+            raise ContainerError(f'cannot unpause container "{record.spec.name}": it is not paused')
+        await self._freeze(record, "unpause", frozen=False)
+
+    async def _freeze(self, record: ContainerRecord, verb: str, *, frozen: bool) -> None:
+        init = Places.of(self._paths, record).init()
+        if init is None:
+            return
+        try:
+            await anyio.to_thread.run_sync(partial(freeze, init, frozen=frozen))
+        except ContainerError as err:
+            err.message = f'cannot {verb} container "{record.spec.name}": {err.message}'
+            raise
 
     async def remove(self, record: ContainerRecord) -> None:
         """Remove a container that does not run: record, directories, leftovers of a lost one.
@@ -209,7 +252,7 @@ class Containers:
         """
         places = Places.of(self._paths, record)
         phase = self.phase(record)[0]
-        if phase is Phase.RUNNING:
+        if phase in LIVE:
             raise ContainerError(
                 f'cannot remove container "{record.spec.name}": it runs', hint="stop it first"
             )
@@ -273,21 +316,8 @@ class Containers:
                 os.close(pidfd)
 
     def phase(self, record: ContainerRecord) -> tuple[Phase, ExitRecord | None]:
-        """Tell a container's phase; with EXITED, how it ended. Reads three small files.
-
-        The order matters: a shim writes exit.json before it goes, so whoever finds no shim and
-        no init finds the exit of this very run.
-        """
-        places = Places.of(self._paths, record)
-        shim, init = places.shim(), places.init()
-        if init is not None or (shim is not None and places.started()):
-            return Phase.RUNNING, None
-        ended = places.exit()
-        if ended is not None:
-            return Phase.EXITED, ended
-        if shim is None and (record.started_at is not None or places.ever_ran()):
-            return Phase.LOST, None
-        return Phase.CREATED, None
+        """Tell a container's phase; with EXITED, how it ended."""
+        return phase_of(self._paths, record)
 
     def shim_pidfd(self, record: ContainerRecord) -> int | None:
         """Open a pidfd of the container's shim (readable once it is gone); the caller closes it.

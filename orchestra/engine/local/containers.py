@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -27,7 +28,7 @@ from orchestra.engine.volume.volumes import Volumes
 from orchestra.errors import ContainerError, NetworkError, OrchestraError, VolumeError
 from orchestra.oci.image import Image
 from orchestra.planner.desired import ContainerSpec, DesiredState, MountKind
-from orchestra.planner.observed import Phase
+from orchestra.planner.observed import LIVE, Phase
 from orchestra.planner.steps import CreateContainer, RemoveContainer, StartContainer, StopContainer
 
 
@@ -157,12 +158,18 @@ class ContainerSteps:
                 raise
 
     async def start_locked(self, record: ContainerRecord) -> ContainerRecord:
-        """Start a container whose lock is held; does nothing to one that runs.
+        """Start a container whose lock is held: one that runs is left alone, a paused one goes on.
 
         :raises EngineError: when it does not start.
         """
-        if self._containers.phase(record)[0] in {Phase.RUNNING, Phase.PAUSED}:
-            return record
+        match self._containers.phase(record)[0]:
+            case Phase.RUNNING:
+                return record
+            case Phase.PAUSED:
+                await self._containers.resume(record)
+                return record
+            case _:
+                pass
         record = replace(record, wanted=Wanted.RUNNING)
         self._store.write_container(record)
         directory = Path(self._store.paths.container(record.spec.project, record.id))
@@ -177,6 +184,14 @@ class ContainerSteps:
             with anyio.CancelScope(shield=True):
                 await self._networks.unpublish(record)
             raise
+
+    @asynccontextmanager
+    async def locked(
+        self, project: str, container_id: str
+    ) -> AsyncIterator[ContainerRecord | None]:
+        """Hold a container's lock; give its record as it then is, None when it is gone."""
+        async with container_lock(self._store.paths, project, container_id):
+            yield self._store.container(project, container_id)
 
     async def stop(self, project: str, step: StopContainer) -> None:
         """Stop a container, and remember that it is not wanted running."""
@@ -208,7 +223,7 @@ class ContainerSteps:
             record = self._store.container(project, step.container_id)
             if record is None:
                 return
-            if self._containers.phase(record)[0] is Phase.RUNNING:  # healed since the plan was made
+            if self._containers.phase(record)[0] in LIVE:  # healed since the plan was made
                 record = await self.stop_locked(record, wanted=Wanted.STOPPED)
             await self._networks.unpublish(record)
             await self._containers.remove(record)

@@ -17,6 +17,7 @@ from orchestra.engine.state.store import Store, read_record
 from orchestra.errors import ContainerError, StateError
 from orchestra.planner.health import HealthState, effective
 from orchestra.planner.observed import (
+    LIVE,
     Health,
     ObservedContainer,
     ObservedImage,
@@ -109,7 +110,7 @@ class Observer:
             image_id=record.image_id,
             config_hash=spec.config_hash,
             phase=phase,
-            health=self._health(record) if phase is Phase.RUNNING else Health.NONE,
+            health=self._health(record) if phase in LIVE else Health.NONE,
             exit_code=ended["code"] if ended and phase is Phase.EXITED else None,
             restarts=record.restarts,
             created_at=record.created_at,

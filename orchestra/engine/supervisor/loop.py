@@ -20,10 +20,9 @@ from orchestra.engine.supervisor.probes import watch_health
 from orchestra.engine.supervisor.warden import Warden
 from orchestra.errors import OrchestraError
 from orchestra.planner.health import EffectiveHealth
-from orchestra.planner.observed import Health, ObservedContainer, Phase
+from orchestra.planner.observed import LIVE, Health, ObservedContainer, Phase
 from orchestra.planner.restart import Cause, History, Restart, Stay, decide
 
-_LIVE = frozenset({Phase.RUNNING, Phase.PAUSED})
 _LAUNCHER_PAUSE_SECONDS = 0.2
 
 
@@ -52,7 +51,7 @@ class Supervisor:
             tasks.start_soon(self._serve, tasks)
             for record in self._warden.records():
                 phase = self._warden.observe(record).phase
-                if phase in _LIVE:
+                if phase in LIVE:
                     self._arrived(record.id, tasks)
                 elif phase is not Phase.CREATED and record.wanted is Wanted.RUNNING:
                     tasks.start_soon(self._after_end, record.id)
@@ -79,7 +78,7 @@ class Supervisor:
             if record is not None and self._ended_unseen(record):
                 await self._after_end(container_id)
                 record = self._warden.record(container_id)
-            while record is not None and self._warden.observe(record).phase in _LIVE:
+            while record is not None and self._warden.observe(record).phase in LIVE:
                 await self._live(record)
                 await self._after_end(container_id)
                 record = self._warden.record(container_id)
@@ -88,7 +87,7 @@ class Supervisor:
     def _ended_unseen(self, record: ContainerRecord) -> bool:
         """Tell whether a life was over before anybody could watch it."""
         phase = self._warden.observe(record).phase
-        over = phase not in _LIVE and phase is not Phase.CREATED
+        over = phase not in LIVE and phase is not Phase.CREATED
         return over and self._ends.get(record.id) != record.started_at
 
     async def _live(self, record: ContainerRecord) -> None:
@@ -131,7 +130,7 @@ class Supervisor:
         while (record := self._warden.record(container_id)) is not None:
             healing = healing or self._was_unhealthy(record)
             observed = self._warden.observe(record)
-            if observed.phase in _LIVE or observed.phase is Phase.CREATED:
+            if observed.phase in LIVE or observed.phase is Phase.CREATED:
                 return
             self._ends[container_id] = record.started_at
             verdict = self._decide(record, observed, healing=healing)

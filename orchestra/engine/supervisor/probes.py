@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from orchestra.engine.clock import Clock
 from orchestra.engine.events import EventBus, HealthChanged
 from orchestra.engine.state.records import ContainerRecord
 from orchestra.engine.supervisor.warden import Warden
 from orchestra.planner.health import EffectiveHealth, HealthState, advance, begin, next_probe
-from orchestra.planner.observed import Health
+from orchestra.planner.observed import Health, Phase
+
+_PAUSED_INTERVAL = timedelta(seconds=1)
+"""How often to look whether a paused container goes on: the kernel does not tell."""
 
 
 async def watch_health(
@@ -32,7 +35,12 @@ async def watch_health(
         yield state
     while True:
         await clock.sleep_until(next_probe(state, clock.now()))
+        if _paused(record, warden):
+            await clock.sleep_until(clock.now() + _PAUSED_INTERVAL)
+            continue
         result = await warden.probe(record, check)
+        if _paused(record, warden):  # meanwhile: the probe was stopped with the rest
+            continue
         before, state = state.health, advance(state, result, clock.now())
         warden.write_health(record, state)
         if state.health is before:
@@ -47,6 +55,10 @@ async def watch_health(
         )
         if state.health is Health.UNHEALTHY:
             yield state
+
+
+def _paused(record: ContainerRecord, warden: Warden) -> bool:
+    return warden.observe(record).phase is Phase.PAUSED
 
 
 def _resume(record: ContainerRecord, check: EffectiveHealth, warden: Warden) -> HealthState | None:

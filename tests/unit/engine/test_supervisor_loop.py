@@ -155,3 +155,28 @@ async def test_it_ends_when_released_and_nothing_is_left(world):
             await anyio.wait_all_tasks_blocked()
             world.warden.remove("web")
             world.supervisor.release()
+
+
+async def test_a_paused_container_is_not_probed(world):
+    world.warden.probe_with("db", EffectiveHealth(test=("CMD", "x")), 0)
+    world.warden.add("db", phase=Phase.PAUSED)
+    world.clock.when_slept(6, lambda: world.warden.set_phase("db", Phase.RUNNING))
+    async with world.running():
+        await world.until(HealthChanged, health=Health.HEALTHY)
+    assert world.clock.slept.count(timedelta(seconds=1)) >= 3
+
+
+async def test_a_probe_that_a_pause_stopped_does_not_count(world):
+    world.warden.probe_with("db", EffectiveHealth(test=("CMD", "x"), retries=1), 0)
+    world.warden.add("db")
+    async with world.running():
+        await world.until(HealthChanged, health=Health.HEALTHY)
+        await anyio.wait_all_tasks_blocked()  # the next probe is under way
+        world.warden.set_phase("db", Phase.PAUSED)
+        world.clock.when_slept(4, lambda: world.warden.set_phase("db", Phase.RUNNING))
+        for code in (1, 0):
+            world.warden.probes["db"][0].send_nowait(code)
+        await anyio.wait_all_tasks_blocked()
+        assert world.warden.states["db"].health is Health.HEALTHY
+    assert world.warden.probes["db"][1].statistics().current_buffer_used == 0
+    assert world.warden.acts == []

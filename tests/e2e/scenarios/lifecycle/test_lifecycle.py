@@ -6,6 +6,7 @@ import os
 import pty
 import subprocess
 
+import pytest
 from support.scenario import Scenario, command, eventually
 
 
@@ -131,3 +132,38 @@ def test_top_shows_the_processes_as_the_hosts_ps_does(scenario: Scenario) -> Non
         assert shown.decode().split(maxsplit=4) == [*row[2:5], row[7], f"{row[9]}\n"]
     scenario.run("stop", "web")
     assert scenario.run("top", "web").out == ""
+
+
+def ticks(scenario: Scenario) -> int:
+    """Return how far the ticking service has come."""
+    return len(scenario.logs("ticker").splitlines())
+
+
+def test_pause_holds_a_service_where_it_is(scenario: Scenario) -> None:
+    scenario.up("ticker", "web")
+    eventually(lambda: ticks(scenario) > 1, "it ticks")
+    before = scenario.started("ticker")
+    assert "Paused" in scenario.run("pause", "ticker").text
+    assert scenario.container("ticker").state == "paused"
+    assert scenario.container("web").state == "running"
+    held = ticks(scenario)
+    assert "paused" in scenario.exec("ticker", "true", code=1).err
+    assert "paused" in scenario.run("pause", "ticker", code=None).err
+    assert ticks(scenario) == held
+    scenario.run("unpause", "ticker")
+    eventually(lambda: ticks(scenario) > held, "it goes on")
+    assert scenario.started("ticker") == before
+    assert "not paused" in scenario.run("unpause", "ticker", code=None).err
+
+
+@pytest.mark.parametrize("words", [("stop", "-t", "5"), ("kill",), ("restart",), ("rm", "-sf")])
+def test_a_paused_service_can_be_ended(scenario: Scenario, words: tuple[str, ...]) -> None:
+    scenario.up("ticker")
+    before = scenario.started("ticker")
+    scenario.run("pause", "ticker")
+    scenario.run(*words, "ticker")
+    if words[0] == "restart":
+        assert scenario.container("ticker").state == "running"
+        assert scenario.started("ticker") != before
+    else:
+        eventually(lambda: "ticker" not in scenario.services(), "it has ended")
