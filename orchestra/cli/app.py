@@ -42,6 +42,7 @@ COMMANDS = {
     "rm": "Remove stopped service containers",
     "run": "Run a one-off command on a service",
     "start": "Start services",
+    "stats": "Display a live stream of containers' resource usage",
     "stop": "Stop services",
     "top": "Display the running processes",
     "unpause": "Unpause services",

@@ -166,7 +166,7 @@ class _Follower:
     async def _print_logs(
         self, container: ObservedContainer, drained: anyio.Event, *, follow: bool = True
     ) -> None:
-        lines = self._session.machine.logs(
+        lines = self._session.machine.access.logs(
             self._controller.project,
             container,
             follow=follow,

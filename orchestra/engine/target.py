@@ -40,6 +40,23 @@ class ContainerProcess:
     command: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerUsage:
+    """What a container has used since its start, and holds now.
+
+    ``memory_bytes`` leaves out what the kernel would give up at once (inactive file pages).
+    """
+
+    cpu_time: timedelta
+    memory_bytes: int
+    memory_limit_bytes: int
+    received_bytes: int
+    sent_bytes: int
+    read_bytes: int
+    written_bytes: int
+    pids: int
+
+
 class Target(Protocol[S_contra]):
     """A machine (or cluster) that steps change and snapshots describe."""
 

@@ -6,7 +6,7 @@ Imports are lazy by method: a command that only reads records pays for nothing e
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from orchestra.engine.paths import Paths, paths_of
 from orchestra.engine.state.store import Store
-from orchestra.errors import ContainerError, HostError
+from orchestra.errors import HostError
 from orchestra.planner.observed import ObservedContainer, ObservedState
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from orchestra.engine.container.launching import LauncherClient
     from orchestra.engine.container.lifecycle import Containers
     from orchestra.engine.controller import ProjectController
-    from orchestra.engine.events import LogLine
     from orchestra.engine.image.settings import RegistrySettings
     from orchestra.engine.image.store import ImageStore
+    from orchestra.engine.local.access import LocalAccess
     from orchestra.engine.local.containers import ContainerSteps
     from orchestra.engine.local.images import ImageSteps
     from orchestra.engine.local.observe import Observer
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from orchestra.engine.shim.protocol import ExitRecord
     from orchestra.engine.snapshot.snapshotter import Snapshotter
     from orchestra.engine.state.records import ContainerRecord
-    from orchestra.engine.target import ContainerProcess, ExecCommand
     from orchestra.engine.volume.volumes import Volumes
     from orchestra.planner.desired import ContainerSpec
     from orchestra.planner.observed import Phase
@@ -264,55 +263,12 @@ class Machine:
         """Return the names of the projects on this machine."""
         return self.store.projects()
 
-    async def logs(
-        self,
-        project: str,
-        container: ObservedContainer,
-        *,
-        follow: bool = False,
-        tail: int | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-    ) -> AsyncIterator[LogLine]:
-        """Read a container's output, oldest first; with ``follow`` until it has ended."""
-        from orchestra.engine.container.logs import read_logs  # noqa: PLC0415
+    @cached_property
+    def access(self) -> LocalAccess:
+        """What is looked at and run in containers that are there."""
+        from orchestra.engine.local.access import LocalAccess  # noqa: PLC0415
 
-        record = self.store.container(project, container.id)
-        if record is None:
-            return
-        async for line in read_logs(
-            self.paths, record, tail=tail, follow=follow, since=since, until=until
-        ):
-            yield line
-
-    def processes(self, project: str, container_id: str) -> tuple[ContainerProcess, ...]:
-        """Return the processes of a container, none when it does not run."""
-        from orchestra.engine.container.places import Places  # noqa: PLC0415
-        from orchestra.engine.container.processes import processes_of  # noqa: PLC0415
-
-        record = self.store.container(project, container_id)
-        init = Places.of(self.paths, record).init() if record is not None else None
-        return processes_of(init) if init is not None else ()
-
-    async def exec(self, project: str, container_id: str, command: ExecCommand) -> int:
-        """Run a process in a container on our own streams; return its exit code.
-
-        :raises ContainerError: when the container does not run, or the process does not start.
-        """
-        from orchestra.engine.container.exec import ExecOptions, exec_in  # noqa: PLC0415
-
-        record = self.store.container(project, container_id)
-        if record is None:
-            raise ContainerError(f"no container {container_id[:12]}", hint="see `orchestra ps -a`")
-        options = ExecOptions(
-            args=command.arguments,
-            environment=command.environment,
-            cwd=command.cwd,
-            user=command.user,
-            tty=command.tty,
-            privileged=command.privileged,
-        )
-        return await exec_in(self.paths, record, options, stdin=0 if command.stdin else None)
+        return LocalAccess(self.store)
 
     async def create_one_off(self, spec: ContainerSpec, *, aliases: bool) -> str:
         """Write the container of a `run` down and return its id.

@@ -60,7 +60,7 @@ def command(
             privileged=privileged,
             stdin=interactive,
         )
-        return await session.machine.exec(observed.project, container.id, command_line)
+        return await session.machine.access.exec(observed.project, container.id, command_line)
 
     with docker_codes(debug=session.options.debug):
         raise typer.Exit(session.run(main))

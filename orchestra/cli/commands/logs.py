@@ -68,7 +68,7 @@ def command(
         )
 
         async def read(container: ObservedContainer, into: list[LogLine]) -> None:
-            lines = session.machine.logs(
+            lines = session.machine.access.logs(
                 project, container, follow=follow, tail=count, since=after, until=before
             )
             async for line in lines:

@@ -34,7 +34,7 @@ def command(
         )
         for container in sorted(chosen, key=lambda each: each.name)
         if container.phase in LIVE
-        for process in session.machine.processes(observed.project, container.id)
+        for process in session.machine.access.processes(observed.project, container.id)
     ]
     if rows:
         print_table(PROCESS_HEADER, rows, gap=2)

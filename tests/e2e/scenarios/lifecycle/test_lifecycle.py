@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import subprocess
@@ -167,3 +168,16 @@ def test_a_paused_service_can_be_ended(scenario: Scenario, words: tuple[str, ...
         assert scenario.started("ticker") != before
     else:
         eventually(lambda: "ticker" not in scenario.services(), "it has ended")
+
+
+def test_stats_tell_what_a_busy_service_uses(scenario: Scenario) -> None:
+    scenario.up("busy", "web")
+    said = scenario.run("stats", "--no-stream", "--format", "json").out
+    rows = {row["Name"]: row for row in map(json.loads, said.splitlines())}
+    busy, web = (rows[f"{scenario.project}-{name}-1"] for name in ("busy", "web"))
+    assert float(busy["CPUPerc"].rstrip("%")) > 5 > float(web["CPUPerc"].rstrip("%"))
+    assert busy["MemUsage"].endswith(" / 32MiB")
+    assert int(web["PIDs"]) >= 1
+    table = scenario.run("stats", "--no-stream", "busy").out.splitlines()
+    assert table[0].split()[:3] == ["CONTAINER", "ID", "NAME"]
+    assert len(table) == 2

@@ -1,0 +1,86 @@
+"""Access to containers that are there: logs, processes, usage, and commands run in them.
+
+Changes nothing of them, and takes no lock. Each command imports only what it needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from orchestra.engine.container.places import Places
+from orchestra.errors import ContainerError
+
+if TYPE_CHECKING:
+    from orchestra.engine.events import LogLine
+    from orchestra.engine.shim.protocol import Identity
+    from orchestra.engine.state.store import Store
+    from orchestra.engine.target import ContainerProcess, ContainerUsage, ExecCommand
+    from orchestra.planner.observed import ObservedContainer
+
+
+class LocalAccess:
+    """The containers of this machine, by project and id."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def logs(
+        self,
+        project: str,
+        container: ObservedContainer,
+        *,
+        follow: bool = False,
+        tail: int | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> AsyncIterator[LogLine]:
+        """Read a container's output, oldest first; with ``follow`` until it has ended."""
+        from orchestra.engine.container.logs import read_logs  # noqa: PLC0415
+
+        record = self._store.container(project, container.id)
+        if record is None:
+            return
+        async for line in read_logs(
+            self._store.paths, record, tail=tail, follow=follow, since=since, until=until
+        ):
+            yield line
+
+    def _init(self, project: str, container_id: str) -> Identity | None:
+        record = self._store.container(project, container_id)
+        return Places.of(self._store.paths, record).init() if record is not None else None
+
+    def processes(self, project: str, container_id: str) -> tuple[ContainerProcess, ...]:
+        """Return the processes of a container, none when it does not run."""
+        from orchestra.engine.container.processes import processes_of  # noqa: PLC0415
+
+        init = self._init(project, container_id)
+        return processes_of(init) if init is not None else ()
+
+    def usage(self, project: str, container_id: str) -> ContainerUsage | None:
+        """Return what a container uses, None when it does not run."""
+        from orchestra.engine.container.stats import usage_of  # noqa: PLC0415
+
+        init = self._init(project, container_id)
+        return usage_of(init) if init is not None else None
+
+    async def exec(self, project: str, container_id: str, command: ExecCommand) -> int:
+        """Run a process in a container on our own streams; return its exit code.
+
+        :raises ContainerError: when the container does not run, or the process does not start.
+        """
+        from orchestra.engine.container.exec import ExecOptions, exec_in  # noqa: PLC0415
+
+        record = self._store.container(project, container_id)
+        if record is None:
+            raise ContainerError(f"no container {container_id[:12]}", hint="see `orchestra ps -a`")
+        options = ExecOptions(
+            args=command.arguments,
+            environment=command.environment,
+            cwd=command.cwd,
+            user=command.user,
+            tty=command.tty,
+            privileged=command.privileged,
+        )
+        return await exec_in(self._store.paths, record, options, stdin=0 if command.stdin else None)
