@@ -16,7 +16,10 @@ Report = Callable[[Event], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecCommand:
-    """A process to run in a running container, on our own streams; None is the container's own."""
+    """A process to run in a running container, on our own streams; None is the container's own.
+
+    ``detach``: it gets no streams, and nobody waits for it.
+    """
 
     arguments: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -25,6 +28,7 @@ class ExecCommand:
     tty: bool = False
     privileged: bool = False
     stdin: bool = True
+    detach: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

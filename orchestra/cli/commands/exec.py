@@ -14,6 +14,9 @@ def command(
     ctx: typer.Context,
     service: Annotated[str, typer.Argument(metavar="SERVICE")],
     arguments: Annotated[list[str], typer.Argument(metavar="COMMAND [ARGS...]")],
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Run the command in the background")
+    ] = False,
     environment: Annotated[
         list[str] | None, typer.Option("--env", "-e", help="Set environment variables")
     ] = None,
@@ -39,7 +42,7 @@ def command(
     from orchestra.engine.target import ExecCommand
 
     session = Session.of(ctx)
-    terminal = (tty or sys.stdin.isatty()) and not no_tty
+    terminal = (tty or sys.stdin.isatty()) and not no_tty and not detach
     if terminal and not sys.stdin.isatty():
         from orchestra.errors import UsageError
 
@@ -59,6 +62,7 @@ def command(
             tty=terminal,
             privileged=privileged,
             stdin=interactive,
+            detach=detach,
         )
         return await session.machine.access.exec(observed.project, container.id, command_line)
 

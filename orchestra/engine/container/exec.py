@@ -37,6 +37,7 @@ class ExecOptions:
     privileged: bool = False
     rows: int = 0
     columns: int = 0
+    detach: bool = False
 
 
 @asynccontextmanager
@@ -46,7 +47,7 @@ async def open_exec(
     options: ExecOptions,
     stdio: tuple[int, int, int] | None,
 ) -> AsyncIterator[ExecSession]:
-    """Start a process in a container and stay with it; leaving the block kills it.
+    """Start a process in a container and stay with it; leaving the block kills it, unless detached.
 
     ``stdio``: pipes, never the user's own files or terminal; None when ``options.tty``.
 
@@ -91,6 +92,7 @@ def _request(places: Places, record: ContainerRecord, options: ExecOptions) -> E
         "tty": options.tty,
         "rows": options.rows,
         "columns": options.columns,
+        "detach": options.detach,
     }
 
 
@@ -107,6 +109,20 @@ async def exec_captured(
             return (await pipes.accompany(session, take))["code"]
     finally:
         pipes.close()
+
+
+async def exec_detached(paths: Paths, record: ContainerRecord, options: ExecOptions) -> None:
+    """Start a process without input and output, and leave it to the container.
+
+    :raises ContainerError: as :func:`open_exec`.
+    """
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        detached = replace(options, tty=False, detach=True)
+        async with open_exec(paths, record, detached, (null, null, null)):
+            pass
+    finally:
+        os.close(null)
 
 
 async def exec_in(

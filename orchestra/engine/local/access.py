@@ -66,16 +66,16 @@ class LocalAccess:
         return usage_of(init) if init is not None else None
 
     async def exec(self, project: str, container_id: str, command: ExecCommand) -> int:
-        """Run a process in a container on our own streams; return its exit code.
+        """Run a process in a container on our own streams; return its exit code, 0 if detached.
 
         :raises ContainerError: when the container does not run, or the process does not start.
         """
-        from orchestra.engine.container.exec import ExecOptions, exec_in  # noqa: PLC0415
+        from orchestra.engine.container import exec as execution  # noqa: PLC0415
 
         record = self._store.container(project, container_id)
         if record is None:
             raise ContainerError(f"no container {container_id[:12]}", hint="see `orchestra ps -a`")
-        options = ExecOptions(
+        options = execution.ExecOptions(
             args=command.arguments,
             environment=command.environment,
             cwd=command.cwd,
@@ -83,4 +83,8 @@ class LocalAccess:
             tty=command.tty,
             privileged=command.privileged,
         )
-        return await exec_in(self._store.paths, record, options, stdin=0 if command.stdin else None)
+        if command.detach:
+            await execution.exec_detached(self._store.paths, record, options)
+            return 0
+        stdin = 0 if command.stdin else None
+        return await execution.exec_in(self._store.paths, record, options, stdin=stdin)

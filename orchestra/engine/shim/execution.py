@@ -1,7 +1,7 @@
 """One process run in a container by `exec`: started, watched, signalled, its end reported.
 
 Runs in a process forked for it from the launcher. When the client goes away first, the process is
-killed: nobody would see its end.
+killed: nobody would see its end. One that was detached is only waited for.
 """
 
 from __future__ import annotations
@@ -39,6 +39,10 @@ def serve_exec(
         wire.send(connection, {"ok": True, "pid": pid}, () if master is None else (master,))
     except OSError:
         _kill(pid)
+    if request["detach"]:
+        connection.close()
+        process.wait_exit(pid)
+        return
     _converse(connection, pid, pidfd, master)
     ended = process.wait_exit(pid)
     with suppress(OSError):

@@ -16,7 +16,8 @@ line's end it quits.
   whose init is gone too is cleaned up, and its exit written down. Answer: Started or Failed.
 - ``exec``: ExecRequest, with stdin, stdout and stderr when it asks for no tty. Answers: Started or
   Failed (Started carries the pty's master when there is one), then Exited. When the client closes
-  the connection before that, the process is killed. On the way the client may send Signal, Resize.
+  the connection before that, the process is killed, unless it asked for ``detach``: then nothing
+  follows Started. On the way the client may send Signal, Resize.
 - ``sockets``: {"op": "sockets"}. Answers, without end: one Sockets message per running container
   (now, and as containers start), and {"gone": ID} as they end.
 - ``supervise``: {"op": "supervise", "argv": [...], "env": {...}}: start that program, and start it
@@ -172,6 +173,7 @@ class ExecRequest(TypedDict):
     tty: bool
     rows: int
     columns: int
+    detach: bool
 
 
 class Started(TypedDict):

@@ -181,3 +181,15 @@ def test_stats_tell_what_a_busy_service_uses(scenario: Scenario) -> None:
     table = scenario.run("stats", "--no-stream", "busy").out.splitlines()
     assert table[0].split()[:3] == ["CONTAINER", "ID", "NAME"]
     assert len(table) == 2
+
+
+def test_exec_can_leave_a_process_to_the_container(scenario: Scenario) -> None:
+    scenario.up("web")
+    scenario.run(
+        "exec", "-d", "-e", "WHO=me", "web", "sh", "-c", "echo $WHO > /tmp/said; exec sleep 500"
+    )
+    said = lambda: scenario.exec("web", "cat", "/tmp/said", code=None).out  # noqa: E731
+    eventually(lambda: said() == "me\n", "it runs")
+    assert "sleep 500" in scenario.run("top", "web").out
+    assert "no-such" in scenario.run("exec", "-d", "web", "no-such", code=127).err
+    scenario.run("stop", "web")
