@@ -2,6 +2,13 @@
 
 A file of tests/unit/spec/attributes has a ``KEY``, its ``CASES`` and its ``WRONG``. The same tables
 are put to Docker Compose's own loader by tests/oracle: what stands in them is what it says too.
+
+docs/conformance.md names the table that shows each key of scripts/compose_keys.txt. A table shows
+its ``KEY`` with everything below it, and so for each of ``COVERS``, where it has that; both are
+written in the notation of compose_keys.txt and as plain literals, for they are read without running
+the file. Of several tables that show a key the one with the longest claim is named, so that
+``services.*.build`` may stand beside ``services.*.build.args``; no two make the same claim. What a
+table is named for must be written in one of its ``CASES`` (text, over or a .yaml of files).
 """
 
 from __future__ import annotations
