@@ -75,14 +75,14 @@ def command(value: Value) -> Value:
         return None
     if isinstance(value, str):
         return list[Value](shorthand.split_command(value))
-    return each(value, text)
+    return each(value, text, "text or a list")
 
 
 def health_test(value: Value) -> Value:
     """Return the test as a list; a text is run by a shell."""
     if isinstance(value, str):
         return ["CMD-SHELL", value]
-    return each(value, text)
+    return each(value, text, "text or a list")
 
 
 def build(value: Value) -> Value:

@@ -39,12 +39,13 @@ def _merge(
     where: tuple[KeyPath, Mark | None],
     mergers: PathTable[Merger] | None,
 ) -> Value:
-    if over is None:
+    rule = mergers.rule if mergers is not None else None
+    if over is None and rule is not _replace:
         return base
     if base is None:
         return over
-    if mergers is not None and mergers.rule is not None:
-        return mergers.rule(base, over)
+    if rule is not None:
+        return rule(base, over)
     if isinstance(base, dict) and isinstance(over, dict):
         return _merge_maps(base, over, findings, where[0], mergers)
     if isinstance(base, list) and isinstance(over, list):

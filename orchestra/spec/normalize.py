@@ -20,6 +20,7 @@ from orchestra.spec.tree import (
     adopt,
     entries,
     items,
+    place,
 )
 
 Transform = Callable[[Value], Value]
@@ -33,8 +34,9 @@ _SERVICE: tuple[tuple[str, Transform], ...] = (
         shapes.flag,
     ),
     ("{cpu_count,cpu_period,cpu_quota,cpu_rt_period,cpu_rt_runtime,cpu_shares}", shapes.integer),
-    ("{oom_score_adj,pids_limit,scale}", shapes.integer),
-    ("{cpus,cpu_percent}", shapes.number),
+    ("{cpu_percent,oom_score_adj,pids_limit,scale}", shapes.integer),
+    ("cpus", shapes.number),
+    ("container_name", shapes.container_name),
     ("{mem_limit,mem_reservation,memswap_limit,mem_swappiness,shm_size}", shapes.size),
     ("{stop_grace_period}", shapes.duration),
     ("{annotations,labels,sysctls,storage_opt}", shapes.text_map),
@@ -163,6 +165,9 @@ _NULLS_MEAN_SOMETHING = PathTable(
 )
 """Mappings in which a null entry is not the same as none."""
 
+_NULLS_REPLACE = PathTable((("services.*.{command,entrypoint}", True),))
+"""Attributes whose null takes the place of what an earlier file says."""
+
 _MUST_BE_MAPPINGS = PathTable(((f"{{{','.join(_NAMED)}}}", True), ("services.*", True)))
 
 
@@ -236,7 +241,7 @@ def _mapping(
         if key.startswith("x-") and not named_by_user:
             result.put(key, entry, mark)
             continue
-        if entry is None and not _NULLS_MEAN_SOMETHING.at(path):
+        if entry is None and not (_NULLS_MEAN_SOMETHING.at(path) or _NULLS_REPLACE.at((*path, key))):
             continue
         put = _value(entry, findings, ((*path, key), mark), rules.step(key))
         if put is not _LEFT_OUT:
@@ -271,7 +276,7 @@ def _value(
         if rules is not None and rules.rule is not None:
             value = adopt(rules.rule(value), mark)
     except Misfit as error:
-        findings.misfit(error, path, mark)
+        findings.misfit(error, path, place(value, error.below) or mark)
         return _LEFT_OUT
     return _descend(value, findings, path, rules)
 

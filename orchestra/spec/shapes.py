@@ -23,8 +23,12 @@ def kind(value: Value) -> str:
             return "nothing"
         case bool():
             return "true or false"
+        case float() if not value.is_integer():
+            return "a fraction"
         case int() | float():
             return "a number"
+        case "":
+            return "empty text"
         case str():
             return "text"
         case list():
@@ -38,7 +42,10 @@ def kind(value: Value) -> str:
 _HINTS = {
     "a list": "begin each item with a dash, or put them in brackets",
     "a mapping": "write KEY: VALUE below it",
+    "a mapping or a list of KEY=VALUE": "write KEY: VALUE below it",
     "text": "put it in quotes",
+    "text or a number": "a value is one line of text: put it in quotes",
+    "text or a list": "write one text, or a list with each item in quotes",
     "a number": "write it in digits, without a unit",
     "a whole number": "write it in digits, without a unit",
     "true or false": "write true or false",
@@ -65,7 +72,7 @@ def flag(value: Value) -> Value:
         try:
             return units.parse_flag(value)
         except ValueError as err:
-            raise Misfit("expected true or false, not text", hint="write true or false") from err
+            raise unfit("true or false", value) from err
     raise unfit("true or false", value)
 
 
@@ -88,7 +95,9 @@ def number(value: Value) -> Value:
         raise unfit("a number", value)
     if isinstance(value, int | float):
         return float(value)
-    if isinstance(value, str) and re.fullmatch(r"[-+]?(\d{1,18}(\.\d{0,18})?|\.\d{1,18})", value):
+    if isinstance(value, str) and re.fullmatch(
+        r"[-+]?(\d{1,18}(\.\d{0,18})?|\.\d{1,18})(e[-+]?\d{1,2})?", value, re.I
+    ):
         return float(value)
     raise unfit("a number", value)
 
@@ -160,6 +169,16 @@ def scalar_text(value: Value) -> Value:
     return scalar(value)
 
 
+def container_name(value: Value) -> Value:
+    """Return the text of a name that a container may have."""
+    if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+", str(text(value))):
+        raise Misfit(
+            f'"{value}" is no name for a container',
+            hint="use two or more letters, digits, _ . or -, beginning with a letter or digit",
+        )
+    return value
+
+
 def number_text(value: Value) -> Value:
     """Return text; numbers are rendered."""
     if isinstance(value, bool):
@@ -185,10 +204,10 @@ def text(value: Value) -> Value:
     return value
 
 
-def each(value: Value, item: Callable[[Value], Value]) -> MarkedList:
+def each(value: Value, item: Callable[[Value], Value], expected: str = "a list") -> MarkedList:
     """Return a list whose items went through a transform."""
     if not isinstance(value, list):
-        raise unfit("a list", value)
+        raise unfit(expected, value)
     result = MarkedList()
     for index, (entry, mark) in enumerate(items(value)):
         try:
@@ -205,7 +224,7 @@ def text_list(value: Value) -> Value:
 
 def texts(value: Value) -> Value:
     """Return a list of texts; one text is a list of one."""
-    return [value] if isinstance(value, str) else each(value, text)
+    return [value] if isinstance(value, str) else each(value, text, "text or a list")
 
 
 def servers(value: Value) -> Value:

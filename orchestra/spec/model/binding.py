@@ -82,7 +82,9 @@ def _words(detail: ErrorDetails, path: KeyPath) -> tuple[str, str | None]:
             return f'"{path[-1]}" is missing', f"write {path[-1]} here"
         case "literal_error" | "enum":
             choices = str(context.get("expected", "")).replace("'", '"')
-            near = get_close_matches(str(detail["input"]), choices.replace('"', "").split(), n=1)
+            if not isinstance(detail["input"], str):
+                return f"expected {choices}, not {given}", "choose one"
+            near = get_close_matches(detail["input"], choices.replace('"', "").split(), n=1)
             return f"expected {choices}", f'did you mean "{near[0]}"?' if near else "choose one"
         case "greater_than_equal":
             return f"expected at least {context.get('ge')}", "choose a greater number"

@@ -104,7 +104,7 @@ class Service(ExtensibleElement):
     cgroup_parent: Text | None = None
     cgroup: Literal["host", "private"] | None = None
     cpu_count: Annotated[Integer, Field(ge=0)] | None = None
-    cpu_percent: Annotated[Number, Field(ge=0, le=100)] | None = None
+    cpu_percent: Annotated[Integer, Field(ge=0, le=100)] | None = None
     cpu_period: Integer | None = None
     cpu_quota: Integer | None = None
     cpu_rt_period: Integer | None = None

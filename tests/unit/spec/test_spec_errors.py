@@ -42,12 +42,12 @@ TABLE = {
     ),
     "bad-enum": (WEB + "    cgroup: hots\n", "4:5: services.web.cgroup", '"host"', "host"),
     "negative": (WEB + "    scale: -1\n", "4:5: services.web.scale", "at least 0", "greater"),
-    "bad-port": (WEB + "    ports: ['80:x']\n", "4:5: services.web.ports[0]", "no port", "8080:80"),
-    "port-too-large": (WEB + "    ports: [99999]\n", "4:5: services.web.ports[0]", "65535", "TARGET"),
-    "bad-protocol": (WEB + "    ports: [80/ip]\n", "4:5: services.web.ports[0]", "protocol", "tcp"),
-    "bad-volume": (WEB + "    volumes: ['a:b:c:d']\n", "4:5: services.web.volumes[0]", "colons", "SOURCE"),
+    "bad-port": (WEB + "    ports: ['80:x']\n", "4:13: services.web.ports[0]", "no port", "8080:80"),
+    "port-too-large": (WEB + "    ports: [99999]\n", "4:13: services.web.ports[0]", "65535", "TARGET"),
+    "bad-protocol": (WEB + "    ports: [80/ip]\n", "4:13: services.web.ports[0]", "protocol", "tcp"),
+    "bad-volume": (WEB + "    volumes: ['a:b:c:d']\n", "4:15: services.web.volumes[0]", "colons", "SOURCE"),
     "bad-command": (WEB + "    command: 'a \"b'\n", "4:5: services.web.command", "quote", "list"),
-    "bad-host": (WEB + "    extra_hosts: [a]\n", "4:5: services.web.extra_hosts[0]", "address", "NAME"),
+    "bad-host": (WEB + "    extra_hosts: [a]\n", "4:19: services.web.extra_hosts[0]", "address", "NAME"),
     "bad-environment": (WEB + "    environment: 5\n", "4:5: services.web.environment", "KEY=VALUE", ""),
     "missing-required": (
         WEB + "    post_start: [{user: x}]\n", "4:18: services.web.post_start[0].command", "missing", "command"
@@ -78,7 +78,7 @@ TABLE = {
         "4:5: services.web.network_mode", "exclude", "keep one",
     ),
     "named-and-scaled": (
-        WEB + "    container_name: a\n    scale: 2\n", "4:5: services.web.container_name", "2 containers", "drop"
+        WEB + "    container_name: ab\n    scale: 2\n", "4:5: services.web.container_name", "2 containers", "drop"
     ),
     "mounted-twice": (
         WEB + "    tmpfs: /a\n    volumes: ['/a']\n", "5:15: services.web.volumes[0]", "twice", "tmpfs[0]"
