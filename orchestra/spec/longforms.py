@@ -17,13 +17,14 @@ def keyed(value: Value) -> Value:
     if isinstance(value, dict):
         return value
     if not isinstance(value, list):
-        raise unfit("a mapping or a list of names", value)
+        hint = "begin each name with a dash, or put them in brackets"
+        raise unfit("a mapping or a list of names", value, hint=hint)
     result = MarkedMap()
     for index, (entry, mark) in enumerate(items(value)):
         if not isinstance(entry, str):
             raise Misfit(
                 f"expected a name, not {kind(entry)}",
-                hint="name one of the project",
+                hint="write a name alone, or all as NAME: ... without dashes",
                 below=(index,),
             )
         result.put(entry, None, mark)

@@ -1,7 +1,7 @@
 """Override rules: what becomes of an attribute that two files set (compose-spec 13-merge.md).
 
-Mappings merge, lists append, scalars are replaced, with the exceptions of two tables: how a place
-merges, and what makes two items of a list the same. Works on canonical trees only.
+Mappings merge, lists append what is new, scalars are replaced, with the exceptions of two tables:
+how a place merges, and what makes two items of a list the same. Works on canonical trees only.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _merge(
     if isinstance(base, dict) and isinstance(over, dict):
         return _merge_maps(base, over, findings, where[0], mergers)
     if isinstance(base, list) and isinstance(over, list):
-        return _append(base, over)
+        return _union(base, over)
     if isinstance(base, dict | list) or isinstance(over, dict | list):
         message = f"cannot override {kind(base)} by {kind(over)}"
         findings.add(message, *where, hint="give both files the same form, or use !override")
@@ -95,9 +95,13 @@ def _merge_logging(base: Value, over: Value) -> Value:
 
 def _union(base: Value, over: Value) -> Value:
     result = _append(base, None)
+    texts = {value for value in result if isinstance(value, str)}
     for value, mark in items(over):
-        if value not in result:
-            result.add(value, mark)
+        if value in texts if isinstance(value, str) else value in result:
+            continue
+        result.add(value, mark)
+        if isinstance(value, str):
+            texts.add(value)
     return result
 
 

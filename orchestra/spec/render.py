@@ -13,20 +13,30 @@ from datetime import timedelta
 
 from orchestra.spec.model.base import Element
 from orchestra.spec.model.build import Build
+from orchestra.spec.model.deploy import Deploy
 from orchestra.spec.model.develop import Trigger
 from orchestra.spec.model.files import Config, FileReference, Secret
 from orchestra.spec.model.limits import Ulimit
 from orchestra.spec.model.network import Attachment, Network
 from orchestra.spec.model.project import Project
 from orchestra.spec.model.service import Service, ServiceModel
-from orchestra.spec.tree import Value
+from orchestra.spec.tree import Value, copy
 from orchestra.spec.units import format_duration
 
 _SIZES = frozenset(
     {"mem_limit", "mem_reservation", "memswap_limit", "mem_swappiness", "shm_size", "memory"}
     | {"size", "rate"}
 )
-_TELLING = frozenset({"command", "entrypoint", "exec", "create_host_path"})
+_IMPLIED: Mapping[tuple[type[Element], str], Value] = {
+    (Deploy, "resources"): {},
+    (Deploy, "placement"): {},
+    (Network, "ipam"): {},
+    (Trigger, "exec"): {"command": None},
+}
+"""Mappings that JSON shows even when they are not given, and YAML only when they are not empty."""
+_TELLING = frozenset(
+    {"command", "entrypoint", "create_host_path", *(name for _, name in _IMPLIED)}
+)
 """Attributes that may be shown when empty, besides the pointers."""
 _SECTIONS = ("services", "networks", "volumes", "secrets", "configs", "models")
 
@@ -68,8 +78,8 @@ class _Renderer:
             if name in hidden or not self.shown(element, name, value):
                 continue
             result[name] = self.attribute(element, name, value)
-            if self.json_shape and name == "exec" and value is None:
-                result[name] = {"command": None}
+            if value is None and (type(element), name) in _IMPLIED:
+                result[name] = copy(_IMPLIED[type(element), name])
         extensions: Mapping[str, Value] = getattr(element, "extensions", {})
         if not self.json_shape:
             for key in sorted(extensions):
@@ -79,16 +89,14 @@ class _Renderer:
     def shown(self, element: Element, name: str, value: object) -> bool:
         if self.json_shape and name in {"command", "entrypoint"} and isinstance(element, Service):
             return True
-        if self.json_shape and name == "ipam" and isinstance(element, Network):
-            return True
-        if self.json_shape and name == "exec" and isinstance(element, Trigger):
-            return True
         if name == "create_host_path":
             return value is False
         if name in element.pointers:
             return value is not None
+        if (type(element), name) in _IMPLIED:
+            return self.json_shape or (isinstance(value, Element) and bool(self.element(value)))
         if isinstance(value, Element):
-            return bool(self.element(value))
+            return True
         return bool(value) or (name in {"command", "entrypoint"} and value is not None)
 
     def attribute(self, element: Element, name: str, value: object) -> Value:

@@ -40,6 +40,7 @@ def kind(value: Value) -> str:
 
 
 _HINTS = {
+    "a device": "write /dev/NAME, or a mapping with source and target",
     "a list": "begin each item with a dash, or put them in brackets",
     "a mapping": "write KEY: VALUE below it",
     "a mapping or a list of KEY=VALUE": "write KEY: VALUE below it",
@@ -225,6 +226,20 @@ def text_list(value: Value) -> Value:
 def texts(value: Value) -> Value:
     """Return a list of texts; one text is a list of one."""
     return [value] if isinstance(value, str) else each(value, text, "text or a list")
+
+
+def distinct(transform: Callable[[Value], Value]) -> Callable[[Value], Value]:
+    """Return the transform of a value that, as a list, must not hold the same text twice."""
+
+    def checked(value: Value) -> Value:
+        seen: set[str] = set()
+        for index, (entry, _) in enumerate(items(value)):
+            if isinstance(entry, str) and entry in seen:
+                raise Misfit("the list holds this twice", hint="keep one", below=(index,))
+            seen.update((entry,) if isinstance(entry, str) else ())
+        return transform(value)
+
+    return checked
 
 
 def servers(value: Value) -> Value:

@@ -5,13 +5,14 @@ Each rule yields what is wrong and where; ``validate`` adds the places.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 
 from orchestra.errors import ImageError
 from orchestra.oci.reference import parse_reference
 from orchestra.spec.findings import Findings
 from orchestra.spec.keypath import KeyPath
+from orchestra.spec.model.files import FileReference
 from orchestra.spec.model.project import Project
 from orchestra.spec.model.service import Service
 from orchestra.spec.tree import Value, place
@@ -127,22 +128,23 @@ def _mounts(project: Project, service: Service) -> Iterator[Complaint]:
 
 
 def _files(project: Project, service: Service) -> Iterator[Complaint]:
-    for index, reference in enumerate(service.secrets):
-        if reference.source not in project.secrets:
-            name = reference.source or ""
-            yield ("secrets", index), *_missing("secret", name, project.secrets, "secrets")
-    for index, reference in enumerate(service.build.secrets if service.build else ()):
-        if reference.source not in project.secrets:
-            path: KeyPath = ("build", "secrets", index)
-            name = reference.source or ""
-            yield path, *_missing("secret", name, project.secrets, "secrets")
-    for index, reference in enumerate(service.configs):
-        if reference.source not in project.configs:
-            name = reference.source or ""
-            yield ("configs", index), *_missing("config", name, project.configs, "configs")
+    of_build = service.build.secrets if service.build is not None else ()
+    yield from _references(("secrets",), service.secrets, "secret", project.secrets)
+    yield from _references(("build", "secrets"), of_build, "secret", project.secrets)
+    yield from _references(("configs",), service.configs, "config", project.configs)
     for name in service.models:
         if name not in project.models:
             yield ("models", name), *_missing("model", name, project.models, "models")
+
+
+def _references(
+    path: KeyPath, references: Iterable[FileReference], kind: str, known: Mapping[str, object]
+) -> Iterator[Complaint]:
+    for index, reference in enumerate(references):
+        if not reference.source:
+            yield (*path, index), '"source" is missing', f"name a {kind} of the project"
+        elif reference.source not in known:
+            yield (*path, index), *_missing(kind, reference.source, known, f"{kind}s")
 
 
 def _health(_project: Project, service: Service) -> Iterator[Complaint]:

@@ -21,6 +21,6 @@ class Dependency(ExtensibleElement):
 
     pointers: ClassVar[frozenset[str]] = frozenset({"required"})
 
-    condition: Condition = Condition.STARTED
+    condition: Condition
     restart: Flag = False
     required: Flag = True

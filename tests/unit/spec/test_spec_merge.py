@@ -19,7 +19,7 @@ RULES: dict[str, tuple[Value, Value, Value]] = {
     "labels": ({"a": 1}, ["b=2"], {"a": "1", "b": "2"}),
     "cap_add": (["A"], ["B", "A"], ["A", "B"]),
     "dns": ("1.1.1.1", ["2.2.2.2"], ["1.1.1.1", "2.2.2.2"]),
-    "security_opt": (["a"], ["a"], ["a", "a"]),
+    "security_opt": (["a"], ["a", "b"], ["a", "b"]),
     "expose": ([80], ["80", 90], ["80", "90"]),
     "tmpfs": ("/a", "/b", ["/a", "/b"]),
     "ulimits": ({"nofile": 5}, {"nofile": {"soft": 1, "hard": 2}}, {"nofile": {"soft": 1, "hard": 2}}),

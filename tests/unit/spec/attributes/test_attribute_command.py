@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.attributes import ABSENT, Case, Wrong, check, check_wrong
+from support.attributes import Case, Wrong, check, check_wrong
 
 KEY = "services.*.command"
 
