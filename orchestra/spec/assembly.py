@@ -99,9 +99,10 @@ def _with_files(
 def _read(file: EnvFile, known: Lookup, found: Mapping[str, str | None]) -> dict[str, str]:
     text = read_env_file(Path(file.path))
     if file.format == "raw":
-        return parse_raw(text)
+        return parse_raw(text, known)
     if file.format is not None:
-        raise Misfit(f'unknown env file format "{file.format}"', hint="use raw, or leave it out")
+        hint = "use raw, or leave it out"
+        raise Misfit(f'unknown env file format "{file.format}"', hint=hint, below=("format",))
     before = {key: value for key, value in found.items() if value is not None}
     return parse_dotenv(text, known, before)
 
@@ -111,4 +112,5 @@ def _note(error: Misfit, file: str, path: KeyPath, tree: MarkedMap, findings: Fi
         findings.read(file)
         findings.add(error.message, (), Mark(file, error.below[0]), hint=error.hint)
         return
+    path += error.below
     findings.add(error.message, path, place(tree, path), hint=error.hint)

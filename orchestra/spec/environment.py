@@ -36,9 +36,9 @@ class _Reader:
     found: dict[str, str]
     position: int = 0
 
-    def fail(self, message: str) -> Misfit:
+    def fail(self, message: str, hint: str | None = "write NAME=value") -> Misfit:
         line = self.text.count("\n", 0, self.position) + 1
-        return Misfit(message, below=(line,))
+        return Misfit(message, hint=hint, below=(line,))
 
     def run(self) -> None:
         while True:
@@ -83,7 +83,7 @@ class _Reader:
             self.text, self.position + 1
         )
         if end is None:
-            raise self.fail("a quote is not closed")
+            raise self.fail("a quote is not closed", f"close it, or write \\{quote} inside")
         raw = end[1].replace("\\" + quote, quote)
         value = self.expand(_ESCAPE.sub(_unescape, raw)) if quote == '"' else raw
         self.position = end.end()
@@ -97,7 +97,7 @@ class _Reader:
         try:
             return substitute(value, known, lambda _name: None)
         except Misfit as error:
-            raise self.fail(error.message) from error
+            raise self.fail(error.message, error.hint) from error
 
 
 def _unescape(match: re.Match[str]) -> str:
@@ -122,13 +122,23 @@ def parse_dotenv(
     return reader.found
 
 
-def parse_raw(text: str) -> dict[str, str]:
-    """Return the variables of a file in ``format: raw``: KEY=value lines, nothing replaced."""
+def parse_raw(text: str, lookup: Lookup) -> dict[str, str]:
+    """Return the variables of a file in ``format: raw``: KEY=value lines, nothing replaced.
+
+    :raises Misfit: when a line has no fit name; ``below`` holds the line.
+    """
     found: dict[str, str] = {}
-    for line in text.splitlines():
-        key, equals, value = line.partition("=")
-        if equals and key.strip() and not line.lstrip().startswith("#"):
-            found[key.strip()] = value
+    for number, line in enumerate(text.split("\n"), 1):
+        written = line.removesuffix("\r").lstrip()
+        if not written or written.startswith("#"):
+            continue
+        name, equals, value = written.partition("=")
+        if not name or any(letter.isspace() for letter in name):
+            message = "a variable's name cannot be empty or contain a space"
+            raise Misfit(message, hint="write NAME=value", below=(number,))
+        known = value if equals else lookup(name)
+        if known is not None:
+            found[name] = known
     return found
 
 
@@ -139,7 +149,7 @@ def read_env_file(path: Path) -> str:
     """
     try:
         if path.is_dir():
-            raise Misfit(f'env file "{path}" is a directory')
+            raise Misfit(f'env file "{path}" is a directory', hint="name a file in it")
         with path.open("rb") as stream:
             content = stream.read(LARGEST_BYTES + 1)
     except FileNotFoundError as err:

@@ -92,7 +92,7 @@ def build(value: Value) -> Value:
         return {"context": value}
     if isinstance(value, dict):
         return value
-    raise unfit("a path or a mapping", value)
+    raise unfit("a path or a mapping", value, hint="write a path, or a mapping with context")
 
 
 def extends(value: Value) -> Value:
@@ -119,7 +119,7 @@ def env_files(value: Value) -> Value:
             return entry
         raise unfit("a path or a mapping", entry)
 
-    return each([value] if isinstance(value, str) else value, one)
+    return each([value] if isinstance(value, str) else value, one, "text or a list")
 
 
 def file_references(value: Value) -> Value:
@@ -130,7 +130,7 @@ def file_references(value: Value) -> Value:
             return {"source": entry}
         if isinstance(entry, dict):
             return entry
-        raise unfit("a name or a mapping", entry)
+        raise unfit("a name or a mapping", entry, hint="write a name, or a mapping with source")
 
     return each(value, one)
 
@@ -141,6 +141,13 @@ def gpus(value: Value) -> Value:
         return [{"count": -1}]
     if isinstance(value, str):
         raise Misfit('expected "all" or a list', hint="write all")
+    return value
+
+
+def device_request(value: Value) -> Value:
+    """Return a reservation of devices, which must say what they are able to do."""
+    if isinstance(value, dict) and value.get("capabilities") is None:
+        raise Misfit('"capabilities" is missing', hint='say what is needed, as in ["gpu"]')
     return value
 
 

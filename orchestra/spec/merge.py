@@ -121,6 +121,8 @@ def _merge_pools(base: Value, over: Value) -> Value:
 MERGERS: PathTable[Merger] = PathTable(
     (
         ("services.*.{command,entrypoint}", _replace),
+        ("services.*.environment.*", _replace),
+        ("services.*.build.args.*", _replace),
         ("services.*.healthcheck.test", _replace),
         ("services.*.ulimits.*", _replace),
         ("services.*.build.ulimits.*", _replace),

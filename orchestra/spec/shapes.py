@@ -43,6 +43,7 @@ _HINTS = {
     "a device": "write /dev/NAME, or a mapping with source and target",
     "a list": "begin each item with a dash, or put them in brackets",
     "a mapping": "write KEY: VALUE below it",
+    "a path or a mapping": "write a path, or a mapping with path",
     "a mapping or a list of KEY=VALUE": "write KEY: VALUE below it",
     "text": "put it in quotes",
     "text or a number": "a value is one line of text: put it in quotes",
@@ -113,8 +114,15 @@ def size(value: Value) -> Value:
         try:
             return units.parse_size(value)
         except ValueError as err:
-            raise Misfit("expected a size", hint='write bytes, or a unit as in "512m"') from err
+            raise unfit("a size", value) from err
     raise unfit("a size", value)
+
+
+def size_text(value: Value) -> Value:
+    """Return bytes; only a text will do."""
+    if not isinstance(value, str):
+        raise unfit("text", value, hint='put it in quotes, best with a unit: "512m"')
+    return size(value)
 
 
 def duration(value: Value) -> Value:
@@ -125,9 +133,9 @@ def duration(value: Value) -> Value:
         try:
             return units.parse_duration(value)
         except ValueError as err:
-            raise Misfit("expected a duration", hint='write it as in "1m30s"') from err
-    hint = f'give it a unit: "{value}s"' if isinstance(value, int) else None
-    raise unfit("a duration", value, hint=hint)
+            raise unfit("a duration", value) from err
+    unitless = isinstance(value, int) and not isinstance(value, bool)
+    raise unfit("a duration", value, hint=f'give it a unit: "{value}s"' if unitless else None)
 
 
 def mode(value: Value) -> Value:
@@ -259,6 +267,11 @@ def number_texts(value: Value) -> Value:
 
 def optional_text_map(value: Value) -> Value:
     """Return a mapping of texts from a mapping or a list of KEY=VALUE; no value is None."""
+    for index, (entry, _) in enumerate(items(value)):
+        name = entry.partition("=")[0] if isinstance(entry, str) else ""
+        if name != name.rstrip():
+            hint = "write NAME=VALUE without a space before the ="
+            raise Misfit("a variable's name cannot end with a space", hint=hint, below=(index,))
     return _text_map(value, lambda entry: None if entry is None else scalar(entry))
 
 

@@ -192,12 +192,12 @@ def _devices(_project: Project, service: Service) -> Iterator[Complaint]:
         path: KeyPath = ("deploy", "resources", "reservations", "devices", index)
         if request.count is not None and request.device_ids:
             yield path, "count and device_ids exclude each other", "keep one"
-        if not request.capabilities:
-            yield path, '"capabilities" is missing', 'say what is needed, as in ["gpu"]'
 
 
 def _watch(_project: Project, service: Service) -> Iterator[Complaint]:
     for index, trigger in enumerate(service.develop.watch if service.develop else ()):
+        if not trigger.path:
+            yield ("develop", "watch", index, "path"), "the path is empty", "say what to watch"
         if trigger.target is None and trigger.action not in {"rebuild", "restart"}:
             path: KeyPath = ("develop", "watch", index)
             yield path, f'"target" is missing for action "{trigger.action}"', "say where to"

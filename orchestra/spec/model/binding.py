@@ -5,6 +5,7 @@ Nothing of pydantic's wording, and no value of the file, gets into a message.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from types import UnionType
@@ -84,7 +85,7 @@ def _words(detail: ErrorDetails, path: KeyPath) -> tuple[str, str | None]:
             choices = str(context.get("expected", "")).replace("'", '"')
             if not isinstance(detail["input"], str):
                 return f"expected {choices}, not {given}", "choose one"
-            near = get_close_matches(detail["input"], choices.replace('"', "").split(), n=1)
+            near = get_close_matches(detail["input"], re.findall('"([^"]+)"', choices), n=1)
             return f"expected {choices}", f'did you mean "{near[0]}"?' if near else "choose one"
         case "greater_than_equal":
             return f"expected at least {context.get('ge')}", "choose a greater number"

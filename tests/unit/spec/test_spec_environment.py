@@ -61,7 +61,8 @@ def test_malformed_dotenv_is_told_by_line(name: str) -> None:
 
 
 def test_raw_takes_lines_as_they_are() -> None:
-    assert parse_raw('A="$B" # x\n# c\nC\nD=\n') == {"A": '"$B" # x', "D": ""}
+    found = parse_raw('A="$B" # x\n# c\nC\nD=\nE\n', {"C": "c"}.get)
+    assert found == {"A": '"$B" # x', "C": "c", "D": ""}
 
 
 @pytest.mark.parametrize(
