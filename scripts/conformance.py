@@ -2,8 +2,9 @@
 
 The keys are facts of the specification's schema, kept in compose_keys.txt; the states come from the
 loader's model and from the tables by which the planner refuses and warns, so that the page says
-what the program does. ``python -m scripts.conformance --keys SCHEMA`` prints the keys of a schema
-(compose-spec.json of compose-go), to bring compose_keys.txt up to date.
+what the program does; the tests are found by what they claim (``attribute_tables``).
+``python -m scripts.conformance --keys SCHEMA`` prints the keys of a schema (compose-spec.json of
+compose-go), to bring compose_keys.txt up to date.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from orchestra.planner.compile.support import RULES, Rule
 from orchestra.spec.keypath import KeyPath
 from orchestra.spec.model.binding import fields_at
+from scripts.attribute_tables import claims, nearest, table_of
 
 KEYS = Path(__file__).with_name("compose_keys.txt")
 
@@ -72,6 +74,8 @@ Every key of the Compose Specification (the schema of compose-go v2, as docker c
 - **engine** *done*: it has its effect. *warned*: accepted and said to have no effect, as docker
   compose has none for it on one machine, or as nothing depends on it. *refused*: an error that
   names file, line and key; never ignored in silence.
+- **test**: the table that writes the key in every form and says what `orchestra config` makes of
+  it; tests/oracle puts the same tables to docker compose.
 """
 
 
@@ -103,7 +107,7 @@ def keys_of(schema: Mapping[str, object]) -> Iterator[str]:
 def state_of(key: str) -> tuple[str, str, str]:
     """Return what the loader and the engine make of a key, and a remark."""
     parts = tuple(key.split("."))
-    before = _nearest(LOADING, parts)
+    before = nearest(LOADING, parts)
     if before is not None:
         return "read", _AT_LOADING, LOADING[before]
     path: KeyPath = tuple(0 if part == "[]" else part for part in parts)
@@ -115,7 +119,7 @@ def _engine(key: str, parts: tuple[str, ...]) -> tuple[str, str]:
     for rule in RULES:
         if parts[: len(rule.parts)] == rule.parts and (rule.known is None or rule.parts == parts):
             return _ruled(rule)
-    noted = key if key in NOTES else _nearest(NOTES, parts)
+    noted = key if key in NOTES else nearest(NOTES, parts)
     if noted is None:
         return "done", ""
     state, remark = NOTES[noted]
@@ -130,11 +134,6 @@ def _ruled(rule: Rule) -> tuple[str, str]:
     return "done", f"{rule.known}; others are {state}{reason}"
 
 
-def _nearest(table: Mapping[str, object], parts: tuple[str, ...]) -> str | None:
-    prefixes = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
-    return next((prefix for prefix in prefixes if prefix in table), None)
-
-
 def _section(key: str) -> str:
     parts = key.split(".")
     if len(parts) > 2 and parts[0] == "services" and parts[2] in {"build", "deploy", "develop"}:
@@ -142,15 +141,24 @@ def _section(key: str) -> str:
     return parts[0] if len(parts) > 2 or parts[0] == "services" else "top level"
 
 
+def _test(table: str | None) -> str:
+    if table is None:
+        return "none"
+    name = table.removeprefix("test_attribute_").removesuffix(".py")
+    return f"[{name}](../tests/unit/spec/attributes/{table})"
+
+
 def render() -> str:
     """Write the page."""
     keys = KEYS.read_text(encoding="utf-8").split()
+    claimed = claims()
     parts = [_HEAD]
     for section, group in groupby(sorted(keys, key=_section), key=_section):
-        parts += [f"## {section}\n", "| key | loader | engine | |", "|---|---|---|---|"]
+        parts += [f"## {section}\n", "| key | loader | engine | | test |", "|---|---|---|---|---|"]
         for key in group:
             loader, engine, remark = state_of(key)
-            parts.append(f"| `{key}` | {loader} | {engine} | {remark} |")
+            test = _test(table_of(key, claimed))
+            parts.append(f"| `{key}` | {loader} | {engine} | {remark} | {test} |")
         parts.append("")
     return "\n".join(parts)
 

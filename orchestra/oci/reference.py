@@ -1,7 +1,7 @@
 """Image references: ``registry/repository:tag@digest`` with Docker Hub's defaults.
 
 Grammar: distribution/reference. A first component is a registry when it holds a dot or a colon,
-or is ``localhost``.
+or is ``localhost``. Its name may hold "_", as in compose-spec 05-services.md, image.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _REGISTRY = re.compile(
-    r"(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
-    r"(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*)(?::[0-9]+)?"
+    r"(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?"
+    r"(?:\.[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?)*)(?::[0-9]+)?"
 )
 _REPOSITORY_LENGTH = 255
 

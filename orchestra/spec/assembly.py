@@ -83,7 +83,7 @@ def _with_files(
     for index, name in enumerate(service.label_file):
         path = ("services", service.name, "label_file", index)
         try:
-            labels.update(parse_dotenv(read_env_file(Path(name)), labels.get, labels))
+            labels.update(parse_dotenv(read_env_file(Path(name), "label file"), labels.get, labels))
         except Misfit as error:
             _note(error, name, path, tree, findings)
     return service.model_copy(
@@ -91,7 +91,6 @@ def _with_files(
             "environment": {**found, **service.environment},
             "env_file": (),
             "labels": {**labels, **service.labels},
-            "label_file": (),
         }
     )
 

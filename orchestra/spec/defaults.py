@@ -8,7 +8,18 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable, Mapping
 
-from orchestra.spec.tree import Mark, MarkedMap, Value, copy, entries, lookup, mapping, shallow
+from orchestra.spec.tree import (
+    Mark,
+    MarkedMap,
+    Value,
+    copy,
+    entries,
+    items,
+    lookup,
+    mapping,
+    mark_of,
+    shallow,
+)
 
 _NAMED = ("networks", "volumes", "secrets", "configs")
 
@@ -147,26 +158,26 @@ def _complete_build(build: Value, environment: Mapping[str, str]) -> None:
 
 
 def _imply_dependencies(service: MarkedMap, mark: Mark | None) -> None:
-    implied: dict[str, bool] = {}
-    for link in _list(service.get("links")):
-        implied.setdefault(str(link).partition(":")[0], True)
+    implied: dict[str, tuple[bool, Mark | None]] = {}
+    for link, at in items(service.get("links")):
+        implied.setdefault(str(link).partition(":")[0], (True, at))
     for key in ("network_mode", "ipc", "pid", "uts", "cgroup"):
         value = service.get(key)
         if isinstance(value, str) and value.startswith("service:"):
-            implied.setdefault(value.removeprefix("service:"), True)
-    for source in _list(service.get("volumes_from")):
+            implied.setdefault(value.removeprefix("service:"), (True, mark_of(service, key)))
+    for source, at in items(service.get("volumes_from")):
         if isinstance(source, str) and not source.startswith("container:"):
-            implied.setdefault(source.partition(":")[0], False)
+            implied.setdefault(source.partition(":")[0], (False, at))
     if not implied:
         return
     known = service.get("depends_on")
     if not isinstance(known, MarkedMap):
         known = MarkedMap()
         service.put("depends_on", known, mark)
-    for other, restart in implied.items():
+    for other, (restart, at) in implied.items():
         if other not in known:
             entry: dict[str, Value] = {"condition": "service_started", "required": True}
-            known.put(other, {**entry, "restart": True} if restart else entry, mark)
+            known.put(other, {**entry, "restart": True} if restart else entry, at or mark)
 
 
 def _default_network(tree: MarkedMap) -> None:

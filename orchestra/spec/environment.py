@@ -142,25 +142,24 @@ def parse_raw(text: str, lookup: Lookup) -> dict[str, str]:
     return found
 
 
-def read_env_file(path: Path) -> str:
-    """Return the text of an env file.
+def read_env_file(path: Path, what: str = "env file") -> str:
+    """Return the text of an env file; ``what`` is its name in messages.
 
     :raises Misfit: when it is missing, a directory, too large or not text.
     """
     try:
         if path.is_dir():
-            raise Misfit(f'env file "{path}" is a directory', hint="name a file in it")
+            raise Misfit(f'{what} "{path}" is a directory', hint="name a file in it")
         with path.open("rb") as stream:
             content = stream.read(LARGEST_BYTES + 1)
     except FileNotFoundError as err:
-        raise Misfit(
-            f'env file "{path}" does not exist', hint="create it, or give it required: false"
-        ) from err
+        hint = "create it, or give it required: false" if what == "env file" else "create it"
+        raise Misfit(f'{what} "{path}" does not exist', hint=hint) from err
     except OSError as err:
         raise Misfit(f'cannot read env file "{path}": {err.strerror}') from err
     if len(content) > LARGEST_BYTES or b"\0" in content:
-        raise Misfit(f'env file "{path}" is larger than 1 MiB, or no text')
+        raise Misfit(f'{what} "{path}" is larger than 1 MiB, or no text')
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as err:
-        raise Misfit(f'env file "{path}" is not UTF-8') from err
+        raise Misfit(f'{what} "{path}" is not UTF-8') from err

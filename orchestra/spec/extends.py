@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from orchestra.spec.findings import Findings
@@ -35,6 +35,7 @@ class Source(NamedTuple):
 class _Resolver:
     read: FileReader
     findings: Findings
+    told: set[tuple[str, str]] = field(default_factory=set)
 
     def service(self, name: str, source: Source, chain: tuple[tuple[str, str], ...]) -> Value:
         """Return a service with everything it extends merged in."""
@@ -47,10 +48,12 @@ class _Resolver:
         mark = mark_of(service, "extends")
         alone = _without_extends(service)
         if here in chain:
-            steps = " -> ".join(who for _, who in (*chain[chain.index(here) :], here))
-            self.findings.add(
-                f"services extend each other in a circle: {steps}", path, mark, hint="break it"
-            )
+            circle = chain[chain.index(here) :]
+            if self.told.isdisjoint(circle):
+                steps = " -> ".join(who for _, who in (*circle, here))
+                message = f"services extend each other in a circle: {steps}"
+                self.findings.add(message, path, mark, hint="break it")
+            self.told.update(circle)
             return alone
         origin = self._origin(wanted, source, path)
         if origin is None:
@@ -74,10 +77,10 @@ class _Resolver:
         file = wanted.get("file")
         if file is None:
             return source
-        if not isinstance(file, str):
-            self.findings.add("expected a path", (*path, "file"), mark_of(wanted, "file"))
+        before = len(self.findings.errors)
+        origin = self.read(str(file), source.directory)
+        if len(self.findings.errors) > before and origin is None:
             return None
-        origin = self.read(file, source.directory)
         if origin is None:
             self.findings.add(
                 f'cannot read "{file}"', (*path, "file"), mark_of(wanted, "file"),

@@ -167,7 +167,11 @@ class _Reader:
         directory = str(Path(file).parent)
         tree: Value = MarkedMap()
         resets: tuple[tuple[str | int, ...], ...] = ()
-        for document in self.documents(file) or ():
+        errors = len(self.findings.errors)
+        documents = self.documents(file) or ()
+        if not documents and len(self.findings.errors) > errors:
+            return None
+        for document in documents:
             canonical = self._canonical(document, place.environment)
             resolved = resolve_paths(canonical, directory, place.home)
             tree = merge(reset(tree, document.resets), resolved, self.findings)

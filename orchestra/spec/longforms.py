@@ -6,9 +6,11 @@ expected.
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 from orchestra.spec import shorthand
 from orchestra.spec.findings import Misfit
-from orchestra.spec.shapes import each, integer, kind, scalar, text, text_list, unfit
+from orchestra.spec.shapes import each, integer, kind, text, text_list, unfit
 from orchestra.spec.tree import Mark, MarkedList, MarkedMap, Value, adopt, entries, items
 
 
@@ -52,10 +54,14 @@ def hosts(value: Value) -> Value:
     result = MarkedMap()
     if isinstance(value, dict):
         for key, entry, mark in entries(value):
-            found = entry if isinstance(entry, list) else ["" if entry is None else entry]
+            found = entry if isinstance(entry, list) else [entry]
             if not key or "=" in key or ":" in key:
                 raise Misfit(f'"{key}" is no host name', hint="write NAME: ADDRESS", below=(key,))
-            named = shorthand.expand_host(f"{key}=" + ",".join(scalar(one) for one in found))
+            for one in found:
+                if not isinstance(one, str):
+                    message = f"expected an address, not {kind(one)}"
+                    raise Misfit(message, hint="put it in quotes", below=(key,))
+            named = shorthand.expand_host(f"{key}=" + ",".join(str(one) for one in found))
             result.put(key, adopt(named[1], mark), mark)
         return result
     for index, (entry, mark) in enumerate(items(text_list(value))):
@@ -100,11 +106,15 @@ def extends(value: Value) -> Value:
     if isinstance(value, str):
         return {"service": value}
     if not isinstance(value, dict):
-        raise unfit("a service or a mapping", value)
-    unknown = [key for key in value if key not in {"service", "file"}]
-    if unknown:
-        raise Misfit(f'unknown key "{unknown[0]}"', hint="known here: file, service")
-    if not isinstance(value.get("service"), str):
+        raise unfit("a service or a mapping", value, hint="write service: NAME below it")
+    for key, entry in value.items():
+        if key not in {"service", "file"}:
+            near = get_close_matches(key, ("service", "file"), n=1)
+            hint = f'did you mean "{near[0]}"?' if near else "known here: file, service"
+            raise Misfit(f'unknown key "{key}"', hint=hint, below=(key,))
+        if entry is not None and not isinstance(entry, str):
+            raise Misfit(f"expected text, not {kind(entry)}", hint="put it in quotes", below=(key,))
+    if value.get("service") is None:
         raise Misfit('"service" is missing', hint="name the service to extend")
     return value
 
@@ -141,6 +151,8 @@ def gpus(value: Value) -> Value:
         return [{"count": -1}]
     if isinstance(value, str):
         raise Misfit('expected "all" or a list', hint="write all")
+    if not isinstance(value, list):
+        raise unfit('"all" or a list', value, hint="write all, or a list of requests")
     return value
 
 

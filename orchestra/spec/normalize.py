@@ -6,6 +6,7 @@ merging sees one form only. Defaults are not its business: what a file does not 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 
@@ -25,6 +26,7 @@ from orchestra.spec.tree import (
 
 Transform = Callable[[Value], Value]
 
+_NAME = re.compile(r"[a-zA-Z0-9._-]+")
 _NAMED = ("services", "networks", "volumes", "secrets", "configs", "models")
 TOP_LEVEL = ("name", "version", "include", *_NAMED)
 
@@ -77,7 +79,7 @@ _SERVICE: tuple[tuple[str, Transform], ...] = (
     ("devices", longforms.devices),
     ("ulimits.*", longforms.ulimit),
     ("ulimits.*.{soft,hard}", shapes.integer),
-    ("logging.options", shapes.text_map),
+    ("logging.options", shapes.options),
     ("networks.*.{gw_priority,priority}", shapes.integer),
     ("networks.*.driver_opts", shapes.text_map),
     ("blkio_config.weight", shapes.integer),
@@ -104,7 +106,7 @@ _BUILD: tuple[tuple[str, Transform], ...] = (
     ("args", shapes.optional_text_map),
     ("ssh", shapes.distinct(shapes.optional_text_map)),
     ("{labels,additional_contexts}", shapes.text_map),
-    ("{provenance,sbom}", shapes.scalar_text),
+    ("{provenance,sbom}", shapes.flag_text),
     ("no_cache_filter", shapes.distinct(shapes.texts)),
     ("{cache_from,cache_to,tags,platforms,entitlements}", shapes.text_list),
     ("extra_hosts", shapes.distinct(longforms.hosts)),
@@ -138,6 +140,7 @@ _DEPLOY: tuple[tuple[str, Transform], ...] = (
 )
 
 _TOP: tuple[tuple[str, Transform], ...] = (
+    ("version", shapes.text),
     ("services.*.build", longforms.build),
     ("{networks,volumes,secrets,configs}.*", longforms.maybe_external),
     ("{networks,volumes,secrets,configs}.*.labels", shapes.text_map),
@@ -249,6 +252,10 @@ def _mapping(
             continue
         if key.startswith("x-") and not named_by_user:
             result.put(key, entry, mark)
+            continue
+        if named_by_user and path[0] in _NAMED and not _NAME.fullmatch(key):
+            message, hint = f'"{key[:60]}" is no name', "use letters, digits, . _ and - only"
+            findings.add(message, (*path, key), mark, hint=hint)
             continue
         if entry is None and not (_NULLS_MEAN_SOMETHING.at(path) or _NULLS_REPLACE.at((*path, key))):
             continue

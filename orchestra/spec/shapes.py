@@ -173,8 +173,10 @@ def scalar(value: Value) -> str:
             raise unfit("text or a number", value)
 
 
-def scalar_text(value: Value) -> Value:
-    """Return text; numbers and bools are rendered."""
+def flag_text(value: Value) -> Value:
+    """Return text; true and false are rendered."""
+    if not isinstance(value, bool | str):
+        raise unfit("true, false or text", value)
     return scalar(value)
 
 
@@ -237,14 +239,16 @@ def texts(value: Value) -> Value:
 
 
 def distinct(transform: Callable[[Value], Value]) -> Callable[[Value], Value]:
-    """Return the transform of a value that, as a list, must not hold the same text twice."""
+    """Return the transform of a value that, as a list, must not hold the same twice."""
 
     def checked(value: Value) -> Value:
-        seen: set[str] = set()
+        seen: set[str | int] = set()
         for index, (entry, _) in enumerate(items(value)):
-            if isinstance(entry, str) and entry in seen:
+            if not isinstance(entry, str | int):
+                continue
+            if entry in seen:
                 raise Misfit("the list holds this twice", hint="keep one", below=(index,))
-            seen.update((entry,) if isinstance(entry, str) else ())
+            seen.add(entry)
         return transform(value)
 
     return checked
@@ -278,6 +282,20 @@ def optional_text_map(value: Value) -> Value:
 def text_map(value: Value) -> Value:
     """Return a mapping of texts from a mapping or a list of KEY=VALUE; no value is ""."""
     return _text_map(value, lambda entry: "" if entry is None else scalar(entry))
+
+
+def options(value: Value) -> Value:
+    """Return a mapping of texts from a mapping of texts, numbers and nothing."""
+    if not isinstance(value, dict):
+        raise unfit("a mapping", value)
+    for key, entry in value.items():
+        if isinstance(entry, bool):
+            raise Misfit(
+                "expected text or a number, not true or false",
+                hint="put it in quotes",
+                below=(key,),
+            )
+    return text_map(value)
 
 
 def _text_map(value: Value, convert: Callable[[Value], Value]) -> MarkedMap:

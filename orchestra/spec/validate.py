@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from orchestra.errors import ImageError
 from orchestra.oci.reference import parse_reference
 from orchestra.spec.findings import Findings
-from orchestra.spec.keypath import KeyPath
+from orchestra.spec.keypath import KeyPath, dotted
 from orchestra.spec.model.files import FileReference
 from orchestra.spec.model.project import Project
 from orchestra.spec.model.service import Service
@@ -31,8 +31,10 @@ def validate(project: Project, tree: Value, findings: Findings) -> None:
     found.extend(_resources(project))
     found.extend(_cycles(project))
     found.extend(_container_names(project))
+    refused = {error.location.key for error in findings.errors if error.location is not None}
     for path, message, hint in found:
-        findings.add(message, path, place(tree, path), hint=hint)
+        if len(path) > 2 or not {dotted((*path, key)) for key in ("image", "build")} & refused:
+            findings.add(message, path, place(tree, path), hint=hint)
     known = project.all_services
     for service in project.services.values():
         for name in service.depends_on:

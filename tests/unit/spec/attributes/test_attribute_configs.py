@@ -111,7 +111,7 @@ WRONG = (
         using("[1]"),
         "expected a name or a mapping, not a number",
         place="4:15",
-        hint="write a name or a mapping here",
+        hint="write a name, or a mapping with source",
     ),
     Wrong(
         "uid-number",

@@ -10,19 +10,21 @@ from support.attributes import ABSENT, Case, Wrong, check, check_wrong
 KEY = "services.*.hostname"
 
 CASES = (
-    Case("name", "hostname: web-1", 'web-1'),
-    Case("dotted", "hostname: web.example.com", 'web.example.com'),
+    Case("name", "hostname: web-1", "web-1"),
+    Case("dotted", "hostname: web.example.com", "web.example.com"),
     Case("unset", "tty: true", ABSENT),
     Case("empty", "hostname: ''", ABSENT),
-    Case("variable", "hostname: 'web-${N}'", 'web-2', env={"N": "2"}),
-    Case("merged", "hostname: a", 'b', over="hostname: b"),
+    Case("variable", "hostname: 'web-${N}'", "web-2", env={"N": "2"}),
+    Case("merged", "hostname: a", "b", over="hostname: b"),
     Case("reset", "hostname: a", ABSENT, over="hostname: !reset null"),
 )
 
 WRONG = (
-    Wrong("number", "hostname: 5", 'expected text, not a number', place='4:5', hint='put it in quotes'),
-    Wrong("list", "hostname: [a]", 'expected text, not a list'),
-    Wrong("flag", "hostname: true", 'expected text, not true or false'),
+    Wrong(
+        "number", "hostname: 5", "expected text, not a number", place="4:5", hint="put it in quotes"
+    ),
+    Wrong("list", "hostname: [a]", "expected text, not a list"),
+    Wrong("flag", "hostname: true", "expected text, not true or false"),
 )
 
 

@@ -21,9 +21,15 @@ CASES = (
 )
 
 WRONG = (
-    Wrong("path", "init: /sbin/init", 'expected true or false, not text', place='4:5', hint='write true or false'),
-    Wrong("number", "init: 1", 'expected true or false, not a number', place='4:5'),
-    Wrong("list", "init: [true]", 'expected true or false, not a list'),
+    Wrong(
+        "path",
+        "init: /sbin/init",
+        "expected true or false, not text",
+        place="4:5",
+        hint="write true or false",
+    ),
+    Wrong("number", "init: 1", "expected true or false, not a number", place="4:5"),
+    Wrong("list", "init: [true]", "expected true or false, not a list"),
 )
 
 

@@ -10,17 +10,23 @@ from support.attributes import ABSENT, Case, Wrong, check, check_wrong
 KEY = "services.*.isolation"
 
 CASES = (
-    Case("default", "isolation: default", 'default'),
-    Case("hyperv", "isolation: hyperv", 'hyperv'),
+    Case("default", "isolation: default", "default"),
+    Case("hyperv", "isolation: hyperv", "hyperv"),
     Case("unset", "tty: true", ABSENT),
-    Case("variable", "isolation: ${I}", 'process', env={"I": "process"}),
-    Case("merged", "isolation: default", 'process', over="isolation: process"),
+    Case("variable", "isolation: ${I}", "process", env={"I": "process"}),
+    Case("merged", "isolation: default", "process", over="isolation: process"),
     Case("reset", "isolation: default", ABSENT, over="isolation: !reset null"),
 )
 
 WRONG = (
-    Wrong("number", "isolation: 1", 'expected text, not a number', place='4:5', hint='put it in quotes'),
-    Wrong("list", "isolation: [default]", 'expected text, not a list'),
+    Wrong(
+        "number",
+        "isolation: 1",
+        "expected text, not a number",
+        place="4:5",
+        hint="put it in quotes",
+    ),
+    Wrong("list", "isolation: [default]", "expected text, not a list"),
 )
 
 
