@@ -257,7 +257,9 @@ def _mapping(
             message, hint = f'"{key[:60]}" is no name', "use letters, digits, . _ and - only"
             findings.add(message, (*path, key), mark, hint=hint)
             continue
-        if entry is None and not (_NULLS_MEAN_SOMETHING.at(path) or _NULLS_REPLACE.at((*path, key))):
+        if entry is None and not (
+            _NULLS_MEAN_SOMETHING.at(path) or _NULLS_REPLACE.at((*path, key))
+        ):
             continue
         put = _value(entry, findings, ((*path, key), mark), rules.step(key))
         if put is not _LEFT_OUT:

@@ -34,9 +34,7 @@ _IMPLIED: Mapping[tuple[type[Element], str], Value] = {
     (Trigger, "exec"): {"command": None},
 }
 """Mappings that JSON shows even when they are not given, and YAML only when they are not empty."""
-_TELLING = frozenset(
-    {"command", "entrypoint", "create_host_path", *(name for _, name in _IMPLIED)}
-)
+_TELLING = frozenset({"command", "entrypoint", "create_host_path", *(name for _, name in _IMPLIED)})
 """Attributes that may be shown when empty, besides the pointers."""
 _SECTIONS = ("services", "networks", "volumes", "secrets", "configs", "models")
 

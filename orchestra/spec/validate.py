@@ -5,7 +5,7 @@ Each rule yields what is wrong and where; ``validate`` adds the places.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from difflib import get_close_matches
 
 from orchestra.errors import ImageError
@@ -33,7 +33,7 @@ def validate(project: Project, tree: Value, findings: Findings) -> None:
     found.extend(_container_names(project))
     refused = {error.location.key for error in findings.errors if error.location is not None}
     for path, message, hint in found:
-        if len(path) > 2 or not {dotted((*path, key)) for key in ("image", "build")} & refused:
+        if not _follows(path, refused):
             findings.add(message, path, place(tree, path), hint=hint)
     known = project.all_services
     for service in project.services.values():
@@ -41,6 +41,11 @@ def validate(project: Project, tree: Value, findings: Findings) -> None:
             if name not in known:
                 path = ("services", service.name, "depends_on", name)
                 findings.warn(f'no service "{name}" in this project', path, place(tree, path))
+
+
+def _follows(path: KeyPath, refused: Set[str]) -> bool:
+    """Tell whether a service lacks image and build only as what it gives for them was refused."""
+    return len(path) == 2 and any(dotted((*path, key)) in refused for key in ("image", "build"))
 
 
 def _missing(kind: str, name: str, known: Mapping[str, object], where: str) -> tuple[str, str]:
