@@ -27,9 +27,11 @@ CASES = (
 )
 
 WRONG = (
-    Wrong("text", "cap_add: ALL", "expected a list", place="4:5"),
+    Wrong(
+        "text", "cap_add: ALL", "expected a list", place="4:5", hint="begin each item with a dash"
+    ),
     Wrong("mapping", "cap_add: {ALL: true}", "expected a list"),
-    Wrong("number", "cap_add: [1]", "expected text"),
+    Wrong("number", "cap_add: [1]", "expected text", place="4:15", hint="put it in quotes"),
 )
 
 
