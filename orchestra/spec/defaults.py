@@ -9,6 +9,7 @@ import posixpath
 from collections.abc import Callable, Mapping
 
 from orchestra.spec.tree import (
+    EXTENSIONS,
     Mark,
     MarkedMap,
     Value,
@@ -116,8 +117,8 @@ def _complete_service(
         deploy.setdefault("replicas", service["scale"])
     for kind in ("networks", "models"):
         for key, value, _ in entries(service.get(kind)):
-            if value is None:
-                mapping(service[kind])[key] = {}
+            if not value:  # what was written as an empty mapping is shown as one
+                mapping(service[kind])[key] = {} if value is None else {EXTENSIONS: {}}
     _imply_dependencies(service, mark)
 
 
@@ -132,9 +133,6 @@ def _complete_items(service: MarkedMap) -> None:
     for request in (*_maps(service.get("gpus")), *_maps(devices)):
         if not {"count", "device_ids"} & set(request):
             request["count"] = -1
-    for hook in _maps(service.get("pre_start")):
-        if service.get("image"):
-            hook.setdefault("image", service["image"])
 
 
 def _maps(value: Value) -> list[dict[str, Value]]:
@@ -210,4 +208,4 @@ def _content_from_environment(tree: MarkedMap, environment: Mapping[str, str]) -
         for _, value, _ in entries(tree.get(kind)):
             variable = lookup(value, "environment")
             if isinstance(value, dict) and isinstance(variable, str) and variable in environment:
-                value[attribute] = environment[variable]
+                value.setdefault(attribute, environment[variable])

@@ -28,6 +28,7 @@ class Findings:
     warnings: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     _seen: set[tuple[str, int, int, str]] = field(default_factory=set)
+    _paths: list[KeyPath] = field(default_factory=list)
 
     def read(self, file: str) -> None:
         """Note that a file was opened: errors are sorted by this order."""
@@ -44,7 +45,16 @@ class Findings:
             if spot in self._seen:
                 return
             self._seen.add(spot)
+        self._paths.append(path)
         self.errors.append(SpecError(message, location=where, hint=hint))
+
+    def holds(self, path: KeyPath) -> bool:
+        """Tell whether something was wrong at a key already, or below it."""
+        return any(known[: len(path)] == path for known in self._paths)
+
+    def names(self, kind: str) -> frozenset[str]:
+        """Return the names of the resources of a kind with which something was wrong."""
+        return frozenset(str(path[1]) for path in self._paths if len(path) > 1 and path[0] == kind)
 
     def misfit(self, error: Misfit, path: KeyPath, mark: Mark | None) -> None:
         """Note a value that does not fit."""

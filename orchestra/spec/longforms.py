@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from orchestra.spec import shorthand
 from orchestra.spec.findings import Misfit
 from orchestra.spec.shapes import each, integer, kind, text, text_list, unfit
-from orchestra.spec.tree import Mark, MarkedList, MarkedMap, Value, adopt, entries, items
+from orchestra.spec.tree import SINGLE, Mark, MarkedList, MarkedMap, Value, adopt, entries, items
 
 
 def keyed(value: Value) -> Value:
@@ -212,11 +212,11 @@ def devices(value: Value) -> Value:
 
 
 def ulimit(value: Value) -> Value:
-    """Return a ulimit with both its numbers."""
+    """Return a ulimit with both its numbers; one that was written as one number says so."""
     if isinstance(value, dict):
         return value
     both = integer(value)
-    return {"soft": both, "hard": both}
+    return {"soft": both, "hard": both, SINGLE: True}
 
 
 def maybe_external(value: Value) -> Value:
@@ -228,12 +228,22 @@ def maybe_external(value: Value) -> Value:
     external = value.get("external")
     if not isinstance(external, dict):
         return value
+    for key in external:
+        if key != "name" and not key.startswith("x-"):
+            hint = "write external: true, and name beside it"
+            raise Misfit(f'unknown key "{key}"', hint=hint, below=("external", key))
     marks = value.marks if isinstance(value, MarkedMap) else None
     result = MarkedMap(value, marks)
     result["external"] = True
     name = external.get("name")
     if name is not None:
-        if result.get("name") not in {None, str(name)}:
+        if not isinstance(name, str):
+            raise Misfit(
+                f"expected text, not {kind(name)}",
+                hint="put it in quotes",
+                below=("external", "name"),
+            )
+        if result.get("name") not in {None, name}:
             raise Misfit("name and external.name contradict each other", hint="keep name only")
-        result["name"] = str(name)
+        result["name"] = name
     return result

@@ -12,6 +12,7 @@ from orchestra.spec.findings import Findings
 from orchestra.spec.keypath import KeyPath, PathTable
 from orchestra.spec.shapes import kind
 from orchestra.spec.tree import (
+    SINGLE,
     Mark,
     MarkedList,
     MarkedMap,
@@ -20,6 +21,7 @@ from orchestra.spec.tree import (
     entries,
     items,
     lookup,
+    mapping,
     shallow,
 )
 
@@ -75,10 +77,10 @@ def _merge_maps(
     return result
 
 
-def _append(base: Value, over: Value) -> MarkedList:
+def _copied(value: Value) -> MarkedList:
     result = MarkedList()
-    for value, mark in (*items(base), *items(over)):
-        result.add(value, mark)
+    for entry, mark in items(value):
+        result.add(entry, mark)
     return result
 
 
@@ -94,7 +96,7 @@ def _merge_logging(base: Value, over: Value) -> Value:
 
 
 def _union(base: Value, over: Value) -> Value:
-    result = _append(base, None)
+    result = _copied(base)
     texts = {value for value in result if isinstance(value, str)}
     for value, mark in items(over):
         if value in texts if isinstance(value, str) else value in result:
@@ -105,8 +107,14 @@ def _union(base: Value, over: Value) -> Value:
     return result
 
 
+def _merge_ulimit(base: Value, over: Value) -> Value:
+    if SINGLE in mapping(base) or SINGLE in mapping(over):
+        return over
+    return _merge(base, over, Findings(), ((), None), None)
+
+
 def _merge_pools(base: Value, over: Value) -> Value:
-    result = _append(base, None)
+    result = _copied(base)
     for pool, mark in items(over):
         subnet = lookup(pool, "subnet")
         for index, known in enumerate(result):
@@ -124,8 +132,8 @@ MERGERS: PathTable[Merger] = PathTable(
         ("services.*.environment.*", _replace),
         ("services.*.build.args.*", _replace),
         ("services.*.healthcheck.test", _replace),
-        ("services.*.ulimits.*", _replace),
-        ("services.*.build.ulimits.*", _replace),
+        ("services.*.ulimits.*", _merge_ulimit),
+        ("services.*.build.ulimits.*", _merge_ulimit),
         ("services.*.logging", _merge_logging),
         ("services.*.extra_hosts.*", _union),
         ("services.*.build.extra_hosts.*", _union),

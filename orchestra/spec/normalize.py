@@ -41,7 +41,9 @@ _SERVICE: tuple[tuple[str, Transform], ...] = (
     ("container_name", shapes.container_name),
     ("{mem_limit,mem_reservation,memswap_limit,mem_swappiness,shm_size}", shapes.size),
     ("{stop_grace_period}", shapes.duration),
-    ("{annotations,labels,sysctls,storage_opt}", shapes.text_map),
+    ("{annotations,labels,sysctls}", shapes.text_map),
+    ("storage_opt", shapes.options),
+    ("pull_policy", shapes.pull_policy),
     ("environment", shapes.optional_text_map),
     ("extra_hosts", shapes.distinct(longforms.hosts)),
     ("{command,entrypoint}", longforms.command),
@@ -67,7 +69,7 @@ _SERVICE: tuple[tuple[str, Transform], ...] = (
     ("gpus.[].options", shapes.text_map),
     ("ports", longforms.ports),
     ("ports.[].target", shapes.integer),
-    ("ports.[].published", shapes.number_text),
+    ("ports.[].published", shapes.whole_text),
     ("ports.[].host_ip", shapes.address),
     ("volumes", longforms.mounts),
     ("volumes.[].read_only", shapes.flag),
@@ -81,7 +83,7 @@ _SERVICE: tuple[tuple[str, Transform], ...] = (
     ("ulimits.*.{soft,hard}", shapes.integer),
     ("logging.options", shapes.options),
     ("networks.*.{gw_priority,priority}", shapes.integer),
-    ("networks.*.driver_opts", shapes.text_map),
+    ("networks.*.driver_opts", shapes.given_options),
     ("blkio_config.weight", shapes.integer),
     ("blkio_config.weight_device.[].weight", shapes.integer),
     ("blkio_config.{device_read_bps,device_write_bps}.[].rate", shapes.size),
@@ -140,15 +142,15 @@ _DEPLOY: tuple[tuple[str, Transform], ...] = (
 )
 
 _TOP: tuple[tuple[str, Transform], ...] = (
-    ("version", shapes.text),
+    ("{name,version}", shapes.text),
     ("services.*.build", longforms.build),
     ("{networks,volumes,secrets,configs}.*", longforms.maybe_external),
     ("{networks,volumes,secrets,configs}.*.labels", shapes.text_map),
-    ("{networks,volumes,secrets}.*.driver_opts", shapes.text_map),
+    ("{networks,volumes,secrets}.*.driver_opts", shapes.given_options),
     ("{networks,volumes,secrets,configs}.*.external", shapes.flag),
     ("networks.*.{internal,attachable,enable_ipv4,enable_ipv6}", shapes.flag),
-    ("networks.*.ipam.config.[].aux_addresses", shapes.text_map),
-    ("networks.*.ipam.options", shapes.text_map),
+    ("networks.*.ipam.config.[].aux_addresses", shapes.text_options),
+    ("networks.*.ipam.options", shapes.text_options),
     ("models.*.context_size", shapes.integer),
 )
 
@@ -300,6 +302,7 @@ def _value(
 
 
 def _check_mapping(value: Value, path: KeyPath) -> None:
-    if _MUST_BE_MAPPINGS.at(path) and not isinstance(value, dict):
+    # a service without a value changes nothing in a second file; alone it is refused later
+    if _MUST_BE_MAPPINGS.at(path) and not isinstance(value, dict | None):
         hint = shapes.hint_for("a mapping")
         raise Misfit(f"expected a mapping, not {shapes.kind(value)}", hint=hint)

@@ -16,7 +16,7 @@ _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 def absolute(path: str, base: str, home: str | None) -> str:
     """Return the path, absolute and without ``.`` and ``..``; ``~`` is the home directory."""
     if home and (path == "~" or path.startswith("~/")):
-        path = posixpath.join(home, path[2:])
+        path = posixpath.normpath(posixpath.join(home, path[2:]))
     if _WINDOWS.match(path):
         return path
     if posixpath.isabs(path):

@@ -9,10 +9,13 @@ from orchestra.spec.model.service import Service
 
 
 def is_active(service: Service, profiles: Sequence[str]) -> bool:
-    """Tell whether a service takes part under these profiles; "*" is all of them."""
+    """Tell whether a service takes part under these profiles; "*" is all of them.
+
+    The empty profile (of an unset variable) is active as long as no other is asked for.
+    """
     if not service.profiles or "*" in profiles:
         return True
-    return any(profile in profiles for profile in service.profiles)
+    return any(profile in (profiles or ("",)) for profile in service.profiles)
 
 
 def activate(project: Project, profiles: Sequence[str]) -> Project:

@@ -60,7 +60,7 @@ class _Renderer:
 
     def element(self, element: Element) -> Value:
         match element:
-            case Ulimit() if element.soft == element.hard and not element.extensions:
+            case Ulimit() if element.single:
                 return element.soft
             case Attachment() | ServiceModel() if not element.model_fields_set:
                 return None
@@ -140,7 +140,7 @@ class _Renderer:
 
 
 def _hidden(element: Element) -> set[str]:
-    hidden = {"extensions"}
+    hidden = {"extensions", "single"}
     if isinstance(element, Service):
         hidden.add("name")
     if isinstance(element, Secret) or (isinstance(element, Config) and element.environment):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from difflib import get_close_matches
 from ipaddress import ip_address
 
 from orchestra.spec import units
@@ -39,12 +40,17 @@ def kind(value: Value) -> str:
             return "a duration"
 
 
+_LARGEST = 2**63 - 1
+_PULL_POLICIES = (
+    "always", "build", "daily", "if_not_present", "missing", "never", "refresh", "weekly"
+)  # fmt: skip
 _HINTS = {
     "a device": "write /dev/NAME, or a mapping with source and target",
     "a list": "begin each item with a dash, or put them in brackets",
     "a mapping": "write KEY: VALUE below it",
     "a path or a mapping": "write a path, or a mapping with path",
     "a mapping or a list of KEY=VALUE": "write KEY: VALUE below it",
+    "a mount": "write SOURCE:TARGET, or type, source and target as a mapping",
     "text": "put it in quotes",
     "text or a number": "a value is one line of text: put it in quotes",
     "text or a list": "write one text, or a list with each item in quotes",
@@ -83,12 +89,18 @@ def integer(value: Value) -> Value:
     if isinstance(value, bool):
         raise unfit("a whole number", value)
     if isinstance(value, int):
-        return value
+        return _fitting(value)
     if isinstance(value, float) and value.is_integer():
-        return int(value)
+        return _fitting(int(value))
     if isinstance(value, str) and re.fullmatch(r"[-+]?\d{1,19}", value):
-        return int(value)
+        return _fitting(int(value))
     raise unfit("a whole number", value)
+
+
+def _fitting(value: int) -> int:
+    if abs(value) > _LARGEST:
+        raise Misfit("this number is too large", hint="64 bits must hold it")
+    return value
 
 
 def number(value: Value) -> Value:
@@ -107,9 +119,9 @@ def number(value: Value) -> Value:
 def size(value: Value) -> Value:
     """Return bytes."""
     if isinstance(value, int) and not isinstance(value, bool):
-        return value
+        return _fitting(value)
     if isinstance(value, float) and value.is_integer():
-        return int(value)
+        return _fitting(int(value))
     if isinstance(value, str):
         try:
             return units.parse_size(value)
@@ -140,7 +152,7 @@ def duration(value: Value) -> Value:
 
 def mode(value: Value) -> Value:
     """Return a file mode as chmod takes it; text is octal."""
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     if isinstance(value, str) and re.fullmatch(r"(0o)?[0-7]{1,6}", value):
         return int(value.removeprefix("0o"), 8)
@@ -188,6 +200,24 @@ def container_name(value: Value) -> Value:
             hint="use two or more letters, digits, _ . or -, beginning with a letter or digit",
         )
     return value
+
+
+def pull_policy(value: Value) -> Value:
+    """Return the text of a pull policy."""
+    policy = str(text(value))
+    if policy in _PULL_POLICIES or re.fullmatch(r"every_([0-9]+[wdhms])+", policy):
+        return policy
+    near = get_close_matches(policy, _PULL_POLICIES, n=1)
+    known = f"{', '.join(_PULL_POLICIES)}, or every_ and a time as in every_12h"
+    hint = f'did you mean "{near[0]}"?' if near else f"use {known}"
+    raise Misfit("expected a pull policy", hint=hint)
+
+
+def whole_text(value: Value) -> Value:
+    """Return text; whole numbers are rendered."""
+    if isinstance(value, float):
+        raise unfit("text or a whole number", value)
+    return number_text(value)
 
 
 def number_text(value: Value) -> Value:
@@ -284,31 +314,12 @@ def text_map(value: Value) -> Value:
     return _text_map(value, lambda entry: "" if entry is None else scalar(entry))
 
 
-def options(value: Value) -> Value:
-    """Return a mapping of texts from a mapping of texts, numbers and nothing."""
-    if not isinstance(value, dict):
-        raise unfit("a mapping", value)
-    for key, entry in value.items():
-        if isinstance(entry, bool):
-            raise Misfit(
-                "expected text or a number, not true or false",
-                hint="put it in quotes",
-                below=(key,),
-            )
-    return text_map(value)
-
-
 def _text_map(value: Value, convert: Callable[[Value], Value]) -> MarkedMap:
-    result = MarkedMap()
     if isinstance(value, dict):
-        for key, entry, mark in entries(value):
-            try:
-                result.put(key, convert(entry), mark)
-            except Misfit as error:
-                raise Misfit(error.message, hint=error.hint, below=(key,)) from error
-        return result
+        return _mapped(value, convert)
     if not isinstance(value, list):
         raise unfit("a mapping or a list of KEY=VALUE", value)
+    result = MarkedMap()
     for index, (entry, mark) in enumerate(items(value)):
         if not isinstance(entry, str):
             hint = "write each as KEY=VALUE, or all as KEY: VALUE without dashes"
@@ -320,12 +331,37 @@ def _text_map(value: Value, convert: Callable[[Value], Value]) -> MarkedMap:
     return result
 
 
+def given_options(value: Value) -> Value:
+    """Return a mapping of texts from a mapping of texts and numbers."""
+    return _mapped(value, number_text)
+
+
+def options(value: Value) -> Value:
+    """Return a mapping of texts from a mapping of texts, numbers and nothing, which is ""."""
+    return _mapped(value, lambda entry: "" if entry is None else number_text(entry))
+
+
+def text_options(value: Value) -> Value:
+    """Return a mapping of texts."""
+    return _mapped(value, text)
+
+
 def texts_map(value: Value) -> Value:
     """Return a mapping of lists of texts."""
+    return _mapped(value, _scalars)
+
+
+def _scalars(value: Value) -> Value:
+    return each(value, scalar) if isinstance(value, list) else [scalar(value)]
+
+
+def _mapped(value: Value, convert: Callable[[Value], Value]) -> MarkedMap:
     if not isinstance(value, dict):
         raise unfit("a mapping", value)
     result = MarkedMap()
     for key, entry, mark in entries(value):
-        values = entry if isinstance(entry, list) else [entry]
-        result.put(key, adopt([scalar(item) for item in values], mark), mark)
+        try:
+            result.put(key, adopt(convert(entry), mark), mark)
+        except Misfit as error:
+            raise Misfit(error.message, hint=error.hint, below=(key, *error.below)) from error
     return result

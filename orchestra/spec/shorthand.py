@@ -53,7 +53,10 @@ def _split_port(rest: str, text: str) -> tuple[str, str, str]:
         if not closed:
             raise Misfit(f'no port: "{text}"', hint=f"write {_PORT_FORM}")
         published, colon, target = tail.rpartition(":")
-        return host, published if colon else "", target
+        if not colon:
+            hint = f'write "[{host}]::{target}" to leave the published port open'
+            raise Misfit(f'port "{text}" has an address, but one port only', hint=hint)
+        return host, published, target
     head, _, target = rest.rpartition(":")
     host, _, published = head.rpartition(":")
     return host, published, target
@@ -73,7 +76,9 @@ def _range(ports: str, text: str) -> tuple[int, int]:
         raise Misfit(f'no port: "{text}"', hint=f"write {_PORT_FORM}, as in 8080:80")
     first = int(match[1])
     last = int(match[2] or match[1])
-    if first > last or last > _MOST_PORTS:
+    if first > last:
+        raise Misfit(f'the range of port "{text}" runs backwards', hint=_PORT_FORM)
+    if last > _MOST_PORTS:
         raise Misfit(f'port "{text}" is not between 0 and {_MOST_PORTS}', hint=_PORT_FORM)
     return first, last
 

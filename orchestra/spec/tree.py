@@ -16,6 +16,13 @@ from orchestra.spec.keypath import KeyPath, dotted
 Value: TypeAlias = "bool | int | float | str | timedelta | list[Value] | dict[str, Value] | None"
 
 
+EXTENSIONS = "#extensions"
+"""The key under which the x-* keys of an element travel into the model."""
+
+SINGLE = "#single"
+"""The key that marks the long form of what was written as one number."""
+
+
 class Mark(NamedTuple):
     """A place in a file; line and column count from 1, 0 where unknown."""
 

@@ -6,9 +6,13 @@ import re
 from datetime import timedelta
 from math import isfinite
 
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:w|d|h|ms|us|µs|ns|m|s))+\Z")
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(w|d|h|ms|us|µs|ns|m|s)")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgtp]?)i?b?\Z", re.IGNORECASE)
+_NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)"
+_UNIT = r"(w|d|h|ms|us|µs|ns|m|s)"
+_DURATION_PART = re.compile(rf"({_NUMBER}){_UNIT}")
+_DURATION = re.compile(rf"\+?((?:{_NUMBER}{_UNIT})+)\Z")
+_SIZE = re.compile(
+    rf"\+?({_NUMBER}(?:e[-+]?\d{{1,3}})?) ?(?:b|([kmgtp])(?:i?b)?)?\Z", re.IGNORECASE
+)
 _NANOSECONDS = {
     "w": 604_800_000_000_000,
     "d": 86_400_000_000_000,
@@ -22,6 +26,7 @@ _NANOSECONDS = {
 }
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 _LONGEST = 64
+_LARGEST = 2**63 - 1
 
 
 def parse_duration(text: str) -> timedelta:
@@ -31,13 +36,14 @@ def parse_duration(text: str) -> timedelta:
     """
     if text == "0":
         return timedelta()
-    if len(text) > _LONGEST or not _DURATION.match(text):
+    match = _DURATION.match(text) if len(text) <= _LONGEST else None
+    if match is None:
         raise ValueError(text)
-    total = sum(float(number) * _NANOSECONDS[unit] for number, unit in _DURATION_PART.findall(text))
-    try:
-        return timedelta(microseconds=round(total / 1000))
-    except OverflowError as err:
-        raise ValueError(text) from err
+    parts = _DURATION_PART.findall(match[1])
+    total = sum(float(number) * _NANOSECONDS[unit] for number, unit in parts)
+    if total > _LARGEST:
+        raise ValueError(text)
+    return timedelta(microseconds=round(total / 1000))
 
 
 def format_duration(span: timedelta) -> str:
@@ -71,14 +77,17 @@ def parse_size(text: str) -> int:
 
     :raises ValueError: when the text is no size.
     """
-    if re.fullmatch(r"-?\d{1,19}", text):
-        return int(text)
-    match = _SIZE.match(text)
-    if match is None or len(text) > _LONGEST:
+    whole = re.fullmatch(r"[-+]?\d{1,19}", text)
+    match = _SIZE.match(text) if len(text) <= _LONGEST else None
+    if whole is not None:
+        size = int(text)
+    elif match is not None:
+        size = int(float(match[1]) * 1024 ** _POWERS[(match[2] or "").lower()])
+    else:
         raise ValueError(text)
-    number, unit = match.groups()
-    scale: int = 1024 ** _POWERS[unit.lower()]
-    return int(float(number) * scale)
+    if size > _LARGEST:
+        raise ValueError(text)
+    return size
 
 
 def parse_flag(text: str) -> bool:

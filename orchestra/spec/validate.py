@@ -5,17 +5,19 @@ Each rule yields what is wrong and where; ``validate`` adds the places.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 
 from orchestra.errors import ImageError
 from orchestra.oci.reference import parse_reference
 from orchestra.spec.findings import Findings
-from orchestra.spec.keypath import KeyPath, dotted
-from orchestra.spec.model.files import FileReference
-from orchestra.spec.model.project import Project
+from orchestra.spec.keypath import KeyPath
+from orchestra.spec.model.files import Config, FileReference, Secret
+from orchestra.spec.model.network import Network
+from orchestra.spec.model.project import AiModel, Project
 from orchestra.spec.model.service import Service
-from orchestra.spec.tree import Value, place
+from orchestra.spec.model.volume import Volume
+from orchestra.spec.tree import Value, child, lookup, mark_of, place
 
 Complaint = tuple[KeyPath, str, str | None]
 Rule = Callable[[Project, Service], Iterator[Complaint]]
@@ -24,28 +26,61 @@ Rule = Callable[[Project, Service], Iterator[Complaint]]
 def validate(project: Project, tree: Value, findings: Findings) -> None:
     """Note everything that is wrong with the active services and their resources."""
     found: list[Complaint] = []
+    known = _with_refused(project, findings)
     for service in project.services.values():
         for rule in RULES:
-            for path, message, hint in rule(project, service):
+            for path, message, hint in rule(known, service):
                 found.append((("services", service.name, *path), message, hint))
-    found.extend(_resources(project))
+    found.extend(_resources(project, tree))
     found.extend(_cycles(project))
     found.extend(_container_names(project))
-    refused = {error.location.key for error in findings.errors if error.location is not None}
-    for path, message, hint in found:
-        if not _follows(path, refused):
-            findings.add(message, path, place(tree, path), hint=hint)
-    known = project.all_services
+    for path, message, hint in [one for one in found if not _told(one[0], tree, findings)]:
+        findings.add(message, path, place(tree, path), hint=hint)
+    everything = project.all_services
     for service in project.services.values():
         for name in service.depends_on:
-            if name not in known:
+            if name not in everything:
                 path = ("services", service.name, "depends_on", name)
                 findings.warn(f'no service "{name}" in this project', path, place(tree, path))
 
 
-def _follows(path: KeyPath, refused: Set[str]) -> bool:
-    """Tell whether a service lacks image and build only as what it gives for them was refused."""
-    return len(path) == 2 and any(dotted((*path, key)) in refused for key in ("image", "build"))
+def _with_refused(project: Project, findings: Findings) -> Project:
+    """Return the project with a stand-in for each resource that was refused: it is not unknown."""
+    return project.model_copy(
+        update={
+            "networks": {
+                **{name: Network(name=name) for name in findings.names("networks")},
+                **project.networks,
+            },
+            "volumes": {
+                **{name: Volume(name=name) for name in findings.names("volumes")},
+                **project.volumes,
+            },
+            "secrets": {
+                **{name: Secret(name=name) for name in findings.names("secrets")},
+                **project.secrets,
+            },
+            "configs": {
+                **{name: Config(name=name) for name in findings.names("configs")},
+                **project.configs,
+            },
+            "models": {
+                **{name: AiModel(model=name) for name in findings.names("models")},
+                **project.models,
+            },
+        }
+    )
+
+
+def _told(path: KeyPath, tree: Value, findings: Findings) -> bool:
+    """Tell whether a key's value was refused: that it is missing then is no news."""
+    if len(path) == 2 and path[0] == "services":
+        return any(findings.holds((*path, key)) for key in ("image", "build"))
+    value: Value = tree
+    for key in path:
+        value = child(value, key)[1]
+    resource = path[0] in {"secrets", "configs"}
+    return (resource or not isinstance(value, dict | list)) and findings.holds(path)
 
 
 def _missing(kind: str, name: str, known: Mapping[str, object], where: str) -> tuple[str, str]:
@@ -93,21 +128,36 @@ def _networks(project: Project, service: Service) -> Iterator[Complaint]:
         return
     for name in service.networks:
         if name not in project.networks:
-            yield ("networks", name), *_missing("network", name, project.networks, "networks")
-    mode = service.network_mode or ""
-    if mode.startswith("service:") and mode.removeprefix("service:") not in project.all_services:
-        name = mode.removeprefix("service:")
-        yield ("network_mode",), *_missing("service", name, project.all_services, "services")
+            known = {"default": None, **project.networks}
+            yield ("networks", name), *_missing("network", name, known, "networks")
+
+
+def _implied(service: Service) -> dict[str, KeyPath]:
+    """Return the services that other attributes than depends_on name, with the first's path."""
+    found: dict[str, KeyPath] = {}
+    for index, link in enumerate(service.links):
+        found.setdefault(link.partition(":")[0], ("links", index))
+    for key in ("network_mode", "ipc", "pid", "uts", "cgroup"):
+        kind, colon, name = str(getattr(service, key)).partition(":")
+        if kind == "service" and colon:
+            found.setdefault(name, (key,))
+    for index, source in enumerate(service.volumes_from):
+        if not source.startswith("container:"):
+            found.setdefault(source.partition(":")[0], ("volumes_from", index))
+    return found
 
 
 def _dependencies(project: Project, service: Service) -> Iterator[Complaint]:
+    implied = _implied(service)
     for name, dependency in service.depends_on.items():
-        path: KeyPath = ("depends_on", name)
+        path: KeyPath = implied.get(name, ("depends_on", name))
         if name in project.services or not dependency.required:
             continue
         if name in project.disabled_services:
             profiles = ", ".join(project.disabled_services[name].profiles) or "none"
-            hint = f"activate one of its profiles ({profiles}), or set required: false"
+            hint = f"activate one of its profiles ({profiles})"
+            if name not in implied:
+                hint += ", or set required: false"
             yield path, f'service "{name}" is not active', hint
             continue
         yield path, *_missing("service", name, project.all_services, "services")
@@ -125,10 +175,10 @@ def _mounts(project: Project, service: Service) -> Iterator[Complaint]:
         if mount.type == "volume" and mount.source and mount.source not in project.volumes:
             yield path, *_missing("volume", mount.source, project.volumes, "volumes")
         if mount.target is None:
-            yield path, '"target" is missing', "say where to mount it"
+            yield (*path, "target"), '"target" is missing', "say where to mount it"
             continue
         if mount.type == "bind" and not mount.source:
-            yield path, '"source" is missing', "say what to mount"
+            yield (*path, "source"), '"source" is missing', "say what to mount"
         if mount.target in seen:
             yield path, f'"{mount.target}" is mounted twice', f"see {seen[mount.target]}"
         seen.setdefault(mount.target, f"volumes[{index}]")
@@ -216,21 +266,24 @@ RULES: tuple[Rule, ...] = (
 )  # fmt: skip
 
 
-def _resources(project: Project) -> Iterator[Complaint]:
+def _resources(project: Project, tree: Value) -> Iterator[Complaint]:
     for name, secret in project.secrets.items():
-        given = [key for key in ("file", "environment") if getattr(secret, key) is not None]
+        given = [key for key in ("file", "environment") if getattr(secret, key)]
         if not secret.external:
             yield from _one_of(("secrets", name), given, "file or environment")
     for name, config in project.configs.items():
-        given = [key for key in ("file", "environment") if getattr(config, key) is not None]
-        if config.content is not None and config.environment is None:
+        given = [key for key in ("file", "environment") if getattr(config, key)]
+        # a variable's value is put there too, but at no place of a file
+        written = mark_of(lookup(tree, "configs", name), "content") is not None
+        if config.content is not None and (written or not config.environment):
             given.append("content")
         if not config.external:
             yield from _one_of(("configs", name), given, "file, environment or content")
     for name, volume in project.volumes.items():
-        if volume.external and (volume.driver or volume.driver_opts or volume.labels):
-            hint = "an external volume is made elsewhere; keep name and external"
-            yield ("volumes", name), "external excludes driver, driver_opts and labels", hint
+        for key in ("driver", "driver_opts", "labels") if volume.external else ():
+            if getattr(volume, key):
+                hint = "an external volume is made elsewhere; keep name and external"
+                yield ("volumes", name, key), f"external and {key} exclude each other", hint
 
 
 def _one_of(path: KeyPath, given: list[str], choices: str) -> Iterator[Complaint]:
@@ -247,7 +300,8 @@ def _cycles(project: Project) -> Iterator[Complaint]:
         if cycle is not None:
             done.update(cycle)
             message = f"services wait for each other in a circle: {' -> '.join(cycle)}"
-            yield ("services", cycle[0], "depends_on", cycle[1]), message, "break it"
+            path = _implied(project.services[cycle[0]]).get(cycle[1], ("depends_on", cycle[1]))
+            yield ("services", cycle[0], *path), message, "break it"
 
 
 def _cycle_from(start: str, project: Project, done: set[str]) -> list[str] | None:

@@ -12,8 +12,7 @@ from typing import Annotated, ClassVar, Never
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, Strict, model_validator
 
-EXTENSIONS = "#extensions"
-"""The input key under which x-* keys travel."""
+from orchestra.spec.tree import EXTENSIONS
 
 
 class _Nothing(Mapping[str, Never]):

@@ -55,8 +55,9 @@ def build_project(tree: Value, findings: Findings) -> Project | None:
 
 def _note(detail: ErrorDetails, tree: Value, findings: Findings) -> KeyPath:
     path = _path_in(tree, tuple(detail["loc"]))
-    message, hint = _words(detail, path)
-    findings.add(message, path, place(tree, path), hint=hint)
+    if detail["type"] != "missing" or not findings.holds(path):
+        message, hint = _words(detail, path)
+        findings.add(message, path, place(tree, path), hint=hint)
     return path
 
 

@@ -11,6 +11,7 @@ from orchestra.spec.model.base import (
     Bytes,
     Element,
     ExtensibleElement,
+    Flag,
     Integer,
     Text,
     TextMap,
@@ -19,12 +20,13 @@ from orchestra.spec.model.base import (
 
 
 class Ulimit(ExtensibleElement):
-    """One resource limit; -1 is unlimited. A single number in the file sets both."""
+    """One resource limit; -1 is unlimited. ``single``: one number in the file set both."""
 
     pointers: ClassVar[frozenset[str]] = frozenset({"soft", "hard"})
 
     soft: Integer
     hard: Integer
+    single: Flag = Field(default=False, alias="#single", repr=False)
 
 
 class BlkioWeight(Element):
