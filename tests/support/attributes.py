@@ -31,6 +31,9 @@ PROJECT = "orc"
 SERVICE = "services:\n  web:\n    image: busybox\n"
 HOME = "/home/orc"
 
+NULL = "it refuses a key without a value, its predecessor took the key as not given"
+"""Why docker compose does otherwise about almost every key that is written and left empty."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Files:
