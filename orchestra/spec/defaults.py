@@ -133,6 +133,9 @@ def _complete_items(service: MarkedMap) -> None:
     for request in (*_maps(service.get("gpus")), *_maps(devices)):
         if not {"count", "device_ids"} & set(request):
             request["count"] = -1
+    for hook in _maps(service.get("pre_start")):
+        if service.get("image"):
+            hook.setdefault("image", service["image"])
 
 
 def _maps(value: Value) -> list[dict[str, Value]]:

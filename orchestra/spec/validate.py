@@ -199,7 +199,7 @@ def _references(
 ) -> Iterator[Complaint]:
     for index, reference in enumerate(references):
         if not reference.source:
-            yield (*path, index), '"source" is missing', f"name a {kind} of the project"
+            yield (*path, index, "source"), '"source" is missing', f"name a {kind} of the project"
         elif reference.source not in known:
             yield (*path, index), *_missing(kind, reference.source, known, f"{kind}s")
 
