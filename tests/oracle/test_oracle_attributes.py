@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 from support import oracle
-from support.attributes import PROJECT, Case, Wrong, at, environment_of, here
+from support.attributes import Case, Wrong, at, environment_of, here
 
 TABLES = sorted((Path(__file__).parents[1] / "unit/spec/attributes").glob("test_attribute_*.py"))
 
@@ -29,7 +29,7 @@ def _verdict(case: Case | Wrong, directory: Path) -> oracle.Verdict:
         names,
         directory,
         environment_of(files),
-        project=PROJECT,
+        project=case.project,
         profiles=case.profiles,
         shape=case.shape if isinstance(case, Case) else "json",
     )

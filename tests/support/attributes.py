@@ -71,7 +71,7 @@ class _Written:
     """``text`` and ``over``, a second file, are attributes of the service "web".
 
     They are whole files when they begin with ``services:``, ``name:``, ``include:`` or ``#``.
-    ``ours`` says why docker compose does otherwise.
+    ``ours`` says why docker compose does otherwise. ``project``: the -p they are read with.
     """
 
     id: str
@@ -80,6 +80,7 @@ class _Written:
     files: Mapping[str, str] = field(default_factory=dict, kw_only=True)
     env: Mapping[str, str] = field(default_factory=dict, kw_only=True)
     profiles: tuple[str, ...] = field(default=(), kw_only=True)
+    project: str | None = field(default=PROJECT, kw_only=True)
     ours: str | None = field(default=None, kw_only=True)
 
     def parts(self) -> Files:
@@ -135,7 +136,7 @@ def show(case: Case, directory: Path) -> Json:
     """Return the whole project of a case in the shape of ``config``, by default as JSON."""
     files = case.parts()
     names = files.write(directory)
-    options = LoadOptions(files=names, project_name=PROJECT, profiles=case.profiles)
+    options = LoadOptions(files=names, project_name=case.project, profiles=case.profiles)
     project = load_project(options, environment_of(files), directory)
     return json.loads(json.dumps(render_project(project, json_shape=case.shape == "json")))
 
@@ -155,7 +156,7 @@ def refusals(wrong: Wrong, directory: Path) -> list[SpecError]:
     """Return the errors that loading ends with; none when it is accepted."""
     files = wrong.parts()
     names = files.write(directory)
-    options = LoadOptions(files=names, project_name=PROJECT, profiles=wrong.profiles)
+    options = LoadOptions(files=names, project_name=wrong.project, profiles=wrong.profiles)
     try:
         load_project(options, environment_of(files), directory)
     except SpecErrors as errors:

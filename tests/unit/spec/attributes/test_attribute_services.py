@@ -18,7 +18,12 @@ CASES = (
     Case("unsaid", "# only\nnetworks: {a: }", {}),
     Case("dash", "services: {-a: {image: a}}", {"-a": shown(image="a")}),
     Case("number-text", "services: {'1': {image: a}}", {"1": shown(image="a")}),
-    Case("over-null", "services: {web: {image: a}}", {"web": shown(image="a")}, over="services: {web: }"),
+    Case(
+        "over-null",
+        "services: {web: {image: a}}",
+        {"web": shown(image="a")},
+        over="services: {web: }",
+    ),
     Case(
         "override-one",
         "services: {web: {image: a, user: u}}",
