@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from orchestra.spec.findings import Findings
 from orchestra.spec.keypath import KeyPath
+from orchestra.spec.model.later import Later
 from orchestra.spec.model.project import Project
 from orchestra.spec.shapes import hint_for, kind
 from orchestra.spec.tree import Value, child, copy, place
@@ -136,7 +137,8 @@ def _step(at: object, part: str | int) -> object:
 def _element(annotation: object) -> object:
     origin = get_origin(annotation)
     if origin is Annotated:
-        return _element(get_args(annotation)[0])
+        later = [one for one in get_args(annotation)[1:] if isinstance(one, Later)]
+        return later[0].model if later else _element(get_args(annotation)[0])
     if origin in {Union, UnionType}:
         present = [choice for choice in get_args(annotation) if choice is not type(None)]
         return _element(present[0])

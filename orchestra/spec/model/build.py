@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from orchestra.spec.model.base import (
     EMPTY,
@@ -14,8 +15,14 @@ from orchestra.spec.model.base import (
     TextMap,
     Texts,
 )
-from orchestra.spec.model.files import FileReference
-from orchestra.spec.model.limits import Ulimit
+from orchestra.spec.model.later import later
+
+if TYPE_CHECKING:
+    from orchestra.spec.model.files import FileReference
+    from orchestra.spec.model.limits import Ulimit
+else:
+    FileReference = later("files", "FileReference")
+    Ulimit = later("limits", "Ulimit")
 
 
 class Build(ExtensibleElement):

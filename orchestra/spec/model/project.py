@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from pydantic import PrivateAttr
 
 from orchestra.spec.model.base import EMPTY, ExtensibleElement, Integer, Text, Texts
-from orchestra.spec.model.files import Config, Secret
+from orchestra.spec.model.later import later
 from orchestra.spec.model.network import Network
 from orchestra.spec.model.service import Service
 from orchestra.spec.model.volume import Volume
 from orchestra.spec.places import Places
+
+if TYPE_CHECKING:
+    from orchestra.spec.model.files import Config, Secret
+else:
+    Config = later("files", "Config")
+    Secret = later("files", "Secret")
 
 
 class AiModel(ExtensibleElement):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -23,15 +23,27 @@ from orchestra.spec.model.base import (
 )
 from orchestra.spec.model.build import Build
 from orchestra.spec.model.dependency import Dependency
-from orchestra.spec.model.deploy import Deploy
-from orchestra.spec.model.develop import Develop
-from orchestra.spec.model.files import FileReference
 from orchestra.spec.model.healthcheck import Healthcheck
-from orchestra.spec.model.hook import Hook, PreStartHook
-from orchestra.spec.model.limits import BlkioConfig, DeviceRequest, Ulimit
+from orchestra.spec.model.later import later
 from orchestra.spec.model.network import Attachment
 from orchestra.spec.model.port import Port
 from orchestra.spec.model.volume import ServiceVolume
+
+if TYPE_CHECKING:
+    from orchestra.spec.model.deploy import Deploy
+    from orchestra.spec.model.develop import Develop
+    from orchestra.spec.model.files import FileReference
+    from orchestra.spec.model.hook import Hook, PreStartHook
+    from orchestra.spec.model.limits import BlkioConfig, DeviceRequest, Ulimit
+else:
+    Deploy = later("deploy", "Deploy")
+    Develop = later("develop", "Develop")
+    FileReference = later("files", "FileReference")
+    Hook = later("hook", "Hook")
+    PreStartHook = later("hook", "PreStartHook")
+    BlkioConfig = later("limits", "BlkioConfig")
+    DeviceRequest = later("limits", "DeviceRequest")
+    Ulimit = later("limits", "Ulimit")
 
 
 class Device(ExtensibleElement):
