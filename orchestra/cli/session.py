@@ -65,8 +65,9 @@ class Session:
 
         :raises SpecErrors: when its files are wrong.
         """
-        # pydantic looks for plugins among all installed packages, which costs 25 ms of each start
-        os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+        from orchestra.cli.thrift import spare_pydantic
+
+        spare_pydantic()
         from orchestra.spec.loader import load_project
 
         project = load_project(self.load_options(services), self.environment, Path.cwd())
