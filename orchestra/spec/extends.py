@@ -36,9 +36,22 @@ class _Resolver:
     read: FileReader
     findings: Findings
     told: set[tuple[str, str]] = field(default_factory=set)
+    sources: dict[tuple[str, str], Source | None] = field(default_factory=dict)
+    done: dict[tuple[int, str], Value] = field(default_factory=dict)
+    circles: int = 0
 
     def service(self, name: str, source: Source, chain: tuple[tuple[str, str], ...]) -> Value:
-        """Return a service with everything it extends merged in."""
+        """Return a service with everything it extends merged in, made once unless in a circle."""
+        key = (id(source), name)  # every source stays in ``sources`` meanwhile, or is the caller's
+        if key not in self.done:
+            circles = self.circles
+            value = self._service(name, source, chain)
+            if self.circles != circles:
+                return value
+            self.done[key] = value
+        return self.done[key]
+
+    def _service(self, name: str, source: Source, chain: tuple[tuple[str, str], ...]) -> Value:
         service = lookup(source.tree, "services", name)
         wanted = lookup(service, "extends")
         if not isinstance(service, dict) or not isinstance(wanted, dict):
@@ -48,6 +61,7 @@ class _Resolver:
         mark = mark_of(service, "extends")
         alone = _without_extends(service)
         if here in chain:
+            self.circles += 1
             circle = chain[chain.index(here) :]
             if self.told.isdisjoint(circle):
                 steps = " -> ".join(who for _, who in (*circle, here))
@@ -78,7 +92,10 @@ class _Resolver:
         if file is None:
             return source
         before = len(self.findings.errors)
-        origin = self.read(str(file), source.directory)
+        place = (str(file), source.directory)
+        origin = self.sources.get(place) or self.read(*place)
+        if origin is not None:
+            self.sources[place] = origin
         if len(self.findings.errors) > before and origin is None:
             return None
         if origin is None:

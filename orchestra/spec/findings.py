@@ -29,6 +29,7 @@ class Findings:
     files: list[str] = field(default_factory=list)
     _seen: set[tuple[str, int, int, str]] = field(default_factory=set)
     _paths: list[KeyPath] = field(default_factory=list)
+    _said: set[str] = field(default_factory=set)
 
     def read(self, file: str) -> None:
         """Note that a file was opened: errors are sorted by this order."""
@@ -64,7 +65,8 @@ class Findings:
         """Note something that is allowed but hardly meant."""
         where = location(mark, path)
         text = f"{where}: {message}" if where is not None else message
-        if text not in self.warnings:
+        if text not in self._said:
+            self._said.add(text)
             self.warnings.append(text)
 
     def raise_errors(self) -> None:
