@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.peers import FINDERS, MIRROR, BenchmarkError, Peer, find_peers
+from benchmarks.reading import section
 from benchmarks.report import render
 from benchmarks.work import measure_round
 
@@ -71,7 +72,9 @@ def main() -> int:
         for peer in peers:
             peer.stop(root / peer.name / "bench")
         shutil.rmtree(root, ignore_errors=True)
-    options.output.write_text(render(measured, versions, datetime.now(tz=UTC).date()))
+    reading = section(options.peers, options.rounds)
+    today = datetime.now(tz=UTC).date()
+    options.output.write_text(render(measured, versions, today, reading))
     print(options.output.read_text())
     return 0
 

