@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -124,6 +123,8 @@ def _render(session: Session, services: list[str], output_format: str) -> str:
 
     project = session.project(services)
     if output_format == "json":
+        import json
+
         shape = render_project(project, json_shape=True)
         return json.dumps(shape, indent=2, ensure_ascii=False) + "\n"
     from orchestra.spec.document import dump_yaml
