@@ -39,7 +39,8 @@ class _Nothing(Mapping[str, Never]):
 EMPTY: Mapping[str, Never] = _Nothing()
 """The default of every mapping."""
 
-Text = Annotated[str, Strict()]
+Text = str
+"""Strict as it is: of what a tree holds, pydantic takes text alone for it."""
 Integer = Annotated[int, Strict()]
 Number = Annotated[float, Strict()]
 Flag = Annotated[bool, Strict()]
