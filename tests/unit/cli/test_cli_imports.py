@@ -14,7 +14,7 @@ import json, sys
 sys.argv[0] = "orchestra"
 from orchestra.__main__ import answer
 answer(sys.argv[1:])
-print("\\n" + json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+print("\\n" + json.dumps(sorted(sys.modules)))
 """
 _HEAVY = frozenset({"pydantic", "networkx", "pyroute2", "httpx2", "rich"})
 _BARE = _HEAVY | {"anyio", "asyncio", "yaml"}
@@ -23,7 +23,12 @@ _COMPOSE = 'services: {web: {image: busybox, command: ["true"]}}\n'
 
 def modules(directory: Path, *words: str) -> set[str]:
     """Return the top-level packages that a command line leaves imported."""
-    (directory / "compose.yaml").write_text(_COMPOSE)
+    return {name.partition(".")[0] for name in all_modules(directory, *words)}
+
+
+def all_modules(directory: Path, *words: str, compose: str = _COMPOSE) -> set[str]:
+    """Return the modules that a command line leaves imported."""
+    (directory / "compose.yaml").write_text(compose)
     root = Path(__file__).parents[3]
     done = subprocess.run(
         [sys.executable, "-c", _PROBE, *words],
@@ -67,6 +72,49 @@ def test_plan_and_config_pay_for_the_model_alone(tmp_path: Path, words: tuple[st
     found = modules(tmp_path, *words)
     assert "pydantic" in found
     assert found.isdisjoint(_HEAVY - {"pydantic"})
+
+
+_RARE = frozenset(
+    f"orchestra.spec.model.{name}" for name in ("deploy", "develop", "files", "hook", "limits")
+)
+_WRITING = frozenset({"orchestra.spec.render", "orchestra.spec.emitter"})
+
+
+@pytest.mark.parametrize("words", [("config", "-q"), ("plan",)], ids=" ".join)
+def test_loading_imports_no_model_that_the_file_does_not_use(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    found = all_modules(tmp_path, *words)
+    assert "orchestra.spec.model.service" in found
+    # compiling a project knows the kinds of files, limits and hooks by their classes
+    unused = _RARE if words[0] == "config" else {"orchestra.spec.model.develop"}
+    assert found.isdisjoint(unused | _WRITING)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "module"),
+    [
+        ("deploy: {replicas: 2}", "deploy"),
+        ("develop: {watch: [{path: ., action: rebuild}]}", "develop"),
+        ("post_start: [{command: [a]}]", "hook"),
+        ("ulimits: {nofile: 9}", "limits"),
+    ],
+)
+def test_a_model_is_imported_for_the_attribute_that_needs_it(
+    tmp_path: Path, attribute: str, module: str
+) -> None:
+    compose = f"services: {{web: {{image: busybox, {attribute}}}}}\n"
+    found = all_modules(tmp_path, "config", "-q", compose=compose)
+    assert f"orchestra.spec.model.{module}" in found
+
+
+def test_config_imports_what_it_writes_with_and_nothing_of_the_packages_around_it(
+    tmp_path: Path,
+) -> None:
+    found = all_modules(tmp_path, "config")
+    assert found >= _WRITING
+    assert found.isdisjoint({"email", "zipfile", "importlib.metadata._meta", "asyncio", "anyio"})
+    assert not any(name.startswith(("orchestra.engine", "orchestra.planner")) for name in found)
 
 
 @pytest.mark.parametrize("words", [("ps",), ("ps", "-a"), ("ls",), ("images",)], ids=" ".join)
