@@ -36,7 +36,7 @@ class _Resolver:
     read: FileReader
     findings: Findings
     told: set[tuple[str, str]] = field(default_factory=set)
-    sources: dict[tuple[str, str], Source | None] = field(default_factory=dict)
+    sources: dict[tuple[str, str], Source] = field(default_factory=dict)
     done: dict[tuple[int, str], Value] = field(default_factory=dict)
     circles: int = 0
 
