@@ -7,17 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
 from orchestra.errors import ImageError
 from orchestra.oci.reference import parse_reference
 from orchestra.spec.findings import Findings
 from orchestra.spec.keypath import KeyPath
-from orchestra.spec.model.files import Config, FileReference, Secret
 from orchestra.spec.model.network import Network
 from orchestra.spec.model.project import AiModel, Project
 from orchestra.spec.model.service import Service
 from orchestra.spec.model.volume import Volume
 from orchestra.spec.tree import Value, child, lookup, mark_of, place
+
+if TYPE_CHECKING:
+    from orchestra.spec.model.files import FileReference
 
 Complaint = tuple[KeyPath, str, str | None]
 Rule = Callable[[Project, Service], Iterator[Complaint]]
@@ -26,7 +29,7 @@ Rule = Callable[[Project, Service], Iterator[Complaint]]
 def validate(project: Project, tree: Value, findings: Findings) -> None:
     """Note everything that is wrong with the active services and their resources."""
     found: list[Complaint] = []
-    known = _with_refused(project, findings)
+    known = _with_refused(project, findings) if findings.errors else project
     for service in project.services.values():
         for rule in RULES:
             for path, message, hint in rule(known, service):
@@ -46,6 +49,8 @@ def validate(project: Project, tree: Value, findings: Findings) -> None:
 
 def _with_refused(project: Project, findings: Findings) -> Project:
     """Return the project with a stand-in for each resource that was refused: it is not unknown."""
+    from orchestra.spec.model.files import Config, Secret  # noqa: PLC0415 - a rare model
+
     return project.model_copy(
         update={
             "networks": {
