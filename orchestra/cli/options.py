@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestra.errors import UsageError
@@ -30,15 +30,3 @@ def check_choice(option: str, value: str, allowed: Sequence[str]) -> None:
     """
     if value not in allowed:
         raise UsageError(f'"{value}" is no value of {option}', hint=f"use {', '.join(allowed)}")
-
-
-def refuse(options: Mapping[str, bool]) -> None:
-    """Refuse docker compose's options that Orchestra does not have, by name.
-
-    :raises UsageError: when one of them is given.
-    """
-    for option, given in options.items():
-        if given:
-            raise UsageError(
-                f"{option} is not supported", hint="leave it out; see `orchestra --help`"
-            )

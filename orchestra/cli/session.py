@@ -9,7 +9,15 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -26,8 +34,10 @@ if TYPE_CHECKING:
     from orchestra.engine.wiring import Machine
     from orchestra.planner.desired import DesiredState
     from orchestra.planner.observed import ObservedContainer, ObservedState
-    from orchestra.spec.loader import LoadOptions
+    from orchestra.spec.loader import LoadOptions, Model
     from orchestra.spec.model.project import Project
+    from orchestra.spec.phases import Phases
+    from orchestra.spec.provenance import Explanation
 
 T = TypeVar("T")
 
@@ -47,9 +57,12 @@ class Session:
         """Return the session of a command's context."""
         return cls(ctx.obj or GlobalOptions())
 
-    def load_options(self, services: Sequence[str] = ()) -> LoadOptions:
+    def load_options(
+        self, services: Sequence[str] = (), phases: Phases | None = None
+    ) -> LoadOptions:
         """Return what the loader needs of the command line."""
         from orchestra.spec.loader import LoadOptions
+        from orchestra.spec.phases import EVERY_PHASE
 
         return LoadOptions(
             files=self.options.files,
@@ -58,9 +71,10 @@ class Session:
             profiles=self.options.profiles,
             env_files=self.options.env_files,
             services=tuple(services),
+            phases=phases or EVERY_PHASE,
         )
 
-    def project(self, services: Sequence[str] = ()) -> Project:
+    def project(self, services: Sequence[str] = (), phases: Phases | None = None) -> Project:
         """Load the Compose project.
 
         :raises SpecErrors: when its files are wrong.
@@ -70,12 +84,58 @@ class Session:
         spare_pydantic()
         from orchestra.spec.loader import load_project
 
-        project = load_project(self.load_options(services), self.environment, Path.cwd())
+        options = self.load_options(services, phases)
+        project = load_project(options, self.environment, Path.cwd())
+        self._warn(project.warnings)
+        return project
+
+    def model(self, phases: Phases | None = None) -> Model:
+        """Load the Compose files with their variables as written.
+
+        :raises SpecErrors: when they are wrong as far as that can be told.
+        """
+        os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+        from orchestra.spec.loader import load_model
+
+        model = load_model(self.load_options((), phases), self.environment, Path.cwd())
+        self._warn(model.warnings)
+        return model
+
+    def explain(
+        self, services: Sequence[str], phases: Phases | None, key: str
+    ) -> tuple[Explanation, ...]:
+        """Load the Compose project and explain a key of it.
+
+        :raises SpecErrors: when its files are wrong.
+        :raises UsageError: when there is no such key.
+        """
+        os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+        from orchestra.spec.provenance import explain
+
+        options = self.load_options(services, phases)
+        explained = explain(options, self.environment, Path.cwd(), key)
+        self._warn(explained.warnings)
+        return explained.explanations
+
+    def _warn(self, warnings: Iterable[str]) -> None:
         if not self._warned:
             self._warned = True
-            for warning in project.warnings:
+            for warning in warnings:
                 note(f"warning: {printable(warning)}")
-        return project
+
+    def digests(self, references: Sequence[str]) -> Mapping[str, str]:
+        """Ask the registries for the digests of images.
+
+        :raises StepErrors: when some cannot be had.
+        """
+        from orchestra.engine.wiring import digests_of
+
+        def notice(text: str) -> None:
+            note(f"warning: {printable(text)}")
+
+        return self.run(
+            lambda: digests_of(references, self.environment, uid=os.getuid(), notice=notice)
+        )
 
     @cached_property
     def project_name(self) -> str:

@@ -6,7 +6,7 @@ Imports are lazy by method: a command that only reads records pays for nothing e
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -61,6 +61,24 @@ def open_machine(environment: Mapping[str, str], *, uid: int, runtime: str | Non
     if uid != 0:
         raise HostError("cannot run containers: this needs root", hint="run it with sudo")
     return Machine(paths_of(environment, uid=uid), environment, runtime)
+
+
+async def digests_of(
+    references: Iterable[str],
+    environment: Mapping[str, str],
+    *,
+    uid: int,
+    notice: Callable[[str], None],
+) -> dict[str, str]:
+    """Return the digests of image references at their registries; any user may ask.
+
+    :raises StepErrors: when some cannot be had.
+    """
+    from orchestra.engine.image.digests import digests_of as ask  # noqa: PLC0415
+    from orchestra.engine.image.settings import load_settings  # noqa: PLC0415
+
+    settings = load_settings(paths_of(environment, uid=uid), environment)
+    return await ask(references, settings, notice)
 
 
 class PhaseReader:

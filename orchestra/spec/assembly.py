@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
 from orchestra.errors import SpecError, UsageError
-from orchestra.spec.discovery import Site
+from orchestra.spec.discovery import LoadOptions, Site
 from orchestra.spec.environment import Lookup, parse_dotenv, parse_raw, read_env_file
 from orchestra.spec.findings import Findings, Misfit
 from orchestra.spec.keypath import KeyPath
@@ -23,7 +23,7 @@ from orchestra.spec.validate import validate
 def assemble(
     tree: MarkedMap,
     site: Site,
-    services: Sequence[str],
+    options: LoadOptions,
     environment: Mapping[str, str],
     findings: Findings,
 ) -> Project:
@@ -37,15 +37,16 @@ def assemble(
         findings.raise_errors()
         raise SpecError("cannot make a project of these files")
     project = activate(built, site.profiles)
-    validate(project, tree, findings)
+    if options.phases.consistency:
+        validate(project, tree, findings)
     findings.raise_errors()
-    if services:
-        _check_known(services, project)
-        project = select(project, services)
-    resolved = {
-        name: _with_files(service, environment, tree, findings)
-        for name, service in project.services.items()
-    }
+    if options.services:
+        _check_known(options.services, project)
+        project = select(project, options.services)
+    active: Iterable[Service] = project.services.values()
+    if options.phases.resolve_environment:
+        active = [_with_variables(service, environment, tree, findings) for service in active]
+    resolved = {service.name: _with_labels(service, tree, findings) for service in active}
     findings.raise_errors()
     project = project.model_copy(
         update={"services": resolved, "warnings": tuple(findings.warnings)}
@@ -62,7 +63,7 @@ def _check_known(services: Sequence[str], project: Project) -> None:
             raise UsageError(f'no service "{name}" in this project', hint=hint)
 
 
-def _with_files(
+def _with_variables(
     service: Service, environment: Mapping[str, str], tree: MarkedMap, findings: Findings
 ) -> Service:
     found: dict[str, str | None] = {}
@@ -79,20 +80,21 @@ def _with_files(
             found.update(_read(file, known, found))
         except Misfit as error:
             _note(error, file.path, path, tree, findings)
+    found.update(service.environment)
+    return service.model_copy(update={"environment": found, "env_file": ()})
+
+
+def _with_labels(service: Service, tree: MarkedMap, findings: Findings) -> Service:
+    if not service.label_file:
+        return service
     labels: dict[str, str] = {}
     for index, name in enumerate(service.label_file):
-        path = ("services", service.name, "label_file", index)
+        path: KeyPath = ("services", service.name, "label_file", index)
         try:
             labels.update(parse_dotenv(read_env_file(Path(name), "label file"), labels.get, labels))
         except Misfit as error:
             _note(error, name, path, tree, findings)
-    return service.model_copy(
-        update={
-            "environment": {**found, **service.environment},
-            "env_file": (),
-            "labels": {**labels, **service.labels},
-        }
-    )
+    return service.model_copy(update={"labels": {**labels, **service.labels}})
 
 
 def _read(file: EnvFile, known: Lookup, found: Mapping[str, str | None]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable, Mapping
 
+from orchestra.spec.phases import Phases
 from orchestra.spec.tree import (
     EXTENSIONS,
     Mark,
@@ -25,8 +26,10 @@ from orchestra.spec.tree import (
 _NAMED = ("networks", "volumes", "secrets", "configs")
 
 
-def apply_defaults(tree: Value, name: str, environment: Mapping[str, str]) -> MarkedMap:
-    """Return the tree with everything implied written out."""
+def apply_defaults(
+    tree: Value, name: str, environment: Mapping[str, str], phases: Phases
+) -> MarkedMap:
+    """Return the tree with everything implied written out, as far as the phases go."""
     result = copy(tree)
     if not isinstance(result, MarkedMap):
         return MarkedMap()
@@ -37,12 +40,18 @@ def apply_defaults(tree: Value, name: str, environment: Mapping[str, str]) -> Ma
     if isinstance(services, dict):
         for key, service, mark in entries(services):
             if isinstance(service, MarkedMap):
-                _complete_service(service, key, mark, environment)
-    _default_network(result)
+                service.put("name", key, mark)
+                _complete_items(service)
+                if phases.consistency:
+                    _agree_on_replicas(service)
+                if phases.normalize:
+                    _complete_service(service, mark, environment)
+    if phases.normalize:
+        _default_network(result)
     for kind in _NAMED:
         resources = lookup(result, kind)
         if isinstance(resources, MarkedMap):
-            _name_resources(resources, name)
+            _name_resources(resources, name if phases.normalize else None)
     _content_from_environment(result, environment)
     return result
 
@@ -62,16 +71,20 @@ def default_contexts(tree: Value, directory: str) -> Value:
     return _with_services(tree, complete)
 
 
-def resolve_environment(tree: Value, environment: Mapping[str, str]) -> Value:
+def resolve_environment(tree: Value, environment: Mapping[str, str], phases: Phases) -> Value:
     """Return the tree with variables that have no value of their own taken from outside."""
+    environments = phases.normalize or phases.resolve_environment
 
     def complete(service: Value, _mark: Mark | None) -> Value:
-        lists = (lookup(service, "environment"), lookup(service, "build", "args"))
-        if not any(None in mapping(variables).values() for variables in lists):
+        variables = lookup(service, "environment") if environments else None
+        arguments = lookup(service, "build", "args") if phases.normalize else None
+        if not any(None in mapping(values).values() for values in (variables, arguments)):
             return service
         grown = copy(service)
-        _take_values(lookup(grown, "environment"), environment)
-        _take_values(lookup(grown, "build", "args"), environment)
+        if environments:
+            _take_values(lookup(grown, "environment"), environment)
+        if phases.normalize:
+            _take_values(lookup(grown, "build", "args"), environment)
         return grown
 
     result = _with_services(tree, complete)
@@ -101,41 +114,39 @@ def _take_values(variables: Value, environment: Mapping[str, str]) -> None:
 
 
 def _complete_service(
-    service: MarkedMap,
-    name: str,
-    mark: Mark | None,
-    environment: Mapping[str, str],
+    service: MarkedMap, mark: Mark | None, environment: Mapping[str, str]
 ) -> None:
-    service.put("name", name, mark)
     if service.get("pull_policy") == "if_not_present":
         service["pull_policy"] = "missing"
     _take_values(service.get("environment"), environment)
     _complete_build(service.get("build"), environment)
-    _complete_items(service)
+    for mount in _maps(service.get("volumes")):
+        if isinstance(mount.get("target"), str):
+            mount["target"] = posixpath.normpath(str(mount["target"]))
+    for hook in _maps(service.get("pre_start")):
+        if service.get("image"):
+            hook.setdefault("image", service["image"])
+    _imply_dependencies(service, mark)
+
+
+def _agree_on_replicas(service: MarkedMap) -> None:
     deploy = service.get("deploy")
     if isinstance(deploy, dict) and "scale" in service:
         deploy.setdefault("replicas", service["scale"])
-    for kind in ("networks", "models"):
-        for key, value, _ in entries(service.get(kind)):
-            if not value:  # what was written as an empty mapping is shown as one
-                mapping(service[kind])[key] = {} if value is None else {EXTENSIONS: {}}
-    _imply_dependencies(service, mark)
 
 
 def _complete_items(service: MarkedMap) -> None:
     for secret in _maps(service.get("secrets")):
         if "source" in secret:
             secret.setdefault("target", f"/run/secrets/{secret['source']}")
-    for mount in _maps(service.get("volumes")):
-        if isinstance(mount.get("target"), str):
-            mount["target"] = posixpath.normpath(str(mount["target"]))
     devices = lookup(service, "deploy", "resources", "reservations", "devices")
     for request in (*_maps(service.get("gpus")), *_maps(devices)):
         if not {"count", "device_ids"} & set(request):
             request["count"] = -1
-    for hook in _maps(service.get("pre_start")):
-        if service.get("image"):
-            hook.setdefault("image", service["image"])
+    for kind in ("networks", "models"):
+        for key, value, _ in entries(service.get(kind)):
+            if not value:  # what was written as an empty mapping is shown as one
+                mapping(service[kind])[key] = {} if value is None else {EXTENSIONS: {}}
 
 
 def _maps(value: Value) -> list[dict[str, Value]]:
@@ -198,12 +209,13 @@ def _default_network(tree: MarkedMap) -> None:
     networks.setdefault("default", None)
 
 
-def _name_resources(resources: MarkedMap, project: str) -> None:
+def _name_resources(resources: MarkedMap, project: str | None) -> None:
     for key, written, mark in entries(resources):
         value = MarkedMap() if written is None else written
         resources.put(key, value, mark)
         if isinstance(value, dict) and value.get("name") is None:
-            value["name"] = key if value.get("external") is True else f"{project}_{key}"
+            own = "" if project is None else f"{project}_{key}"
+            value["name"] = key if project and value.get("external") is True else own
 
 
 def _content_from_environment(tree: MarkedMap, environment: Mapping[str, str]) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from orchestra.errors import SpecError, UsageError
 from orchestra.spec.environment import parse_dotenv, read_env_file
 from orchestra.spec.findings import Findings, Misfit
+from orchestra.spec.phases import EVERY_PHASE, Phases
 from orchestra.spec.template import substitute
 from orchestra.spec.tree import Mark, location
 from orchestra.spec.units import parse_flag
@@ -39,16 +40,21 @@ class LoadOptions:
     profiles: tuple[str, ...] = ()
     env_files: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
+    phases: Phases = EVERY_PHASE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """Where a project is: absolute files in order, its directory, and the variables known there."""
+    """Where a project is: absolute files in order, its directory, and the variables known there.
+
+    ``env_files``: those that variables came from; an earlier group wins, and in it a later file.
+    """
 
     files: tuple[str, ...]
     directory: str
     environment: Mapping[str, str]
     profiles: tuple[str, ...]
+    env_files: tuple[tuple[str, ...], ...] = ()
 
 
 def find_site(
@@ -63,16 +69,19 @@ def find_site(
     directory = _explicit_directory(options, here)
     files = tuple(_join(here, file) for file in options.files)
     first = directory or _directory_of(files) or here
-    known = _with_env_files(options, known, environment, first, here)
+    early = _env_files(options, environment, first, here)
+    known = _with_env_files(early, known)
     if not files:
         files = _from_variable(known, here) or _discover(directory or here, findings)
     directory = directory or _directory_of(files) or here
-    known = _with_env_files(options, known, environment, directory, here)
+    late = _env_files(options, environment, directory, here)
+    known = _with_env_files(late, known)
     return Site(
         files=files,
         directory=directory,
         environment=known,
         profiles=options.profiles or _split(known.get("COMPOSE_PROFILES", "")),
+        env_files=(tuple(map(str, early)), tuple(map(str, late))),
     )
 
 
@@ -110,21 +119,18 @@ def _discover(start: str, findings: Findings) -> tuple[str, ...]:
     return ()
 
 
-def _with_env_files(
-    options: LoadOptions,
-    known: dict[str, str],
-    environment: Mapping[str, str],
-    directory: str,
-    here: str,
-) -> dict[str, str]:
+def _env_files(
+    options: LoadOptions, environment: Mapping[str, str], directory: str, here: str
+) -> list[Path]:
     files = options.env_files or _split(environment.get("COMPOSE_ENV_FILES", ""))
     if files:
-        paths = [Path(_join(here, file)) for file in files]
-    else:
-        paths = [Path(directory) / ".env"]
-        if _disabled(environment) or not paths[0].is_file():
-            return known
-    return {**load_env_files(paths, known), **known}
+        return [Path(_join(here, file)) for file in files]
+    default = Path(directory) / ".env"
+    return [default] if not _disabled(environment) and default.is_file() else []
+
+
+def _with_env_files(paths: list[Path], known: dict[str, str]) -> dict[str, str]:
+    return {**load_env_files(paths, known), **known} if paths else known
 
 
 def _disabled(environment: Mapping[str, str]) -> bool:
@@ -178,7 +184,8 @@ def choose_name(options: LoadOptions, site: Site, written: str | None) -> str:
         return asked
     name = ""
     if written:
-        name = normal_name(substitute(written, site.environment.get, lambda _name: None))
+        name = substitute(written, site.environment.get, lambda _name: None)
+        name = normal_name(name) if options.phases.normalize else name
     name = name or normal_name(posixpath.basename(site.directory))
     if not name:
         raise SpecError(

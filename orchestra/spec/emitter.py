@@ -1,4 +1,4 @@
-"""Trees to YAML text in docker compose's style: block style, lists indented, long lines kept.
+"""Trees to YAML text in docker compose's style: block style, lists indented, lines folded.
 
 Scalars of everyday characters are written here; for all others PyYAML is asked, which is exact,
 and forty times slower.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from math import isfinite
 
 import yaml
@@ -16,6 +17,7 @@ from orchestra.spec.document import resolve
 from orchestra.spec.tree import Value
 
 _LONGEST_KEY = 100
+_WIDTH = 80
 _OLD_WORDS = re.compile(r"(?:y|n|yes|no|on|off)\Z", re.IGNORECASE)
 _BASE_60 = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?\Z")
 _EVERYDAY = re.compile(
@@ -63,9 +65,9 @@ def emit(tree: Value) -> str:
         return _ask(tree)
 
 
-def _ask(tree: Value) -> str:
+def _ask(tree: Value, width: int = _WIDTH) -> str:
     text = yaml.dump(
-        tree, Dumper=_Dumper, sort_keys=False, default_flow_style=False, width=1 << 20,
+        tree, Dumper=_Dumper, sort_keys=False, default_flow_style=False, width=width,
         allow_unicode=True,
     )  # fmt: skip
     return str(text)
@@ -82,7 +84,8 @@ def _lines(tree: dict[str, Value] | list[Value], indent: int) -> Iterator[str]:
                 yield f"\n{margin}  "
                 yield from _lines(value, indent + 2)
             else:
-                yield f" {_scalar(value, margin)}\n"
+                text = _scalar(value, margin)
+                yield f" {_folded(text, indent + len(key) + 2, indent + 2)}\n"
         return
     for value in tree:
         yield f"{margin}- "
@@ -90,7 +93,7 @@ def _lines(tree: dict[str, Value] | list[Value], indent: int) -> Iterator[str]:
         if isinstance(value, dict | list) and value:
             yield from _lines(value, indent + 2)
         else:
-            yield f"{_scalar(value, margin)}\n"
+            yield f"{_folded(_scalar(value, margin), indent + 2, indent + 2)}\n"
 
 
 def _key(key: str) -> str:
@@ -117,6 +120,25 @@ def _scalar(value: Value, margin: str) -> str:
             return _others(value, margin)
 
 
+def _folded(text: str, column: int, indent: int) -> str:
+    """Break a line at the first single blank behind the width, and again, as libyaml does."""
+    if column + len(text) <= _WIDTH or text[0] in '"|' or "\n" in text:
+        return text
+    words = text.split(" ")
+    result = words[0]
+    column += len(words[0])
+    if text[0] == "'" and words[-1] == "'":  # a blank at the end of a quoted text stays there
+        words[-2:] = [f"{words[-2]} '"]
+    for before, word in pairwise(words):
+        if before and word and column > _WIDTH:
+            result += "\n" + " " * indent + word
+            column = indent + len(word)
+        else:
+            result += f" {word}"
+            column += len(word) + 1
+    return result
+
+
 def _everyday(text: str) -> str:
     if not isinstance(resolve(text), str):
         return f'"{text}"'
@@ -131,5 +153,5 @@ def _everyday(text: str) -> str:
 def _others(value: Value, margin: str) -> str:
     if isinstance(value, str) and any(line_end in value for line_end in "\x85\u2028\u2029"):
         raise _UnusualError
-    text = _ask(value).removesuffix("\n").removesuffix("\n...")
+    text = _ask(value, 1 << 20).removesuffix("\n").removesuffix("\n...")
     return re.sub(r"\n(?!\n|\Z)", f"\n{margin}", text)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestra.spec.findings import Misfit
@@ -35,6 +35,7 @@ class _Reader:
     lookup: Lookup
     found: dict[str, str]
     position: int = 0
+    places: dict[str, int] = field(default_factory=dict)
 
     def fail(self, message: str, hint: str | None = "write NAME=value") -> Misfit:
         line = self.text.count("\n", 0, self.position) + 1
@@ -57,6 +58,7 @@ class _Reader:
             raise self.fail("a variable's name cannot contain a space")
         if not key or not _NAME.match(key):
             raise self.fail("this is no variable's name")
+        self.places[key] = match.start(1)
         self.position = match.end()
         if match[2] not in {"=", ":"}:
             value = self.lookup(key)
@@ -120,6 +122,16 @@ def parse_dotenv(
     reader = _Reader(text.removeprefix("\ufeff").replace("\r\n", "\n"), lookup, dict(known or {}))
     reader.run()
     return reader.found
+
+
+def lines_of(text: str) -> dict[str, int]:
+    """Return the line in which a file's text last sets each of its variables.
+
+    :raises Misfit: when the text is malformed.
+    """
+    reader = _Reader(text.removeprefix("\ufeff").replace("\r\n", "\n"), lambda _name: "", {})
+    reader.run()
+    return {key: reader.text.count("\n", 0, at) + 1 for key, at in reader.places.items()}
 
 
 def parse_raw(text: str, lookup: Lookup) -> dict[str, str]:

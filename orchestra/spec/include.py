@@ -26,12 +26,25 @@ REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://|git@|github\.com/")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a model is loaded: base directory, variables, and the files that led there."""
+    """Where a model is loaded: base directory, variables, and the files that led there.
+
+    ``base`` is what its relative paths are taken from: the directory, or in a load that leaves
+    paths as they are, the way there from who included it; None where they stay as written.
+    ``env_files`` are those of ``environment``, in groups as a Site has them.
+    """
 
     directory: str
+    base: str | None
     environment: Mapping[str, str]
     home: str | None
     chain: tuple[str, ...] = ()
+    env_files: tuple[tuple[str, ...], ...] = ()
+
+    def base_of(self, directory: str) -> str:
+        """Return what relative paths of a file in another directory are taken from."""
+        if self.base == self.directory:
+            return directory
+        return posixpath.relpath(directory, self.directory)
 
 
 ModelLoader = Callable[[tuple[str, ...], Place, Findings], Value]
@@ -128,7 +141,14 @@ def _included(entry: _Entry, place: Place, load: ModelLoader, findings: Findings
     paths = _env_files(entry, place, directory)
     if paths:
         known = {**load_env_files(paths, known), **known}
-    inside = Place(directory=directory, environment=known, home=place.home, chain=place.chain)
+    inside = Place(
+        directory=directory,
+        base=place.base_of(directory),
+        environment=known,
+        home=place.home,
+        chain=place.chain,
+        env_files=(*place.env_files, tuple(map(str, paths))),
+    )
     return load(files, inside, findings)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,19 +20,36 @@ from orchestra.spec.extends import Source, resolve_extends
 from orchestra.spec.findings import Findings
 from orchestra.spec.include import REMOTE, Place, resolve_includes
 from orchestra.spec.interpolate import interpolate
+from orchestra.spec.layers import Layer
 from orchestra.spec.merge import merge, reset
 from orchestra.spec.normalize import normalize
 from orchestra.spec.paths import absolute, resolve_paths
+from orchestra.spec.phases import EVERY_PHASE, Phases
 from orchestra.spec.tree import Mark, MarkedMap, Value, lookup
 
 if TYPE_CHECKING:
     from orchestra.spec.model.project import Project
 
-__all__ = ["LoadOptions", "discover", "load_project", "project_name_of", "render_project"]
+__all__ = [
+    "LoadOptions",
+    "Model",
+    "discover",
+    "load_model",
+    "load_project",
+    "project_name_of",
+    "render_project",
+]
 
 
-def load_project(options: LoadOptions, environment: Mapping[str, str], cwd: Path) -> Project:
+def load_project(
+    options: LoadOptions,
+    environment: Mapping[str, str],
+    cwd: Path,
+    layers: list[Layer] | None = None,
+) -> Project:
     """Return the project that the options, the variables and the directory lead to.
+
+    Into ``layers``, where it is given, goes every document that had a part in it.
 
     :raises SpecErrors: when anything in the files is wrong; holds every error, in file order.
     :raises SpecError: when there is no file, or a name or env file that was asked for is wrong.
@@ -40,23 +58,68 @@ def load_project(options: LoadOptions, environment: Mapping[str, str], cwd: Path
     from orchestra.spec.assembly import assemble  # noqa: PLC0415
 
     findings = Findings()
+    site = _site(options, environment, cwd, findings)
+    phases = options.phases
+    reader = _Reader(findings, phases, layers)
+    name = choose_name(options, site, reader.written_name(site))
+    known = {**site.environment, "COMPOSE_PROJECT_NAME": name}
+    tree = reader.whole(site, known)
+    complete = apply_defaults(tree, name, known, phases)
+    complete.update(working_dir=site.directory, compose_files=list(site.files))
+    return assemble(complete, site, options, known, findings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A project before it is one: ``written`` is merged only, ``complete`` has what it implies."""
+
+    name: str
+    profiles: tuple[str, ...]
+    written: Value
+    complete: dict[str, Value]
+    warnings: tuple[str, ...] = ()
+
+
+def load_model(options: LoadOptions, environment: Mapping[str, str], cwd: Path) -> Model:
+    """Return the tree of a project whose variables stay as written.
+
+    :raises SpecErrors: when anything in the files is wrong as far as that can be told.
+    :raises SpecError: when there is no file, or a name or env file that was asked for is wrong.
+    """
+    from orchestra.spec.raw import complete  # noqa: PLC0415
+
+    findings = Findings()
+    site = _site(options, environment, cwd, findings)
+    phases = replace(options.phases, interpolate=False)
+    reader = _Reader(findings, phases)
+    name = choose_name(options, site, reader.written_name(site))
+    known = {**site.environment, "COMPOSE_PROJECT_NAME": name}
+    tree = reader.whole(site, known)
+    if phases.consistency:
+        from orchestra.spec.model.binding import note_unknown_keys  # noqa: PLC0415
+
+        note_unknown_keys(tree, findings)
+    findings.raise_errors()
+    whole = complete(tree, name, replace(phases, consistency=False))
+    return Model(
+        name=name,
+        profiles=site.profiles,
+        written=tree,
+        complete=whole,
+        warnings=tuple(findings.warnings),
+    )
+
+
+def _site(
+    options: LoadOptions, environment: Mapping[str, str], cwd: Path, findings: Findings
+) -> Site:
     site = find_site(options, environment, cwd, findings)
     if not site.files:
         raise SpecError(
             f'no Compose file in "{cwd}" or above',
             hint="create compose.yaml, or name a file with -f",
         )
-    reader = _Reader(findings)
-    name = choose_name(options, site, reader.written_name(site))
-    known = {**site.environment, "COMPOSE_PROJECT_NAME": name}
-    place = Place(directory=site.directory, environment=known, home=known.get("HOME"))
-    tree = reader.model(site.files, place, findings)
-    if not tree and not findings.errors:
-        hint = "describe at least one service, below services:"
-        findings.add("the Compose files are empty", (), Mark(site.files[0]), hint=hint)
-    complete = apply_defaults(tree, name, known)
-    complete.update(working_dir=site.directory, compose_files=list(site.files))
-    return assemble(complete, site, options.services, known, findings)
+    return site
 
 
 def discover(options: LoadOptions, environment: Mapping[str, str], cwd: Path) -> tuple[str, ...]:
@@ -80,7 +143,7 @@ def project_name_of(options: LoadOptions, environment: Mapping[str, str], cwd: P
             f'no Compose file in "{cwd}" or above',
             hint="go to the project's directory, or name it with -p NAME",
         )
-    written = None if asked else _Reader(findings).written_name(site)
+    written = None if asked else _Reader(findings, options.phases).written_name(site)
     return choose_name(options, site, written)
 
 
@@ -94,8 +157,13 @@ def render_project(project: Project, *, json_shape: bool = False) -> dict[str, V
 class _Reader:
     """Reads each file once and turns files into one merged tree."""
 
-    def __init__(self, findings: Findings) -> None:
+    def __init__(
+        self, findings: Findings, phases: Phases, layers: list[Layer] | None = None
+    ) -> None:
         self.findings = findings
+        self.phases = phases
+        self.layers = layers
+        self._outside: Mapping[str, str] = {}
         self._documents: dict[str, tuple[Document, ...]] = {}
 
     def written_name(self, site: Site) -> str | None:
@@ -126,37 +194,70 @@ class _Reader:
         self._documents[file] = read_documents(content, file, self.findings)
         return self._documents[file]
 
+    def whole(self, site: Site, environment: Mapping[str, str]) -> Value:
+        """Return the merged tree of all of a project's files; that it is empty is noted."""
+        self._outside = environment
+        place = Place(
+            directory=site.directory,
+            base=site.directory if self.phases.resolve_paths else None,
+            environment=environment,
+            home=environment.get("HOME"),
+            env_files=site.env_files,
+        )
+        tree = self.model(site.files, place, self.findings)
+        if not tree and not self.findings.errors:
+            hint = "describe at least one service, below services:"
+            self.findings.add("the Compose files are empty", (), Mark(site.files[0]), hint=hint)
+        return tree
+
     def model(self, files: tuple[str, ...], place: Place, findings: Findings) -> Value:
         """Return the merged canonical tree of some files, paths absolute."""
         tree: Value = MarkedMap()
         for file in files:
             for document in self.documents(file) or ():
                 tree = merge(reset(tree, document.resets), self._one(document, place), findings)
-        return resolve_environment(default_contexts(tree, place.directory), place.environment)
+        tree = default_contexts(tree, "." if place.base is None else place.base)
+        if not self.phases.interpolate:
+            from orchestra.spec.raw import take_values  # noqa: PLC0415
+
+            own = place.environment.items() - self._outside.items() if place.chain else ()
+            return take_values(tree, dict(own))
+        phases = EVERY_PHASE if place.chain else self.phases
+        return resolve_environment(tree, place.environment, phases)
 
     def _one(self, document: Document, place: Place) -> Value:
         findings = self.findings
         canonical = self._canonical(document, place.environment)
         inside = Place(
             directory=place.directory,
+            base=place.base,
             environment=place.environment,
             home=place.home,
             chain=(*place.chain, document.file),
+            env_files=place.env_files,
         )
         whole = resolve_includes(canonical, inside, document.resets, self.model, findings)
+        if self.layers is not None:
+            self.layers.append(Layer(document=document, canonical=canonical, place=place))
         source = Source(document.file, place.directory, whole, document.resets)
 
         def read(path: str, base: str) -> Source | None:
             return self._extended(path, base, place)
 
         extended = resolve_extends(source, read, findings)
-        return resolve_paths(extended, place.directory, place.home)
+        return extended if place.base is None else resolve_paths(extended, place.base, place.home)
 
     def _canonical(self, document: Document, environment: Mapping[str, str]) -> MarkedMap:
-        tree = interpolate(document.tree, environment, self.findings)
+        tree = document.tree
+        if self.phases.interpolate:
+            tree = interpolate(tree, environment, self.findings)
         if isinstance(tree, MarkedMap) and "version" in tree:
             self.findings.warn("version is obsolete and ignored", ("version",))
-        return normalize(tree, self.findings, document.file)
+        if self.phases.interpolate:
+            return normalize(tree, self.findings, document.file)
+        from orchestra.spec.raw import raw_form  # noqa: PLC0415
+
+        return raw_form(tree, self.findings, document.file, self.phases)
 
     def _extended(self, path: str, base: str, place: Place) -> Source | None:
         if REMOTE.match(path):
@@ -173,7 +274,11 @@ class _Reader:
             return None
         for document in documents:
             canonical = self._canonical(document, place.environment)
-            resolved = resolve_paths(canonical, directory, place.home)
+            resolved = resolve_paths(canonical, place.base_of(directory), place.home)
+            if self.layers is not None:
+                away = replace(place, directory=directory)
+                layer = Layer(document=document, canonical=canonical, place=away, extended=True)
+                self.layers.append(layer)
             tree = merge(reset(tree, document.resets), resolved, self.findings)
             resets = document.resets
         return Source(file, directory, tree, resets)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from orchestra.spec.findings import Findings
 from orchestra.spec.keypath import KeyPath, PathTable
-from orchestra.spec.shapes import kind
+from orchestra.spec.shapes import kind, scalar
 from orchestra.spec.tree import (
     SINGLE,
     Mark,
@@ -52,6 +52,8 @@ def _merge(
         return _merge_maps(base, over, findings, where[0], mergers)
     if isinstance(base, list) and isinstance(over, list):
         return _union(base, over)
+    if RAW_SEQUENCES.at(where[0]):
+        return _union(_sequence(base), _sequence(over))
     if isinstance(base, dict | list) or isinstance(over, dict | list):
         message = f"cannot override {kind(base)} by {kind(over)}"
         findings.add(message, *where, hint="give both files the same form, or use !override")
@@ -81,6 +83,17 @@ def _copied(value: Value) -> MarkedList:
     result = MarkedList()
     for entry, mark in items(value):
         result.add(entry, mark)
+    return result
+
+
+def _sequence(value: Value) -> Value:
+    """Return a mapping as the sorted list of KEY=VALUE that means the same, a text as a list."""
+    if not isinstance(value, dict):
+        return value if isinstance(value, list) else MarkedList([value])
+    result = MarkedList()
+    for key, entry, mark in sorted(entries(value), key=lambda each: each[0]):
+        for one in entry if isinstance(entry, list) else [entry]:
+            result.add(key if one is None else f"{key}={scalar(one)}", mark)
     return result
 
 
@@ -142,6 +155,24 @@ MERGERS: PathTable[Merger] = PathTable(
 )
 
 
+def replaces(path: KeyPath) -> bool:
+    """Tell whether a later file replaces the whole of what stands at a path."""
+    return MERGERS.at(path) is _replace
+
+
+_PAIRS = "{environment,labels,annotations,sysctls,extra_hosts}"
+RAW_SEQUENCES = PathTable(
+    (
+        (f"services.*.{_PAIRS}", True),
+        ("services.*.build.{args,labels,extra_hosts}", True),
+        ("services.*.deploy.labels", True),
+        ("{networks,volumes}.*.labels", True),
+        ("services.*.{tmpfs,dns_search,dns_opt}", True),
+    )
+)
+"""What may have two forms in a tree that was not normalized, and becomes a list when they meet."""
+
+
 def _mergers_at(path: KeyPath) -> PathTable[Merger] | None:
     table: PathTable[Merger] | None = MERGERS
     for key in path:
@@ -158,7 +189,7 @@ def _before_equals(value: Value) -> str:
 
 
 def _target(value: Value) -> str:
-    return str(lookup(value, "target"))
+    return str(lookup(value, "target")) if isinstance(value, dict) else str(value)
 
 
 def _file_target(prefix: str) -> Identity:
@@ -169,6 +200,8 @@ def _file_target(prefix: str) -> Identity:
 
 
 def _port(value: Value) -> str:
+    if not isinstance(value, dict):
+        return str(value)
     host = lookup(value, "host_ip") or "0.0.0.0"  # noqa: S104
     published, target = lookup(value, "published"), lookup(value, "target")
     return f"{host}:{published}:{target}/{lookup(value, 'protocol') or 'tcp'}"
@@ -185,6 +218,11 @@ IDENTITIES: PathTable[Identity] = PathTable(
             _before_equals,
         ),
         ("services.*.build.tags", _before_equals),
+        ("services.*.{environment,labels,annotations,sysctls}", _before_equals),
+        ("services.*.build.{args,labels}", _before_equals),
+        ("services.*.deploy.labels", _before_equals),
+        ("services.*.extra_hosts", _itself),
+        ("services.*.build.extra_hosts", _itself),
         ("services.*.networks.*.{aliases,link_local_ips}", _before_equals),
         ("services.*.expose", _itself),
         ("services.*.{volumes,devices}", _target),
@@ -194,6 +232,14 @@ IDENTITIES: PathTable[Identity] = PathTable(
         ("services.*.env_file", _path),
     )
 )
+
+
+def _subnet(value: Value) -> str:
+    return str(lookup(value, "subnet"))
+
+
+MERGED_ITEMS: PathTable[Identity] = PathTable((("networks.*.ipam.config", _subnet),))
+"""Lists whose items are merged with their like of another file, not replaced by it."""
 
 
 def unique(tree: Value, path: KeyPath = ()) -> Value:

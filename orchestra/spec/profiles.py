@@ -9,13 +9,18 @@ from orchestra.spec.model.service import Service
 
 
 def is_active(service: Service, profiles: Sequence[str]) -> bool:
-    """Tell whether a service takes part under these profiles; "*" is all of them.
+    """Tell whether a service takes part under these profiles."""
+    return takes_part(service.profiles, profiles)
+
+
+def takes_part(own: Sequence[str], profiles: Sequence[str]) -> bool:
+    """Tell whether what has profiles of its own takes part under others; "*" is all of them.
 
     The empty profile (of an unset variable) is active as long as no other is asked for.
     """
-    if not service.profiles or "*" in profiles:
+    if not own or "*" in profiles:
         return True
-    return any(profile in (profiles or ("",)) for profile in service.profiles)
+    return any(profile in (profiles or ("",)) for profile in own)
 
 
 def activate(project: Project, profiles: Sequence[str]) -> Project:
@@ -41,6 +46,11 @@ def select(project: Project, names: Iterable[str]) -> Project:
             if dependency.required or other in project.services
         )
     return _parted(project, everything, wanted, project.profiles)
+
+
+def only(project: Project, names: Iterable[str]) -> Project:
+    """Return the project with no other services active, whatever these depend on."""
+    return _parted(project, project.all_services, set(names), project.profiles)
 
 
 def _parted(

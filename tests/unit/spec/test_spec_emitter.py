@@ -29,6 +29,9 @@ _TEXTS = st.one_of(
     st.text(max_size=12),
     st.text(alphabet="ab0 1:#-.\n'\"$!{[,~=_|\t\x85?", max_size=10),
     st.sampled_from([text for row in _ODD for text in row]),
+    st.lists(st.sampled_from(["ab", "c'd", "e:", "#", "'", "", "x" * 30]), max_size=30).map(
+        " ".join
+    ),
 )
 _SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), _TEXTS)
 _TREES = st.recursive(
