@@ -15,6 +15,7 @@ from pathlib import Path
 from orchestra.errors import SpecError, UsageError
 from orchestra.spec.environment import parse_dotenv, read_env_file
 from orchestra.spec.findings import Findings, Misfit
+from orchestra.spec.reading import is_file
 from orchestra.spec.template import substitute
 from orchestra.spec.tree import Mark, location
 from orchestra.spec.units import parse_flag
@@ -100,12 +101,12 @@ def _from_variable(known: Mapping[str, str], here: str) -> tuple[str, ...]:
 
 def _discover(start: str, findings: Findings) -> tuple[str, ...]:
     for directory in (Path(start), *Path(start).parents):
-        found = [name for name in FILE_NAMES if (directory / name).is_file()]
+        found = [name for name in FILE_NAMES if is_file(directory / name)]
         if not found:
             continue
         if len(found) > 1:
             findings.warn(f"found {', '.join(found)} in {directory}, using {found[0]}")
-        overrides = [name for name in OVERRIDE_NAMES if (directory / name).is_file()]
+        overrides = [name for name in OVERRIDE_NAMES if is_file(directory / name)]
         return tuple(str(directory / name) for name in (found[0], *overrides[:1]))
     return ()
 
@@ -122,7 +123,7 @@ def _with_env_files(
         paths = [Path(_join(here, file)) for file in files]
     else:
         paths = [Path(directory) / ".env"]
-        if _disabled(environment) or not paths[0].is_file():
+        if _disabled(environment) or not is_file(paths[0]):
             return known
     return {**load_env_files(paths, known), **known}
 
@@ -154,7 +155,7 @@ def load_env_files(paths: list[Path], known: Mapping[str, str]) -> dict[str, str
         except Misfit as error:
             line = error.below[0] if error.below else 0
             mark = Mark(str(path), line if isinstance(line, int) else 0)
-            raise SpecError(error.message, location=location(mark, ())) from error
+            raise SpecError(error.message, location=location(mark, ()), hint=error.hint) from error
     return found
 
 

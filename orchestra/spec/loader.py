@@ -16,16 +16,19 @@ from orchestra.spec.defaults import apply_defaults, default_contexts, resolve_en
 from orchestra.spec.discovery import STDIN, LoadOptions, Site, choose_name, find_site
 from orchestra.spec.document import LARGEST_BYTES, Document, read_documents
 from orchestra.spec.extends import Source, resolve_extends
-from orchestra.spec.findings import Findings
+from orchestra.spec.findings import Findings, Misfit
 from orchestra.spec.include import REMOTE, Place, resolve_includes
 from orchestra.spec.interpolate import interpolate
 from orchestra.spec.merge import merge, reset
 from orchestra.spec.normalize import normalize
 from orchestra.spec.paths import absolute, resolve_paths
-from orchestra.spec.tree import Mark, MarkedMap, Value, lookup
+from orchestra.spec.reading import is_file, read_limited
+from orchestra.spec.tree import Mark, MarkedMap, Value, lookup, size
 
 if TYPE_CHECKING:
     from orchestra.spec.model.project import Project
+
+_MOST_VALUES = 300_000
 
 __all__ = ["LoadOptions", "discover", "load_project", "project_name_of", "render_project"]
 
@@ -97,6 +100,9 @@ class _Reader:
     def __init__(self, findings: Findings) -> None:
         self.findings = findings
         self._documents: dict[str, tuple[Document, ...]] = {}
+        self._included_trees: dict[tuple[object, ...], Value] = {}
+        self._spent = 0
+        self._extensible: dict[tuple[str, str, int], tuple[Source | None, Mapping[str, str]]] = {}
 
     def written_name(self, site: Site) -> str | None:
         """Return the last ``name`` that the files give, as written."""
@@ -116,8 +122,7 @@ class _Reader:
             if file == STDIN:
                 content = sys.stdin.buffer.read(LARGEST_BYTES + 1)
             else:
-                with Path(file).open("rb") as stream:
-                    content = stream.read(LARGEST_BYTES + 1)
+                content = read_limited(file, LARGEST_BYTES)
         except OSError as error:
             message = f"cannot read the file: {error.strerror}"
             self.findings.add(message, (), Mark(file), hint="check -f and COMPOSE_FILE")
@@ -143,7 +148,7 @@ class _Reader:
             home=place.home,
             chain=(*place.chain, document.file),
         )
-        whole = resolve_includes(canonical, inside, document.resets, self.model, findings)
+        whole = resolve_includes(canonical, inside, document.resets, self._included, findings)
         source = Source(document.file, place.directory, whole, document.resets)
 
         def read(path: str, base: str) -> Source | None:
@@ -152,18 +157,38 @@ class _Reader:
         extended = resolve_extends(source, read, findings)
         return resolve_paths(extended, place.directory, place.home)
 
+    def _included(self, files: tuple[str, ...], place: Place, findings: Findings) -> Value:
+        key = (files, place.directory, frozenset(place.environment.items()))
+        if key not in self._included_trees:
+            self._included_trees[key] = self.model(files, place, findings)
+        tree = self._included_trees[key]
+        self._spent += size(tree)
+        if self._spent > _MOST_VALUES:
+            message = f"what is included adds up to more than {_MOST_VALUES} values"
+            raise Misfit(message, hint="include each file in one place only")
+        return tree
+
     def _canonical(self, document: Document, environment: Mapping[str, str]) -> MarkedMap:
         tree = interpolate(document.tree, environment, self.findings)
         if isinstance(tree, MarkedMap) and "version" in tree:
             self.findings.warn("version is obsolete and ignored", ("version",))
-        return normalize(tree, self.findings, document.file)
+        canonical = normalize(tree, self.findings, document.file)
+        if self.findings.full:
+            self.findings.raise_errors()
+        return canonical
 
     def _extended(self, path: str, base: str, place: Place) -> Source | None:
         if REMOTE.match(path):
             return None
         file = absolute(path, base, place.home)
-        if not Path(file).is_file():
+        if not is_file(file):
             return None
+        key = (file, place.directory, id(place.environment))
+        if key not in self._extensible:
+            self._extensible[key] = (self._services_of(file, place), place.environment)
+        return self._extensible[key][0]
+
+    def _services_of(self, file: str, place: Place) -> Source | None:
         directory = str(Path(file).parent)
         tree: Value = MarkedMap()
         resets: tuple[tuple[str | int, ...], ...] = ()

@@ -75,7 +75,8 @@ def shorthands(data: bytes) -> None:
 def dotenv(data: bytes) -> None:
     """Read variables from a file's text."""
     text = data.decode("utf-8", "replace")
-    parse_raw(text)
+    with suppress(Misfit):
+        parse_raw(text, VARIABLES.get)
     with suppress(Misfit):
         parse_dotenv(text, VARIABLES.get, {"KNOWN": "k"})
 

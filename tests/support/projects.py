@@ -32,7 +32,7 @@ NAMES = ("web", "db", "cache", "job-1")
 
 
 def lists(inner: Strategy, *, least: int = 0) -> Strategy:
-    return st.lists(inner, min_size=least, max_size=3).map(list[Value])
+    return st.lists(inner, min_size=least, max_size=3, unique_by=repr).map(list[Value])
 
 
 def maps(keys: st.SearchStrategy[str], values: Strategy) -> Strategy:
@@ -113,9 +113,9 @@ ATTRIBUTES: Mapping[str, Strategy] = {
     "devices": lists(st.sampled_from(["/dev/a", "/dev/b:/dev/c", "/dev/d:/dev/e:r"])),
     "dns": st.just("1.1.1.1") | lists(st.sampled_from(["8.8.8.8", "9.9.9.9"])),
     "entrypoint": COMMANDS, "environment": pairs(nulls=True), "expose": lists(st.integers(1, 9)),
-    "extra_hosts": HOSTS, "group_add": lists(WORDS | st.integers(1, 9)), "healthcheck": HEALTH,
+    "extra_hosts": HOSTS, "group_add": lists(WORDS | st.integers(1, 9).map(str)), "healthcheck": HEALTH,
     "hostname": WORDS, "init": st.booleans(), "labels": pairs(nulls=False),
-    "logging": keyed({}, {"driver": WORDS, "options": maps(WORDS, SCALARS)}), "mem_limit": SIZES,
+    "logging": keyed({}, {"driver": WORDS, "options": maps(WORDS, TEXTS)}), "mem_limit": SIZES,
     "networks": st.just(["front"]) | keyed(
         {"back": st.none() | keyed({}, {"aliases": lists(WORDS), "priority": st.integers(1, 9)})}, {}
     ),
@@ -127,7 +127,7 @@ ATTRIBUTES: Mapping[str, Strategy] = {
     "volumes": st.lists(MOUNTS, max_size=3).map(list[Value]).filter(
         lambda mounts: len(set(_targets(mounts))) == len(_targets(mounts))
     ),
-    "working_dir": WORDS, "x-own": TEXTS | lists(SCALARS) | maps(WORDS, SCALARS),
+    "working_dir": WORDS, "x-own": maps(WORDS, TEXTS),
 }  # fmt: skip
 
 

@@ -121,9 +121,6 @@ def test_a_project_that_is_included_whole_is_the_project(tree: Tree) -> None:
         assert shown(load(Path(place), "outer.yaml")) == shown(load(Path(place), "inner.yaml"))
 
 
-NOT_INHERITED = frozenset({"depends_on"})
-
-
 @whole
 @given(services(), services())
 def test_extending_a_service_is_overriding_it(base: Tree, over: Tree) -> None:
@@ -214,22 +211,6 @@ def test_merging_loggings_is_not_associative() -> None:
     left = merge(merge(a, b, Findings()), c, Findings())
     right = merge(a, merge(b, c, Findings()), Findings())
     assert left != right
-
-
-@quick
-@given(services(), services())
-def test_merging_twice_is_merging_once_but_for_lists_that_append(base: Tree, over: Tree) -> None:
-    appending = {"security_opt", "group_add", "x-own", "build", "deploy", "device_cgroup_rules"}
-    a, b = (
-        normalize(
-            {"services": {"web": {k: v for k, v in tree.items() if k not in appending}}},
-            Findings(),
-            "f",
-        )
-        for tree in (base, over)
-    )
-    once = merge(a, b, Findings())
-    assert merge(once, b, Findings()) == once
 
 
 @quick
