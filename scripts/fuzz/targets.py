@@ -118,7 +118,14 @@ def _round(directory: Path, names: tuple[str, ...]) -> None:
     shown = render_project(project)
     (directory / "shown.yaml").write_text(dump_yaml(shown), encoding="utf-8")
     again = LoadOptions(files=("shown.yaml",), profiles=("*",))
-    assert render_project(load_project(again, VARIABLES, directory)) == shown, "no round trip"
+    if not _has_dollar_keys(shown):  # docker compose doubles them too, and does not read them so
+        assert render_project(load_project(again, VARIABLES, directory)) == shown, "no round trip"
+
+
+def _has_dollar_keys(tree: Value) -> bool:
+    if isinstance(tree, dict):
+        return any("$" in key or _has_dollar_keys(value) for key, value in tree.items())
+    return isinstance(tree, list) and any(map(_has_dollar_keys, tree))
 
 
 TARGETS: dict[str, Target] = {
