@@ -2,8 +2,9 @@
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 PYTEST_ARGS ?=
+FUZZ_ARGS ?=
 
-.PHONY: help setup demo demo-down test check bench golden docs fix clean
+.PHONY: help setup demo demo-down test check bench fuzz golden docs fix clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +33,10 @@ check: ## format, lint, types, imports, unit tests; no root, under a minute
 
 bench: setup ## the same work by orchestra and every peer found; writes docs/benchmarks.md
 	@$(BIN)/python -m benchmarks
+
+fuzz: setup ## ten minutes of bytes at the loader, led by coverage; writes .fuzz
+	$(BIN)/python -m pip install -q -e '.[fuzz]'
+	nice $(BIN)/python -m scripts.fuzz $(FUZZ_ARGS)
 
 golden: setup ## write the golden files anew; then read the diff
 	$(BIN)/pytest -q --golden tests/unit

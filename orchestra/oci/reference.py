@@ -66,6 +66,7 @@ def parse_reference(text: str) -> ImageRef:
     tag = tag_text if colon else None
     valid = (
         ("@" not in text or digest)
+        and len(registry) + len(repository) <= 2 * _REPOSITORY_LENGTH
         and _REGISTRY.fullmatch(registry)
         and _REPOSITORY.fullmatch(repository)
         and len(repository) <= _REPOSITORY_LENGTH

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 from orchestra.errors import SpecError, UsageError
@@ -16,8 +15,12 @@ from orchestra.spec.model.project import Project
 from orchestra.spec.model.service import EnvFile, Service
 from orchestra.spec.places import Places
 from orchestra.spec.profiles import activate, prune, select
+from orchestra.spec.reading import exists
+from orchestra.spec.spelling import listed, shortened, suggestion
 from orchestra.spec.tree import Mark, MarkedMap, place
 from orchestra.spec.validate import validate
+
+_MOST_VARIABLES = 500_000
 
 
 def assemble(
@@ -58,9 +61,8 @@ def _check_known(services: Sequence[str], project: Project) -> None:
     known = project.all_services
     for name in services:
         if name not in known:
-            near = get_close_matches(name, known, n=1)
-            hint = f'did you mean "{near[0]}"?' if near else f"services here: {', '.join(known)}"
-            raise UsageError(f'no service "{name}" in this project', hint=hint)
+            hint = suggestion(name, known) or f"services here: {listed(known)}"
+            raise UsageError(f'no service "{shortened(name)}" in this project', hint=hint)
 
 
 def _with_variables(
@@ -74,10 +76,12 @@ def _with_variables(
 
     for index, file in enumerate(service.env_file):
         path: KeyPath = ("services", service.name, "env_file", index)
-        if not file.required and not Path(file.path).exists():
+        if not file.required and not exists(file.path):
             continue
         try:
+            _check_amount(findings)
             found.update(_read(file, known, found))
+            findings.variables += len(found)
         except Misfit as error:
             _note(error, file.path, path, tree, findings)
     found.update(service.environment)
@@ -95,6 +99,12 @@ def _with_labels(service: Service, tree: MarkedMap, findings: Findings) -> Servi
         except Misfit as error:
             _note(error, name, path, tree, findings)
     return service.model_copy(update={"labels": {**labels, **service.labels}})
+
+
+def _check_amount(findings: Findings) -> None:
+    if findings.variables > _MOST_VARIABLES:
+        message = f"env files give more than {_MOST_VARIABLES} variables to services"
+        raise Misfit(message, hint="share smaller files")
 
 
 def _read(file: EnvFile, known: Lookup, found: Mapping[str, str | None]) -> dict[str, str]:

@@ -16,6 +16,7 @@ from orchestra.errors import SpecError, UsageError
 from orchestra.spec.environment import parse_dotenv, read_env_file
 from orchestra.spec.findings import Findings, Misfit
 from orchestra.spec.phases import EVERY_PHASE, Phases
+from orchestra.spec.reading import is_file
 from orchestra.spec.template import substitute
 from orchestra.spec.tree import Mark, location
 from orchestra.spec.units import parse_flag
@@ -109,12 +110,12 @@ def _from_variable(known: Mapping[str, str], here: str) -> tuple[str, ...]:
 
 def _discover(start: str, findings: Findings) -> tuple[str, ...]:
     for directory in (Path(start), *Path(start).parents):
-        found = [name for name in FILE_NAMES if (directory / name).is_file()]
+        found = [name for name in FILE_NAMES if is_file(directory / name)]
         if not found:
             continue
         if len(found) > 1:
             findings.warn(f"found {', '.join(found)} in {directory}, using {found[0]}")
-        overrides = [name for name in OVERRIDE_NAMES if (directory / name).is_file()]
+        overrides = [name for name in OVERRIDE_NAMES if is_file(directory / name)]
         return tuple(str(directory / name) for name in (found[0], *overrides[:1]))
     return ()
 
@@ -126,7 +127,7 @@ def _env_files(
     if files:
         return [Path(_join(here, file)) for file in files]
     default = Path(directory) / ".env"
-    return [default] if not _disabled(environment) and default.is_file() else []
+    return [default] if not _disabled(environment) and is_file(default) else []
 
 
 def _with_env_files(paths: list[Path], known: dict[str, str]) -> dict[str, str]:
@@ -160,7 +161,7 @@ def load_env_files(paths: list[Path], known: Mapping[str, str]) -> dict[str, str
         except Misfit as error:
             line = error.below[0] if error.below else 0
             mark = Mark(str(path), line if isinstance(line, int) else 0)
-            raise SpecError(error.message, location=location(mark, ())) from error
+            raise SpecError(error.message, location=location(mark, ()), hint=error.hint) from error
     return found
 
 

@@ -16,11 +16,13 @@ import yaml
 
 from orchestra.spec.findings import Findings
 from orchestra.spec.keypath import KeyPath
+from orchestra.spec.spelling import shortened
 from orchestra.spec.tree import Mark, MarkedList, MarkedMap, Value, entries, items
 
 LARGEST_BYTES = 4 * 1024 * 1024
 _DEEPEST = 100
 _MOST_VALUES = 200_000
+_MOST_CHARACTERS = 4 * LARGEST_BYTES
 _TOO_DEEP = f"cannot read the file: it is nested deeper than {_DEEPEST} levels"
 _TOO_DEEP_HINT = "nothing in a Compose file is that deep"
 
@@ -126,6 +128,7 @@ class _Builder:
     file: str
     findings: Findings
     count: int = 0
+    repeated: int = 0
     anchors: dict[str, _Anchor | None] = field(default_factory=dict)
     resets: list[KeyPath] = field(default_factory=list)
 
@@ -193,16 +196,16 @@ class _Builder:
     def _check_tag(self, event: yaml.Event, tag: str | None, wanted: str) -> None:
         if tag not in {None, "!", wanted, "!reset", "!override"}:
             raise _Refused(
-                f'unknown tag "{tag}"',
+                f'unknown tag "{shortened(str(tag))}"',
                 self._mark(event),
                 "use only !reset and !override",
             )
 
     def _alias(self, event: yaml.AliasEvent, path: KeyPath) -> Value | _Reset:
-        name = str(event.anchor)
-        anchor = self.anchors.get(name)
+        anchor = self.anchors.get(str(event.anchor))
         if anchor is None:
-            known = name in self.anchors
+            known = event.anchor in self.anchors
+            name = shortened(str(event.anchor))
             reason = "stands inside what it names" if known else "names no anchor of this document"
             hint = f"define &{name} before it is used"
             raise _Refused(f'alias "*{name}" {reason}', self._mark(event), hint)
@@ -223,7 +226,16 @@ class _Builder:
             for index, (entry, mark) in enumerate(items(value)):
                 grown.add(self._replay(entry, event, (*path, index)), mark)
             return grown
+        if isinstance(value, str):
+            self._repeat(value, event)
         return value
+
+    def _repeat(self, text: str, event: yaml.Event) -> None:
+        self.repeated += len(text)
+        if self.repeated > _MOST_CHARACTERS:
+            size = _MOST_CHARACTERS // (1024 * 1024)
+            message = f"cannot read the file: its aliases expand to more than {size} MiB"
+            raise _Refused(message, self._mark(event), "name a long text less often")
 
     def _sequence(self, events: Iterator[yaml.Event], path: KeyPath) -> MarkedList:
         result = MarkedList()
@@ -246,7 +258,7 @@ class _Builder:
             mark = self._mark(event)
             if key in places:
                 self.findings.add(
-                    f'key "{key}" is set twice, first in line {places[key].line}',
+                    f'key "{shortened(key)}" is set twice, first in line {places[key].line}',
                     (*path, key),
                     mark,
                     hint="keep one of the two",

@@ -10,9 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from orchestra.spec.findings import Misfit
+from orchestra.spec.reading import read_limited
+from orchestra.spec.spelling import shortened
 from orchestra.spec.template import substitute
 
 LARGEST_BYTES = 1024 * 1024
@@ -20,9 +23,10 @@ Lookup = Callable[[str], str | None]
 
 _BLANK = re.compile(r"(?:\s|\ufeff)*(?:#[^\n]*(?:\n|\Z)\s*)*")
 _KEY = re.compile(r"(?:export[ \t]+)?([^=:\n]*)([=:]|\n|\Z)")
-_NAME = re.compile(r"[^\W]*(?:[\w.\-\[\]]*)\Z")
+_NAME = re.compile(r"[\w.\-\[\]]*\Z")
 _SPACE = " \t\v\f\r\x85\xa0"
 _ESCAPE = re.compile(r'\\(?:[abcfnrtv$"\\]|0\d{0,3})')
+_MOST_CHARACTERS = 4 * LARGEST_BYTES
 _ESCAPES = {
     r"\a": "\a", r"\b": "\b", r"\f": "\f", r"\n": "\n", r"\r": "\r", r"\t": "\t", r"\v": "\v",
     r"\$": "$$", "\\\\": "\\", r"\"": '"',
@@ -36,6 +40,7 @@ class _Reader:
     found: dict[str, str]
     position: int = 0
     places: dict[str, int] = field(default_factory=dict)
+    grown: int = 0
 
     def fail(self, message: str, hint: str | None = "write NAME=value") -> Misfit:
         line = self.text.count("\n", 0, self.position) + 1
@@ -63,11 +68,18 @@ class _Reader:
         if match[2] not in {"=", ":"}:
             value = self.lookup(key)
             if value is not None:
-                self.found[key] = value
+                self.keep(key, value)
             return
         while self.text[self.position : self.position + 1] and self.text[self.position] in _SPACE:
             self.position += 1
-        self.found[key] = self.value()
+        self.keep(key, self.value())
+
+    def keep(self, key: str, value: str) -> None:
+        self.grown += len(key) + len(value)
+        if self.grown > _MOST_CHARACTERS:
+            size = _MOST_CHARACTERS // (1024 * 1024)
+            raise self.fail(f"its variables make the file longer than {size} MiB")
+        self.found[key] = value
 
     def value(self) -> str:
         quote = self.text[self.position : self.position + 1]
@@ -119,6 +131,9 @@ def parse_dotenv(
 
     :raises Misfit: when the text is malformed; ``below`` holds the line.
     """
+    constant = _constant(text)
+    if constant is not None:
+        return {**(known or {}), **constant}
     reader = _Reader(text.removeprefix("\ufeff").replace("\r\n", "\n"), lookup, dict(known or {}))
     reader.run()
     return reader.found
@@ -132,6 +147,25 @@ def lines_of(text: str) -> dict[str, int]:
     reader = _Reader(text.removeprefix("\ufeff").replace("\r\n", "\n"), lambda _name: "", {})
     reader.run()
     return {key: reader.text.count("\n", 0, at) + 1 for key, at in reader.places.items()}
+
+
+@lru_cache(maxsize=16)
+def _constant(text: str) -> Mapping[str, str] | None:
+    """Return the variables of a text that asks for none: many services share one file."""
+
+    def ask(_name: str) -> str | None:
+        raise _AskedError
+
+    reader = _Reader(text.removeprefix("\ufeff").replace("\r\n", "\n"), ask, {})
+    try:
+        reader.run()
+    except (_AskedError, Misfit):
+        return None
+    return reader.found
+
+
+class _AskedError(Exception):
+    """A text asks for a variable."""
 
 
 def parse_raw(text: str, lookup: Lookup) -> dict[str, str]:
@@ -159,19 +193,21 @@ def read_env_file(path: Path, what: str = "env file") -> str:
 
     :raises Misfit: when it is missing, a directory, too large or not text.
     """
+    shown = shortened(str(path))
     try:
-        if path.is_dir():
-            raise Misfit(f'{what} "{path}" is a directory', hint="name a file in it")
-        with path.open("rb") as stream:
-            content = stream.read(LARGEST_BYTES + 1)
-    except FileNotFoundError as err:
+        content = read_limited(path, LARGEST_BYTES)
+    except (FileNotFoundError, NotADirectoryError) as err:
         hint = "create it, or give it required: false" if what == "env file" else "create it"
-        raise Misfit(f'{what} "{path}" does not exist', hint=hint) from err
+        raise Misfit(f'{what} "{shown}" does not exist', hint=hint) from err
+    except IsADirectoryError as err:
+        raise Misfit(f'{what} "{shown}" is a directory', hint="name a file in it") from err
     except OSError as err:
-        raise Misfit(f'cannot read env file "{path}": {err.strerror}') from err
+        hint = "look at its path and its permissions"
+        raise Misfit(f'cannot read {what} "{shown}": {err.strerror}', hint=hint) from err
     if len(content) > LARGEST_BYTES or b"\0" in content:
-        raise Misfit(f'{what} "{path}" is larger than 1 MiB, or no text')
+        hint = "name a file with KEY=VALUE lines"
+        raise Misfit(f'{what} "{shown}" is larger than 1 MiB, or no text', hint=hint)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as err:
-        raise Misfit(f'{what} "{path}" is not UTF-8') from err
+        raise Misfit(f'{what} "{shown}" is not UTF-8', hint="save it as UTF-8") from err

@@ -9,14 +9,19 @@ from typing import NamedTuple
 from orchestra.spec.findings import Findings
 from orchestra.spec.keypath import KeyPath
 from orchestra.spec.merge import merge, reset
+from orchestra.spec.spelling import listed, shortened
 from orchestra.spec.tree import (
+    Mark,
     MarkedMap,
     Value,
     entries,
     lookup,
     mapping,
     mark_of,
+    size,
 )
+
+_MOST_VALUES = 250_000
 
 FileReader = Callable[[str, str], "Source | None"]
 """From a path and the directory it is relative to; None when the file was not readable."""
@@ -31,77 +36,116 @@ class Source(NamedTuple):
     resets: tuple[KeyPath, ...] = ()
 
 
+_Key = tuple[int, str]
+_Place = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A service that extends another: what it says itself."""
+
+    name: str
+    source: Source
+    alone: MarkedMap
+
+    @property
+    def key(self) -> _Key:
+        """Return what tells this service from all others."""
+        return (id(self.source), self.name)
+
+    @property
+    def here(self) -> _Place:
+        """Return where the service stands."""
+        return (self.source.file, self.name)
+
+
 @dataclass(slots=True)
 class _Resolver:
     read: FileReader
     findings: Findings
-    told: set[tuple[str, str]] = field(default_factory=set)
-    sources: dict[tuple[str, str], Source] = field(default_factory=dict)
-    done: dict[tuple[int, str], Value] = field(default_factory=dict)
-    circles: int = 0
+    done: dict[_Key, Value] = field(default_factory=dict)
+    spent: int = 0
 
-    def service(self, name: str, source: Source, chain: tuple[tuple[str, str], ...]) -> Value:
-        """Return a service with everything it extends merged in, made once unless in a circle."""
-        key = (id(source), name)  # every source stays in ``sources`` meanwhile, or is the caller's
-        if key not in self.done:
-            circles = self.circles
-            value = self._service(name, source, chain)
-            if self.circles != circles:
-                return value
-            self.done[key] = value
-        return self.done[key]
+    def service(self, name: str, source: Source) -> Value:
+        """Return a service with everything it extends merged in; a loop, as chains may be long."""
+        trail: dict[_Place, _Step] = {}
+        result = self._end(name, source, trail)
+        for step in reversed(trail.values()):
+            if self._affordable(result, step):
+                base = reset(result, _below(step.source.resets, step.name))
+                result = merge(base, step.alone, self.findings, ("services", step.name))
+            else:
+                result = step.alone
+            self.done[step.key] = result
+        return result
 
-    def _service(self, name: str, source: Source, chain: tuple[tuple[str, str], ...]) -> Value:
-        service = lookup(source.tree, "services", name)
-        wanted = lookup(service, "extends")
-        if not isinstance(service, dict) or not isinstance(wanted, dict):
-            return service
-        here = (source.file, name)
-        path: KeyPath = ("services", name, "extends")
-        mark = mark_of(service, "extends")
-        alone = _without_extends(service)
-        if here in chain:
-            self.circles += 1
-            circle = chain[chain.index(here) :]
-            if self.told.isdisjoint(circle):
-                steps = " -> ".join(who for _, who in (*circle, here))
-                message = f"services extend each other in a circle: {steps}"
-                self.findings.add(message, path, mark, hint="break it")
-            self.told.update(circle)
-            return alone
+    def _affordable(self, base: Value, step: _Step) -> bool:
+        if self.spent > _MOST_VALUES:
+            return False
+        self.spent += size(base)
+        if self.spent <= _MOST_VALUES:
+            return True
+        self.findings.add(
+            f"what services extend adds up to more than {_MOST_VALUES} values",
+            ("services", step.name),
+            mark_of(lookup(step.source.tree, "services"), step.name),
+            hint="extend something smaller",
+        )
+        return False
+
+    def _end(self, name: str, source: Source, trail: dict[_Place, _Step]) -> Value:
+        """Return what the last service of a chain says; those before it go to ``trail``."""
+        while True:
+            if (id(source), name) in self.done:
+                return self.done[id(source), name]
+            service = lookup(source.tree, "services", name)
+            wanted = lookup(service, "extends")
+            if not isinstance(service, dict) or not isinstance(wanted, dict):
+                return service
+            step = _Step(name, source, _without_extends(service))
+            following = self._following(wanted, step, mark_of(service, "extends"), trail)
+            if following is None:
+                return step.alone
+            trail[step.here] = step
+            name, source = following
+
+    def _following(
+        self, wanted: dict[str, Value], step: _Step, mark: Mark | None, trail: dict[_Place, _Step]
+    ) -> tuple[str, Source] | None:
+        path: KeyPath = ("services", step.name, "extends")
+        if step.here in trail:
+            known = list(trail)
+            circle = [*known[known.index(step.here) :], step.here]
+            steps = " -> ".join(shortened(who, 40) for _, who in circle[:12])
+            message = f"services extend each other in a circle: {steps}"
+            self.findings.add(message, path, mark, hint="break it")
+            return None
+        source = step.source
         origin = self._origin(wanted, source, path)
         if origin is None:
-            return alone
+            return None
         parent = str(wanted.get("service"))
-        known = mapping(lookup(origin.tree, "services"))
-        if parent not in known:
-            where = "in this file" if origin is source else f'in "{origin.file}"'
-            names = ", ".join(sorted(known)) or "none"
-            self.findings.add(
-                f'cannot extend service "{parent}": there is none {where}',
-                path,
-                mark,
-                hint=f"services there: {names}",
-            )
-            return alone
-        base = reset(self.service(parent, origin, (*chain, here)), _below(source.resets, name))
-        return merge(base, alone, self.findings, ("services", name))
+        services = mapping(lookup(origin.tree, "services"))
+        if parent in services:
+            return parent, origin
+        where = "in this file" if origin is source else f'in "{origin.file}"'
+        hint = f"services there: {listed(services)}"
+        message = f'cannot extend service "{shortened(parent)}": there is none {where}'
+        self.findings.add(message, path, mark, hint=hint)
+        return None
 
     def _origin(self, wanted: dict[str, Value], source: Source, path: KeyPath) -> Source | None:
         file = wanted.get("file")
         if file is None:
             return source
         before = len(self.findings.errors)
-        place = (str(file), source.directory)
-        origin = self.sources.get(place) or self.read(*place)
-        if origin is not None:
-            self.sources[place] = origin
+        origin = self.read(str(file), source.directory)
         if len(self.findings.errors) > before and origin is None:
             return None
         if origin is None:
             self.findings.add(
-                f'cannot read "{file}"', (*path, "file"), mark_of(wanted, "file"),
-                hint=f'the path is relative to "{source.directory}"',
+                f'cannot read "{shortened(str(file))}"', (*path, "file"), mark_of(wanted, "file"),
+                hint=f'the path is relative to "{shortened(source.directory)}"',
             )  # fmt: skip
         return origin
 
@@ -127,7 +171,7 @@ def resolve_extends(source: Source, read: FileReader, findings: Findings) -> Val
     resolver = _Resolver(read, findings)
     grown = MarkedMap()
     for name, _, mark in entries(services):
-        grown.put(name, resolver.service(name, source, ()), mark)
+        grown.put(name, resolver.service(name, source), mark)
     result = MarkedMap()
     for key, value, mark in entries(source.tree):
         result.put(key, grown if key == "services" else value, mark)

@@ -15,12 +15,15 @@ from orchestra.spec.findings import Findings, Misfit
 from orchestra.spec.keypath import KeyPath
 from orchestra.spec.merge import merge, reset
 from orchestra.spec.paths import absolute
+from orchestra.spec.reading import exists, is_file
 from orchestra.spec.shapes import kind, texts
+from orchestra.spec.spelling import shortened
 from orchestra.spec.tree import Mark, MarkedMap, Value, entries, items, lookup, mapping
 from orchestra.spec.tree import place as found_at
 
 _KEYS = ("path", "env_file", "project_directory")
 RESOURCES = ("services", "networks", "volumes", "secrets", "configs", "models")
+_DEEPEST = 50
 REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://|git@|github\.com/")
 
 
@@ -67,8 +70,11 @@ def resolve_includes(
     """Return the tree with all included resources under its own; errors are noted."""
     wanted = tree.get("include")
     result = MarkedMap()
-    for key, value, mark in entries(tree):
+    for key, entry, mark in entries(tree):
+        value = entry
         if key != "include":
+            if key in RESOURCES and isinstance(value, MarkedMap):
+                value = MarkedMap(value, value.marks)
             result.put(key, value, mark)
     if wanted is None:
         return result
@@ -84,9 +90,9 @@ def resolve_includes(
         except Misfit as error:
             findings.misfit(error, path, found_at(value, error.below) or mark)
         except SpecError as error:
-            findings.add(error.message, path, mark, hint=error.hint)
+            _note_env_file(error, path, mark, findings)
         else:
-            result = _import(reset(included, resets), result, findings, mark)
+            _import(reset(included, resets), result, findings, mark)
     return result
 
 
@@ -126,14 +132,17 @@ def _included(entry: _Entry, place: Place, load: ModelLoader, findings: Findings
         if REMOTE.match(file):
             raise Misfit("cannot include a remote file", hint="fetch it and include the local copy")
     files = tuple(absolute(file, place.directory, place.home) for file in entry.files)
+    hint = f'paths of this file start at "{shortened(place.directory)}"'
     for file, path in zip(entry.files, files, strict=True):
-        if not Path(path).is_file():
-            reason = "it is a directory" if Path(path).is_dir() else "there is no such file"
-            hint = f'paths of this file start at "{place.directory}"'
-            raise Misfit(f'cannot include "{file}": {reason}', hint=hint)
-    if files[0] in place.chain:
-        steps = " -> ".join((*place.chain[place.chain.index(files[0]) :], files[0]))
-        raise Misfit(f"files include each other in a circle: {steps}", hint="break it")
+        if not exists(path) or Path(path).is_dir():
+            reason = "it is a directory" if exists(path) else "there is no such file"
+            raise Misfit(f'cannot include "{shortened(file)}": {reason}', hint=hint)
+        if path in place.chain:
+            steps = " -> ".join((*place.chain[place.chain.index(path) :], path))
+            raise Misfit(f"files include each other in a circle: {steps}", hint="break it")
+    if len(place.chain) > _DEEPEST:
+        message = f"files include each other more than {_DEEPEST} levels deep"
+        raise Misfit(message, hint="include the last ones directly")
     directory = posixpath.dirname(files[0])
     if entry.directory is not None:
         directory = absolute(entry.directory, place.directory, place.home)
@@ -152,25 +161,44 @@ def _included(entry: _Entry, place: Place, load: ModelLoader, findings: Findings
     return load(files, inside, findings)
 
 
+def _note_env_file(error: SpecError, path: KeyPath, mark: Mark | None, findings: Findings) -> None:
+    if error.location is None:
+        hint = "it is what env_file of this include names"
+        findings.add(error.message, (*path, "env_file"), mark, hint=hint)
+        return
+    findings.read(error.location.file)
+    findings.add(error.message, (), Mark(error.location.file, error.location.line), hint=error.hint)
+
+
 def _env_files(entry: _Entry, place: Place, directory: str) -> list[Path]:
     if not entry.env_files:
         default = Path(directory) / ".env"
-        return [default] if default.is_file() else []
+        return [default] if is_file(default) else []
     found = []
     for file in entry.env_files:
         path = Path(absolute(file, place.directory, place.home))
-        if file != "/dev/null" and not path.is_file():
-            hint = f'paths of this file start at "{place.directory}"'
-            raise Misfit(f'cannot read env file "{file}": there is no such file', hint=hint)
+        if file != "/dev/null" and not exists(path):
+            hint = f'paths of this file start at "{shortened(place.directory)}"'
+            message = f'cannot read env file "{shortened(file)}": there is no such file'
+            raise Misfit(message, hint=hint)
         if file != "/dev/null":
             found.append(path)
     return found
 
 
-def _import(source: Value, target: MarkedMap, findings: Findings, mark: Mark | None) -> MarkedMap:
-    wanted = MarkedMap()
-    for key in RESOURCES:
-        if mapping(lookup(source, key)):
-            wanted.put(key, lookup(source, key), mark)
-    result = merge(wanted, target, findings)
-    return result if isinstance(result, MarkedMap) else target
+def _import(source: Value, target: MarkedMap, findings: Findings, mark: Mark | None) -> None:
+    """Put the included resources under the target's own; the target is grown in place."""
+    for section in RESOURCES:
+        wanted = lookup(source, section)
+        if not mapping(wanted):
+            continue
+        known = target.get(section)
+        if not isinstance(known, MarkedMap):
+            known = MarkedMap()
+            target.put(section, known, mark)
+        for name, value, at in entries(wanted):
+            if name in known:
+                own = known.marks.get(name)
+                known.put(name, merge(value, known[name], findings, (section, name)), own)
+            else:
+                known.put(name, value, at)

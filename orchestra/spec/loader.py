@@ -17,7 +17,7 @@ from orchestra.spec.defaults import apply_defaults, default_contexts, resolve_en
 from orchestra.spec.discovery import STDIN, LoadOptions, Site, choose_name, find_site
 from orchestra.spec.document import LARGEST_BYTES, Document, read_documents
 from orchestra.spec.extends import Source, resolve_extends
-from orchestra.spec.findings import Findings
+from orchestra.spec.findings import Findings, Misfit
 from orchestra.spec.include import REMOTE, Place, resolve_includes
 from orchestra.spec.interpolate import interpolate
 from orchestra.spec.layers import Layer
@@ -25,10 +25,13 @@ from orchestra.spec.merge import merge, reset
 from orchestra.spec.normalize import normalize
 from orchestra.spec.paths import absolute, resolve_paths
 from orchestra.spec.phases import EVERY_PHASE, Phases
-from orchestra.spec.tree import Mark, MarkedMap, Value, lookup
+from orchestra.spec.reading import is_file, read_limited
+from orchestra.spec.tree import Mark, MarkedMap, Value, lookup, size
 
 if TYPE_CHECKING:
     from orchestra.spec.model.project import Project
+
+_MOST_VALUES = 300_000
 
 __all__ = [
     "LoadOptions",
@@ -165,6 +168,9 @@ class _Reader:
         self.layers = layers
         self._outside: Mapping[str, str] = {}
         self._documents: dict[str, tuple[Document, ...]] = {}
+        self._included_trees: dict[tuple[object, ...], Value] = {}
+        self._spent = 0
+        self._extensible: dict[tuple[str, str, int], tuple[Source | None, Mapping[str, str]]] = {}
 
     def written_name(self, site: Site) -> str | None:
         """Return the last ``name`` that the files give, as written."""
@@ -184,8 +190,7 @@ class _Reader:
             if file == STDIN:
                 content = sys.stdin.buffer.read(LARGEST_BYTES + 1)
             else:
-                with Path(file).open("rb") as stream:
-                    content = stream.read(LARGEST_BYTES + 1)
+                content = read_limited(file, LARGEST_BYTES)
         except OSError as error:
             message = f"cannot read the file: {error.strerror}"
             self.findings.add(message, (), Mark(file), hint="check -f and COMPOSE_FILE")
@@ -236,7 +241,7 @@ class _Reader:
             chain=(*place.chain, document.file),
             env_files=place.env_files,
         )
-        whole = resolve_includes(canonical, inside, document.resets, self.model, findings)
+        whole = resolve_includes(canonical, inside, document.resets, self._included, findings)
         if self.layers is not None:
             self.layers.append(Layer(document=document, canonical=canonical, place=place))
         source = Source(document.file, place.directory, whole, document.resets)
@@ -247,24 +252,47 @@ class _Reader:
         extended = resolve_extends(source, read, findings)
         return extended if place.base is None else resolve_paths(extended, place.base, place.home)
 
+    def _included(self, files: tuple[str, ...], place: Place, findings: Findings) -> Value:
+        key = (files, place.directory, place.base, frozenset(place.environment.items()))
+        if key not in self._included_trees:
+            self._included_trees[key] = self.model(files, place, findings)
+        tree = self._included_trees[key]
+        self._spent += size(tree)
+        if self._spent > _MOST_VALUES:
+            message = f"what is included adds up to more than {_MOST_VALUES} values"
+            raise Misfit(message, hint="include each file in one place only")
+        return tree
+
     def _canonical(self, document: Document, environment: Mapping[str, str]) -> MarkedMap:
         tree = document.tree
         if self.phases.interpolate:
             tree = interpolate(tree, environment, self.findings)
         if isinstance(tree, MarkedMap) and "version" in tree:
             self.findings.warn("version is obsolete and ignored", ("version",))
+        canonical = self._form(tree, document.file)
+        if self.findings.full:
+            self.findings.raise_errors()
+        return canonical
+
+    def _form(self, tree: Value, file: str) -> MarkedMap:
         if self.phases.interpolate:
-            return normalize(tree, self.findings, document.file)
+            return normalize(tree, self.findings, file)
         from orchestra.spec.raw import raw_form  # noqa: PLC0415
 
-        return raw_form(tree, self.findings, document.file, self.phases)
+        return raw_form(tree, self.findings, file, self.phases)
 
     def _extended(self, path: str, base: str, place: Place) -> Source | None:
         if REMOTE.match(path):
             return None
         file = absolute(path, base, place.home)
-        if not Path(file).is_file():
+        if not is_file(file):
             return None
+        key = (file, place.directory, id(place.environment))
+        if key not in self._extensible:
+            self._extensible[key] = (self._services_of(file, place), place.environment)
+        return self._extensible[key][0]
+
+    def _services_of(self, file: str, place: Place) -> Source | None:
         directory = str(Path(file).parent)
         tree: Value = MarkedMap()
         resets: tuple[tuple[str | int, ...], ...] = ()

@@ -70,9 +70,11 @@ def hosts(value: Value) -> Value:
         except Misfit as error:
             raise Misfit(error.message, hint=error.hint, below=(index,)) from error
         known = result.get(name)
-        result.put(
-            name, adopt([*(known if isinstance(known, list) else []), *addresses], mark), mark
-        )
+        if isinstance(known, MarkedList):
+            for address in addresses:
+                known.add(address, mark)
+        else:
+            result.put(name, adopt(addresses, mark), mark)
     return result
 
 

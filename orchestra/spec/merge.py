@@ -128,13 +128,16 @@ def _merge_ulimit(base: Value, over: Value) -> Value:
 
 def _merge_pools(base: Value, over: Value) -> Value:
     result = _copied(base)
+    places: dict[str, int] = {}
+    for index, pool in enumerate(result):
+        places.setdefault(str(lookup(pool, "subnet")), index)
     for pool, mark in items(over):
-        subnet = lookup(pool, "subnet")
-        for index, known in enumerate(result):
-            if lookup(known, "subnet") == subnet:
-                result[index] = _merge(known, pool, Findings(), ((), None), None)
-                break
+        subnet = str(lookup(pool, "subnet"))
+        if subnet in places:
+            known = result[places[subnet]]
+            result[places[subnet]] = _merge(known, pool, Findings(), ((), None), None)
         else:
+            places[subnet] = len(result)
             result.add(pool, mark)
     return result
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from difflib import get_close_matches
 
 from orchestra.spec import longforms, shapes, shorthand
 from orchestra.spec.findings import Findings, Misfit
 from orchestra.spec.keypath import KeyPath, PathTable
+from orchestra.spec.spelling import shortened, suggestion
 from orchestra.spec.tree import (
     Mark,
     MarkedList,
@@ -23,6 +23,8 @@ from orchestra.spec.tree import (
     items,
     place,
 )
+
+_MOST_PORTS = 50_000
 
 Transform = Callable[[Value], Value]
 
@@ -195,6 +197,8 @@ def normalize(tree: Value, findings: Findings, file: str) -> MarkedMap:
         return MarkedMap()
     _check_top(tree, findings)
     _check_mounts(tree, findings)
+    if not _check_ports(tree, findings):
+        return MarkedMap()
     result = _descend(tree, findings, (), RULES)
     return result if isinstance(result, MarkedMap) else MarkedMap()
 
@@ -202,9 +206,11 @@ def normalize(tree: Value, findings: Findings, file: str) -> MarkedMap:
 def _check_top(tree: dict[str, Value], findings: Findings) -> None:
     for key, _, mark in entries(tree):
         if key not in TOP_LEVEL and not key.startswith("x-"):
-            near = get_close_matches(key, TOP_LEVEL, n=1)
-            hint = f'did you mean "{near[0]}"?' if near else f"known here: {', '.join(TOP_LEVEL)}"
-            findings.add(f'unknown key "{key}"', (key,), mark, hint=hint)
+            if findings.full:
+                findings.untold = True
+                continue
+            hint = suggestion(key, TOP_LEVEL) or f"known here: {', '.join(TOP_LEVEL)}"
+            findings.add(f'unknown key "{shortened(key)}"', (key,), mark, hint=hint)
     for name, service, _ in entries(tree.get("services")):
         if isinstance(service, dict) and "name" in service:
             path: KeyPath = ("services", name, "name")
@@ -224,6 +230,21 @@ def _check_mounts(tree: dict[str, Value], findings: Findings) -> None:
             for option in shorthand.idle_options(entry) if isinstance(entry, str) else ():
                 path: KeyPath = ("services", name, "volumes", index)
                 findings.warn(f'the mount option "{option}" has no effect', path, mark)
+
+
+def _check_ports(tree: dict[str, Value], findings: Findings) -> bool:
+    """Tell whether the ranges of ports stay within reason: each port of them becomes a mapping."""
+    total = 0
+    for name, service, _ in entries(tree.get("services")):
+        ports = service.get("ports") if isinstance(service, dict) else None
+        for index, (entry, mark) in enumerate(items(ports)):
+            total += shorthand.port_count(entry) if isinstance(entry, str) else 1
+            if total > _MOST_PORTS:
+                path: KeyPath = ("services", name, "ports", index)
+                message = f"the ports of this file are more than {_MOST_PORTS}"
+                findings.add(message, path, mark, hint="publish the ports that are needed")
+                return False
+    return True
 
 
 def _known(path: KeyPath, key: str) -> bool:

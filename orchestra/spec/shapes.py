@@ -124,7 +124,9 @@ def size(value: Value) -> Value:
         return _fitting(int(value))
     if isinstance(value, str):
         try:
-            return units.parse_size(value)
+            return _fitting(units.parse_size(value))
+        except Misfit:
+            raise
         except ValueError as err:
             raise unfit("a size", value) from err
     raise unfit("a size", value)

@@ -18,6 +18,7 @@ _PORT_FORM = "[[HOST_IP:]PUBLISHED:]TARGET[/PROTOCOL]"
 _VOLUME_FORM = "[SOURCE:]TARGET[:OPTIONS]"
 _PROPAGATION = {"rprivate", "private", "rshared", "shared", "rslave", "slave"}
 _MOST_PORTS = 65_535
+_LONGEST_COMMAND = 256 * 1024
 
 
 def expand_port(text: str) -> list[dict[str, Value]]:
@@ -45,6 +46,12 @@ def expand_port(text: str) -> list[dict[str, Value]]:
         {**base, "target": first + step, "published": str(low + step), "protocol": protocol}
         for step in range(last - first + 1)
     ]
+
+
+def port_count(text: str) -> int:
+    """Return how many long forms a port makes, without making them; about, of a malformed one."""
+    match = re.search(r"(\d{1,5})-(\d{1,5})(?:/[a-z]{1,8})?\Z", text[-32:], re.IGNORECASE)
+    return 1 if match is None else max(1, int(match[2]) - int(match[1]) + 1)
 
 
 def _split_port(rest: str, text: str) -> tuple[str, str, str]:
@@ -119,7 +126,8 @@ def idle_options(text: str) -> list[str]:
     """Return the options of a short mount that mean nothing, as docker compose reads them."""
     parts = _split_volume(text)
     known = {"", "ro", "rw", "nocopy", "z", "Z", *_PROPAGATION}
-    return [option for option in parts[2].split(",") if option not in known] if parts[2:] else []
+    options = dict.fromkeys(parts[2].split(",")) if parts[2:] else ()
+    return [option for option in options if option not in known]
 
 
 def _split_volume(text: str) -> list[str]:
@@ -192,6 +200,9 @@ def split_command(text: str) -> list[str]:
 
     :raises Misfit: when a quote is not closed.
     """
+    if len(text) > _LONGEST_COMMAND:
+        size = _LONGEST_COMMAND // 1024
+        raise Misfit(f"this command is longer than {size} KiB", hint="put it into a script")
     lexer = shlex.shlex(text, posix=True, punctuation_chars=False)
     lexer.whitespace_split = True
     lexer.commenters = ""

@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from orchestra.spec.findings import Misfit
+from orchestra.spec.spelling import shortened
 
 Lookup = Callable[[str], str | None]
 Unset = Callable[[str], None]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OPERATOR = re.compile(r":?[-?+]")
-_DEEPEST = 40
+_DEEPEST = 16
+_LONGEST = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ def substitute(text: str, lookup: Lookup, unset: Unset, *, depth: int = 0) -> st
         message = f"variables are nested deeper than {_DEEPEST} levels"
         raise Misfit(message, hint="nothing sensible is that deep")
     parts: list[str] = []
-    position = 0
+    position = length = 0
     while True:
         dollar = text.find("$", position)
         if dollar < 0:
@@ -86,6 +88,10 @@ def substitute(text: str, lookup: Lookup, unset: Unset, *, depth: int = 0) -> st
         parts.append(text[position:dollar])
         value, position = _variable(text, dollar, lookup, unset, depth)
         parts.append(value)
+        length += len(value)
+        if length > _LONGEST:
+            message = f"the variables make it longer than {_LONGEST // (1024 * 1024)} MiB"
+            raise Misfit(message, hint="let the container read it from a file")
 
 
 def _variable(text: str, dollar: int, lookup: Lookup, unset: Unset, depth: int) -> tuple[str, int]:
@@ -130,7 +136,7 @@ def _braced(inner: str, lookup: Lookup, unset: Unset, depth: int) -> str:
     operator = _OPERATOR.match(rest)
     if operator is None:
         raise Misfit(
-            f'variable "{name[0]}" is followed by something unknown',
+            f'variable "{shortened(name[0])}" is followed by something unknown',
             hint="use one of :- - :? ? :+ + behind the name",
         )
     argument = rest[operator.end() :]
@@ -144,8 +150,8 @@ def _braced(inner: str, lookup: Lookup, unset: Unset, depth: int) -> str:
         case _:
             if present:
                 return value or ""
-            reason = substitute(argument, lookup, unset, depth=depth + 1)
-            raise Misfit(
-                f'required variable "{name[0]}" has no value' + (f": {reason}" if reason else ""),
-                hint=f"set {name[0]} in the environment or in an env file",
+            shown = shortened(name[0])
+            raise Misfit(  # the reason as written: what its own variables hold is not for errors
+                f'required variable "{shown}" has no value' + (f": {argument}" if argument else ""),
+                hint=f"set {shown} in the environment or in an env file",
             )

@@ -134,6 +134,13 @@ def lookup(tree: Value, *keys: str) -> Value:
     return tree
 
 
+def size(tree: Value) -> int:
+    """Return how many values a tree holds, itself included."""
+    if isinstance(tree, dict):
+        return 1 + sum(map(size, tree.values()))
+    return 1 + sum(map(size, tree)) if isinstance(tree, list) else 1
+
+
 def copy(tree: Value) -> Value:
     """Return an independent copy, places included."""
     if isinstance(tree, dict):

@@ -6,7 +6,7 @@ Each rule yields what is wrong and where; ``validate`` adds the places.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from difflib import get_close_matches
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from orchestra.errors import ImageError
@@ -17,10 +17,13 @@ from orchestra.spec.model.network import Network
 from orchestra.spec.model.project import AiModel, Project
 from orchestra.spec.model.service import Service
 from orchestra.spec.model.volume import Volume
+from orchestra.spec.spelling import listed, shortened, suggestion
 from orchestra.spec.tree import Value, child, lookup, mark_of, place
 
 if TYPE_CHECKING:
     from orchestra.spec.model.files import FileReference
+
+_MOST = 400
 
 Complaint = tuple[KeyPath, str, str | None]
 Rule = Callable[[Project, Service], Iterator[Complaint]]
@@ -28,17 +31,12 @@ Rule = Callable[[Project, Service], Iterator[Complaint]]
 
 def validate(project: Project, tree: Value, findings: Findings) -> None:
     """Note everything that is wrong with the active services and their resources."""
-    found: list[Complaint] = []
     known = _with_refused(project, findings) if findings.errors else project
-    for service in project.services.values():
-        for rule in RULES:
-            for path, message, hint in rule(known, service):
-                found.append((("services", service.name, *path), message, hint))
-    found.extend(_resources(project, tree))
-    found.extend(_cycles(project))
-    found.extend(_container_names(project))
+    found = list(islice(_complaints(project, known, tree), _MOST))
     for path, message, hint in [one for one in found if not _told(one[0], tree, findings)]:
         findings.add(message, path, place(tree, path), hint=hint)
+    if findings.full:
+        return
     everything = project.all_services
     for service in project.services.values():
         for name in service.depends_on:
@@ -88,13 +86,20 @@ def _told(path: KeyPath, tree: Value, findings: Findings) -> bool:
     return (resource or not isinstance(value, dict | list)) and findings.holds(path)
 
 
+def _complaints(project: Project, known: Project, tree: Value) -> Iterator[Complaint]:
+    for service in project.services.values():
+        for rule in RULES:
+            for path, message, hint in rule(known, service):
+                yield ("services", service.name, *path), message, hint
+    yield from _resources(project, tree)
+    yield from _cycles(project)
+    yield from _container_names(project)
+
+
 def _missing(kind: str, name: str, known: Mapping[str, object], where: str) -> tuple[str, str]:
-    near = get_close_matches(name, known, n=1)
-    if near:
-        hint = f'did you mean "{near[0]}"?'
-    else:
-        hint = f"define {where}.{name} ({where} here: {', '.join(sorted(known)) or 'none'})"
-    return f'no {kind} "{name}" in this project', hint
+    shown = shortened(name)
+    hint = suggestion(name, known) or f"define {where}.{shown} ({where} here: {listed(known)})"
+    return f'no {kind} "{shown}" in this project', hint
 
 
 def _source(_project: Project, service: Service) -> Iterator[Complaint]:
@@ -310,19 +315,20 @@ def _cycles(project: Project) -> Iterator[Complaint]:
 
 
 def _cycle_from(start: str, project: Project, done: set[str]) -> list[str] | None:
-    trail: list[str] = []
+    trail: dict[str, None] = {}
     pending: list[tuple[str, bool]] = [(start, False)]
     while pending:
         name, leaving = pending.pop()
         if leaving:
-            trail.pop()
+            trail.popitem()
             done.add(name)
             continue
         if name in trail:
-            return [*trail[trail.index(name) :], name]
+            steps = list(trail)
+            return [*steps[steps.index(name) :], name]
         if name in done or name not in project.services:
             continue
-        trail.append(name)
+        trail[name] = None
         pending.append((name, True))
         others = sorted(project.services[name].depends_on, reverse=True)
         pending.extend((other, False) for other in others)

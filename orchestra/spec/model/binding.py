@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 from types import UnionType
 from typing import Annotated, Union, get_args, get_origin
 
@@ -19,7 +18,8 @@ from orchestra.spec.keypath import KeyPath
 from orchestra.spec.model.later import Later
 from orchestra.spec.model.project import Project
 from orchestra.spec.shapes import hint_for, kind
-from orchestra.spec.tree import Value, child, copy, entries, items, place
+from orchestra.spec.spelling import shortened, suggestion
+from orchestra.spec.tree import MarkedList, Value, child, copy, entries, items, place
 
 _ATTEMPTS = 50
 _SHOWN = 12
@@ -47,19 +47,26 @@ def build_project(tree: Value, findings: Findings) -> Project | None:
             return Project.model_validate(rest)
         except ValidationError as error:
             rest = copy(tree) if rest is tree else rest
-            bad = [_note(detail, tree, findings) for detail in error.errors(include_url=False)]
-            removed = [_remove(rest, path) for path in sorted(bad, key=str, reverse=True)]
-            if not any(removed):
+            bad = [_note(detail, rest, findings) for detail in error.errors(include_url=False)]
+            removed = [_remove(rest, path) for path in sorted(bad, key=_order, reverse=True)]
+            if not any(removed) or findings.full:
                 return None
     return None
 
 
 def _note(detail: ErrorDetails, tree: Value, findings: Findings) -> KeyPath:
     path = _path_in(tree, tuple(detail["loc"]))
-    if detail["type"] != "missing" or not findings.holds(path):
+    if findings.full:
+        findings.untold = True
+    elif detail["type"] != "missing" or not findings.holds(path):
         message, hint = _words(detail, path)
         findings.add(message, path, place(tree, path), hint=hint)
     return path
+
+
+def _order(path: KeyPath) -> tuple[tuple[int, str], ...]:
+    """Return what sorts the items of a list by number, so that the last can be taken out first."""
+    return tuple((part, "") if isinstance(part, int) else (-1, part) for part in path)
 
 
 def _path_in(tree: Value, loc: KeyPath) -> KeyPath:
@@ -87,8 +94,8 @@ def _words(detail: ErrorDetails, path: KeyPath) -> tuple[str, str | None]:
             choices = str(context.get("expected", "")).replace("'", '"')
             if not isinstance(detail["input"], str):
                 return f"expected {choices}, not {given}", "choose one"
-            near = get_close_matches(detail["input"], re.findall('"([^"]+)"', choices), n=1)
-            return f"expected {choices}", f'did you mean "{near[0]}"?' if near else "choose one"
+            names = re.findall('"([^"]+)"', choices)
+            return f"expected {choices}", suggestion(detail["input"], names) or "choose one"
         case "greater_than_equal":
             return f"expected at least {context.get('ge')}", "choose a greater number"
         case "less_than_equal":
@@ -101,14 +108,10 @@ def _words(detail: ErrorDetails, path: KeyPath) -> tuple[str, str | None]:
 def unknown_key(path: KeyPath) -> tuple[str, str | None]:
     """Return what to say of a key that the model does not know, and the hint."""
     known = sorted(fields_at(path[:-1]))
-    near = get_close_matches(str(path[-1]), known, n=1)
-    if near:
-        hint = f'did you mean "{near[0]}"?'
-    elif len(known) <= _SHOWN:
+    hint = suggestion(str(path[-1]), known)
+    if hint is None and len(known) <= _SHOWN:
         hint = f"known here: {', '.join(known)}"
-    else:
-        hint = 'a key of your own begins with "x-"'
-    return f'unknown key "{path[-1]}"', hint
+    return f'unknown key "{shortened(str(path[-1]))}"', hint or 'a key of your own begins with "x-"'
 
 
 def note_unknown_keys(tree: Value, findings: Findings) -> None:
@@ -182,6 +185,8 @@ def _remove(tree: Value, path: KeyPath) -> bool:
             return True
         if isinstance(parent, list) and isinstance(key, int) and key < len(parent):
             del parent[key]
+            if isinstance(parent, MarkedList):
+                del parent.marks[key]
             return True
         path = path[:-1]
     return False

@@ -226,3 +226,102 @@ def test_mount_options_that_mean_nothing_are_told(tmp_path: Path) -> None:
     place, text = f"{tmp_path}/compose.yaml:4:15", 'the mount option "cached" has no effect'
     assert warning == f"{place}: services.web.volumes[0]: {text}"
     assert project.services["web"].volumes[0].read_only
+
+
+SECRET = "s3cret/v:al ue"
+
+# what is written, where the variable S holds a secret; what the message shows instead
+VEILED = {
+    "port": (WEB + "    ports: [80, '$S']\n", 'unknown protocol "$S" in port "$S"'),
+    "port-host": (WEB + "    ports: ['${S}:80:80']\n", '"${S}:80:80"'),
+    "mount": (WEB + "    volumes: ['${S}:b:c:d']\n", '"${S}:b:c:d" has too many colons'),
+    "device": (WEB + "    devices: ['a:b:c:$S']\n", 'no device: "a:b:c:$S"'),
+    "host": (WEB + "    extra_hosts: {a$: 1}\n    dns: [$S]\n    devices: [':$S']\n", 'no device: ":$S"'),
+    "address": (WEB + "    ports: [{target: 80, host_ip: $S}]\n", '"$S" is no IP address'),
+    "image": ("services:\n  web:\n    image: $S\n", '"$S" is not an image reference'),
+    "dependency": (WEB + "    depends_on: [$S]\n", 'no service "$S"'),
+    "network": (WEB + "    networks: [$S]\n", 'no network "$S"'),
+    "volume": (WEB + "    volumes: [{type: volume, source: $S, target: /a}]\n", 'no volume'),
+    "secret": (WEB + "    secrets: [$S]\n", 'no secret "$S"'),
+    "env-file": (WEB + "    env_file: $S\n", 'env file "$S" does not exist'),
+    "extends": (WEB + "    extends: {service: a, file: $S}\n", 'cannot read "$S"'),
+    "extended": (WEB + "    extends: $S\n", 'cannot extend service "$S"'),
+    "include": ("include: [$S]\n" + WEB, 'cannot include "$S"'),
+    "required": (WEB + "    user: ${NO:?not $S}\n", "no value: not $S"),
+    "alternative": (WEB + "    user: ${S:+${NO?$S}}\n", "no value: $S"),
+    "choice": (WEB + "    cgroup: $S\n", 'expected "host"'),
+    "name": ("name: $S\n" + WEB + "    tty: x\n", "true or false"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", VEILED)
+def test_what_variables_hold_is_never_told(name: str, tmp_path: Path) -> None:
+    text, expected = VEILED[name]
+    (tmp_path / "compose.yaml").write_text(text)
+    with pytest.raises(SpecErrors) as caught:
+        load_project(LoadOptions(), {"S": SECRET}, tmp_path)
+    told = [f"{error.location} {error.message} {error.hint}" for error in caught.value.errors]
+    assert any(expected in line for line in told), told
+    for part in ("s3cret", "v:al", "ue"):
+        assert not any(part in line.replace("true", "").replace("value", "") for line in told), told
+
+
+def test_warnings_do_not_tell_what_variables_hold(tmp_path: Path) -> None:
+    text = WEB + "    volumes: ['/a:/b:$S']\n    depends_on: {$S: {condition: service_started}}\n"
+    (tmp_path / "compose.yaml").write_text(text.replace("{$S:", "{db:") + "  db: {image: x}\n")
+    project = load_project(LoadOptions(), {"S": "s3cret"}, tmp_path)
+    assert project.warnings
+    assert not any("s3cret" in warning for warning in project.warnings)
+
+
+def test_malformed_env_files_are_told_without_their_values(tmp_path: Path) -> None:
+    (tmp_path / "web.env").write_text("A=1\ns3cret value=2\n")
+    (error,) = errors_of(tmp_path, WEB + "    env_file: web.env\n")
+    assert str(error.location) == f"{tmp_path}/web.env:2"
+    assert "s3cret" not in f"{error.message} {error.hint}"
+
+
+# the other files, what is written, the file and line that is named
+ELSEWHERE = {
+    "included": ({"b.yaml": "services:\n  b: {image: x, tty: x}\n"}, "include: [b.yaml]\n" + WEB, "b.yaml:2:17"),
+    "include-of-include": (
+        {"b.yaml": "include:\n  - c.yaml\n"}, "include: [b.yaml]\n" + WEB, "b.yaml:2:5"
+    ),
+    "include-env": (
+        {"b.yaml": "services: {}\n", "b.env": "A=1\n=\n"},
+        "include: [{path: b.yaml, env_file: b.env}]\n" + WEB, "b.env:2",
+    ),
+    "include-no-env": (
+        {"b.yaml": "services: {}\n"}, "include: [{path: b.yaml, env_file: no.env}]\n" + WEB, "compose.yaml:1:11"
+    ),
+    "extended": (
+        {"b.yaml": "services:\n  b:\n    image: x\n    scale: x\n"},
+        WEB + "    extends: {service: b, file: b.yaml}\n", "b.yaml:4:5",
+    ),
+    "extended-reference": (
+        {"b.yaml": "services:\n  b:\n    image: x\n    volumes: ['nn:/a']\n"},
+        WEB + "    extends: {service: b, file: b.yaml}\n", "b.yaml:4:15",
+    ),
+    "label-file": ({"l": "A\n A b=1\n"}, WEB + "    label_file: l\n", "l:2"),
+    "dotenv-of-include": (
+        {"sub/b.yaml": "services: {}\n", "sub/.env": "A='\n"}, "include: [sub/b.yaml]\n" + WEB, "sub/.env:1"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_a_mistake_in_another_file_is_told_there(name: str, tmp_path: Path) -> None:
+    files, text, place = ELSEWHERE[name]
+    for file, content in files.items():
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text(content)
+    (error,) = errors_of(tmp_path, text)
+    assert str(error.location).startswith(f"{tmp_path}/{place}")
+    assert error.hint
+
+
+def test_many_mistakes_in_one_list_keep_their_places(tmp_path: Path) -> None:
+    hooks = "".join(f"      - {{user: u{number}}}\n" for number in range(12))
+    errors = errors_of(tmp_path, WEB + "    post_start:\n" + hooks)
+    found = [(error.location.line, error.location.key) for error in errors if error.location]
+    assert found == [(5 + at, f"services.web.post_start[{at}].command") for at in range(12)]

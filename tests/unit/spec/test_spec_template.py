@@ -26,7 +26,7 @@ FORMS = {
 }  # fmt: skip
 BAD = {
     "${": "not closed", "${A": "not closed", "${}": "name", "${1}": "name", "${A b}": "unknown",
-    "${A:b}": "unknown", "${NO?}": "NO", "${NO:?}": "NO", "${EMPTY:?}": "EMPTY", "${NO?say $B}": "say two",
+    "${A:b}": "unknown", "${NO?}": "NO", "${NO:?}": "NO", "${EMPTY:?}": "EMPTY", "${NO?say $B}": r"say \$B",
     "${A:-${}": "not closed", "${NO:-${}}": "name",
 }  # fmt: skip
 

@@ -1,0 +1,75 @@
+"""Bytes of files that others name: never more than a limit, and never a wait without end.
+
+A pipe, as a shell's ``<(command)`` leads to, is read while somebody writes to it; one to which
+nobody writes is refused, not waited for.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import stat
+from pathlib import Path
+
+_PATIENCE_SECONDS = 60.0
+"""How long a writer of a pipe may say nothing."""
+
+_CHUNK_BYTES = 1 << 20
+
+
+def read_limited(path: str | Path, limit: int) -> bytes:
+    """Return what a file holds; of one with more than ``limit`` bytes, one byte too many.
+
+    :raises OSError: when it cannot be read, or is a directory, or a pipe without a writer.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except ValueError as err:  # a NUL, or half a surrogate pair
+        raise OSError(errno.EINVAL, "no file can have this name") from err
+    try:
+        mode = os.fstat(handle).st_mode
+        if stat.S_ISDIR(mode):
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+        return _read(handle, limit + 1, pipe=stat.S_ISFIFO(mode))
+    finally:
+        os.close(handle)
+
+
+def exists(path: str | Path) -> bool:
+    """Tell whether there is such a file; there is none where it cannot be looked for."""
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def is_file(path: str | Path) -> bool:
+    """Tell whether there is such a regular file; there is none where it cannot be looked for."""
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _read(handle: int, most: int, *, pipe: bool) -> bytes:
+    parts: list[bytes] = []
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    # poll(2) keeps silent about a pipe that nobody has opened for writing; then read(2) ends it
+    deserted = pipe and not poll.poll(0)
+    while most > 0:
+        try:
+            part = os.read(handle, min(most, _CHUNK_BYTES))
+        except BlockingIOError:
+            deserted = False
+            if not poll.poll(_PATIENCE_SECONDS * 1000):
+                raise OSError(errno.ETIMEDOUT, "nothing came out of it for a minute") from None
+            continue
+        if not part and deserted:
+            raise OSError(errno.EPIPE, "it is a pipe to which nobody writes")
+        if not part:
+            break
+        parts.append(part)
+        most -= len(part)
+    return b"".join(parts)
