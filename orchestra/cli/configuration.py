@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -126,6 +125,8 @@ def _whole(session: Session, request: ConfigRequest) -> str:
     else:
         tree = _model_tree(session, request)
     if as_json:
+        import json
+
         return json.dumps(tree, indent=2, ensure_ascii=False) + "\n"
     return dump_yaml(tree)
 

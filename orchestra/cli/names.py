@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -144,6 +142,8 @@ def hash_lines(desired: DesiredState) -> str:
     A hash is 64 hexadecimal digits, which change when `up` would make the containers anew.
     """
     found = {c.service: c.config_hash for c in (*desired.idle, *desired.containers)}
+    import hashlib
+
     digests = {name: hashlib.sha256(found[name].encode()).hexdigest() for name in sorted(found)}
     return "".join(f"{name} {digest}\n" for name, digest in digests.items())
 
@@ -192,6 +192,8 @@ def _variables_document(variables: Mapping[str, Variable], *, as_json: bool) -> 
         for variable in variables.values()
     }
     if as_json or not document:
+        import json
+
         return json.dumps(document, indent=4, ensure_ascii=False) + "\n"
     from orchestra.spec.document import dump_yaml
 

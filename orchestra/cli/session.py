@@ -94,7 +94,9 @@ class Session:
 
         :raises SpecErrors: when they are wrong as far as that can be told.
         """
-        os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+        from orchestra.cli.thrift import spare_pydantic
+
+        spare_pydantic()
         from orchestra.spec.loader import load_model
 
         model = load_model(self.load_options((), phases), self.environment, Path.cwd())
@@ -109,7 +111,9 @@ class Session:
         :raises SpecErrors: when its files are wrong.
         :raises UsageError: when there is no such key.
         """
-        os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+        from orchestra.cli.thrift import spare_pydantic
+
+        spare_pydantic()
         from orchestra.spec.provenance import explain
 
         options = self.load_options(services, phases)
