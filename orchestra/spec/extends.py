@@ -37,27 +37,32 @@ class _Resolver:
     findings: Findings
     told: set[tuple[str, str]] = field(default_factory=set)
     sources: dict[tuple[str, str], Source] = field(default_factory=dict)
-    done: dict[tuple[int, str], Value] = field(default_factory=dict)
+    done: dict[tuple[int, str, str], Value] = field(default_factory=dict)
     circles: int = 0
 
-    def service(self, name: str, source: Source, chain: tuple[tuple[str, str], ...]) -> Value:
-        """Return a service with everything it extends merged in, made once unless in a circle."""
-        key = (id(source), name)  # every source stays in ``sources`` meanwhile, or is the caller's
+    def service(
+        self, kind: str, name: str, source: Source, chain: tuple[tuple[str, str], ...]
+    ) -> Value:
+        """Return a service or a job with all it extends merged in, made once unless in a circle."""
+        # every source stays in ``sources`` meanwhile, or is the caller's
+        key = (id(source), kind, name)
         if key not in self.done:
             circles = self.circles
-            value = self._service(name, source, chain)
+            value = self._service(kind, name, source, chain)
             if self.circles != circles:
                 return value
             self.done[key] = value
         return self.done[key]
 
-    def _service(self, name: str, source: Source, chain: tuple[tuple[str, str], ...]) -> Value:
-        service = lookup(source.tree, "services", name)
+    def _service(
+        self, kind: str, name: str, source: Source, chain: tuple[tuple[str, str], ...]
+    ) -> Value:
+        service = lookup(source.tree, kind, name)
         wanted = lookup(service, "extends")
         if not isinstance(service, dict) or not isinstance(wanted, dict):
             return service
         here = (source.file, name)
-        path: KeyPath = ("services", name, "extends")
+        path: KeyPath = (kind, name, "extends")
         mark = mark_of(service, "extends")
         alone = _without_extends(service)
         if here in chain:
@@ -73,7 +78,8 @@ class _Resolver:
         if origin is None:
             return alone
         parent = str(wanted.get("service"))
-        known = mapping(lookup(origin.tree, "services"))
+        below = kind if origin is source else "services"
+        known = mapping(lookup(origin.tree, below))
         if parent not in known:
             where = "in this file" if origin is source else f'in "{origin.file}"'
             names = ", ".join(sorted(known)) or "none"
@@ -84,8 +90,9 @@ class _Resolver:
                 hint=f"services there: {names}",
             )
             return alone
-        base = reset(self.service(parent, origin, (*chain, here)), _below(source.resets, name))
-        return merge(base, alone, self.findings, ("services", name))
+        base = self.service(below, parent, origin, (*chain, here))
+        base = reset(base, _below(source.resets, (kind, name)))
+        return merge(base, alone, self.findings, (kind, name))
 
     def _origin(self, wanted: dict[str, Value], source: Source, path: KeyPath) -> Source | None:
         file = wanted.get("file")
@@ -114,21 +121,22 @@ def _without_extends(service: dict[str, Value]) -> MarkedMap:
     return result
 
 
-def _below(resets: tuple[KeyPath, ...], name: str) -> list[KeyPath]:
-    prefix: KeyPath = ("services", name)
+def _below(resets: tuple[KeyPath, ...], prefix: KeyPath) -> list[KeyPath]:
     return [path[2:] for path in resets if path[:2] == prefix]
 
 
 def resolve_extends(source: Source, read: FileReader, findings: Findings) -> Value:
     """Return the file's tree with every ``extends`` resolved; errors are noted."""
-    services = lookup(source.tree, "services")
-    if not isinstance(source.tree, dict) or not isinstance(services, dict):
+    if not isinstance(source.tree, dict):
         return source.tree
     resolver = _Resolver(read, findings)
-    grown = MarkedMap()
-    for name, _, mark in entries(services):
-        grown.put(name, resolver.service(name, source, ()), mark)
     result = MarkedMap()
     for key, value, mark in entries(source.tree):
-        result.put(key, grown if key == "services" else value, mark)
+        if key in {"services", "jobs"} and isinstance(value, dict):
+            grown = MarkedMap()
+            for name, _, at in entries(value):
+                grown.put(name, resolver.service(key, name, source, ()), at)
+            result.put(key, grown, mark)
+        else:
+            result.put(key, value, mark)
     return result

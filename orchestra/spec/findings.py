@@ -22,11 +22,15 @@ class Misfit(ValueError):
 
 @dataclass(slots=True)
 class Findings:
-    """Errors and warnings of one load; at most one error per place."""
+    """Errors and warnings of one load; at most one error per place.
+
+    ``nulls``: the keys without a value; taken as absent, but the model has to know them.
+    """
 
     errors: list[SpecError] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
+    nulls: list[tuple[KeyPath, Mark | None]] = field(default_factory=list)
     _seen: set[tuple[str, int, int, str]] = field(default_factory=set)
     _paths: list[KeyPath] = field(default_factory=list)
     _said: set[str] = field(default_factory=set)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestra.errors import SpecError
+from orchestra.spec.aliases import promote, renamed
 from orchestra.spec.defaults import apply_defaults, default_contexts, resolve_environment
 from orchestra.spec.discovery import STDIN, LoadOptions, Site, choose_name, find_site
 from orchestra.spec.document import LARGEST_BYTES, Document, read_documents
@@ -25,7 +26,7 @@ from orchestra.spec.merge import merge, reset
 from orchestra.spec.normalize import normalize
 from orchestra.spec.paths import absolute, resolve_paths
 from orchestra.spec.phases import EVERY_PHASE, Phases
-from orchestra.spec.tree import Mark, MarkedMap, Value, lookup
+from orchestra.spec.tree import Mark, MarkedMap, Value, copy, lookup
 
 if TYPE_CHECKING:
     from orchestra.spec.model.project import Project
@@ -191,7 +192,10 @@ class _Reader:
             self.findings.add(message, (), Mark(file), hint="check -f and COMPOSE_FILE")
             self._documents[file] = ()
             return None
-        self._documents[file] = read_documents(content, file, self.findings)
+        self._documents[file] = tuple(
+            document._replace(resets=(*document.resets, *map(renamed, document.resets)))
+            for document in read_documents(content, file, self.findings)
+        )
         return self._documents[file]
 
     def whole(self, site: Site, environment: Mapping[str, str]) -> Value:
@@ -248,11 +252,13 @@ class _Reader:
         return extended if place.base is None else resolve_paths(extended, place.base, place.home)
 
     def _canonical(self, document: Document, environment: Mapping[str, str]) -> MarkedMap:
-        tree = document.tree
         if self.phases.interpolate:
-            tree = interpolate(tree, environment, self.findings)
+            tree = interpolate(document.tree, environment, self.findings)
+        else:
+            tree = copy(document.tree)
         if isinstance(tree, MarkedMap) and "version" in tree:
             self.findings.warn("version is obsolete and ignored", ("version",))
+        promote(tree, self.findings)
         if self.phases.interpolate:
             return normalize(tree, self.findings, document.file)
         from orchestra.spec.raw import raw_form  # noqa: PLC0415
