@@ -10,9 +10,10 @@ from orchestra.spec.discovery import LoadOptions, Site
 from orchestra.spec.environment import Lookup, parse_dotenv, parse_raw, read_env_file
 from orchestra.spec.findings import Findings, Misfit
 from orchestra.spec.keypath import KeyPath
-from orchestra.spec.model.binding import build_project
+from orchestra.spec.model.binding import build_project, check_nulls
+from orchestra.spec.model.container import EnvFile
 from orchestra.spec.model.project import Project
-from orchestra.spec.model.service import EnvFile, Service
+from orchestra.spec.model.service import Service
 from orchestra.spec.places import Places
 from orchestra.spec.profiles import activate, prune, select
 from orchestra.spec.reading import exists
@@ -35,6 +36,7 @@ def assemble(
     :raises SpecErrors: when anything was found wrong, here or before.
     :raises UsageError: when a service was asked for that is not there.
     """
+    check_nulls(findings)
     built = build_project(tree, findings)
     if built is None:
         findings.raise_errors()
@@ -111,7 +113,7 @@ def _read(file: EnvFile, known: Lookup, found: Mapping[str, str | None]) -> dict
     text = read_env_file(Path(file.path))
     if file.format == "raw":
         return parse_raw(text, known)
-    if file.format is not None:
+    if file.format not in {None, "", ".env"}:
         hint = "use raw, or leave it out"
         raise Misfit(f'unknown env file format "{file.format}"', hint=hint, below=("format",))
     before = {key: value for key, value in found.items() if value is not None}

@@ -5,10 +5,11 @@ Works on the merged canonical tree; the result is what the model is built from.
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Callable, Mapping
 
+from orchestra.spec.hooks import complete_hooks
 from orchestra.spec.phases import Phases
+from orchestra.spec.shorthand import clean
 from orchestra.spec.tree import (
     EXTENSIONS,
     Mark,
@@ -36,24 +37,27 @@ def apply_defaults(
     result.pop("version", None)
     result.pop("include", None)
     result["name"] = name
-    services = lookup(result, "services")
-    if isinstance(services, dict):
-        for key, service, mark in entries(services):
-            if isinstance(service, MarkedMap):
-                service.put("name", key, mark)
-                _complete_items(service)
-                if phases.consistency:
-                    _agree_on_replicas(service)
-                if phases.normalize:
-                    _complete_service(service, mark, environment)
+    for key, service, mark in _workloads(result):
+        if isinstance(service, MarkedMap):
+            service.put("name", key, mark)
+            _complete_items(service)
+            if phases.consistency:
+                _agree_on_replicas(service)
+            if phases.normalize:
+                _complete_service(service, mark, environment)
     if phases.normalize:
         _default_network(result)
+        complete_hooks(lookup(result, "services"))
     for kind in _NAMED:
         resources = lookup(result, kind)
         if isinstance(resources, MarkedMap):
             _name_resources(resources, name if phases.normalize else None)
     _content_from_environment(result, environment)
     return result
+
+
+def _workloads(tree: Value) -> list[tuple[str, Value, Mark | None]]:
+    return [*entries(lookup(tree, "services")), *entries(lookup(tree, "jobs"))]
 
 
 def default_contexts(tree: Value, directory: str) -> Value:
@@ -68,7 +72,7 @@ def default_contexts(tree: Value, directory: str) -> Value:
         grown["build"] = inside
         return grown
 
-    return _with_services(tree, complete)
+    return _with_workloads(tree, complete)
 
 
 def resolve_environment(tree: Value, environment: Mapping[str, str], phases: Phases) -> Value:
@@ -87,23 +91,24 @@ def resolve_environment(tree: Value, environment: Mapping[str, str], phases: Pha
             _take_values(lookup(grown, "build", "args"), environment)
         return grown
 
-    result = _with_services(tree, complete)
+    result = _with_workloads(tree, complete)
     if isinstance(result, MarkedMap):
         result.update({key: copy(result[key]) for key in ("secrets", "configs") if key in result})
         _content_from_environment(result, environment)
     return result
 
 
-def _with_services(tree: Value, complete: Callable[[Value, Mark | None], Value]) -> Value:
-    """Return the tree with its services completed; what nothing changes is shared with it."""
-    services = lookup(tree, "services")
+def _with_workloads(tree: Value, complete: Callable[[Value, Mark | None], Value]) -> Value:
+    """Return the tree with services and jobs completed; what nothing changes is shared with it."""
     if not isinstance(tree, dict):
         return tree
     result = shallow(tree)
-    if isinstance(services, dict):
-        grown = result["services"] = shallow(services)
-        for name, service, mark in entries(services):
-            grown[name] = complete(service, mark)
+    for kind in ("services", "jobs"):
+        workloads = lookup(tree, kind)
+        if isinstance(workloads, dict):
+            grown = result[kind] = shallow(workloads)
+            for name, workload, mark in entries(workloads):
+                grown[name] = complete(workload, mark)
     return result
 
 
@@ -122,10 +127,7 @@ def _complete_service(
     _complete_build(service.get("build"), environment)
     for mount in _maps(service.get("volumes")):
         if isinstance(mount.get("target"), str):
-            mount["target"] = posixpath.normpath(str(mount["target"]))
-    for hook in _maps(service.get("pre_start")):
-        if service.get("image"):
-            hook.setdefault("image", service["image"])
+            mount["target"] = clean(str(mount["target"]))
     _imply_dependencies(service, mark)
 
 
@@ -133,6 +135,13 @@ def _agree_on_replicas(service: MarkedMap) -> None:
     deploy = service.get("deploy")
     if isinstance(deploy, dict) and "scale" in service:
         deploy.setdefault("replicas", service["scale"])
+
+
+def _spell_out(container: dict[str, Value]) -> None:
+    for kind in ("networks", "models"):
+        for key, value, _ in entries(container.get(kind)):
+            if value is None or value == {}:  # what was written as an empty mapping is shown as one
+                mapping(container[kind])[key] = {} if value is None else {EXTENSIONS: {}}
 
 
 def _complete_items(service: MarkedMap) -> None:
@@ -143,10 +152,8 @@ def _complete_items(service: MarkedMap) -> None:
     for request in (*_maps(service.get("gpus")), *_maps(devices)):
         if not {"count", "device_ids"} & set(request):
             request["count"] = -1
-    for kind in ("networks", "models"):
-        for key, value, _ in entries(service.get(kind)):
-            if not value:  # what was written as an empty mapping is shown as one
-                mapping(service[kind])[key] = {} if value is None else {EXTENSIONS: {}}
+    for holder in (service, *_maps(service.get("pre_start"))):
+        _spell_out(holder)
 
 
 def _maps(value: Value) -> list[dict[str, Value]]:
@@ -194,7 +201,7 @@ def _imply_dependencies(service: MarkedMap, mark: Mark | None) -> None:
 
 def _default_network(tree: MarkedMap) -> None:
     used = False
-    for _, service, _ in entries(lookup(tree, "services")):
+    for _, service, _ in _workloads(tree):
         if not isinstance(service, MarkedMap) or "provider" in service or "network_mode" in service:
             continue
         networks = service.get("networks")

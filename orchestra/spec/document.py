@@ -19,11 +19,14 @@ from orchestra.spec.keypath import KeyPath
 from orchestra.spec.spelling import shortened
 from orchestra.spec.tree import Mark, MarkedList, MarkedMap, Value, entries, items
 
-LARGEST_BYTES = 4 * 1024 * 1024
-_DEEPEST = 100
-_MOST_VALUES = 200_000
-_MOST_CHARACTERS = 4 * LARGEST_BYTES
-_TOO_DEEP = f"cannot read the file: it is nested deeper than {_DEEPEST} levels"
+LARGEST_BYTES = 16 * 1024 * 1024
+MOST_WRITTEN = 1_500_000
+"""The most values that a file may hold, counted by what parts them."""
+MOST_REPEATED = 200_000
+"""The most values that aliases may add to what is written."""
+DEEPEST = 100
+_MOST_CHARACTERS = 16 * 1024 * 1024
+_TOO_DEEP = f"cannot read the file: it is nested deeper than {DEEPEST} levels"
 _TOO_DEEP_HINT = "nothing in a Compose file is that deep"
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -87,6 +90,9 @@ def _decode(content: bytes, file: str) -> str:
         line = content.count(b"\n", 0, error.start) + 1
         message = "cannot read the file: it is not UTF-8"
         raise _Refused(message, Mark(file, line), "a Compose file is plain text") from error
+    if sum(content.count(mark) for mark in (b"\n", b",", b"[", b"{")) > MOST_WRITTEN:
+        message = f"cannot read the file: it holds more than {MOST_WRITTEN} values"
+        raise _Refused(message, Mark(file), "split it with include")
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         message = "cannot read the file: it holds a NUL character"
@@ -127,7 +133,7 @@ class _Builder:
 
     file: str
     findings: Findings
-    count: int = 0
+    replayed: int = 0
     repeated: int = 0
     anchors: dict[str, _Anchor | None] = field(default_factory=dict)
     resets: list[KeyPath] = field(default_factory=list)
@@ -146,15 +152,8 @@ class _Builder:
         start = event.start_mark
         return Mark(self.file, start.line + 1, start.column + 1) if start else Mark(self.file)
 
-    def _spend(self, event: yaml.Event, path: KeyPath, amount: int = 1) -> None:
-        self.count += amount
-        if self.count > _MOST_VALUES:
-            raise _Refused(
-                f"cannot read the file: it expands to more than {_MOST_VALUES} values",
-                self._mark(event),
-                "aliases repeat what they name at every use",
-            )
-        if len(path) > _DEEPEST:
+    def _check_depth(self, event: yaml.Event, path: KeyPath) -> None:
+        if len(path) > DEEPEST:
             raise _Refused(
                 _TOO_DEEP,
                 self._mark(event),
@@ -164,7 +163,7 @@ class _Builder:
     def _node(
         self, event: yaml.Event, events: Iterator[yaml.Event], path: KeyPath
     ) -> Value | _Reset:
-        self._spend(event, path)
+        self._check_depth(event, path)
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, path)
         assert isinstance(event, yaml.NodeEvent)
@@ -215,7 +214,14 @@ class _Builder:
         return self._replay(anchor.value, event, path)
 
     def _replay(self, value: Value, event: yaml.Event, path: KeyPath) -> Value:
-        self._spend(event, path)
+        self.replayed += 1
+        if self.replayed > MOST_REPEATED:
+            raise _Refused(
+                f"cannot read the file: it expands to more than {MOST_REPEATED} values",
+                self._mark(event),
+                "aliases repeat what they name at every use",
+            )
+        self._check_depth(event, path)
         if isinstance(value, dict):
             result = MarkedMap()
             for key, entry, mark in entries(value):

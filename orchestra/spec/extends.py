@@ -22,6 +22,7 @@ from orchestra.spec.tree import (
 )
 
 _MOST_VALUES = 250_000
+_EXTENDING = frozenset({"services", "jobs"})
 
 FileReader = Callable[[str, str], "Source | None"]
 """From a path and the directory it is relative to; None when the file was not readable."""
@@ -36,14 +37,15 @@ class Source(NamedTuple):
     resets: tuple[KeyPath, ...] = ()
 
 
-_Key = tuple[int, str]
-_Place = tuple[str, str]
+_Key = tuple[int, str, str]
+_Place = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """A service that extends another: what it says itself."""
+    """A service (or a job: ``kind``) that extends another: what it says itself."""
 
+    kind: str
     name: str
     source: Source
     alone: MarkedMap
@@ -51,12 +53,12 @@ class _Step:
     @property
     def key(self) -> _Key:
         """Return what tells this service from all others."""
-        return (id(self.source), self.name)
+        return (id(self.source), self.kind, self.name)
 
     @property
     def here(self) -> _Place:
         """Return where the service stands."""
-        return (self.source.file, self.name)
+        return (self.source.file, self.kind, self.name)
 
 
 @dataclass(slots=True)
@@ -66,14 +68,15 @@ class _Resolver:
     done: dict[_Key, Value] = field(default_factory=dict)
     spent: int = 0
 
-    def service(self, name: str, source: Source) -> Value:
+    def service(self, kind: str, name: str, source: Source) -> Value:
         """Return a service with everything it extends merged in; a loop, as chains may be long."""
         trail: dict[_Place, _Step] = {}
-        result = self._end(name, source, trail)
+        result = self._end(kind, name, source, trail)
         for step in reversed(trail.values()):
             if self._affordable(result, step):
-                base = reset(result, _below(step.source.resets, step.name))
-                result = merge(base, step.alone, self.findings, ("services", step.name))
+                place = (step.kind, step.name)
+                base = reset(result, _below(step.source.resets, place))
+                result = merge(base, step.alone, self.findings, place)
             else:
                 result = step.alone
             self.done[step.key] = result
@@ -87,36 +90,36 @@ class _Resolver:
             return True
         self.findings.add(
             f"what services extend adds up to more than {_MOST_VALUES} values",
-            ("services", step.name),
-            mark_of(lookup(step.source.tree, "services"), step.name),
+            (step.kind, step.name),
+            mark_of(lookup(step.source.tree, step.kind), step.name),
             hint="extend something smaller",
         )
         return False
 
-    def _end(self, name: str, source: Source, trail: dict[_Place, _Step]) -> Value:
+    def _end(self, kind: str, name: str, source: Source, trail: dict[_Place, _Step]) -> Value:
         """Return what the last service of a chain says; those before it go to ``trail``."""
         while True:
-            if (id(source), name) in self.done:
-                return self.done[id(source), name]
-            service = lookup(source.tree, "services", name)
+            if (id(source), kind, name) in self.done:
+                return self.done[id(source), kind, name]
+            service = lookup(source.tree, kind, name)
             wanted = lookup(service, "extends")
             if not isinstance(service, dict) or not isinstance(wanted, dict):
                 return service
-            step = _Step(name, source, _without_extends(service))
+            step = _Step(kind, name, source, _without_extends(service))
             following = self._following(wanted, step, mark_of(service, "extends"), trail)
             if following is None:
                 return step.alone
             trail[step.here] = step
-            name, source = following
+            kind, name, source = following
 
     def _following(
         self, wanted: dict[str, Value], step: _Step, mark: Mark | None, trail: dict[_Place, _Step]
-    ) -> tuple[str, Source] | None:
-        path: KeyPath = ("services", step.name, "extends")
+    ) -> tuple[str, str, Source] | None:
+        path: KeyPath = (step.kind, step.name, "extends")
         if step.here in trail:
             known = list(trail)
             circle = [*known[known.index(step.here) :], step.here]
-            steps = " -> ".join(shortened(who, 40) for _, who in circle[:12])
+            steps = " -> ".join(shortened(who, 40) for _, _, who in circle[:12])
             message = f"services extend each other in a circle: {steps}"
             self.findings.add(message, path, mark, hint="break it")
             return None
@@ -125,9 +128,10 @@ class _Resolver:
         if origin is None:
             return None
         parent = str(wanted.get("service"))
-        services = mapping(lookup(origin.tree, "services"))
+        kind = step.kind if origin is source else "services"
+        services = mapping(lookup(origin.tree, kind))
         if parent in services:
-            return parent, origin
+            return kind, parent, origin
         where = "in this file" if origin is source else f'in "{origin.file}"'
         hint = f"services there: {listed(services)}"
         message = f'cannot extend service "{shortened(parent)}": there is none {where}'
@@ -158,21 +162,22 @@ def _without_extends(service: dict[str, Value]) -> MarkedMap:
     return result
 
 
-def _below(resets: tuple[KeyPath, ...], name: str) -> list[KeyPath]:
-    prefix: KeyPath = ("services", name)
-    return [path[2:] for path in resets if path[:2] == prefix]
+def _below(resets: tuple[KeyPath, ...], place: KeyPath) -> list[KeyPath]:
+    return [path[2:] for path in resets if path[:2] == place]
 
 
 def resolve_extends(source: Source, read: FileReader, findings: Findings) -> Value:
     """Return the file's tree with every ``extends`` resolved; errors are noted."""
-    services = lookup(source.tree, "services")
-    if not isinstance(source.tree, dict) or not isinstance(services, dict):
+    if not isinstance(source.tree, dict):
         return source.tree
     resolver = _Resolver(read, findings)
-    grown = MarkedMap()
-    for name, _, mark in entries(services):
-        grown.put(name, resolver.service(name, source), mark)
     result = MarkedMap()
-    for key, value, mark in entries(source.tree):
-        result.put(key, grown if key == "services" else value, mark)
+    for kind, value, mark in entries(source.tree):
+        if kind in _EXTENDING and isinstance(value, dict):
+            grown = MarkedMap()
+            for name, _, at in entries(value):
+                grown.put(name, resolver.service(kind, name, source), at)
+            result.put(kind, grown, mark)
+        else:
+            result.put(kind, value, mark)
     return result

@@ -29,7 +29,8 @@ class Findings:
     """Errors and warnings of one load; at most one error per place, and not more than 200.
 
     ``untold``: that there were more errors; ``variables``: how many the env files of all services
-    gave them together.
+    gave them together. ``nulls``: the keys without a value; taken as absent, but the model has to
+    know them.
     """
 
     errors: list[SpecError] = field(default_factory=list)
@@ -37,6 +38,7 @@ class Findings:
     files: list[str] = field(default_factory=list)
     untold: bool = False
     variables: int = 0
+    nulls: list[tuple[KeyPath, Mark | None]] = field(default_factory=list)
     _seen: set[tuple[str, int, int, str]] = field(default_factory=set)
     _paths: list[KeyPath] = field(default_factory=list)
     _warned: set[str] = field(default_factory=set)

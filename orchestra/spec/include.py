@@ -22,7 +22,7 @@ from orchestra.spec.tree import Mark, MarkedMap, Value, entries, items, lookup, 
 from orchestra.spec.tree import place as found_at
 
 _KEYS = ("path", "env_file", "project_directory")
-RESOURCES = ("services", "networks", "volumes", "secrets", "configs", "models")
+RESOURCES = ("services", "jobs", "networks", "volumes", "secrets", "configs", "models")
 _DEEPEST = 50
 REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://|git@|github\.com/")
 

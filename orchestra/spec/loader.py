@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestra.errors import SpecError
+from orchestra.spec.aliases import promote, renamed
 from orchestra.spec.defaults import apply_defaults, default_contexts, resolve_environment
 from orchestra.spec.discovery import STDIN, LoadOptions, Site, choose_name, find_site
 from orchestra.spec.document import LARGEST_BYTES, Document, read_documents
@@ -26,7 +27,7 @@ from orchestra.spec.normalize import normalize
 from orchestra.spec.paths import absolute, resolve_paths
 from orchestra.spec.phases import EVERY_PHASE, Phases
 from orchestra.spec.reading import is_file, read_limited
-from orchestra.spec.tree import Mark, MarkedMap, Value, lookup, size
+from orchestra.spec.tree import Mark, MarkedMap, Value, copy, lookup, size
 
 if TYPE_CHECKING:
     from orchestra.spec.model.project import Project
@@ -196,7 +197,10 @@ class _Reader:
             self.findings.add(message, (), Mark(file), hint="check -f and COMPOSE_FILE")
             self._documents[file] = ()
             return None
-        self._documents[file] = read_documents(content, file, self.findings)
+        self._documents[file] = tuple(
+            document._replace(resets=(*document.resets, *map(renamed, document.resets)))
+            for document in read_documents(content, file, self.findings)
+        )
         return self._documents[file]
 
     def whole(self, site: Site, environment: Mapping[str, str]) -> Value:
@@ -264,11 +268,13 @@ class _Reader:
         return tree
 
     def _canonical(self, document: Document, environment: Mapping[str, str]) -> MarkedMap:
-        tree = document.tree
         if self.phases.interpolate:
-            tree = interpolate(tree, environment, self.findings)
+            tree = interpolate(document.tree, environment, self.findings)
+        else:
+            tree = copy(document.tree)
         if isinstance(tree, MarkedMap) and "version" in tree:
             self.findings.warn("version is obsolete and ignored", ("version",))
+        promote(tree, self.findings)
         canonical = self._form(tree, document.file)
         if self.findings.full:
             self.findings.raise_errors()

@@ -10,7 +10,16 @@ from difflib import get_close_matches
 
 from orchestra.spec import shorthand
 from orchestra.spec.findings import Misfit
-from orchestra.spec.shapes import each, integer, kind, text, text_list, unfit
+from orchestra.spec.shapes import (
+    each,
+    integer,
+    kind,
+    optional_text_map,
+    text,
+    text_list,
+    text_map,
+    unfit,
+)
 from orchestra.spec.tree import SINGLE, Mark, MarkedList, MarkedMap, Value, adopt, entries, items
 
 
@@ -101,6 +110,25 @@ def build(value: Value) -> Value:
     if isinstance(value, dict):
         return value
     raise unfit("a path or a mapping", value, hint="write a path, or a mapping with context")
+
+
+def contexts(value: Value) -> Value:
+    """Return additional_contexts as a mapping from names to places."""
+    for index, (entry, _) in enumerate(items(value)):
+        if isinstance(entry, str) and "=" not in entry:
+            hint = "write NAME=PATH"
+            raise Misfit(f'context "{entry}" has no place', hint=hint, below=(index,))
+    return text_map(value)
+
+
+def ssh(value: Value) -> Value:
+    """Return ssh as a mapping from a key's name to its file; the agent has none."""
+    result = optional_text_map(value)
+    for index, (entry, _) in enumerate(items(value)):
+        if isinstance(entry, str) and entry != "default" and "=" not in entry:
+            message = f'"{entry}" is neither "default" nor KEY=PATH'
+            raise Misfit(message, hint="write default for the agent", below=(index,))
+    return result
 
 
 def extends(value: Value) -> Value:
@@ -211,6 +239,15 @@ def devices(value: Value) -> Value:
         raise unfit("a device", entry)
 
     return each(value, one)
+
+
+def schedule(value: Value) -> Value:
+    """Return an entry of a job's schedule as a mapping; a text is a crontab expression."""
+    if isinstance(value, str):
+        return {"cron": value}
+    if isinstance(value, dict):
+        return value
+    raise unfit("a crontab expression or a mapping", value)
 
 
 def ulimit(value: Value) -> Value:

@@ -97,6 +97,18 @@ def _sequence(value: Value) -> Value:
     return result
 
 
+def _chain(base: Value, over: Value) -> Value:
+    """Append what is new, and what is not but takes its target back from something new."""
+    result = _copied(base)
+    taken: set[str] = set()
+    for entry, mark in items(over):
+        target = f"{lookup(entry, 'target')} {lookup(entry, 'path')}"
+        if entry not in result or target in taken:
+            result.add(entry, mark)
+            taken.add(target)
+    return result
+
+
 def _replace(_base: Value, over: Value) -> Value:
     return over
 
@@ -121,6 +133,7 @@ def _union(base: Value, over: Value) -> Value:
 
 
 def _merge_ulimit(base: Value, over: Value) -> Value:
+    """Merge the two numbers of a ulimit, but for one that is written as a single number."""
     if SINGLE in mapping(base) or SINGLE in mapping(over):
         return over
     return _merge(base, over, Findings(), ((), None), None)
@@ -144,15 +157,16 @@ def _merge_pools(base: Value, over: Value) -> Value:
 
 MERGERS: PathTable[Merger] = PathTable(
     (
-        ("services.*.{command,entrypoint}", _replace),
-        ("services.*.environment.*", _replace),
-        ("services.*.build.args.*", _replace),
-        ("services.*.healthcheck.test", _replace),
-        ("services.*.ulimits.*", _merge_ulimit),
-        ("services.*.build.ulimits.*", _merge_ulimit),
-        ("services.*.logging", _merge_logging),
-        ("services.*.extra_hosts.*", _union),
-        ("services.*.build.extra_hosts.*", _union),
+        ("{services,jobs}.*.{command,entrypoint}", _replace),
+        ("{services,jobs}.*.environment.*", _replace),
+        ("{services,jobs}.*.build.args.*", _replace),
+        ("{services,jobs}.*.healthcheck.test", _replace),
+        ("{services,jobs}.*.ulimits.*", _merge_ulimit),
+        ("{services,jobs}.*.build.ulimits.*", _merge_ulimit),
+        ("{services,jobs}.*.logging", _merge_logging),
+        ("{services,jobs}.*.extra_hosts.*", _union),
+        ("{services,jobs}.*.build.extra_hosts.*", _union),
+        ("{services,jobs}.*.{volumes,devices,secrets,configs,ports,env_file}", _chain),
         ("networks.*.ipam.config", _merge_pools),
     )
 )

@@ -29,7 +29,8 @@ _MOST_PORTS = 50_000
 Transform = Callable[[Value], Value]
 
 _NAME = re.compile(r"[a-zA-Z0-9._-]+")
-_NAMED = ("services", "networks", "volumes", "secrets", "configs", "models")
+_NAMED = ("services", "jobs", "networks", "volumes", "secrets", "configs", "models")
+_WORKLOADS = ("services", "jobs")
 TOP_LEVEL = ("name", "version", "include", *_NAMED)
 
 _SERVICE: tuple[tuple[str, Transform], ...] = (
@@ -96,9 +97,10 @@ _SERVICE: tuple[tuple[str, Transform], ...] = (
     ("healthcheck.{interval,timeout,start_period,start_interval}", shapes.duration),
     ("healthcheck.retries", shapes.integer),
     ("healthcheck.disable", shapes.flag),
-    ("{pre_start,post_start,pre_stop}.[].command", longforms.command),
-    ("{pre_start,post_start,pre_stop}.[].{privileged,per_replica}", shapes.flag),
-    ("{pre_start,post_start,pre_stop}.[].environment", shapes.optional_text_map),
+    ("pre_start.[].per_replica", shapes.flag),
+    ("{post_start,pre_stop}.[].command", longforms.command),
+    ("{post_start,pre_stop}.[].privileged", shapes.flag),
+    ("{post_start,pre_stop}.[].environment", shapes.optional_text_map),
     ("develop.watch.[].{ignore,include}", shapes.distinct(shapes.texts)),
     ("develop.watch.[].exec.command", longforms.command),
     ("develop.watch.[].exec.privileged", shapes.flag),
@@ -108,8 +110,9 @@ _SERVICE: tuple[tuple[str, Transform], ...] = (
 _BUILD: tuple[tuple[str, Transform], ...] = (
     ("{no_cache,pull,privileged}", shapes.flag),
     ("args", shapes.optional_text_map),
-    ("ssh", shapes.distinct(shapes.optional_text_map)),
-    ("{labels,additional_contexts}", shapes.text_map),
+    ("ssh", shapes.distinct(longforms.ssh)),
+    ("labels", shapes.text_map),
+    ("additional_contexts", longforms.contexts),
     ("{provenance,sbom}", shapes.flag_text),
     ("no_cache_filter", shapes.distinct(shapes.texts)),
     ("{cache_from,cache_to,tags,platforms,entitlements}", shapes.text_list),
@@ -145,7 +148,9 @@ _DEPLOY: tuple[tuple[str, Transform], ...] = (
 
 _TOP: tuple[tuple[str, Transform], ...] = (
     ("{name,version}", shapes.text),
-    ("services.*.build", longforms.build),
+    ("{services,jobs}.*.build", longforms.build),
+    ("jobs.*.triggers.manual", shapes.flag),
+    ("jobs.*.triggers.schedule.[]", longforms.schedule),
     ("{networks,volumes,secrets,configs}.*", longforms.maybe_external),
     ("{networks,volumes,secrets,configs}.*.labels", shapes.text_map),
     ("{networks,volumes,secrets}.*.driver_opts", shapes.given_options),
@@ -159,8 +164,9 @@ _TOP: tuple[tuple[str, Transform], ...] = (
 
 def _rows() -> Iterator[tuple[str, Transform]]:
     for prefix, rows in (
-        ("services.*.", _SERVICE),
-        ("services.*.build.", _BUILD),
+        ("{services,jobs}.*.", _SERVICE),
+        ("services.*.pre_start.[].", _SERVICE),
+        ("{services,jobs}.*.build.", _BUILD),
         ("services.*.deploy.", _DEPLOY),
         ("", _TOP),
     ):
@@ -172,19 +178,20 @@ RULES: PathTable[Transform] = PathTable(_rows())
 
 _NULLS_MEAN_SOMETHING = PathTable(
     (
-        ("services.*.{environment,command,entrypoint,networks,models}", True),
-        ("services.*.build.{args,ssh}", True),
-        ("{networks,volumes,services,secrets,configs,models}", True),
-        ("services.*.{pre_start,post_start,pre_stop}.[].environment", True),
+        ("{services,jobs}.*.{environment,command,entrypoint,networks,models}", True),
+        ("{services,jobs}.*.build.{args,ssh}", True),
+        (f"{{{','.join(_NAMED)}}}", True),
+        ("services.*.pre_start.[].{environment,networks,models}", True),
+        ("services.*.{post_start,pre_stop}.[].environment", True),
         ("services.*.develop.watch.[].exec.environment", True),
     )
 )
 """Mappings in which a null entry is not the same as none."""
 
-_NULLS_REPLACE = PathTable((("services.*.{command,entrypoint}", True),))
+_NULLS_REPLACE = PathTable((("{services,jobs}.*.{command,entrypoint}", True),))
 """Attributes whose null takes the place of what an earlier file says."""
 
-_MUST_BE_MAPPINGS = PathTable(((f"{{{','.join(_NAMED)}}}", True), ("services.*", True)))
+_MUST_BE_MAPPINGS = PathTable(((f"{{{','.join(_NAMED)}}}", True), ("{services,jobs}.*", True)))
 
 
 def normalize(tree: Value, findings: Findings, file: str) -> MarkedMap:
@@ -211,16 +218,13 @@ def _check_top(tree: dict[str, Value], findings: Findings) -> None:
                 continue
             hint = suggestion(key, TOP_LEVEL) or f"known here: {', '.join(TOP_LEVEL)}"
             findings.add(f'unknown key "{shortened(key)}"', (key,), mark, hint=hint)
-    for name, service, _ in entries(tree.get("services")):
-        if isinstance(service, dict) and "name" in service:
-            path: KeyPath = ("services", name, "name")
-            mark = service.marks.get("name") if isinstance(service, MarkedMap) else None
-            findings.add(
-                'unknown key "name"',
-                path,
-                mark,
-                hint="a service is named by its key; or use container_name",
-            )
+    for kind in _WORKLOADS:
+        for name, service, _ in entries(tree.get(kind)):
+            if isinstance(service, dict) and "name" in service:
+                path: KeyPath = (kind, name, "name")
+                mark = service.marks.get("name") if isinstance(service, MarkedMap) else None
+                hint = f"a {kind[:-1]} is named by its key; or use container_name"
+                findings.add('unknown key "name"', path, mark, hint=hint)
 
 
 def _check_mounts(tree: dict[str, Value], findings: Findings) -> None:
@@ -250,7 +254,7 @@ def _check_ports(tree: dict[str, Value], findings: Findings) -> bool:
 def _known(path: KeyPath, key: str) -> bool:
     if not path:
         return key in TOP_LEVEL or key.startswith("x-")
-    return not (len(path) == 2 and path[0] == "services" and key == "name")
+    return not (len(path) == 2 and path[0] in _WORKLOADS and key == "name")
 
 
 def _descend(
@@ -283,6 +287,7 @@ def _mapping(
         if entry is None and not (
             _NULLS_MEAN_SOMETHING.at(path) or _NULLS_REPLACE.at((*path, key))
         ):
+            findings.nulls.append(((*path, key), mark))
             continue
         put = _value(entry, findings, ((*path, key), mark), rules.step(key))
         if put is not _LEFT_OUT:
@@ -313,7 +318,8 @@ def _value(
 ) -> Value:
     path, mark = where
     try:
-        _check_mapping(value, path)
+        if value is not None:
+            _check_mapping(value, path)
         if rules is not None and rules.rule is not None:
             value = adopt(rules.rule(value), mark)
     except Misfit as error:

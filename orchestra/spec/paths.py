@@ -28,6 +28,10 @@ def _plain(value: Value, base: str, home: str | None) -> Value:
     return absolute(value, base, home) if isinstance(value, str) and value else value
 
 
+def _here(value: Value, base: str, home: str | None) -> Value:
+    return absolute(value, base, home) if isinstance(value, str) else value
+
+
 def _context(value: Value, base: str, home: str | None) -> Value:
     if isinstance(value, str) and _REMOTE.match(value):
         return value
@@ -47,7 +51,7 @@ def _driver_options(value: Value, base: str, home: str | None) -> Value:
     if value.get("driver") != "local" or options.get("o") != "bind" or "device" not in options:
         return value
     return _with(
-        value, "driver_opts", _with(options, "device", _plain(options["device"], base, home))
+        value, "driver_opts", _with(options, "device", _here(options["device"], base, home))
     )
 
 
@@ -61,13 +65,16 @@ def _with(value: dict[str, Value], key: str, entry: Value) -> MarkedMap:
 Resolver = Callable[[Value, str, str | None], Value]
 PATHS: PathTable[Resolver] = PathTable(
     (
-        ("services.*.build.context", _context),
-        ("services.*.build.additional_contexts.*", _context),
-        ("services.*.build.ssh.*", _plain),
-        ("services.*.env_file.[].path", _plain),
-        ("services.*.label_file.[]", _plain),
+        ("{services,jobs}.*.build.context", _context),
+        ("{services,jobs}.*.build.additional_contexts.*", _context),
+        ("{services,jobs}.*.build.ssh.*", _here),
+        ("{services,jobs}.*.env_file.[].path", _plain),
+        ("services.*.pre_start.[].env_file.[].path", _plain),
+        ("services.*.pre_start.[].label_file.[]", _plain),
+        ("services.*.pre_start.[].volumes.[]", _mount),
+        ("{services,jobs}.*.label_file.[]", _plain),
         ("services.*.develop.watch.[].path", _plain),
-        ("services.*.volumes.[]", _mount),
+        ("{services,jobs}.*.volumes.[]", _mount),
         ("{configs,secrets}.*.file", _plain),
         ("volumes.*", _driver_options),
     )

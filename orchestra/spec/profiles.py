@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from orchestra.spec.model.job import Job
 from orchestra.spec.model.project import Project
 from orchestra.spec.model.service import Service
 
 
-def is_active(service: Service, profiles: Sequence[str]) -> bool:
-    """Tell whether a service takes part under these profiles."""
+def is_active(service: Service | Job, profiles: Sequence[str]) -> bool:
+    """Tell whether a service or job takes part under these profiles."""
     return takes_part(service.profiles, profiles)
 
 
@@ -27,7 +28,16 @@ def activate(project: Project, profiles: Sequence[str]) -> Project:
     """Return the project with its services parted into active and disabled ones."""
     everything = project.all_services
     active = {name for name, service in everything.items() if is_active(service, profiles)}
-    return _parted(project, everything, active, tuple(profiles))
+    parted = _parted(project, everything, active, tuple(profiles))
+    jobs = project.jobs
+    return parted.model_copy(
+        update={
+            "jobs": {name: job for name, job in jobs.items() if is_active(job, profiles)},
+            "disabled_jobs": {
+                name: job for name, job in jobs.items() if not is_active(job, profiles)
+            },
+        }
+    )
 
 
 def select(project: Project, names: Iterable[str]) -> Project:

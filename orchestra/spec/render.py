@@ -10,16 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import cache
 
 from orchestra.spec.model.base import Element
 from orchestra.spec.model.build import Build
+from orchestra.spec.model.container import Container, EnvFile, ServiceModel
 from orchestra.spec.model.deploy import Deploy
 from orchestra.spec.model.develop import Trigger
 from orchestra.spec.model.files import Config, FileReference, Secret
+from orchestra.spec.model.job import Job
 from orchestra.spec.model.limits import Ulimit
 from orchestra.spec.model.network import Attachment, Network
 from orchestra.spec.model.project import Project
-from orchestra.spec.model.service import EnvFile, Service, ServiceModel
+from orchestra.spec.model.service import Service
 from orchestra.spec.tree import Value, copy
 from orchestra.spec.units import format_duration
 
@@ -38,7 +41,7 @@ _TELLING = frozenset(
     {"required", "command", "entrypoint", "create_host_path", *(name for _, name in _IMPLIED)}
 )
 """Attributes that may be shown when empty, besides the pointers."""
-_SECTIONS = ("services", "networks", "volumes", "secrets", "configs", "models")
+_SECTIONS = ("services", "jobs", "networks", "volumes", "secrets", "configs", "models")
 
 
 def render_project(project: Project, *, json_shape: bool = False) -> dict[str, Value]:
@@ -62,7 +65,7 @@ class _Renderer:
 
     def element(self, element: Element) -> Value:
         match element:
-            case Ulimit() if element.single:
+            case Ulimit() if element.single and element.soft:
                 return element.soft
             case Attachment() | ServiceModel() if not element.model_fields_set:
                 return None
@@ -71,8 +74,9 @@ class _Renderer:
 
     def fields(self, element: Element) -> Value:
         result: dict[str, Value] = {}
-        hidden = _hidden(element)
-        for name, value in element.__dict__.items():  # its fields, in order
+        hidden = _hidden(element, json_shape=self.json_shape)
+        for name in _names(type(element)):
+            value = element.__dict__[name]
             if not value and name not in _TELLING and name not in element.pointers:
                 continue
             if name in hidden or not self.shown(element, name, value):
@@ -87,7 +91,7 @@ class _Renderer:
         return result
 
     def shown(self, element: Element, name: str, value: object) -> bool:
-        if self.json_shape and name in {"command", "entrypoint"} and isinstance(element, Service):
+        if self.json_shape and name in {"command", "entrypoint"} and isinstance(element, Container):
             return True
         if name == "create_host_path" or (name == "required" and isinstance(element, EnvFile)):
             return value is False
@@ -141,13 +145,21 @@ class _Renderer:
                 raise TypeError(type(value).__name__)
 
 
-def _hidden(element: Element) -> set[str]:
+def _hidden(element: Element, *, json_shape: bool) -> set[str]:
     hidden = {"extensions", "single"}
-    if isinstance(element, Service):
+    if isinstance(element, Service) or (json_shape and isinstance(element, Job)):
         hidden.add("name")
     if isinstance(element, Secret) or (isinstance(element, Config) and element.environment):
         hidden.add("content")
     return hidden
+
+
+@cache
+def _names(kind: type[Element]) -> tuple[str, ...]:
+    """Return the attributes of an element, its own before those it has from others."""
+    bases = [base for base in kind.__mro__ if issubclass(base, Element)]
+    own = dict.fromkeys(name for base in bases for name in vars(base).get("__annotations__", ()))
+    return tuple(name for name in own if name in kind.model_fields)
 
 
 def _sorted(value: object) -> Value:

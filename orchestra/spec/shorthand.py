@@ -17,6 +17,7 @@ from orchestra.spec.tree import Value
 _PORT_FORM = "[[HOST_IP:]PUBLISHED:]TARGET[/PROTOCOL]"
 _VOLUME_FORM = "[SOURCE:]TARGET[:OPTIONS]"
 _PROPAGATION = {"rprivate", "private", "rshared", "shared", "rslave", "slave"}
+_DRIVE = re.compile(r"[A-Za-z]:(?:[\\/]|\Z)")
 _MOST_PORTS = 65_535
 _LONGEST_COMMAND = 256 * 1024
 
@@ -96,17 +97,24 @@ def expand_volume(text: str) -> dict[str, Value]:
     :raises Misfit: when the text is no mount.
     """
     parts = _split_volume(text)
+    if len(text.encode()) < 3 and text:
+        return {"type": "volume", "target": clean(text)}
     if len(parts) > 3 or not all(parts):
         problem = "too many colons" if len(parts) > 3 else "an empty part"
         raise Misfit(f'mount "{text}" has {problem}', hint=f"write {_VOLUME_FORM}")
     if len(parts) == 1:
-        return {"type": "volume", "target": posixpath.normpath(text), "volume": {}}
-    source, target = parts[0], posixpath.normpath(parts[1])
+        return {"type": "volume", "target": clean(text), "volume": {}}
+    source, target = parts[0], clean(parts[1])
     mount: dict[str, Value] = {"type": "bind" if _is_path(source) else "volume"}
     mount.update(source=source, target=target)
+    _add_options(mount, parts[2].split(",") if len(parts) == 3 else [])
+    return mount
+
+
+def _add_options(mount: dict[str, Value], options: list[str]) -> None:
     bind: dict[str, Value] = {"create_host_path": True} if mount["type"] == "bind" else {}
     volume: dict[str, Value] = {}
-    for option in parts[2].split(",") if len(parts) == 3 else []:
+    for option in options:
         if option in {"ro", "rw"}:
             mount["read_only"] = option == "ro"
         elif option == "nocopy":
@@ -119,7 +127,6 @@ def expand_volume(text: str) -> dict[str, Value]:
         mount["bind"] = bind
     if volume or mount["type"] == "volume":
         mount["volume"] = volume
-    return mount
 
 
 def idle_options(text: str) -> list[str]:
@@ -131,26 +138,27 @@ def idle_options(text: str) -> list[str]:
 
 
 def _split_volume(text: str) -> list[str]:
-    if re.match(r"[A-Za-z]:[\\/]", text):
-        drive, rest = text[:2], text[2:].split(":")
-        return [drive + rest[0], *rest[1:]]
-    return _split_outside_braces(text) if "${" in text else text.split(":")
-
-
-def _split_outside_braces(text: str) -> list[str]:
-    """Split at colons, but not at those of variables that stay as written."""
-    parts = [""]
-    depth = 0
+    """Return what colons part, but those behind a Windows drive or in a variable."""
+    if "${" not in text and not _DRIVE.search(text):
+        return text.split(":")
+    parts: list[str] = []
+    begin = depth = 0
     for index, character in enumerate(text):
         if character == ":" and depth == 0:
-            parts.append("")
-            continue
-        if text.startswith("${", index):
+            if index - begin == 1 and _DRIVE.match(text, begin):
+                continue
+            parts.append(text[begin:index])
+            begin = index + 1
+        elif text.startswith("${", index):
             depth += 1
         elif character == "}" and depth:
             depth -= 1
-        parts[-1] += character
-    return parts
+    return [*parts, text[begin:]]
+
+
+def clean(target: str) -> str:
+    """Return a path without what means nothing: ``.``, double slashes, one at the end."""
+    return posixpath.normpath(target).replace("//", "/", 1) if target else ""
 
 
 def _is_path(source: str) -> bool:

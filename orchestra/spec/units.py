@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from decimal import Decimal
 from math import isfinite
 
 _NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)"
@@ -104,9 +105,12 @@ def parse_flag(text: str) -> bool:
 
 
 def format_float(number: float) -> str:
-    """Render a float as Go prints it: ``1.5``, ``2``, ``1e+21``."""
+    """Render a float as Go's fmt does: ``1.5``, ``2``, ``3e+06``."""
     if not isfinite(number):
         return {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}[str(number)]
-    if number == int(number) and abs(number) < 1e21:
-        return str(int(number))
-    return repr(number)
+    shortest = Decimal(repr(number)).normalize()
+    power = shortest.adjusted() if number else 0
+    if -4 <= power < 6:
+        return f"{shortest:f}"
+    mantissa = shortest.scaleb(-power)
+    return f"{mantissa:f}e{power:+03d}"

@@ -91,6 +91,7 @@ def _complaints(project: Project, known: Project, tree: Value) -> Iterator[Compl
         for rule in RULES:
             for path, message, hint in rule(known, service):
                 yield ("services", service.name, *path), message, hint
+    yield from _jobs(project)
     yield from _resources(project, tree)
     yield from _cycles(project)
     yield from _container_names(project)
@@ -274,6 +275,22 @@ RULES: tuple[Rule, ...] = (
     _source, _build, _networks, _dependencies, _mounts, _files, _health, _limits, _replicas,
     _devices, _watch,
 )  # fmt: skip
+
+
+def _jobs(project: Project) -> Iterator[Complaint]:
+    jobs = {**project.disabled_jobs, **project.jobs}
+    for name in jobs:
+        if name in project.all_services:
+            yield ("jobs", name), f'a service is named "{name}" too', "rename one of them"
+    for name, job in project.jobs.items():
+        if job.triggers.manual is None and not job.triggers.schedule:
+            hint = "write manual: true, or a schedule"
+            yield ("jobs", name, "triggers"), "nothing triggers this job", hint
+        for other, dependency in job.depends_on.items():
+            disabled = other in project.disabled_services and not dependency.required
+            if other not in {*project.jobs, *project.services} and not disabled:
+                path: KeyPath = ("jobs", name, "depends_on", other)
+                yield path, *_missing("service", other, project.all_services, "services")
 
 
 def _resources(project: Project, tree: Value) -> Iterator[Complaint]:

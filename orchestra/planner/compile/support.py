@@ -72,6 +72,7 @@ REFUSED: Mapping[str, tuple[str, str]] = {
     _BUILD + "ulimits": ("build steps have the engine's own limits", ""),
     _MOUNT + "volume.labels": ("anonymous volumes have no labels", ""),
     _MOUNT + "volume.subpath": ("volumes are mounted whole", ""),
+    "jobs": ("jobs are not run", "run its command by `orchestra run`"),
     "networks.*.ipam.options": ("address management takes no options", ""),
 }
 """Key -> why, and what to do in place of removing it."""

@@ -22,6 +22,8 @@ from orchestra.spec.spelling import shortened, suggestion
 from orchestra.spec.tree import MarkedList, Value, child, copy, entries, items, place
 
 _ATTEMPTS = 50
+_USED_UP = frozenset({"extends", "include", "version"})
+"""Keys that are gone before the model is made."""
 _SHOWN = 12
 _EXPECTED = {
     "string_type": "text",
@@ -52,6 +54,15 @@ def build_project(tree: Value, findings: Findings) -> Project | None:
             if not any(removed) or findings.full:
                 return None
     return None
+
+
+def check_nulls(findings: Findings) -> None:
+    """Note the keys without a value that the model does not know."""
+    for path, mark in findings.nulls:
+        at = model_at(path[:-1])
+        if at is not None and path[-1] not in fields_at(path[:-1]) | _USED_UP:
+            message, hint = unknown_key(path)
+            findings.add(message, path, mark, hint=hint)
 
 
 def _note(detail: ErrorDetails, tree: Value, findings: Findings) -> KeyPath:
@@ -137,12 +148,18 @@ def _note_below(value: Value, findings: Findings, path: KeyPath) -> None:
             _note_below(entry, findings, (*path, key))
 
 
-def fields_at(path: KeyPath) -> frozenset[str]:
-    """Return the keys that the model knows at a place."""
+def model_at(path: KeyPath) -> type[BaseModel] | None:
+    """Return the model of a place, None where keys are anyone's."""
     at: object = Project
     for part in path:
         at = _step(at, part)
-    if not (isinstance(at, type) and issubclass(at, BaseModel)):
+    return at if isinstance(at, type) and issubclass(at, BaseModel) else None
+
+
+def fields_at(path: KeyPath) -> frozenset[str]:
+    """Return the keys that the model knows at a place."""
+    at = model_at(path)
+    if at is None:
         return frozenset()
     hidden = {"name"} if len(path) == 2 and path[0] == "services" else set()
     names = {field.alias or name for name, field in at.model_fields.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from orchestra.spec.model.base import EMPTY, ExtensibleElement, Flag, OptionalTextMap, Text, Texts
+from orchestra.spec.model.container import Container
 
 
 class Hook(ExtensibleElement):
@@ -15,13 +16,7 @@ class Hook(ExtensibleElement):
     environment: OptionalTextMap = EMPTY
 
 
-class PreStartHook(ExtensibleElement):
-    """One ``pre_start`` command, run to completion in a container of its own before the first."""
+class PreStartHook(Container):
+    """One ``pre_start`` container, run to completion before the service's first."""
 
-    command: Texts | None = None
-    environment: OptionalTextMap = EMPTY
-    image: Text | None = None
-    privileged: Flag = False
-    user: Text | None = None
-    working_dir: Text | None = None
     per_replica: Flag = False

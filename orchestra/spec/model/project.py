@@ -16,9 +16,11 @@ from orchestra.spec.places import Places
 
 if TYPE_CHECKING:
     from orchestra.spec.model.files import Config, Secret
+    from orchestra.spec.model.job import Job
 else:
     Config = later("files", "Config")
     Secret = later("files", "Secret")
+    Job = later("job", "Job")
 
 
 class AiModel(ExtensibleElement):
@@ -33,7 +35,8 @@ class AiModel(ExtensibleElement):
 class Project(ExtensibleElement):
     """A project. ``working_dir`` is absolute; ``services`` holds the active ones by name.
 
-    ``disabled_services``: those whose profiles are not active, or that were not selected.
+    ``disabled_services``: those whose profiles are not active, or that were not selected;
+    ``disabled_jobs`` likewise.
     ``compose_files``: the absolute paths that were read, in order ("-" is stdin).
     ``warnings``: what is allowed but hardly meant, one line each, for the CLI to show.
     """
@@ -45,6 +48,8 @@ class Project(ExtensibleElement):
     warnings: Texts = ()
     services: Mapping[Text, Service] = EMPTY
     disabled_services: Mapping[Text, Service] = EMPTY
+    disabled_jobs: Mapping[Text, Job] = EMPTY
+    jobs: Mapping[Text, Job] = EMPTY
     networks: Mapping[Text, Network] = EMPTY
     volumes: Mapping[Text, Volume] = EMPTY
     secrets: Mapping[Text, Secret] = EMPTY

@@ -45,7 +45,7 @@ TABLE = {
     "bad-port": (WEB + "    ports: ['80:x']\n", "4:13: services.web.ports[0]", "no port", "8080:80"),
     "port-too-large": (WEB + "    ports: [99999]\n", "4:13: services.web.ports[0]", "65535", "TARGET"),
     "bad-protocol": (WEB + "    ports: [80/ip]\n", "4:13: services.web.ports[0]", "protocol", "tcp"),
-    "bad-volume": (WEB + "    volumes: ['a:b:c:d']\n", "4:15: services.web.volumes[0]", "colons", "SOURCE"),
+    "bad-volume": (WEB + "    volumes: ['aa:bb:cc:dd']\n", "4:15: services.web.volumes[0]", "colons", "SOURCE"),
     "bad-command": (WEB + "    command: 'a \"b'\n", "4:5: services.web.command", "quote", "list"),
     "bad-host": (WEB + "    extra_hosts: [a]\n", "4:19: services.web.extra_hosts[0]", "address", "NAME"),
     "bad-environment": (WEB + "    environment: 5\n", "4:5: services.web.environment", "KEY=VALUE", ""),

@@ -64,7 +64,13 @@ def test_no_sizes(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "text"), [(1.5, "1.5"), (2.0, "2"), (1e21, "1e+21"), (0.1, "0.1")]
-)
+    ("number", "text"),
+    [
+        (0.0, "0"), (-0.0, "-0"), (1.5, "1.5"), (2.0, "2"), (100000.0, "100000"),
+        (1e6, "1e+06"), (1234567.5, "1.2345675e+06"), (123456789.0, "1.23456789e+08"),
+        (1e21, "1e+21"), (0.0001, "0.0001"), (0.00001, "1e-05"), (float("inf"), "+Inf"),
+        (float("nan"), "NaN"),
+    ],
+)  # fmt: skip
 def test_floats_are_printed_as_go_does(number: float, text: str) -> None:
     assert format_float(number) == text

@@ -9,14 +9,19 @@ from support.attributes import ABSENT, NULL, Case, Wrong, check, check_wrong
 
 KEY = "services.*.pre_start"
 
-CONTAINER = "it takes a hook as a container and shows its networks and what it does not run"
+_BASE = {"command": None, "entrypoint": None, "networks": {"default": None}}
+
+
+def _hooks(*hooks: dict[str, object]) -> list[dict[str, object]]:
+    """A hook is a container with what its service has (tests/unit/spec/test_spec_hooks.py)."""
+    return [{**_BASE, **hook} for hook in hooks]
+
 
 CASES = (
     Case(
         "text",
         "pre_start: [{command: ./migrate.sh}]",
-        [{"command": ["./migrate.sh"], "image": "busybox"}],
-        ours=CONTAINER,
+        _hooks({"command": ["./migrate.sh"], "image": "busybox"}),
     ),
     Case(
         "full",
@@ -31,7 +36,7 @@ CASES = (
             per_replica: true
             x-a: 1
         """,
-        [
+        _hooks(
             {
                 "command": ["migrate", "--all"],
                 "image": "tools",
@@ -41,42 +46,35 @@ CASES = (
                 "environment": {"A": "b", "NONE": None},
                 "per_replica": True,
             }
-        ],
-        ours=CONTAINER,
+        ),
     ),
-    Case("nothing", "pre_start: [{}]", [{"image": "busybox"}], ours=CONTAINER),
-    Case("null-command", "pre_start: [{command: }]", [{"image": "busybox"}], ours=CONTAINER),
-    Case("image-alone", "pre_start: [{image: tools}]", [{"image": "tools"}], ours=CONTAINER),
+    Case("nothing", "pre_start: [{}]", _hooks({"image": "busybox"})),
+    Case("null-command", "pre_start: [{command: }]", _hooks({"image": "busybox"})),
+    Case("image-alone", "pre_start: [{image: tools}]", _hooks({"image": "tools"})),
     Case(
         "per-replica-text",
         "pre_start: [{per_replica: 'true'}]",
-        [{"image": "busybox", "per_replica": True}],
-        ours=CONTAINER,
+        _hooks({"image": "busybox", "per_replica": True}),
     ),
     Case(
         "per-replica-false",
         "pre_start: [{per_replica: false}]",
-        [{"image": "busybox"}],
-        ours=CONTAINER,
+        _hooks({"image": "busybox"}),
     ),
-    Case(
-        "variable", "pre_start: [{image: '${I}'}]", [{"image": "i"}], env={"I": "i"}, ours=CONTAINER
-    ),
+    Case("variable", "pre_start: [{image: '${I}'}]", _hooks({"image": "i"}), env={"I": "i"}),
     Case("empty", "pre_start: []", ABSENT),
     Case("null", "pre_start:", ABSENT, ours=NULL),
     Case(
         "over",
         "pre_start: [{command: a}]",
-        [{"command": ["a"], "image": "busybox"}, {"command": ["b"], "image": "busybox"}],
+        _hooks({"command": ["a"], "image": "busybox"}, {"command": ["b"], "image": "busybox"}),
         over="pre_start: [{command: b}, {command: a}]",
-        ours=CONTAINER,
     ),
     Case(
         "override",
         "pre_start: [{image: a}]",
-        [{"image": "b"}],
+        _hooks({"image": "b"}),
         over="pre_start: !override [{image: b}]",
-        ours=CONTAINER,
     ),
     Case("reset", "pre_start: [{image: a}]", ABSENT, over="pre_start: !reset []"),
 )
