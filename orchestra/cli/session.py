@@ -61,7 +61,7 @@ class Session:
         self, services: Sequence[str] = (), phases: Phases | None = None
     ) -> LoadOptions:
         """Return what the loader needs of the command line."""
-        from orchestra.spec.loader import LoadOptions
+        from orchestra.spec.discovery import LoadOptions
         from orchestra.spec.phases import EVERY_PHASE
 
         return LoadOptions(
@@ -147,7 +147,7 @@ class Session:
 
         :raises SpecError: when there is no file to take it from.
         """
-        from orchestra.spec.loader import project_name_of
+        from orchestra.spec.naming import project_name_of
 
         return project_name_of(self.load_options(), self.environment, Path.cwd())
 

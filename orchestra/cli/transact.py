@@ -46,7 +46,7 @@ def _has_file(session: Session) -> bool:
     if session.environment.get("COMPOSE_FILE"):
         return True
     if session.options.project_name and not session.options.project_directory:
-        from orchestra.spec.loader import discover
+        from orchestra.spec.naming import discover
 
         try:
             return bool(discover(session.load_options(), session.environment, Path.cwd()))

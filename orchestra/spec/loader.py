@@ -6,7 +6,6 @@ model, profiles, references, env files. Everything that is wrong is reported tog
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,19 +14,20 @@ from typing import TYPE_CHECKING
 from orchestra.errors import SpecError
 from orchestra.spec.aliases import promote, renamed
 from orchestra.spec.defaults import apply_defaults, default_contexts, resolve_environment
-from orchestra.spec.discovery import STDIN, LoadOptions, Site, choose_name, find_site
-from orchestra.spec.document import LARGEST_BYTES, Document, read_documents
+from orchestra.spec.discovery import LoadOptions, Site, choose_name, find_site
+from orchestra.spec.document import Document
 from orchestra.spec.extends import Source, resolve_extends
 from orchestra.spec.findings import Findings, Misfit
 from orchestra.spec.include import REMOTE, Place, resolve_includes
 from orchestra.spec.interpolate import interpolate
 from orchestra.spec.layers import Layer
 from orchestra.spec.merge import merge, reset
+from orchestra.spec.naming import Documents
 from orchestra.spec.normalize import normalize
 from orchestra.spec.paths import absolute, resolve_paths
 from orchestra.spec.phases import EVERY_PHASE, Phases
-from orchestra.spec.reading import is_file, read_limited
-from orchestra.spec.tree import Mark, MarkedMap, Value, copy, lookup, size
+from orchestra.spec.reading import is_file
+from orchestra.spec.tree import Mark, MarkedMap, Value, copy, size
 
 if TYPE_CHECKING:
     from orchestra.spec.model.project import Project
@@ -37,10 +37,8 @@ _MOST_VALUES = 300_000
 __all__ = [
     "LoadOptions",
     "Model",
-    "discover",
     "load_model",
     "load_project",
-    "project_name_of",
     "render_project",
 ]
 
@@ -65,7 +63,7 @@ def load_project(
     site = _site(options, environment, cwd, findings)
     phases = options.phases
     reader = _Reader(findings, phases, layers)
-    name = choose_name(options, site, reader.written_name(site))
+    name = choose_name(options, site, reader.source.name_in(site))
     known = {**site.environment, "COMPOSE_PROJECT_NAME": name}
     tree = reader.whole(site, known)
     complete = apply_defaults(tree, name, known, phases)
@@ -96,7 +94,7 @@ def load_model(options: LoadOptions, environment: Mapping[str, str], cwd: Path) 
     site = _site(options, environment, cwd, findings)
     phases = replace(options.phases, interpolate=False)
     reader = _Reader(findings, phases)
-    name = choose_name(options, site, reader.written_name(site))
+    name = choose_name(options, site, reader.source.name_in(site))
     known = {**site.environment, "COMPOSE_PROJECT_NAME": name}
     tree = reader.whole(site, known)
     if phases.consistency:
@@ -126,31 +124,6 @@ def _site(
     return site
 
 
-def discover(options: LoadOptions, environment: Mapping[str, str], cwd: Path) -> tuple[str, ...]:
-    """Return the absolute paths of the files that would be read; none when there are none.
-
-    :raises SpecError: when an env file is missing or malformed.
-    """
-    return find_site(options, environment, cwd, Findings()).files
-
-
-def project_name_of(options: LoadOptions, environment: Mapping[str, str], cwd: Path) -> str:
-    """Return only the name of the project; the files are looked at for their ``name`` alone.
-
-    :raises SpecError: when no name can be made, or there is no file to take it from.
-    """
-    findings = Findings()
-    site = find_site(options, environment, cwd, findings)
-    asked = options.project_name or site.environment.get("COMPOSE_PROJECT_NAME")
-    if not asked and not site.files:
-        raise SpecError(
-            f'no Compose file in "{cwd}" or above',
-            hint="go to the project's directory, or name it with -p NAME",
-        )
-    written = None if asked else _Reader(findings, options.phases).written_name(site)
-    return choose_name(options, site, written)
-
-
 def render_project(project: Project, *, json_shape: bool = False) -> dict[str, Value]:
     """Return the project as ``docker compose config`` shows it (see ``render``)."""
     from orchestra.spec import render  # noqa: PLC0415
@@ -168,39 +141,22 @@ class _Reader:
         self.phases = phases
         self.layers = layers
         self._outside: Mapping[str, str] = {}
+        self.source = Documents(findings)
         self._documents: dict[str, tuple[Document, ...]] = {}
         self._included_trees: dict[tuple[object, ...], Value] = {}
         self._spent = 0
         self._extensible: dict[tuple[str, str, int], tuple[Source | None, Mapping[str, str]]] = {}
 
-    def written_name(self, site: Site) -> str | None:
-        """Return the last ``name`` that the files give, as written."""
-        name = None
-        for file in site.files:
-            for document in self.documents(file) or ():
-                written = lookup(document.tree, "name")
-                name = written if isinstance(written, str) and written else name
-        return name
-
     def documents(self, file: str) -> tuple[Document, ...] | None:
         """Return the documents of a file, None when it cannot be read."""
-        if file in self._documents:
-            return self._documents[file]
-        self.findings.read(file)
-        try:
-            if file == STDIN:
-                content = sys.stdin.buffer.read(LARGEST_BYTES + 1)
-            else:
-                content = read_limited(file, LARGEST_BYTES)
-        except OSError as error:
-            message = f"cannot read the file: {error.strerror}"
-            self.findings.add(message, (), Mark(file), hint="check -f and COMPOSE_FILE")
-            self._documents[file] = ()
-            return None
-        self._documents[file] = tuple(
-            document._replace(resets=(*document.resets, *map(renamed, document.resets)))
-            for document in read_documents(content, file, self.findings)
-        )
+        if file not in self._documents:
+            found = self.source.read(file)
+            if found is None:
+                return None
+            self._documents[file] = tuple(
+                document._replace(resets=(*document.resets, *map(renamed, document.resets)))
+                for document in found
+            )
         return self._documents[file]
 
     def whole(self, site: Site, environment: Mapping[str, str]) -> Value:

@@ -6,11 +6,14 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from orchestra.cli.render.terminal import printable
-from orchestra.engine.target import ContainerProcess
 from orchestra.planner.desired import PortSpec
 from orchestra.planner.observed import Health, ObservedContainer, Phase
+
+if TYPE_CHECKING:
+    from orchestra.engine.target import ContainerProcess
 
 _COMMAND_WIDTH = 20
 
