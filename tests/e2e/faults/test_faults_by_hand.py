@@ -93,11 +93,22 @@ def test_up_mends_the_network(
     scenario.run("plan", "--detailed-exitcode")
 
 
+def delete_run_directory(scenario: Scenario) -> None:
+    """As ``rm -rf`` would: the launcher meanwhile takes its own socket away."""
+    place = run_directory(scenario)
+
+    def gone() -> bool:
+        shutil.rmtree(place, ignore_errors=True)
+        return not place.exists()
+
+    eventually(gone, "the run directory is gone", seconds=5)
+
+
 def test_up_mends_a_deleted_run_directory(compose: Compose) -> None:
     scenario = compose(WEB)
     scenario.up()
     scenario.exec("web", "sh", "-c", "echo kept > /data/file")
-    shutil.rmtree(run_directory(scenario))
+    delete_run_directory(scenario)
     assert "start container:" in scenario.run("plan").out
     scenario.up()
     eventually(lambda: reaches(scenario), "client reaches web", seconds=5)
@@ -116,7 +127,7 @@ def words(pid: int) -> str:
 def test_down_after_the_run_directory_was_deleted_leaves_nothing(compose: Compose) -> None:
     scenario = compose(WEB)
     scenario.up()
-    shutil.rmtree(run_directory(scenario))
+    delete_run_directory(scenario)
     scenario.run("down", "-v")
     eventually(lambda: not scenario.footprint.found(), "nothing is left", seconds=5)
 
