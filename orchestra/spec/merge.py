@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from orchestra.spec.findings import Findings
 from orchestra.spec.keypath import KeyPath, PathTable
 from orchestra.spec.shapes import kind, scalar
+from orchestra.spec.shorthand import clean
 from orchestra.spec.tree import (
     SINGLE,
     Mark,
@@ -54,7 +55,7 @@ def _merge(
         return _union(base, over)
     if RAW_SEQUENCES.at(where[0]):
         return _union(_sequence(base), _sequence(over))
-    if isinstance(base, dict | list) or isinstance(over, dict | list):
+    if isinstance(base, dict | list):
         message = f"cannot override {kind(base)} by {kind(over)}"
         findings.add(message, *where, hint="give both files the same form, or use !override")
         return base
@@ -206,7 +207,7 @@ def _before_equals(value: Value) -> str:
 
 
 def _target(value: Value) -> str:
-    return str(lookup(value, "target")) if isinstance(value, dict) else str(value)
+    return clean(str(lookup(value, "target"))) if isinstance(value, dict) else str(value)
 
 
 def _file_target(prefix: str) -> Identity:

@@ -96,6 +96,19 @@ CASES = (
         key="services.*.volumes",
     ),
     Case(
+        "one place in two spellings",
+        "volumes: ['./a:/c/../d', {type: bind, source: /b, target: /c/../d}]",
+        [{"type": "bind", "source": "/b", "target": "/d"}],
+        key="services.*.volumes",
+    ),
+    Case(
+        "scalar by mapping",
+        "services: {web: {image: busybox}}\nx-mine: 1",
+        {"a": 1},
+        over="services: {}\nx-mine: {a: 1}",
+        key="x-mine",
+    ),
+    Case(
         "drives",
         r"volumes: ['C:\src:D:\to:ro']",
         [
