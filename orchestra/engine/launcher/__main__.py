@@ -53,15 +53,18 @@ def main() -> None:
 
 
 def _daemon(directory: str) -> None:
-    """Listen, then leave: whoever waits for us knows by our exit that the daemon is there."""
+    """Listen, then leave: whoever waits for us knows by our exit that the daemon is there.
+
+    Who it is has been written down by then.
+    """
     os.makedirs(directory, mode=0o700, exist_ok=True)
     listener = listen_at(directory, LAUNCHER_SOCKET)
     listener.listen(1024)
-    if os.fork():
+    if pid := os.fork():
+        write_identity(f"{directory}/{PID_FILE}", pid)
         os._exit(0)
     os.setsid()
     _close_stdio(directory)
-    write_identity(f"{directory}/{PID_FILE}", os.getpid())
     _serve(Launcher(directory, listener, None))
 
 
