@@ -8,7 +8,8 @@ from pathlib import Path
 import typer
 
 from orchestra import errors
-from orchestra.cli.app import COMMANDS, app
+from orchestra.cli.app import COMMANDS
+from orchestra.cli.typed import app
 
 COLUMNS = 100
 

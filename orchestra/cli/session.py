@@ -28,8 +28,7 @@ from orchestra.cli.render.terminal import printable
 from orchestra.errors import Interrupted, SpecError, UsageError, ungrouped
 
 if TYPE_CHECKING:
-    import typer
-
+    from orchestra.cli.declare import Context
     from orchestra.engine.controller import ProjectController
     from orchestra.engine.wiring import Machine
     from orchestra.planner.desired import DesiredState
@@ -53,7 +52,7 @@ class Session:
         self._warned = False
 
     @classmethod
-    def of(cls, ctx: typer.Context) -> Session:
+    def of(cls, ctx: Context) -> Session:
         """Return the session of a command's context."""
         return cls(ctx.obj or GlobalOptions())
 

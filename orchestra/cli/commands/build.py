@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
+from orchestra.cli.declare import Argument, Context, Option
 from orchestra.cli.session import Session
 
 
 def command(
-    ctx: typer.Context,
-    services: Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...")] = None,
+    ctx: Context,
+    services: Annotated[list[str] | None, Argument(metavar="[SERVICE]...")] = None,
     build_args: Annotated[
-        list[str] | None, typer.Option("--build-arg", help="Set build-time variables")
+        list[str] | None, Option("--build-arg", help="Set build-time variables")
     ] = None,
     no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Do not use cache when building the image")
+        bool, Option("--no-cache", help="Do not use cache when building the image")
     ] = False,
     pull: Annotated[
-        bool, typer.Option("--pull", help="Always attempt to pull a newer version of the image")
+        bool, Option("--pull", help="Always attempt to pull a newer version of the image")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Suppress the build output")] = False,
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Suppress the build output")] = False,
 ) -> None:
     """Build, independent images side by side."""
     from dataclasses import replace

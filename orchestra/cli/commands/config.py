@@ -6,77 +6,70 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
+from orchestra.cli.declare import Argument, Context, Option
 from orchestra.cli.session import Session
 
 
 def command(
-    ctx: typer.Context,
-    services: Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...")] = None,
+    ctx: Context,
+    services: Annotated[list[str] | None, Argument(metavar="[SERVICE]...")] = None,
     output_format: Annotated[
         str | None,
-        typer.Option("--format", help="Format the output: yaml or json (--variables: table)"),
+        Option("--format", help="Format the output: yaml or json (--variables: table)"),
     ] = None,
     list_services: Annotated[
-        bool, typer.Option("--services", help="Print the service names, one per line")
+        bool, Option("--services", help="Print the service names, one per line")
     ] = False,
     volumes: Annotated[
-        bool, typer.Option("--volumes", help="Print the volume names, one per line")
+        bool, Option("--volumes", help="Print the volume names, one per line")
     ] = False,
     networks: Annotated[
-        bool, typer.Option("--networks", help="Print the network names, one per line")
+        bool, Option("--networks", help="Print the network names, one per line")
     ] = False,
-    images: Annotated[
-        bool, typer.Option("--images", help="Print the image names, one per line")
-    ] = False,
-    models: Annotated[
-        bool, typer.Option("--models", help="Print the model names, one per line")
-    ] = False,
+    images: Annotated[bool, Option("--images", help="Print the image names, one per line")] = False,
+    models: Annotated[bool, Option("--models", help="Print the model names, one per line")] = False,
     profiles: Annotated[
-        bool, typer.Option("--profiles", help="Print the profile names, one per line")
+        bool, Option("--profiles", help="Print the profile names, one per line")
     ] = False,
     hashes: Annotated[
         str | None,
-        typer.Option("--hash", help='Print hashes of services, "web,db" or "*" (not docker\'s)'),
+        Option("--hash", help='Print hashes of services, "web,db" or "*" (not docker\'s)'),
     ] = None,
     environment: Annotated[
-        bool, typer.Option("--environment", help="Print environment used for interpolation")
+        bool, Option("--environment", help="Print environment used for interpolation")
     ] = False,
     explain: Annotated[
         str | None,
-        typer.Option("--explain", metavar="KEY", help="Say which file, line and rule gave a value"),
+        Option("--explain", metavar="KEY", help="Say which file, line and rule gave a value"),
     ] = None,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Only validate the configuration")
-    ] = False,
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Only validate the configuration")] = False,
     output: Annotated[
-        str | None, typer.Option("--output", "-o", help="Save to file (default to stdout)")
+        str | None, Option("--output", "-o", help="Save to file (default to stdout)")
     ] = None,
     variables: Annotated[
-        bool, typer.Option("--variables", help="Print model variables and default values")
+        bool, Option("--variables", help="Print model variables and default values")
     ] = False,
     no_interpolate: Annotated[
-        bool, typer.Option("--no-interpolate", help="Don't interpolate environment variables")
+        bool, Option("--no-interpolate", help="Don't interpolate environment variables")
     ] = False,
     no_normalize: Annotated[
-        bool, typer.Option("--no-normalize", help="Don't normalize the model")
+        bool, Option("--no-normalize", help="Don't normalize the model")
     ] = False,
     no_path_resolution: Annotated[
-        bool, typer.Option("--no-path-resolution", help="Don't resolve file paths")
+        bool, Option("--no-path-resolution", help="Don't resolve file paths")
     ] = False,
     no_consistency: Annotated[
         bool,
-        typer.Option("--no-consistency", help="Don't check consistency; may print what is invalid"),
+        Option("--no-consistency", help="Don't check consistency; may print what is invalid"),
     ] = False,
     no_env_resolution: Annotated[
-        bool, typer.Option("--no-env-resolution", help="Don't resolve service env files")
+        bool, Option("--no-env-resolution", help="Don't resolve service env files")
     ] = False,
     resolve_image_digests: Annotated[
-        bool, typer.Option("--resolve-image-digests", help="Pin image tags to digests")
+        bool, Option("--resolve-image-digests", help="Pin image tags to digests")
     ] = False,
     lock_image_digests: Annotated[
-        bool, typer.Option("--lock-image-digests", help="Print an override file with image digests")
+        bool, Option("--lock-image-digests", help="Print an override file with image digests")
     ] = False,
 ) -> None:
     """Print the resolved project, or one list of its names."""

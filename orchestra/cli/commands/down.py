@@ -5,27 +5,26 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated
 
-import typer
-
+from orchestra.cli.declare import Argument, Context, Option
 from orchestra.cli.session import Session
 
 
 def command(
-    ctx: typer.Context,
-    services: Annotated[list[str] | None, typer.Argument(metavar="[SERVICES]")] = None,
+    ctx: Context,
+    services: Annotated[list[str] | None, Argument(metavar="[SERVICES]")] = None,
     volumes: Annotated[
         bool,
-        typer.Option("--volumes", "-v", help="Remove named volumes and anonymous ones as well"),
+        Option("--volumes", "-v", help="Remove named volumes and anonymous ones as well"),
     ] = False,
     remove_orphans: Annotated[
         bool,
-        typer.Option("--remove-orphans", help="Remove containers of services not in the file"),
+        Option("--remove-orphans", help="Remove containers of services not in the file"),
     ] = False,
     rmi: Annotated[
-        str, typer.Option("--rmi", help='Remove images used by services: "local" or "all"')
+        str, Option("--rmi", help='Remove images used by services: "local" or "all"')
     ] = "none",
     timeout: Annotated[
-        int | None, typer.Option("--timeout", "-t", help="Shutdown timeout in seconds")
+        int | None, Option("--timeout", "-t", help="Shutdown timeout in seconds")
     ] = None,
 ) -> None:
     """Carry out the plan of ``down``; needs no Compose file when ``-p`` names the project."""

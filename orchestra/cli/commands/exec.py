@@ -5,35 +5,34 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
-import typer
-
+from orchestra.cli.declare import Argument, Context, Exit, Option
 from orchestra.cli.session import Session
 
 
 def command(
-    ctx: typer.Context,
-    service: Annotated[str, typer.Argument(metavar="SERVICE")],
-    arguments: Annotated[list[str], typer.Argument(metavar="COMMAND [ARGS...]")],
+    ctx: Context,
+    service: Annotated[str, Argument(metavar="SERVICE")],
+    arguments: Annotated[list[str], Argument(metavar="COMMAND [ARGS...]")],
     detach: Annotated[
-        bool, typer.Option("--detach", "-d", help="Run the command in the background")
+        bool, Option("--detach", "-d", help="Run the command in the background")
     ] = False,
     environment: Annotated[
-        list[str] | None, typer.Option("--env", "-e", help="Set environment variables")
+        list[str] | None, Option("--env", "-e", help="Set environment variables")
     ] = None,
-    index: Annotated[int, typer.Option("--index", help="Index of the container")] = 0,
+    index: Annotated[int, Option("--index", help="Index of the container")] = 0,
     interactive: Annotated[
-        bool, typer.Option("--interactive/--no-interactive", "-i", help="Keep STDIN open")
+        bool, Option("--interactive/--no-interactive", "-i", help="Keep STDIN open")
     ] = True,
     no_tty: Annotated[
-        bool, typer.Option("--no-tty", "--no-TTY", "-T", help="Disable pseudo-TTY allocation")
+        bool, Option("--no-tty", "--no-TTY", "-T", help="Disable pseudo-TTY allocation")
     ] = False,
-    tty: Annotated[bool, typer.Option("--tty", "-t", help="Allocate a pseudo-TTY")] = False,
+    tty: Annotated[bool, Option("--tty", "-t", help="Allocate a pseudo-TTY")] = False,
     privileged: Annotated[
-        bool, typer.Option("--privileged", help="Give extended privileges to the process")
+        bool, Option("--privileged", help="Give extended privileges to the process")
     ] = False,
-    user: Annotated[str | None, typer.Option("--user", "-u", help="Run as this user")] = None,
+    user: Annotated[str | None, Option("--user", "-u", help="Run as this user")] = None,
     workdir: Annotated[
-        str | None, typer.Option("--workdir", "-w", help="Working directory of this command")
+        str | None, Option("--workdir", "-w", help="Working directory of this command")
     ] = None,
 ) -> None:
     """Run the command with our streams, and exit with its code."""
@@ -67,4 +66,4 @@ def command(
         return await session.machine.access.exec(observed.project, container.id, command_line)
 
     with docker_codes(debug=session.options.debug):
-        raise typer.Exit(session.run(main))
+        raise Exit(session.run(main))

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
+from orchestra.cli.declare import Argument, Context, Option
 from orchestra.cli.session import Session
 
 
 def command(
-    ctx: typer.Context,
-    services: Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...")] = None,
+    ctx: Context,
+    services: Annotated[list[str] | None, Argument(metavar="[SERVICE]...")] = None,
     output_format: Annotated[
-        str, typer.Option("--format", help="Format the output: table or json")
+        str, Option("--format", help="Format the output: table or json")
     ] = "table",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only display IDs")] = False,
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Only display IDs")] = False,
 ) -> None:
     """Print one row a container."""
     import json

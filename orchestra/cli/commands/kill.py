@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
+from orchestra.cli.declare import Argument, Context, Option
 from orchestra.cli.session import Session
 
 
 def command(
-    ctx: typer.Context,
-    services: Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...")] = None,
-    signal: Annotated[str, typer.Option("--signal", "-s", help="Signal to send")] = "SIGKILL",
+    ctx: Context,
+    services: Annotated[list[str] | None, Argument(metavar="[SERVICE]...")] = None,
+    signal: Annotated[str, Option("--signal", "-s", help="Signal to send")] = "SIGKILL",
 ) -> None:
     """Send the signal to every running container of the services."""
     import anyio

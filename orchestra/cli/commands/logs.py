@@ -4,31 +4,30 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
+from orchestra.cli.declare import Argument, Context, Option
 from orchestra.cli.session import Session
 
 
 def command(
-    ctx: typer.Context,
-    services: Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...")] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow log output")] = False,
+    ctx: Context,
+    services: Annotated[list[str] | None, Argument(metavar="[SERVICE]...")] = None,
+    follow: Annotated[bool, Option("--follow", "-f", help="Follow log output")] = False,
     tail: Annotated[
-        str, typer.Option("--tail", "-n", help="Number of lines to show from the end")
+        str, Option("--tail", "-n", help="Number of lines to show from the end")
     ] = "all",
     since: Annotated[
-        str | None, typer.Option("--since", help="Show logs since a timestamp or duration (42m)")
+        str | None, Option("--since", help="Show logs since a timestamp or duration (42m)")
     ] = None,
     until: Annotated[
-        str | None, typer.Option("--until", help="Show logs before a timestamp or duration (42m)")
+        str | None, Option("--until", help="Show logs before a timestamp or duration (42m)")
     ] = None,
-    timestamps: Annotated[bool, typer.Option("--timestamps", "-t", help="Show timestamps")] = False,
-    no_color: Annotated[bool, typer.Option("--no-color", help="Monochrome output")] = False,
+    timestamps: Annotated[bool, Option("--timestamps", "-t", help="Show timestamps")] = False,
+    no_color: Annotated[bool, Option("--no-color", help="Monochrome output")] = False,
     index: Annotated[
-        int, typer.Option("--index", help="Index of the container if there are several")
+        int, Option("--index", help="Index of the container if there are several")
     ] = 0,
     no_log_prefix: Annotated[
-        bool, typer.Option("--no-log-prefix", help="Don't print prefix in logs")
+        bool, Option("--no-log-prefix", help="Don't print prefix in logs")
     ] = False,
 ) -> None:
     """Print logs, merged by time; with --follow until everything has ended."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Annotated
 
-import typer
-
+from orchestra.cli.declare import Context, Option
 from orchestra.cli.names import name_patterns
 from orchestra.cli.session import Session
 
@@ -15,17 +14,17 @@ _SHOWN = ("running", "paused")
 
 
 def command(
-    ctx: typer.Context,
+    ctx: Context,
     everything: Annotated[
-        bool, typer.Option("--all", "-a", help="Show all stopped projects as well")
+        bool, Option("--all", "-a", help="Show all stopped projects as well")
     ] = False,
     output_format: Annotated[
-        str, typer.Option("--format", help="Format the output: table or json")
+        str, Option("--format", help="Format the output: table or json")
     ] = "table",
     filters: Annotated[
-        list[str] | None, typer.Option("--filter", help="Filter output: name=REGEX")
+        list[str] | None, Option("--filter", help="Filter output: name=REGEX")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only display names")] = False,
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Only display names")] = False,
 ) -> None:
     """Print one row a project."""
     import json

@@ -5,36 +5,35 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
-import typer
-
+from orchestra.cli.declare import Argument, Context, Exit, Option
 from orchestra.cli.session import Session
 
 _CHANGES = 10
 
 
 def command(
-    ctx: typer.Context,
-    services: Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...")] = None,
+    ctx: Context,
+    services: Annotated[list[str] | None, Argument(metavar="[SERVICE]...")] = None,
     output_format: Annotated[
-        str, typer.Option("--format", help="Format the output: text or json")
+        str, Option("--format", help="Format the output: text or json")
     ] = "text",
-    json_output: Annotated[bool, typer.Option("--json", help="The same as --format json")] = False,
+    json_output: Annotated[bool, Option("--json", help="The same as --format json")] = False,
     detailed_exitcode: Annotated[
-        bool, typer.Option("--detailed-exitcode", help="Exit with 10 when there is something to do")
+        bool, Option("--detailed-exitcode", help="Exit with 10 when there is something to do")
     ] = False,
-    down: Annotated[bool, typer.Option("--down", help="Show what down would do")] = False,
+    down: Annotated[bool, Option("--down", help="Show what down would do")] = False,
     volumes: Annotated[
-        bool, typer.Option("--volumes", "-v", help="With --down: remove volumes too")
+        bool, Option("--volumes", "-v", help="With --down: remove volumes too")
     ] = False,
-    build: Annotated[bool, typer.Option("--build", help="As `up --build`")] = False,
+    build: Annotated[bool, Option("--build", help="As `up --build`")] = False,
     force_recreate: Annotated[
-        bool, typer.Option("--force-recreate", help="As `up --force-recreate`")
+        bool, Option("--force-recreate", help="As `up --force-recreate`")
     ] = False,
     remove_orphans: Annotated[
-        bool, typer.Option("--remove-orphans", help="As `up --remove-orphans`")
+        bool, Option("--remove-orphans", help="As `up --remove-orphans`")
     ] = False,
     scale: Annotated[
-        list[str] | None, typer.Option("--scale", help="As `up --scale SERVICE=NUM`")
+        list[str] | None, Option("--scale", help="As `up --scale SERVICE=NUM`")
     ] = None,
 ) -> None:
     """Print the plan; exit with 10 under --detailed-exitcode when it is not empty."""
@@ -76,4 +75,4 @@ def command(
     as_json = json_output or output_format == "json"
     sys.stdout.write(render_json(plan) if as_json else render_text(plan))
     if detailed_exitcode and not plan.empty:
-        raise typer.Exit(_CHANGES)
+        raise Exit(_CHANGES)

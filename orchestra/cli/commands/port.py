@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
+from orchestra.cli.declare import Argument, Context, Option
 from orchestra.cli.session import Session
 
 
 def command(
-    ctx: typer.Context,
-    service: Annotated[str, typer.Argument(metavar="SERVICE")],
-    private_port: Annotated[int, typer.Argument(metavar="PRIVATE_PORT", min=0, max=65535)],
+    ctx: Context,
+    service: Annotated[str, Argument(metavar="SERVICE")],
+    private_port: Annotated[int, Argument(metavar="PRIVATE_PORT", min=0, max=65535)],
     index: Annotated[
-        int, typer.Option("--index", help="Index of the container if there are several replicas")
+        int, Option("--index", help="Index of the container if there are several replicas")
     ] = 0,
-    protocol: Annotated[str, typer.Option("--protocol", help="tcp or udp")] = "tcp",
+    protocol: Annotated[str, Option("--protocol", help="tcp or udp")] = "tcp",
 ) -> None:
     """Print ADDRESS:PORT of the first publication."""
     from orchestra.cli.transact import NotRunningError, pick_running

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated
 
-import typer
-
+from orchestra.cli.declare import Argument, Context, Option
 from orchestra.cli.session import Session
 from orchestra.errors import UsageError
 
@@ -14,25 +13,25 @@ _STATES = ("created", "running", "paused", "restarting", "removing", "exited", "
 
 
 def command(
-    ctx: typer.Context,
-    services: Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...")] = None,
+    ctx: Context,
+    services: Annotated[list[str] | None, Argument(metavar="[SERVICE]...")] = None,
     everything: Annotated[
-        bool, typer.Option("--all", "-a", help="Show all stopped containers as well")
+        bool, Option("--all", "-a", help="Show all stopped containers as well")
     ] = False,
     output_format: Annotated[
-        str, typer.Option("--format", help="Format the output: table or json")
+        str, Option("--format", help="Format the output: table or json")
     ] = "table",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only display IDs")] = False,
-    list_services: Annotated[bool, typer.Option("--services", help="Display services")] = False,
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Only display IDs")] = False,
+    list_services: Annotated[bool, Option("--services", help="Display services")] = False,
     status: Annotated[
-        list[str] | None, typer.Option("--status", help=f"Filter by status: {', '.join(_STATES)}")
+        list[str] | None, Option("--status", help=f"Filter by status: {', '.join(_STATES)}")
     ] = None,
     filters: Annotated[
-        list[str] | None, typer.Option("--filter", help="Filter by status: status=running")
+        list[str] | None, Option("--filter", help="Filter by status: status=running")
     ] = None,
-    no_trunc: Annotated[bool, typer.Option("--no-trunc", help="Don't truncate output")] = False,
+    no_trunc: Annotated[bool, Option("--no-trunc", help="Don't truncate output")] = False,
     orphans: Annotated[
-        bool, typer.Option("--orphans/--no-orphans", help="Include orphaned services")
+        bool, Option("--orphans/--no-orphans", help="Include orphaned services")
     ] = True,
 ) -> None:
     """Print a table, JSON lines, ids or service names."""

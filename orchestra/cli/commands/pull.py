@@ -4,27 +4,26 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
+from orchestra.cli.declare import Argument, Context, Option
 from orchestra.cli.session import Session
 
 
 def command(
-    ctx: typer.Context,
-    services: Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...")] = None,
+    ctx: Context,
+    services: Annotated[list[str] | None, Argument(metavar="[SERVICE]...")] = None,
     policy: Annotated[
-        str | None, typer.Option("--policy", help='Apply pull policy: "missing" or "always"')
+        str | None, Option("--policy", help='Apply pull policy: "missing" or "always"')
     ] = None,
     include_deps: Annotated[
-        bool, typer.Option("--include-deps", help="Also pull services declared as dependencies")
+        bool, Option("--include-deps", help="Also pull services declared as dependencies")
     ] = False,
     ignore_buildable: Annotated[
-        bool, typer.Option("--ignore-buildable", help="Ignore images that can be built")
+        bool, Option("--ignore-buildable", help="Ignore images that can be built")
     ] = False,
     ignore_pull_failures: Annotated[
-        bool, typer.Option("--ignore-pull-failures", help="Pull what it can and ignore failures")
+        bool, Option("--ignore-pull-failures", help="Pull what it can and ignore failures")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Pull without printing")] = False,
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Pull without printing")] = False,
 ) -> None:
     """Pull, side by side."""
     from dataclasses import replace

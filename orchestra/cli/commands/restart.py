@@ -5,20 +5,17 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated
 
-import typer
-
+from orchestra.cli.declare import Argument, Context, Option
 from orchestra.cli.session import Session
 
 
 def command(
-    ctx: typer.Context,
-    services: Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...")] = None,
+    ctx: Context,
+    services: Annotated[list[str] | None, Argument(metavar="[SERVICE]...")] = None,
     timeout: Annotated[
-        int | None, typer.Option("--timeout", "-t", help="Shutdown timeout in seconds")
+        int | None, Option("--timeout", "-t", help="Shutdown timeout in seconds")
     ] = None,
-    no_deps: Annotated[
-        bool, typer.Option("--no-deps", help="Don't restart dependent services")
-    ] = False,
+    no_deps: Annotated[bool, Option("--no-deps", help="Don't restart dependent services")] = False,
 ) -> None:
     """Carry out the plan of ``restart``."""
     from orchestra.cli.lifecycle import change_project

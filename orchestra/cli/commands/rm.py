@@ -5,20 +5,19 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
-import typer
-
+from orchestra.cli.declare import Argument, Context, Option
 from orchestra.cli.session import Session
 
 
 def command(
-    ctx: typer.Context,
-    services: Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...")] = None,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Don't ask to confirm")] = False,
+    ctx: Context,
+    services: Annotated[list[str] | None, Argument(metavar="[SERVICE]...")] = None,
+    force: Annotated[bool, Option("--force", "-f", help="Don't ask to confirm")] = False,
     stop: Annotated[
-        bool, typer.Option("--stop", "-s", help="Stop the containers before removing")
+        bool, Option("--stop", "-s", help="Stop the containers before removing")
     ] = False,
     volumes: Annotated[
-        bool, typer.Option("--volumes", "-v", help="Remove anonymous volumes as well")
+        bool, Option("--volumes", "-v", help="Remove anonymous volumes as well")
     ] = False,
 ) -> None:
     """Carry out the plan of ``rm``, having asked."""

@@ -5,88 +5,77 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
-import typer
-
+from orchestra.cli.declare import Argument, Context, Exit, Option
 from orchestra.cli.session import Session
 
 
 def command(
-    ctx: typer.Context,
-    service: Annotated[str, typer.Argument(metavar="SERVICE")],
-    arguments: Annotated[list[str] | None, typer.Argument(metavar="[COMMAND] [ARGS...]")] = None,
-    build: Annotated[
-        bool, typer.Option("--build", help="Build image before starting container")
-    ] = False,
-    cap_add: Annotated[
-        list[str] | None, typer.Option("--cap-add", help="Add Linux capabilities")
-    ] = None,
+    ctx: Context,
+    service: Annotated[str, Argument(metavar="SERVICE")],
+    arguments: Annotated[list[str] | None, Argument(metavar="[COMMAND] [ARGS...]")] = None,
+    build: Annotated[bool, Option("--build", help="Build image before starting container")] = False,
+    cap_add: Annotated[list[str] | None, Option("--cap-add", help="Add Linux capabilities")] = None,
     cap_drop: Annotated[
-        list[str] | None, typer.Option("--cap-drop", help="Drop Linux capabilities")
+        list[str] | None, Option("--cap-drop", help="Drop Linux capabilities")
     ] = None,
     detach: Annotated[
         bool,
-        typer.Option("--detach", "-d", help="Run container in background and print container ID"),
+        Option("--detach", "-d", help="Run container in background and print container ID"),
     ] = False,
     entrypoint: Annotated[
-        str | None, typer.Option("--entrypoint", help="Override the entrypoint of the image")
+        str | None, Option("--entrypoint", help="Override the entrypoint of the image")
     ] = None,
     environment: Annotated[
-        list[str] | None, typer.Option("--env", "-e", help="Set environment variables")
+        list[str] | None, Option("--env", "-e", help="Set environment variables")
     ] = None,
     env_from_file: Annotated[
         list[str] | None,
-        typer.Option("--env-from-file", help="Set environment variables from file"),
+        Option("--env-from-file", help="Set environment variables from file"),
     ] = None,
     interactive: Annotated[
-        bool, typer.Option("--interactive/--no-interactive", "-i", help="Keep STDIN open")
+        bool, Option("--interactive/--no-interactive", "-i", help="Keep STDIN open")
     ] = True,
     labels: Annotated[
-        list[str] | None, typer.Option("--label", "-l", help="Add or override a label")
+        list[str] | None, Option("--label", "-l", help="Add or override a label")
     ] = None,
-    name: Annotated[
-        str | None, typer.Option("--name", help="Assign a name to the container")
-    ] = None,
-    no_deps: Annotated[bool, typer.Option("--no-deps", help="Don't start linked services")] = False,
+    name: Annotated[str | None, Option("--name", help="Assign a name to the container")] = None,
+    no_deps: Annotated[bool, Option("--no-deps", help="Don't start linked services")] = False,
     no_tty: Annotated[
-        bool, typer.Option("--no-tty", "--no-TTY", "-T", help="Disable pseudo-TTY allocation")
+        bool, Option("--no-tty", "--no-TTY", "-T", help="Disable pseudo-TTY allocation")
     ] = False,
     publish: Annotated[
         list[str] | None,
-        typer.Option("--publish", "-p", help="Publish a container's port(s) to the host"),
+        Option("--publish", "-p", help="Publish a container's port(s) to the host"),
     ] = None,
     pull: Annotated[
-        str | None, typer.Option("--pull", help="Pull image before running: always|missing|never")
+        str | None, Option("--pull", help="Pull image before running: always|missing|never")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Don't print progress")] = False,
-    quiet_build: Annotated[
-        bool, typer.Option("--quiet-build", help="Suppress the build output")
-    ] = False,
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Don't print progress")] = False,
+    quiet_build: Annotated[bool, Option("--quiet-build", help="Suppress the build output")] = False,
     quiet_pull: Annotated[
-        bool, typer.Option("--quiet-pull", help="Pull without printing progress")
+        bool, Option("--quiet-pull", help="Pull without printing progress")
     ] = False,
     remove_orphans: Annotated[
         bool,
-        typer.Option("--remove-orphans", help="Remove containers of services not in the file"),
+        Option("--remove-orphans", help="Remove containers of services not in the file"),
     ] = False,
-    remove: Annotated[
-        bool, typer.Option("--rm", help="Remove the container when it exits")
-    ] = False,
+    remove: Annotated[bool, Option("--rm", help="Remove the container when it exits")] = False,
     service_ports: Annotated[
         bool,
-        typer.Option("--service-ports", "-P", help="Publish the service's ports to the host"),
+        Option("--service-ports", "-P", help="Publish the service's ports to the host"),
     ] = False,
-    tty: Annotated[bool, typer.Option("--tty", "-t", help="Allocate a pseudo-TTY")] = False,
+    tty: Annotated[bool, Option("--tty", "-t", help="Allocate a pseudo-TTY")] = False,
     use_aliases: Annotated[
-        bool, typer.Option("--use-aliases", help="Answer to the service's names on its networks")
+        bool, Option("--use-aliases", help="Answer to the service's names on its networks")
     ] = False,
     user: Annotated[
-        str | None, typer.Option("--user", "-u", help="Run as specified username or uid")
+        str | None, Option("--user", "-u", help="Run as specified username or uid")
     ] = None,
     volumes: Annotated[
-        list[str] | None, typer.Option("--volume", "-v", help="Bind mount a volume")
+        list[str] | None, Option("--volume", "-v", help="Bind mount a volume")
     ] = None,
     workdir: Annotated[
-        str | None, typer.Option("--workdir", "-w", help="Working directory in the container")
+        str | None, Option("--workdir", "-w", help="Working directory in the container")
     ] = None,
 ) -> None:
     """Bring up what the service needs, run the command with our streams, exit with its code."""
@@ -134,4 +123,4 @@ def command(
         quiet_transfers=quiet_pull or quiet_build,
     )
     with docker_codes(debug=session.options.debug):
-        raise typer.Exit(session.run(lambda: run_one_off(session, wanted, manner)))
+        raise Exit(session.run(lambda: run_one_off(session, wanted, manner)))

@@ -5,24 +5,21 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
-import typer
-
+from orchestra.cli.declare import Argument, Context, Option
 from orchestra.cli.session import Session
 
 
 def command(
-    ctx: typer.Context,
-    service: Annotated[str | None, typer.Argument(metavar="[SERVICE]")] = None,
+    ctx: Context,
+    service: Annotated[str | None, Argument(metavar="[SERVICE]")] = None,
     everything: Annotated[
-        bool, typer.Option("--all", "-a", help="Show all containers, not only running ones")
+        bool, Option("--all", "-a", help="Show all containers, not only running ones")
     ] = False,
     output_format: Annotated[
-        str, typer.Option("--format", help="Format the output: table, json or a Go template")
+        str, Option("--format", help="Format the output: table, json or a Go template")
     ] = "",
-    no_stream: Annotated[
-        bool, typer.Option("--no-stream", help="Print the first result only")
-    ] = False,
-    no_trunc: Annotated[bool, typer.Option("--no-trunc", help="Don't truncate output")] = False,
+    no_stream: Annotated[bool, Option("--no-stream", help="Print the first result only")] = False,
+    no_trunc: Annotated[bool, Option("--no-trunc", help="Don't truncate output")] = False,
 ) -> None:
     """Print a table a second, one over the other on a terminal."""
     import time

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
+from orchestra.cli.declare import Argument, Context
 from orchestra.cli.session import Session
 
 
 def command(
-    ctx: typer.Context,
-    services: Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...")] = None,
+    ctx: Context,
+    services: Annotated[list[str] | None, Argument(metavar="[SERVICE]...")] = None,
 ) -> None:
     """Print a table with the columns of ``ps -ef``."""
     import pwd

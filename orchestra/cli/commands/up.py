@@ -5,82 +5,79 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated
 
-import typer
-
+from orchestra.cli.declare import Argument, Context, Exit, Option
 from orchestra.cli.session import Session
 
 
 def command(
-    ctx: typer.Context,
-    services: Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...")] = None,
+    ctx: Context,
+    services: Annotated[list[str] | None, Argument(metavar="[SERVICE]...")] = None,
     detach: Annotated[
-        bool, typer.Option("--detach", "-d", help="Detached mode: run containers in the background")
+        bool, Option("--detach", "-d", help="Detached mode: run containers in the background")
     ] = False,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Wait until services are running or healthy; detaches")
+        bool, Option("--wait", help="Wait until services are running or healthy; detaches")
     ] = False,
     wait_timeout: Annotated[
-        int | None, typer.Option("--wait-timeout", help="How many seconds --wait waits at most")
+        int | None, Option("--wait-timeout", help="How many seconds --wait waits at most")
     ] = None,
     build: Annotated[
-        bool, typer.Option("--build", help="Build images before starting containers")
+        bool, Option("--build", help="Build images before starting containers")
     ] = False,
     no_build: Annotated[
-        bool, typer.Option("--no-build", help="Don't build an image, even if it's missing")
+        bool, Option("--no-build", help="Don't build an image, even if it's missing")
     ] = False,
     pull: Annotated[
-        str | None, typer.Option("--pull", help="Pull image before running: always|missing|never")
+        str | None, Option("--pull", help="Pull image before running: always|missing|never")
     ] = None,
     force_recreate: Annotated[
-        bool, typer.Option("--force-recreate", help="Recreate containers even if nothing changed")
+        bool, Option("--force-recreate", help="Recreate containers even if nothing changed")
     ] = False,
     no_recreate: Annotated[
-        bool, typer.Option("--no-recreate", help="If containers already exist, don't recreate them")
+        bool, Option("--no-recreate", help="If containers already exist, don't recreate them")
     ] = False,
     always_recreate_deps: Annotated[
-        bool, typer.Option("--always-recreate-deps", help="Recreate dependent containers")
+        bool, Option("--always-recreate-deps", help="Recreate dependent containers")
     ] = False,
-    no_deps: Annotated[bool, typer.Option("--no-deps", help="Don't start linked services")] = False,
+    no_deps: Annotated[bool, Option("--no-deps", help="Don't start linked services")] = False,
     no_start: Annotated[
-        bool, typer.Option("--no-start", help="Don't start the services after creating them")
+        bool, Option("--no-start", help="Don't start the services after creating them")
     ] = False,
     remove_orphans: Annotated[
         bool,
-        typer.Option("--remove-orphans", help="Remove containers of services not in the file"),
+        Option("--remove-orphans", help="Remove containers of services not in the file"),
     ] = False,
     renew_anon_volumes: Annotated[
-        bool, typer.Option("--renew-anon-volumes", "-V", help="Recreate anonymous volumes")
+        bool, Option("--renew-anon-volumes", "-V", help="Recreate anonymous volumes")
     ] = False,
     scale: Annotated[
-        list[str] | None, typer.Option("--scale", help="Scale SERVICE to NUM instances")
+        list[str] | None, Option("--scale", help="Scale SERVICE to NUM instances")
     ] = None,
     timeout: Annotated[
-        int | None, typer.Option("--timeout", "-t", help="Shutdown timeout in seconds")
+        int | None, Option("--timeout", "-t", help="Shutdown timeout in seconds")
     ] = None,
     abort_on_container_exit: Annotated[
         bool,
-        typer.Option("--abort-on-container-exit", help="Stop all containers if any stopped"),
+        Option("--abort-on-container-exit", help="Stop all containers if any stopped"),
     ] = False,
     exit_code_from: Annotated[
-        str | None, typer.Option("--exit-code-from", help="Return the exit code of this service")
+        str | None, Option("--exit-code-from", help="Return the exit code of this service")
     ] = None,
     attach: Annotated[
-        list[str] | None, typer.Option("--attach", help="Restrict attaching to these services")
+        list[str] | None, Option("--attach", help="Restrict attaching to these services")
     ] = None,
     no_attach: Annotated[
-        list[str] | None, typer.Option("--no-attach", help="Do not attach to these services")
+        list[str] | None, Option("--no-attach", help="Do not attach to these services")
     ] = None,
-    no_color: Annotated[bool, typer.Option("--no-color", help="Monochrome output")] = False,
+    no_color: Annotated[bool, Option("--no-color", help="Monochrome output")] = False,
     no_log_prefix: Annotated[
-        bool, typer.Option("--no-log-prefix", help="Don't print prefix in logs")
+        bool, Option("--no-log-prefix", help="Don't print prefix in logs")
     ] = False,
-    timestamps: Annotated[bool, typer.Option("--timestamps", help="Show timestamps")] = False,
+    timestamps: Annotated[bool, Option("--timestamps", help="Show timestamps")] = False,
     quiet_pull: Annotated[
-        bool, typer.Option("--quiet-pull", help="Pull without printing progress")
+        bool, Option("--quiet-pull", help="Pull without printing progress")
     ] = False,
-    yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Assume yes as answer to all prompts")
-    ] = False,
+    yes: Annotated[bool, Option("--yes", "-y", help="Assume yes as answer to all prompts")] = False,
 ) -> None:
     """Carry out the plan of ``up``, then follow the logs unless detached."""
     from orchestra.cli.follow import Attachment, follow_project
@@ -140,4 +137,4 @@ def command(
             session, controller, desired, options, attachment, approve_destruction(yes)
         )
 
-    raise typer.Exit(session.run(main))
+    raise Exit(session.run(main))

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 from typing import Annotated
 
-import typer
-
+from orchestra.cli.declare import Option
 from orchestra.cli.options import check_choice
 from orchestra.cli.version import VERSION
 
 
 def command(
     output_format: Annotated[
-        str, typer.Option("--format", "-f", help="Format the output: pretty or json")
+        str, Option("--format", "-f", help="Format the output: pretty or json")
     ] = "pretty",
-    short: Annotated[bool, typer.Option("--short", help="Show only the version number")] = False,
+    short: Annotated[bool, Option("--short", help="Show only the version number")] = False,
 ) -> None:
     """Print the version."""
     check_choice("--format", output_format, ("pretty", "json"))

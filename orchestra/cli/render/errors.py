@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import typer
-
+from orchestra.cli.declare import Exit
 from orchestra.cli.render.terminal import printable
 from orchestra.errors import (
     BugError,
@@ -36,7 +34,7 @@ def show(error: OrchestraError, *, debug: bool) -> int:
     for line in lines_of(error):
         print(line, file=sys.stderr)
     if debug:
-        traceback.print_exception(error)
+        _trace(error)
     if isinstance(error, StepErrors):
         return error.errors[0].exit_code
     return error.exit_code
@@ -48,7 +46,7 @@ def docker_codes(*, debug: bool) -> Iterator[None]:
 
     127: not found, 126: cannot be executed, 125: anything else (``exec``, ``run``).
 
-    :raises typer.Exit: with that code, the error having been shown.
+    :raises Exit: with that code, the error having been shown.
     """
     try:
         yield
@@ -57,7 +55,13 @@ def docker_codes(*, debug: bool) -> Iterator[None]:
         if not isinstance(code, int):
             raise
         show(err, debug=debug)
-        raise typer.Exit(code) from err
+        raise Exit(code) from err
+
+
+def _trace(error: Exception) -> None:
+    import traceback
+
+    traceback.print_exception(error)
 
 
 def show_bug(error: Exception, *, debug: bool) -> int:
@@ -66,11 +70,11 @@ def show_bug(error: Exception, *, debug: bool) -> int:
     print(f"orchestra failed in a way it should not: {text}", file=sys.stderr)
     print("  hint: run it again with --debug and report what it prints", file=sys.stderr)
     if debug:
-        traceback.print_exception(error)
+        _trace(error)
     return BugError.exit_code
 
 
-def show_usage(error: typer.TyperException) -> int:
+def show_usage(error: Exception) -> int:
     """Print what is wrong with the command line, as one clause with a hint."""
     message = str(getattr(error, "message", "") or error).rstrip(".")
     context = getattr(error, "ctx", None)

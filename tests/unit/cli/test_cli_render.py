@@ -9,8 +9,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import typer
 
+from orchestra.cli.declare import Exit
 from orchestra.cli.options import GlobalOptions
 from orchestra.cli.render import progress
 from orchestra.cli.render.errors import docker_codes, lines_of, show
@@ -219,9 +219,9 @@ def test_causes_are_shown_for_debugging_only(capsys: pytest.CaptureFixture[str])
 
 @pytest.mark.parametrize("code", [125, 126, 127])
 def test_a_process_that_does_not_start_gives_dockers_code(code: int) -> None:
-    with pytest.raises(typer.Exit) as caught, docker_codes(debug=False):
+    with pytest.raises(Exit) as caught, docker_codes(debug=False):
         raise StartError("not found", code=code)
-    assert caught.value.exit_code == code
+    assert caught.value.code == code
 
 
 def test_other_errors_keep_their_own_code() -> None:
