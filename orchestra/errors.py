@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import ClassVar
+
+from orchestra.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestra.cli.session import Session, note
+from orchestra.values import dataclass, replace
 
 if TYPE_CHECKING:
     from orchestra.spec.phases import Phases

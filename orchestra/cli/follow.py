@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ from orchestra.planner.desired import DesiredState
 from orchestra.planner.observed import LIVE, ObservedContainer
 from orchestra.planner.options import StopOptions, UpOptions
 from orchestra.planner.teardown import plan_stop
+from orchestra.values import dataclass, replace
 
 if TYPE_CHECKING:
     from orchestra.engine.controller import ProjectController

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from orchestra.errors import UsageError
@@ -20,6 +19,7 @@ from orchestra.spec.model.port import Port
 from orchestra.spec.model.volume import ServiceVolume
 from orchestra.spec.paths import absolute
 from orchestra.spec.shorthand import expand_port, expand_volume, split_command
+from orchestra.values import dataclass, field, replace
 
 if TYPE_CHECKING:
     from orchestra.spec.model.project import Project

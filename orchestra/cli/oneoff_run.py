@@ -6,7 +6,6 @@ import signal
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +32,7 @@ from orchestra.planner.reconcile import plan_images, plan_up
 from orchestra.planner.steps import Gate, Step
 from orchestra.spec.environment import parse_dotenv, read_env_file
 from orchestra.spec.findings import Misfit
+from orchestra.values import dataclass, replace
 
 if TYPE_CHECKING:
     from orchestra.cli.session import Session

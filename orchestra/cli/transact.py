@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from orchestra.cli.options import check_choice
 from orchestra.errors import SpecError, UsageError
 from orchestra.planner.desired import PullPolicy
 from orchestra.planner.observed import LIVE, ObservedContainer, ObservedState, Phase
+from orchestra.values import replace
 
 if TYPE_CHECKING:
     from orchestra.cli.session import Session

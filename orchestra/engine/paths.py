@@ -6,8 +6,9 @@ Pure: makes no directory and reads none. ``data`` survives a reboot, ``run`` doe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
+
+from orchestra.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 from orchestra.engine.events import Event
 from orchestra.planner.observed import ObservedState
+from orchestra.values import dataclass, field
 
 S_contra = TypeVar("S_contra", contravariant=True)
 Report = Callable[[Event], None]

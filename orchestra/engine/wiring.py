@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
@@ -16,6 +15,7 @@ from orchestra.engine.paths import Paths, paths_of
 from orchestra.engine.state.store import Store
 from orchestra.errors import HostError
 from orchestra.planner.observed import ObservedContainer, ObservedState
+from orchestra.values import dataclass, replace
 
 if TYPE_CHECKING:
     from orchestra.engine.build.environment import BuildEnvironment

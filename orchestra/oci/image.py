@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from orchestra.oci.digest import Digest, digest_of
 from orchestra.oci.platform import Platform
+from orchestra.values import dataclass, field
 
 MANIFEST_OCI = "application/vnd.oci.image.manifest.v1+json"
 MANIFEST_DOCKER = "application/vnd.docker.distribution.manifest.v2+json"

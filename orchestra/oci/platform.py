@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from orchestra.errors import ImageError
+from orchestra.values import dataclass
 
 _MACHINES = {
     "x86_64": ("amd64", ""),

@@ -7,10 +7,10 @@ or is ``localhost``. Its name may hold "_", as in compose-spec 05-services.md, i
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from orchestra.errors import ImageError
 from orchestra.oci.digest import Digest, parse_digest
+from orchestra.values import dataclass
 
 DOCKER_HUB = "docker.io"
 

@@ -7,9 +7,10 @@ durations as timedelta, one ContainerSpec per replica.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+
+from orchestra.values import dataclass, field
 
 
 class Condition(StrEnum):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from orchestra.errors import PlanError
 from orchestra.planner.desired import ImageSpec
@@ -18,6 +17,7 @@ from orchestra.planner.replicas import Action, Verdict, must_stop, shown_names
 from orchestra.planner.resources import Fate, Resources, bases_first, fetch_missing, with_bases
 from orchestra.planner.scope import Scope, volume_keys
 from orchestra.planner.steps import BuildImage, PullImage, StepId
+from orchestra.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,11 +26,11 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from datetime import timedelta
 
 from orchestra.errors import BugError
 from orchestra.planner.desired import BuildSpec, ContainerSpec, NetworkSpec, VolumeSpec
+from orchestra.values import fields_of, replace
 
 OWN_LABELS = "com.docker.compose."
 _VERSION = "v1:"
@@ -68,8 +68,8 @@ def config_hash(spec: ContainerSpec) -> str:
     spec = _neutral(spec)
     digests = {
         field.name: _digest(getattr(spec, field.name))[:_DIGITS]
-        for field in fields(spec)
-        if field.name not in _NOT_HASHED and not _is_default(field, getattr(spec, field.name))
+        for field in fields_of(type(spec))
+        if field.name not in _NOT_HASHED and not field.is_default(getattr(spec, field.name))
     }
     digests |= _variable_digests(spec)
     return _VERSION + ",".join(f"{name}={digest}" for name, digest in sorted(digests.items()))
@@ -145,12 +145,6 @@ def _foreign(labels: Mapping[str, str]) -> Mapping[str, str]:
     return {key: value for key, value in labels.items() if not key.startswith(OWN_LABELS)}
 
 
-def _is_default(field: Field[object], value: object) -> bool:
-    if field.default is not MISSING:
-        return value == field.default
-    return field.default_factory is not MISSING and value == field.default_factory()
-
-
 def _digest(value: object) -> str:
     text = json.dumps(_plain(value), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
@@ -165,11 +159,11 @@ def _plain(value: object) -> Json:
         return value // timedelta(microseconds=1)
     if isinstance(value, Mapping):
         return {str(key): _plain(entry) for key, entry in value.items()}
-    if is_dataclass(value):
+    if fields := fields_of(type(value)):
         return {
-            field.name: _plain(getattr(value, field.name))
-            for field in fields(value)
-            if not _is_default(field, getattr(value, field.name))
+            field.name: _plain(item)
+            for field in fields
+            if not field.is_default(item := getattr(value, field.name))
         }
     if isinstance(value, Iterable):
         return [_plain(entry) for entry in value]

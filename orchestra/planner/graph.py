@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
 from orchestra.errors import PlanError
 from orchestra.planner.desired import Dependency
+from orchestra.values import dataclass
 
 if TYPE_CHECKING:
     import networkx as nx

@@ -8,12 +8,12 @@ don't count, so that nothing turns unhealthy sooner than under Docker, only heal
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from orchestra.oci.image import ImageHealthcheck
 from orchestra.planner.desired import HealthSpec
 from orchestra.planner.observed import Health
+from orchestra.values import dataclass, replace
 
 DEFAULT_INTERVAL = timedelta(seconds=30)
 DEFAULT_TIMEOUT = timedelta(seconds=30)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -14,6 +13,7 @@ from orchestra.planner.desired import (
     PortSpec,
     RestartPolicy,
 )
+from orchestra.values import dataclass, field
 
 
 class Phase(StrEnum):

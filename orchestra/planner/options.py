@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
 from orchestra.planner.desired import PullPolicy
+from orchestra.values import dataclass, field
 
 
 class Recreate(StrEnum):

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Generic, Protocol, TypedDict, TypeVar
 
 from orchestra.errors import BugError
 from orchestra.planner.steps import Gate, RemoveVolume, StartContainer, StepId
+from orchestra.values import dataclass
 
 if TYPE_CHECKING:
     import networkx as nx

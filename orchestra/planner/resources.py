@@ -7,7 +7,6 @@ steps come last, in reconcile.py, when it is known which containers stop.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
@@ -23,6 +22,7 @@ from orchestra.planner.observed import ObservedImage, ObservedState
 from orchestra.planner.options import Recreate, UpOptions
 from orchestra.planner.scope import Scope, volume_keys
 from orchestra.planner.steps import BuildImage, PullImage
+from orchestra.values import dataclass, replace
 
 _IMAGE_CONTEXT = "docker-image://"
 

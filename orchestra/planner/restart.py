@@ -7,12 +7,12 @@ restart"). The clock and the history come in as arguments.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
 
 from orchestra.planner.desired import RestartMode, RestartPolicy
+from orchestra.values import dataclass, replace
 
 FIRST_BACKOFF = timedelta(milliseconds=100)
 LONGEST_BACKOFF = timedelta(minutes=1)

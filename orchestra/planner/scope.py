@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 
 from orchestra.errors import PlanError
 from orchestra.planner.desired import ContainerSpec, DesiredState, ImageSpec, MountKind
 from orchestra.planner.graph import ServiceGraph, service_graph
 from orchestra.planner.options import UpOptions
+from orchestra.values import dataclass, replace
 
 NUMBER_LABEL = "com.docker.compose.container-number"
 _SHARED = "service:"

@@ -7,7 +7,6 @@ waited for after those. Ids are names ("create container:shop-web-1"), unique wi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NewType
 
@@ -18,6 +17,7 @@ from orchestra.planner.desired import (
     NetworkSpec,
     VolumeSpec,
 )
+from orchestra.values import dataclass, field
 
 StepId = NewType("StepId", str)
 

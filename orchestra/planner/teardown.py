@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 
 from orchestra.errors import PlanError
@@ -34,6 +33,7 @@ from orchestra.planner.steps import (
     StepId,
     StopContainer,
 )
+from orchestra.values import dataclass
 
 
 def plan_down(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from orchestra.errors import SpecError, UsageError
@@ -20,6 +19,7 @@ from orchestra.spec.reading import is_file
 from orchestra.spec.template import substitute
 from orchestra.spec.tree import Mark, location
 from orchestra.spec.units import parse_flag
+from orchestra.values import dataclass
 
 FILE_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 OVERRIDE_NAMES = (

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import yaml
@@ -18,6 +17,7 @@ from orchestra.spec.findings import Findings
 from orchestra.spec.keypath import KeyPath
 from orchestra.spec.spelling import shortened
 from orchestra.spec.tree import Mark, MarkedList, MarkedMap, Value, entries, items
+from orchestra.values import dataclass, field
 
 LARGEST_BYTES = 16 * 1024 * 1024
 MOST_WRITTEN = 1_500_000

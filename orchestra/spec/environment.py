@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from orchestra.spec.findings import Misfit
 from orchestra.spec.reading import read_limited
 from orchestra.spec.spelling import shortened
 from orchestra.spec.template import substitute
+from orchestra.values import dataclass, field
 
 LARGEST_BYTES = 1024 * 1024
 Lookup = Callable[[str], str | None]

@@ -7,7 +7,6 @@ list items are followed by what makes them the same, not by their index.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from orchestra.spec.keypath import KeyPath, PathTable
@@ -16,6 +15,7 @@ from orchestra.spec.merge import IDENTITIES, MERGED_ITEMS, Identity, replaces
 from orchestra.spec.paths import absolute
 from orchestra.spec.tracing import Trace, trace_text, trace_variable
 from orchestra.spec.tree import Mark, Value, child, entries, items, lookup, mapping, mark_of
+from orchestra.values import dataclass, field, replace
 
 EnvLines = Callable[[str, bool], Mapping[str, int]]
 """From an env file, and whether its format is raw, to the line of each of its variables."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from orchestra.spec.findings import Findings
@@ -20,6 +19,7 @@ from orchestra.spec.tree import (
     mark_of,
     size,
 )
+from orchestra.values import dataclass, field
 
 _MOST_VALUES = 250_000
 _EXTENDING = frozenset({"services", "jobs"})

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from orchestra.errors import Location, SpecError, SpecErrors
 from orchestra.spec.keypath import KeyPath
 from orchestra.spec.places import Places
 from orchestra.spec.spelling import shortened, veiled
 from orchestra.spec.tree import Mark, location
+from orchestra.values import dataclass, field
 
 _MOST = 200
 _LONGEST_TEXT = 600

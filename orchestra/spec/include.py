@@ -5,7 +5,6 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from orchestra.spec.shapes import kind, texts
 from orchestra.spec.spelling import shortened
 from orchestra.spec.tree import Mark, MarkedMap, Value, entries, items, lookup, mapping
 from orchestra.spec.tree import place as found_at
+from orchestra.values import dataclass
 
 _KEYS = ("path", "env_file", "project_directory")
 RESOURCES = ("services", "jobs", "networks", "volumes", "secrets", "configs", "models")

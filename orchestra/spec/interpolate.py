@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from orchestra.spec.findings import Findings, Misfit
 from orchestra.spec.keypath import KeyPath
 from orchestra.spec.spelling import shortened
 from orchestra.spec.template import substitute
 from orchestra.spec.tree import Mark, MarkedList, MarkedMap, Value, entries, items
+from orchestra.values import dataclass
 
 _Marks = tuple[Mark | None, Mark | None]
 """The place of a value, and of the element around it."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from orchestra.spec.document import Document
 from orchestra.spec.include import Place
 from orchestra.spec.tree import MarkedMap
+from orchestra.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,6 @@ model, profiles, references, env files. Everything that is wrong is reported tog
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +27,7 @@ from orchestra.spec.paths import absolute, resolve_paths
 from orchestra.spec.phases import EVERY_PHASE, Phases
 from orchestra.spec.reading import is_file
 from orchestra.spec.tree import Mark, MarkedMap, Value, copy, size
+from orchestra.values import dataclass, replace
 
 if TYPE_CHECKING:
     from orchestra.spec.model.project import Project

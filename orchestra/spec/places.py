@@ -5,11 +5,10 @@ A lookup beside the model, not part of it: it takes no part in equality, repr or
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from orchestra.errors import Location
 from orchestra.spec.keypath import KeyPath, dotted
 from orchestra.spec.tree import Value, location, place
+from orchestra.values import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -21,6 +20,7 @@ from orchestra.spec.merge import replaces
 from orchestra.spec.model.project import Project
 from orchestra.spec.render import render_project
 from orchestra.spec.tree import Value, child, items, lookup, mapping
+from orchestra.values import dataclass
 
 _SHOWN = 12
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from orchestra.spec.findings import Misfit
 from orchestra.spec.spelling import shortened
+from orchestra.values import dataclass
 
 Lookup = Callable[[str], str | None]
 Unset = Callable[[str], None]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from orchestra.spec.include import Place
 from orchestra.spec.template import Use, uses
+from orchestra.values import dataclass, replace
 
 LineOf = Callable[[str, str], int | None]
 """From an env file and a variable to its line there, None when it is not there."""

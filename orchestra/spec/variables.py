@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
 from orchestra.spec.template import Use, uses
 from orchestra.spec.tree import Value
+from orchestra.values import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,6 @@ import json
 import os
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -21,6 +20,7 @@ from orchestra.engine.build.workspace import make_private
 from orchestra.errors import BuildError, ImageError
 from orchestra.oci.digest import Digest, parse_digest
 from orchestra.oci.image import Descriptor, Layer
+from orchestra.values import dataclass
 
 VERSION = 1
 _RECORD_BYTES_MAX = 1 << 16

@@ -12,7 +12,6 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from orchestra.engine.build.ignore import (
@@ -26,6 +25,7 @@ from orchestra.engine.build.ignore import (
 )
 from orchestra.engine.build.tree import Directory, Item, Tree
 from orchestra.errors import BuildError
+from orchestra.values import dataclass
 
 _CHUNK = 1 << 20
 _IGNORE_BYTES_MAX = 16 << 20

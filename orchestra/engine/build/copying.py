@@ -10,12 +10,12 @@ import errno
 import os
 import stat
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 from orchestra.engine.build.context import Chosen, Entry
 from orchestra.engine.build.target import Rules, Target, present, remove, set_metadata
 from orchestra.engine.build.tree import Directory, Item, Tree
 from orchestra.errors import BuildError
+from orchestra.values import dataclass, field
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -8,11 +8,11 @@ instructions mean is instructions.py. The grammar is BuildKit's (frontend/docker
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from orchestra.engine.build.lexer import SPACES, Lexing, expand
 from orchestra.engine.build.words import read_arguments, split_flags, split_once
 from orchestra.errors import BuildError, Location
+from orchestra.values import dataclass
 
 _DIRECTIVE = re.compile(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*\Z")
 _DIRECTIVES = ("syntax", "escape", "check")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from orchestra.engine.clock import Clock
@@ -14,6 +13,7 @@ from orchestra.engine.paths import Paths
 from orchestra.engine.shim.protocol import Rootfs, ShimNetwork
 from orchestra.oci.image import Image, Layer
 from orchestra.oci.platform import Platform
+from orchestra.values import dataclass, field
 
 NetworkMode = Literal["default", "none", "host"]
 

@@ -7,11 +7,11 @@ cache gives the very same image. With SOURCE_DATE_EPOCH all times of this build 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from orchestra.oci.image import History, ImageConfig, Layer
 from orchestra.oci.platform import Platform
+from orchestra.values import dataclass, replace
 
 _BEGINNING = "1970-01-01T00:00:00Z"
 

@@ -7,9 +7,9 @@ does not do are refused by name.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from orchestra.errors import BuildError
+from orchestra.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ context, or an image. Variables in FROM come from ARGs before the first FROM.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
 from orchestra.engine.build.dockerfile import Dockerfile
 from orchestra.engine.build.instructions import Arg, Copy, From, Instruction, Run
@@ -17,6 +16,7 @@ from orchestra.engine.build.reading import read_instruction
 from orchestra.engine.build.vertices import ContextSource, ImageSource, Source, StageSource
 from orchestra.errors import BuildError, ImageError, Location
 from orchestra.oci.platform import Platform, parse_platform
+from orchestra.values import dataclass, replace
 
 SCRATCH = "scratch"
 

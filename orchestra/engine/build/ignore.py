@@ -9,10 +9,10 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from orchestra.engine.build.lexer import SPACES
 from orchestra.errors import BuildError
+from orchestra.values import dataclass
 
 _SPECIAL = re.compile(r"[*?\[\]\\]")
 

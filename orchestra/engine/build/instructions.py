@@ -6,11 +6,11 @@ when a stage is lowered (lowering.py).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from orchestra.engine.build.dockerfile import Heredoc
 from orchestra.oci.image import ImageHealthcheck
+from orchestra.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 
 import anyio.to_thread
 
@@ -24,6 +23,7 @@ from orchestra.engine.state.store import Store
 from orchestra.oci.digest import digest_of
 from orchestra.oci.image import Image, ImageConfig, Layer
 from orchestra.oci.platform import Platform
+from orchestra.values import dataclass
 
 _EMPTY = digest_of(bytes(1024))
 """The diff id of a layer that holds nothing: two blocks that end a tar."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import assert_never
 
 from orchestra.engine.build.dockerfile import parse_dockerfile, parse_heredoc_word
@@ -52,6 +51,7 @@ from orchestra.engine.build.vertices import (
 )
 from orchestra.errors import BuildError, Location
 from orchestra.oci.image import History, ImageConfig
+from orchestra.values import dataclass, replace
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")

@@ -6,9 +6,9 @@ Pure.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from orchestra.errors import BuildError
+from orchestra.values import dataclass
 
 _CLAUSE = re.compile(r"([ugoa]*)((?:[+=-][rwxXst]*)+)")
 _ACTION = re.compile(r"([+=-])([rwxXst]*)")

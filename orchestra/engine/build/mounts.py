@@ -9,10 +9,10 @@ import csv
 import posixpath
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
 from orchestra.errors import BuildError
+from orchestra.values import dataclass
 
 _KINDS = ("bind", "cache", "tmpfs", "secret")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgtp]?)i?b?", re.IGNORECASE)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -23,6 +22,7 @@ from orchestra.engine.build.target import Rules, Target
 from orchestra.engine.build.tree import Tree
 from orchestra.engine.build.vertices import CopyVertex, MakeDirectoryVertex
 from orchestra.errors import BuildError
+from orchestra.values import dataclass
 
 _DOCUMENT_MODE = 0o644
 

@@ -14,7 +14,6 @@ import secrets
 import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
@@ -37,6 +36,7 @@ from orchestra.engine.network.hosts import HOST_GATEWAY, hosts_text
 from orchestra.engine.shim.protocol import Rootfs
 from orchestra.errors import BuildError
 from orchestra.oci.runtime import OciMount
+from orchestra.values import dataclass
 
 _LOCK_POLL_SECONDS = 0.05
 _SECRET_MODE = 0o400

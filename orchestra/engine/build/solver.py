@@ -7,7 +7,6 @@ up as soon as the layers below it are known, so a build whose steps are all know
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Generic, TypeVar, assert_never
 
 import anyio
@@ -33,6 +32,7 @@ from orchestra.engine.events import Progress
 from orchestra.errors import BuildError, Location, OrchestraError
 from orchestra.oci.image import History, Image, ImageConfig, Layer
 from orchestra.oci.platform import Platform
+from orchestra.values import dataclass, replace
 
 _T = TypeVar("_T")
 

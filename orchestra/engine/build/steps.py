@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import assert_never
@@ -42,6 +41,7 @@ from orchestra.engine.shim.protocol import Rootfs
 from orchestra.errors import BuildError, Location, OrchestraError
 from orchestra.oci.image import Layer
 from orchestra.oci.platform import Platform
+from orchestra.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,12 +12,12 @@ import os
 import shutil
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from orchestra.engine.build.modes import ModeChange
 from orchestra.engine.build.tree import Directory, Item, Located, Tree
 from orchestra.errors import BuildError
+from orchestra.values import dataclass
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 NEW_DIRECTORY_MODE = 0o755

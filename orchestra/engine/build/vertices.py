@@ -7,11 +7,12 @@ never where: layers and directories are found when it is solved.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from typing import Literal
 
 from orchestra.engine.build.mounts import RunMount
 from orchestra.oci.image import History, ImageConfig
+from orchestra.values import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)

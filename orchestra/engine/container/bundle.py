@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from orchestra.engine.container.arguments import (
     merge_argv,
@@ -37,6 +36,7 @@ from orchestra.oci.runtime import (
     User,
 )
 from orchestra.planner.desired import ContainerSpec
+from orchestra.values import dataclass, field
 
 OCI_VERSION = "1.0.2"
 INIT_ANNOTATION = "org.orchestra.init"

@@ -8,7 +8,6 @@ import termios
 import tty
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
 
 import anyio
 import anyio.to_thread
@@ -23,6 +22,7 @@ from orchestra.engine.paths import Paths
 from orchestra.engine.shim.protocol import ExecRequest
 from orchestra.engine.state.records import ContainerRecord
 from orchestra.errors import ContainerError
+from orchestra.values import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

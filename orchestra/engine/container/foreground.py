@@ -12,7 +12,6 @@ import socket
 import termios
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import anyio
@@ -39,6 +38,7 @@ from orchestra.engine.state.lock import container_lock
 from orchestra.engine.state.records import ContainerRecord, Wanted
 from orchestra.engine.state.store import Store
 from orchestra.errors import ContainerError
+from orchestra.values import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

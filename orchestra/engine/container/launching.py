@@ -10,7 +10,6 @@ import errno
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -27,6 +26,7 @@ from orchestra.engine.shim.protocol import (
     Listen,
 )
 from orchestra.errors import ContainerError, NetworkError, OrchestraError
+from orchestra.values import dataclass
 
 _START_SECONDS = 120.0
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal as signals
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from uuid import uuid4
@@ -37,6 +36,7 @@ from orchestra.errors import ContainerError, NetworkError
 from orchestra.oci.image import Image
 from orchestra.planner.desired import ContainerSpec, PortSpec
 from orchestra.planner.observed import LIVE, Phase
+from orchestra.values import replace
 
 _DEFAULT_SIGNAL = "SIGTERM"
 _KILL_SECONDS = 20.0

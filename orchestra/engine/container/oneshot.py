@@ -7,7 +7,6 @@ the upper directory, which afterwards holds the difference.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import anyio.to_thread
@@ -32,6 +31,7 @@ from orchestra.oci.image import ImageConfig
 from orchestra.oci.platform import Platform
 from orchestra.oci.runtime import OciMount, RuntimeConfig
 from orchestra.planner.desired import ContainerSpec
+from orchestra.values import dataclass, field
 
 HOST_NETWORK: ShimNetwork = {
     "mode": "host",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -24,6 +23,7 @@ from orchestra.engine.state.records import ContainerRecord
 from orchestra.errors import StateError
 from orchestra.oci.image import ImageConfig
 from orchestra.oci.runtime import RuntimeConfig
+from orchestra.values import dataclass
 
 _IMAGE_FILE = "image.json"
 _CONFIG_FILE = "config.json"

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from typing import cast
 
 from orchestra.errors import ContainerError
 from orchestra.oci.runtime import Seccomp, SyscallArg, SyscallRule
+from orchestra.values import dataclass
 
 _ALLOW = "SCMP_ACT_ALLOW"
 _ERRNO = "SCMP_ACT_ERRNO"

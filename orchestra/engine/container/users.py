@@ -6,10 +6,10 @@ The files are read from the layers (layers.py); nothing is mounted for it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from orchestra.engine.container.layers import read_in_layers
 from orchestra.errors import ContainerError
+from orchestra.values import dataclass
 
 _ID_MAX = 2**31 - 1
 _HINT = "the image's /etc/passwd and /etc/group know the names; ids always work"

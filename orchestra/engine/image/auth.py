@@ -10,7 +10,6 @@ import binascii
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,6 +21,7 @@ from orchestra.engine.image.settings import Endpoint
 from orchestra.engine.image.wire import parse_token
 from orchestra.engine.process import run_command
 from orchestra.errors import CommandError, ImageError, RegistryError
+from orchestra.values import dataclass, field
 
 _TOKEN_BYTES_MAX = 1 << 20
 _HELPER = re.compile(r"[A-Za-z0-9._-]+")

@@ -13,7 +13,6 @@ import stat
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,6 +30,7 @@ from orchestra.engine.linux.flags import Resolve
 from orchestra.engine.linux.syscalls import openat2
 from orchestra.engine.snapshot.removal import remove_tree
 from orchestra.errors import ImageError
+from orchestra.values import dataclass
 
 T = TypeVar("T")
 WHITEOUT = ".wh."

@@ -11,7 +11,6 @@ import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 import anyio
@@ -19,6 +18,7 @@ import httpx2
 
 from orchestra.engine.clock import Clock, SystemClock
 from orchestra.errors import ImageError, RegistryError
+from orchestra.values import dataclass
 
 _REDIRECTS = {301, 302, 303, 307, 308}
 _REDIRECTS_MAX = 5

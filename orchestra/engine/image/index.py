@@ -12,7 +12,6 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from orchestra.engine.image.document import encode_descriptor, encode_json
@@ -20,6 +19,7 @@ from orchestra.engine.image.wire import parse_descriptor
 from orchestra.engine.state.store import write_atomic
 from orchestra.errors import ImageError, LockError, StateError
 from orchestra.oci.image import INDEX_OCI, Descriptor
+from orchestra.values import dataclass, field, replace
 
 REFERENCE = "org.opencontainers.image.ref.name"
 _LOCK_SECONDS = 30.0

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from orchestra.engine.image.compression import decompress, gzip_compressor
@@ -19,6 +18,7 @@ from orchestra.engine.image.tar import TarReader
 from orchestra.errors import ImageError
 from orchestra.oci.digest import Digest, hex_of
 from orchestra.oci.image import LAYER_GZIP, Descriptor, Layer
+from orchestra.values import dataclass
 
 _MEMBER_BYTES = 512
 

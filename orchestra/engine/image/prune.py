@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import anyio.to_thread
 
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.snapshot.snapshotter import Snapshotter
 from orchestra.oci.digest import Digest
+from orchestra.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

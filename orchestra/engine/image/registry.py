@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from typing import TypeVar
 
 import httpx2
@@ -21,6 +20,7 @@ from orchestra.errors import ImageError, RegistryError
 from orchestra.oci.digest import Digest, digest_of, parse_digest
 from orchestra.oci.image import MANIFEST_BYTES_MAX
 from orchestra.oci.reference import ImageRef
+from orchestra.values import dataclass
 
 T = TypeVar("T")
 _ERROR_BYTES_MAX = 1 << 16

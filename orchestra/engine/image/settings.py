@@ -13,7 +13,6 @@ from __future__ import annotations
 import ipaddress
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,6 +20,7 @@ from orchestra.engine.image.layer import Limits
 from orchestra.engine.paths import Paths
 from orchestra.errors import Location, SpecError
 from orchestra.oci.reference import DOCKER_HUB
+from orchestra.values import dataclass, field
 
 _HUB_HOST = "registry-1.docker.io"
 _HINT = 'write [registry."docker.io"] mirrors = ["http://127.0.0.1:5055"]'

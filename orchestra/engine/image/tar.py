@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
 from orchestra.errors import ImageError
+from orchestra.values import dataclass, field
 
 BLOCK = 512
 PATH_BYTES_MAX = 4096

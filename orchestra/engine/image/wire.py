@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from orchestra.errors import ImageError
 from orchestra.oci.digest import Digest, parse_digest
@@ -24,6 +23,7 @@ from orchestra.oci.image import (
     ImageHealthcheck,
 )
 from orchestra.oci.platform import Platform
+from orchestra.values import dataclass, field
 
 _MANIFESTS = (MANIFEST_OCI, MANIFEST_DOCKER)
 _INDEXES = (INDEX_OCI, INDEX_DOCKER)

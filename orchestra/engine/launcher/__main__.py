@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 
+from orchestra import values
 from orchestra.engine.launcher.server import Launcher
 from orchestra.engine.linux import nftables, process, syscalls
 from orchestra.engine.linux.flags import Prctl
@@ -80,6 +81,7 @@ def _close_stdio(directory: str) -> None:
 
 
 def _serve(launcher: Launcher) -> None:
+    values.prepare()
     gc.collect()
     gc.freeze()
     launcher.main()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from orchestra.engine.shim import wire
 from orchestra.engine.shim.protocol import Listen
+from orchestra.values import dataclass, field
 
 _QUEUE_MAX = 4096
 

@@ -18,7 +18,6 @@ import struct
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import cast
 
 from orchestra.engine.launcher.holdings import Holding, Holdings
@@ -42,6 +41,7 @@ from orchestra.engine.shim.protocol import (
     ShimRequest,
 )
 from orchestra.engine.shim.pump import Loop
+from orchestra.values import dataclass
 
 _ADOPTIONS_MAX = 5
 

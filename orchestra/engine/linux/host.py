@@ -6,10 +6,10 @@ Everything is read from /proc when asked and kept by nobody; the only place that
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import Literal
 
 from orchestra.engine.linux.process import read_text
+from orchestra.values import dataclass
 
 CgroupMode = Literal["v1", "v2", "hybrid", "none"]
 

@@ -14,8 +14,9 @@ import socket
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import TracebackType
+
+from orchestra.values import dataclass
 
 _SOL_NETLINK = 270
 _NETLINK_CAP_ACK = 10

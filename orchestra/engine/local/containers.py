@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -30,6 +29,7 @@ from orchestra.oci.image import Image
 from orchestra.planner.desired import ContainerSpec, DesiredState, MountKind
 from orchestra.planner.observed import LIVE, Phase
 from orchestra.planner.steps import CreateContainer, RemoveContainer, StartContainer, StopContainer
+from orchestra.values import replace
 
 
 class ContainerSteps:

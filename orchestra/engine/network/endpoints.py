@@ -7,7 +7,6 @@ default route goes by the highest gw_priority among networks that have a way out
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
 
 from orchestra.engine.network import ipam
 from orchestra.engine.network.naming import check_dns_name, check_interface, mac_of, veth_name
@@ -15,6 +14,7 @@ from orchestra.engine.shim.protocol import Interface, Listen
 from orchestra.engine.state.records import AssignedSubnet, ContainerRecord, Endpoint, NetworkRecord
 from orchestra.errors import NetworkError
 from orchestra.planner.desired import Attachment, ContainerSpec, PortSpec
+from orchestra.values import replace
 
 MTU_OPTION = "com.docker.network.driver.mtu"
 DEFAULT_MTU = 1500

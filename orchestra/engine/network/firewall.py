@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 
 from orchestra.engine.linux import nftables
 from orchestra.engine.linux.nftables import NftablesError
@@ -26,6 +25,7 @@ from orchestra.engine.network.ruleset import (
     table_text,
 )
 from orchestra.errors import NetworkError
+from orchestra.values import dataclass
 
 _HINT = "check that the kernel has nf_tables with nat, and that you are root"
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address
 
 from orchestra.engine.network.endpoints import published_endpoint
@@ -16,6 +15,7 @@ from orchestra.engine.shim.protocol import DNS_ADDRESS
 from orchestra.engine.state.records import Endpoint
 from orchestra.errors import NetworkError
 from orchestra.planner.desired import ContainerSpec
+from orchestra.values import dataclass
 
 HOST_GATEWAY = "host-gateway"
 _OPTION = re.compile(r"[a-z0-9-]+(:[0-9]{1,6})?")

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 from orchestra.engine.state.records import ContainerRecord, Endpoint
+from orchestra.values import dataclass, field
 
 SHORT_ID = 12
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import socket
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 from orchestra.errors import NetworkError
 from orchestra.planner.desired import PortSpec
+from orchestra.values import replace
 
 _ATTEMPTS = 64
 _TCP_LISTEN = "0A"

@@ -21,11 +21,11 @@ Verdicts (an accept ends only its own chain, a drop ends the packet):
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from orchestra.engine.network.naming import BRIDGE_PREFIX
 from orchestra.engine.state.records import Endpoint, NetworkRecord
 from orchestra.planner.desired import PortSpec
+from orchestra.values import dataclass
 
 MASQUERADE_OPTION = "com.docker.network.bridge.enable_ip_masquerade"
 

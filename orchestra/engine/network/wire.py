@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from ipaddress import ip_address
+
+from orchestra.values import dataclass
 
 UDP_BYTES = 512
 UDP_BYTES_MAX = 1232

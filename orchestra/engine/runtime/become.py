@@ -11,7 +11,6 @@ import errno
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from orchestra.engine.linux import syscalls
@@ -20,6 +19,7 @@ from orchestra.engine.runtime import seccomp, security
 from orchestra.engine.runtime.failure import RuntimeFailure, failed
 from orchestra.engine.runtime.resolve import Root
 from orchestra.oci.runtime import Process, Seccomp
+from orchestra.values import dataclass, replace
 
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _STRICT = Resolve.IN_ROOT | Resolve.NO_MAGICLINKS

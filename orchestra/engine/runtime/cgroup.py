@@ -7,13 +7,12 @@ asked for, and for runc.
 
 from __future__ import annotations
 
-import dataclasses
-
 from orchestra.engine.linux import host
 from orchestra.engine.runtime.cgroup_v1 import CgroupV1
 from orchestra.engine.runtime.cgroup_v2 import CgroupV2
 from orchestra.engine.runtime.failure import RuntimeFailure
 from orchestra.oci.runtime import LinuxResources
+from orchestra.values import replace
 
 _remembered: list[host.Cgroups] = []
 
@@ -98,14 +97,13 @@ class Cgroup:
         """Return the host's set-up with this cgroup's directories in place of our own."""
         driver, cgroups = self._driver, self.cgroups
         if isinstance(driver, CgroupV2) and cgroups.unified is not None:
-            unified = dataclasses.replace(cgroups.unified, directory=driver.directory)
-            return dataclasses.replace(cgroups, unified=unified)
+            unified = replace(cgroups.unified, directory=driver.directory)
+            return replace(cgroups, unified=unified)
         if isinstance(driver, CgroupV1):
             v1 = tuple(
-                dataclasses.replace(item, directory=driver.directories[item.name])
-                for item in cgroups.v1
+                replace(item, directory=driver.directories[item.name]) for item in cgroups.v1
             )
-            return dataclasses.replace(cgroups, v1=v1)
+            return replace(cgroups, v1=v1)
         return cgroups
 
     def pids(self) -> list[int]:

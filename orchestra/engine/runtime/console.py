@@ -8,7 +8,6 @@ import socket
 import stat
 import struct
 import termios
-from dataclasses import dataclass
 
 from orchestra.engine.linux.flags import FsMagic
 from orchestra.engine.runtime.failure import RuntimeFailure
@@ -16,6 +15,7 @@ from orchestra.engine.runtime.mounts import attach, clone_tree
 from orchestra.engine.runtime.options import Options
 from orchestra.engine.runtime.resolve import Root, is_on
 from orchestra.oci.runtime import ConsoleSize
+from orchestra.values import dataclass
 
 _TIOCGPTPEER = 0x5441
 _TIOCSPTLCK = 0x40045431

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from dataclasses import dataclass
 
 from orchestra.engine.runtime import become, init, seccomp
 from orchestra.engine.runtime.cgroup import Cgroup, remember_host
@@ -17,6 +16,7 @@ from orchestra.engine.runtime.security import OPTIONAL_RLIMITS
 from orchestra.engine.runtime.state import StateDirectory
 from orchestra.engine.runtime.sync import Channel, channel_pair
 from orchestra.oci.runtime import RuntimeConfig, RuntimeState, Status
+from orchestra.values import dataclass
 
 
 @dataclass(slots=True)

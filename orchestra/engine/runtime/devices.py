@@ -6,7 +6,6 @@ import contextlib
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from orchestra.engine.linux import syscalls
 from orchestra.engine.linux.flags import AT_FDCWD
@@ -15,6 +14,7 @@ from orchestra.engine.runtime.mounts import attach, clone_tree, refuse_procfs
 from orchestra.engine.runtime.options import Options
 from orchestra.engine.runtime.resolve import Root
 from orchestra.oci.runtime import Device, DeviceRule
+from orchestra.values import dataclass
 
 DEFAULT_DEVICES: tuple[Device, ...] = (
     {"type": "c", "path": "/dev/null", "major": 1, "minor": 3, "fileMode": 0o666},

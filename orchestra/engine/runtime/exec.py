@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-from dataclasses import dataclass
 from typing import NoReturn
 
 from orchestra.engine.linux import process as processes
@@ -21,6 +20,7 @@ from orchestra.engine.runtime.resolve import Root
 from orchestra.engine.runtime.security import OPTIONAL_RLIMITS
 from orchestra.engine.runtime.sync import Channel, channel_pair
 from orchestra.oci.runtime import Process, RuntimeConfig
+from orchestra.values import dataclass
 
 _JOINED = (
     ("ipc", CloneFlag.NEWIPC),
@@ -32,7 +32,7 @@ _JOINED = (
 )
 
 
-@dataclass(kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class _Entry:
     """All that the child needs, handed over by the fork itself."""
 

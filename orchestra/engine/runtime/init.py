@@ -12,7 +12,6 @@ import os
 import signal
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NoReturn
 
 from orchestra.engine.linux import syscalls
@@ -39,9 +38,10 @@ from orchestra.engine.runtime.security import MaskPath, ReadonlyPath
 from orchestra.engine.runtime.sync import Channel
 from orchestra.engine.runtime.sysctl import write_sysctls
 from orchestra.oci.runtime import Linux, RuntimeConfig, RuntimeState
+from orchestra.values import dataclass
 
 
-@dataclass(kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Birth:
     """All that the child needs, handed over by the fork itself."""
 

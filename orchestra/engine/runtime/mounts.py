@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from orchestra.engine.linux import syscalls
@@ -26,6 +25,7 @@ from orchestra.engine.linux.flags import (
 from orchestra.engine.runtime.failure import RuntimeFailure
 from orchestra.engine.runtime.options import Options
 from orchestra.engine.runtime.resolve import Root, is_on
+from orchestra.values import dataclass
 
 _PROC_FILES = frozenset(
     {"cpuinfo", "diskstats", "meminfo", "stat", "swaps", "uptime", "loadavg", "slabinfo"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
 from orchestra.engine.linux import syscalls
 from orchestra.engine.linux.flags import AT_FDCWD, MountAttr
@@ -11,6 +10,7 @@ from orchestra.engine.linux.host import Cgroups, Hierarchy
 from orchestra.engine.runtime.mounts import attach, clone_tree, new_filesystem
 from orchestra.engine.runtime.options import Options
 from orchestra.engine.runtime.resolve import Root
+from orchestra.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,12 +7,12 @@ import os
 import socket
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from orchestra.engine.linux import syscalls
 from orchestra.engine.linux.flags import CloneFlag
 from orchestra.engine.runtime.failure import RuntimeFailure, failed
 from orchestra.oci.runtime import IdMapping, Linux
+from orchestra.values import dataclass
 
 FLAGS = {
     "user": CloneFlag.NEWUSER,

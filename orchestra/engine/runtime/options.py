@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from orchestra.engine.linux.flags import MountAttr, MountFlag
+from orchestra.values import dataclass
 
 _ATTRIBUTES_BY_NAME: Mapping[str, tuple[int, int]] = {
     # name: (attributes set, attributes cleared)

@@ -7,7 +7,6 @@ import os
 import resource
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from orchestra.engine.linux import syscalls
 from orchestra.engine.linux.flags import CAPABILITIES, CapAmbient, FsMagic, MountAttr, Prctl
@@ -16,6 +15,7 @@ from orchestra.engine.runtime.mounts import attach, clone_tree, new_filesystem
 from orchestra.engine.runtime.options import Options
 from orchestra.engine.runtime.resolve import Root, is_on
 from orchestra.oci.runtime import Capabilities, Rlimit, User
+from orchestra.values import dataclass
 
 _NUMBERS = {name: number for number, name in enumerate(CAPABILITIES)}
 _RDONLY = int(MountAttr.RDONLY)

@@ -17,7 +17,6 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import cast
 
 from orchestra.engine.linux import process, syscalls
@@ -32,6 +31,7 @@ from orchestra.engine.shim.logfile import stamp
 from orchestra.engine.shim.ports import bind_ports
 from orchestra.engine.shim.protocol import EXIT_FILE, INIT_FILE, Failed, Listen, ShimRequest
 from orchestra.oci.runtime import RuntimeConfig
+from orchestra.values import dataclass
 
 CONFIG_FILE = "config.json"
 HELD_PORTS_MAX = 240

@@ -8,8 +8,6 @@ that equal a field's default are left out, and come back as the default.
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
 import sys
 import types
 from collections.abc import Callable, Mapping
@@ -17,6 +15,8 @@ from datetime import datetime, timedelta
 from enum import Enum
 from functools import cache
 from typing import TypeVar, Union, get_args, get_origin, get_type_hints
+
+from orchestra.values import fields_of
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 T = TypeVar("T")
@@ -49,21 +49,13 @@ def encode(value: object) -> Json:
 
 
 def _encode_dataclass(value: object) -> dict[str, Json]:
-    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+    if not (fields := fields_of(type(value))):
         raise TypeError(f"cannot encode {type(value).__name__}")
     return {
-        spec.name: encode(item)
-        for spec in dataclasses.fields(value)
-        if not _is_default(spec, item := getattr(value, spec.name))
+        field.name: encode(item)
+        for field in fields
+        if not field.is_default(item := getattr(value, field.name))
     }
-
-
-def _is_default(spec: dataclasses.Field[object], value: object) -> bool:
-    if spec.default is not dataclasses.MISSING:
-        return bool(value == spec.default)
-    if spec.default_factory is not dataclasses.MISSING:
-        return bool(value == spec.default_factory())
-    return False
 
 
 def decode(kind: type[T], value: object, place: str = "") -> T:
@@ -98,7 +90,7 @@ def _make_decoder(kind: object) -> _Decoder:  # noqa: C901 - one line per kind o
     if origin is not None and issubclass(origin, Mapping):
         return _mapping(arguments[1])
     if isinstance(kind, type):
-        if dataclasses.is_dataclass(kind):
+        if fields_of(kind):
             return _dataclass(kind)
         if issubclass(kind, Enum):
             return _parsed(kind, str)
@@ -188,13 +180,11 @@ def _mapping(argument: object) -> _Decoder:
 
 
 def _dataclass(kind: type) -> _Decoder:
-    homes = _homes(kind)
-    fields = {spec.name: spec for spec in dataclasses.fields(kind)}
-    required = {
-        name
-        for name, spec in fields.items()
-        if spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING
-    }
+    fields = {field.name: field for field in fields_of(kind)}
+    required = {name for name, field in fields.items() if field.required}
+
+    def decoder_of(name: str) -> _Decoder:
+        return _decoder(_hint(fields[name].module, fields[name].annotation))
 
     def decode_dataclass(value: object, place: str) -> object:
         if not isinstance(value, dict):
@@ -204,22 +194,10 @@ def _dataclass(kind: type) -> _Decoder:
         if missing := sorted(required - value.keys()):
             raise DecodeError(f"{place}: field {missing[0]!r} is missing")
         return kind(
-            **{
-                name: _decoder(_hint(homes[name], str(fields[name].type)))(item, f"{place}.{name}")
-                for name, item in value.items()
-            }
+            **{name: decoder_of(name)(item, f"{place}.{name}") for name, item in value.items()}
         )
 
     return decode_dataclass
-
-
-def _homes(kind: type) -> dict[str, str]:
-    """Return the module of each field's class, where the words of its annotation have meaning."""
-    return {
-        name: base.__module__
-        for base in reversed(kind.__mro__)
-        for name in inspect.get_annotations(base)
-    }
 
 
 @cache

@@ -6,7 +6,6 @@ Plain frozen dataclasses, written and read by codec.py; each document carries VE
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -17,6 +16,7 @@ from orchestra.planner.desired import (
     PortSpec,
     VolumeSpec,
 )
+from orchestra.values import dataclass, field
 
 VERSION = 1
 

@@ -7,7 +7,6 @@ started it, meanwhile.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import anyio
@@ -22,6 +21,7 @@ from orchestra.errors import OrchestraError
 from orchestra.planner.health import EffectiveHealth
 from orchestra.planner.observed import LIVE, Health, ObservedContainer, Phase
 from orchestra.planner.restart import Cause, History, Restart, Stay, decide
+from orchestra.values import replace
 
 _LAUNCHER_PAUSE_SECONDS = 0.2
 

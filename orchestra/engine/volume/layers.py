@@ -11,7 +11,8 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+
+from orchestra.values import dataclass
 
 _OPAQUE = ("trusted.overlay.opaque", "user.overlay.opaque")
 _SYMLINKS_MAX = 40

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from orchestra.errors import VolumeError
 from orchestra.planner.desired import VolumeSpec
+from orchestra.values import dataclass
 
 _KNOWN = {"type", "o", "device"}
 _TMPFS = {"size", "mode", "uid", "gid", "nr_inodes"}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from orchestra.errors import SpecError, SpecErrors
 from orchestra.spec.keypath import KeyPath
 from orchestra.spec.places import Places
+from orchestra.values import dataclass, field
 
 
 @dataclass(slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import timedelta
 
 from orchestra.planner.compile.complaints import Complaints
@@ -28,6 +27,7 @@ from orchestra.planner.fingerprint import OWN_LABELS, config_hash
 from orchestra.planner.scope import NUMBER_LABEL
 from orchestra.spec.model.project import Project
 from orchestra.spec.model.service import Service
+from orchestra.values import replace
 
 _GRACE = timedelta(seconds=10)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from orchestra.planner.compile.complaints import Complaints
 from orchestra.planner.desired import FileMount, Mount, MountKind
@@ -12,6 +11,7 @@ from orchestra.spec.model.files import Config, FileReference, Secret
 from orchestra.spec.model.project import Project
 from orchestra.spec.model.service import Service
 from orchestra.spec.model.volume import ServiceVolume
+from orchestra.values import replace
 
 _FILE_MODE = 0o444
 _SECRETS = "/run/secrets/"

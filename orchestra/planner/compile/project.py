@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from orchestra.planner.compile.complaints import Complaints
 from orchestra.planner.compile.containers import compile_replicas
@@ -20,6 +19,7 @@ from orchestra.planner.fingerprint import network_hash, volume_hash
 from orchestra.spec.model.network import Network
 from orchestra.spec.model.project import Project
 from orchestra.spec.model.volume import Volume
+from orchestra.values import replace
 
 
 def compile_project(project: Project, *, scale: Mapping[str, int] | None = None) -> DesiredState:

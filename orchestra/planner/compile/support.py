@@ -9,13 +9,13 @@ ignored in silence. docs/conformance.md is made from these tables.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from orchestra.planner.compile.complaints import Complaints
 from orchestra.spec.keypath import KeyPath, expand
 from orchestra.spec.model.build import Build
 from orchestra.spec.model.project import Project
 from orchestra.spec.model.volume import ServiceVolume
+from orchestra.values import dataclass
 
 _SERVICE = "services.*."
 _BUILD = "services.*.build."
