@@ -15,13 +15,13 @@ from orchestra.spec.aliases import promote, renamed
 from orchestra.spec.defaults import apply_defaults, default_contexts, resolve_environment
 from orchestra.spec.discovery import LoadOptions, Site, choose_name, find_site
 from orchestra.spec.document import Document
+from orchestra.spec.documents import Documents
 from orchestra.spec.extends import Source, resolve_extends
 from orchestra.spec.findings import Findings, Misfit
 from orchestra.spec.include import REMOTE, Place, resolve_includes
 from orchestra.spec.interpolate import interpolate
 from orchestra.spec.layers import Layer
 from orchestra.spec.merge import merge, reset
-from orchestra.spec.naming import Documents
 from orchestra.spec.normalize import normalize
 from orchestra.spec.paths import absolute, resolve_paths
 from orchestra.spec.phases import EVERY_PHASE, Phases

@@ -5,51 +5,13 @@ Imports none of the phases behind: ``ps`` and ``exec`` are to start fast.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from orchestra.errors import SpecError
-from orchestra.spec.discovery import STDIN, LoadOptions, Site, choose_name, find_site
-from orchestra.spec.document import LARGEST_BYTES, Document, read_documents
+from orchestra.spec.discovery import LoadOptions, Site, choose_name, find_site
 from orchestra.spec.findings import Findings
-from orchestra.spec.reading import read_limited
-from orchestra.spec.tree import Mark, lookup
-
-
-class Documents:
-    """The documents of Compose files, each file read once."""
-
-    def __init__(self, findings: Findings) -> None:
-        self._findings = findings
-        self._known: dict[str, tuple[Document, ...]] = {}
-
-    def read(self, file: str) -> tuple[Document, ...] | None:
-        """Return the documents of a file, None when it cannot be read; that is noted once."""
-        if file in self._known:
-            return self._known[file]
-        self._findings.read(file)
-        try:
-            if file == STDIN:
-                content = sys.stdin.buffer.read(LARGEST_BYTES + 1)
-            else:
-                content = read_limited(file, LARGEST_BYTES)
-        except OSError as error:
-            message = f"cannot read the file: {error.strerror}"
-            self._findings.add(message, (), Mark(file), hint="check -f and COMPOSE_FILE")
-            self._known[file] = ()
-            return None
-        self._known[file] = read_documents(content, file, self._findings)
-        return self._known[file]
-
-    def name_in(self, site: Site) -> str | None:
-        """Return the last ``name`` that the files give, as written."""
-        name = None
-        for file in site.files:
-            for document in self.read(file) or ():
-                written = lookup(document.tree, "name")
-                name = written if isinstance(written, str) and written else name
-        return name
+from orchestra.spec.plain_name import NotPlainError, plain_name_in
 
 
 def discover(options: LoadOptions, environment: Mapping[str, str], cwd: Path) -> tuple[str, ...]:
@@ -73,4 +35,15 @@ def project_name_of(options: LoadOptions, environment: Mapping[str, str], cwd: P
             f'no Compose file in "{cwd}" or above',
             hint="go to the project's directory, or name it with -p NAME",
         )
-    return choose_name(options, site, None if asked else Documents(findings).name_in(site))
+    return choose_name(options, site, None if asked else _written_name(site, findings))
+
+
+def _written_name(site: Site, findings: Findings) -> str | None:
+    """Return the last ``name`` that the files give, as written; read as YAML only if need be."""
+    try:
+        found = [plain_name_in(file) for file in site.files]
+    except NotPlainError:
+        from orchestra.spec.documents import Documents  # noqa: PLC0415 - imports PyYAML
+
+        return Documents(findings).name_in(site)
+    return next((name for name in reversed(found) if name), None)
