@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 import anyio
 
@@ -26,7 +27,7 @@ from orchestra.engine.state.store import Store
 from orchestra.engine.volume.volumes import Volumes
 from orchestra.errors import ContainerError, NetworkError, OrchestraError, VolumeError
 from orchestra.oci.image import Image
-from orchestra.planner.desired import ContainerSpec, DesiredState, MountKind
+from orchestra.planner.desired import ContainerSpec, DesiredState, Hook, MountKind
 from orchestra.planner.observed import LIVE, Phase
 from orchestra.planner.steps import CreateContainer, RemoveContainer, StartContainer, StopContainer
 from orchestra.values import replace
@@ -137,9 +138,11 @@ class ContainerSteps:
         return tuple(uses), mounts
 
     async def start(self, project: str, step: StartContainer) -> None:
-        """Start the newest container of that name.
+        """Start the newest container of that name, and run its ``post_start`` hooks.
 
-        :raises EngineError: when there is none, or it does not start.
+        They run once the lock is given back; a one-off command may have ended before them.
+
+        :raises EngineError: when there is none, it does not start, or a hook fails.
         """
         named = [r for r in self._store.containers(project) if r.spec.name == step.name]
         if not named:
@@ -150,12 +153,26 @@ class ContainerSteps:
             record = self._store.container(project, named[-1].id)
             if record is None:
                 return
+            fresh = self._containers.phase(record)[0] not in LIVE
             try:
-                await self.start_locked(replace(record, restarts=0))
+                record = await self.start_locked(replace(record, restarts=0))
             except OrchestraError as err:
                 self._store.write_container(replace(record, wanted=Wanted.STOPPED))
                 err.hint = err.hint or f"check the image and services.{step.service} in the file"
                 raise
+        if fresh and not (record.one_off and self._containers.phase(record)[0] not in LIVE):
+            await self._run_hooks(record, "post_start", record.spec.post_start)
+
+    async def _run_hooks(
+        self,
+        record: ContainerRecord,
+        kind: Literal["post_start", "pre_stop"],
+        hooks: Sequence[Hook],
+    ) -> None:
+        if hooks:
+            from orchestra.engine.container.hooks import run_hooks  # noqa: PLC0415
+
+            await run_hooks(self._store.paths, record, kind, hooks)
 
     async def start_locked(self, record: ContainerRecord) -> ContainerRecord:
         """Start a container whose lock is held: one that runs is left alone, a paused one goes on.
@@ -194,7 +211,13 @@ class ContainerSteps:
             yield self._store.container(project, container_id)
 
     async def stop(self, project: str, step: StopContainer) -> None:
-        """Stop a container, and remember that it is not wanted running."""
+        """Run a container's ``pre_stop`` hooks, stop it, and remember that this was wanted.
+
+        :raises ContainerError: when a hook fails; then it goes on running.
+        """
+        record = self._store.container(project, step.container_id)
+        if record is not None and self._containers.phase(record)[0] is Phase.RUNNING:
+            await self._run_hooks(record, "pre_stop", record.spec.pre_stop)
         async with container_lock(self._store.paths, project, step.container_id):
             record = self._store.container(project, step.container_id)
             if record is not None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from orchestra.planner.compile.complaints import Complaints
 from orchestra.planner.compile.images import image_of
@@ -22,12 +23,15 @@ from orchestra.planner.compile.networking import (
     compile_ports,
     host_pairs,
 )
-from orchestra.planner.desired import Condition, ContainerSpec, Dependency, LogSpec
+from orchestra.planner.desired import Condition, ContainerSpec, Dependency, Hook, LogSpec
 from orchestra.planner.fingerprint import OWN_LABELS, config_hash
 from orchestra.planner.scope import NUMBER_LABEL
 from orchestra.spec.model.project import Project
 from orchestra.spec.model.service import Service
 from orchestra.values import replace
+
+if TYPE_CHECKING:
+    from orchestra.spec.model.hook import Hook as WrittenHook
 
 _GRACE = timedelta(seconds=10)
 
@@ -161,9 +165,24 @@ def _template(service: Service, project: Project, complaints: Complaints) -> Con
             options=dict(sorted(logging.options.items())) if logging else {},
         ),
         runtime=service.runtime or None,
+        post_start=_hooks(service.post_start),
+        pre_stop=_hooks(service.pre_stop),
         attach=service.attach is not False,
     )
 
 
 def _mode(text: str | None) -> str:
     return "" if text in {None, "private", "shareable"} else text or ""
+
+
+def _hooks(written: Sequence[WrittenHook]) -> tuple[Hook, ...]:
+    return tuple(
+        Hook(
+            command=hook.command,
+            user=hook.user,
+            privileged=hook.privileged,
+            working_dir=hook.working_dir,
+            environment={k: v for k, v in sorted(hook.environment.items()) if v is not None},
+        )
+        for hook in written
+    )

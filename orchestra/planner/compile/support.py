@@ -26,7 +26,7 @@ _MOUNT = "services.*.volumes.[]."
 _SWARM = "it is for Swarm"
 _WINDOWS = "it exists on Windows only"
 _DEVICES = "accelerators are not handed to containers"
-_HOOKS = "hooks are not run"
+_HOOKS = "containers that run before a service are not made"
 _RIGHTS = "build steps get no more rights than containers"
 _REAL_TIME = "real-time scheduling is not set up"
 
@@ -58,7 +58,7 @@ REFUSED: Mapping[str, tuple[str, str]] = {
     _SERVICE + "gpus": (_DEVICES, "remove it, or pass the device with `devices`"),
     _SERVICE + "mem_swappiness": ("swappiness is not set per container", ""),
     _SERVICE + "models": ("no model runner is there", ""),
-    _SERVICE + "{post_start,pre_start,pre_stop}": (_HOOKS, ""),
+    _SERVICE + "pre_start": (_HOOKS, ""),
     _SERVICE + "provider": ("services are not handed to other programs", ""),
     _SERVICE + "storage_opt": ("the size of a container's layer is not limited", ""),
     _SERVICE + "use_api_socket": ("there is no engine socket to hand over", ""),

@@ -15,6 +15,7 @@ from orchestra.planner.desired import (
     Dependency,
     FileMount,
     HealthSpec,
+    Hook,
     Mount,
     MountKind,
     PortSpec,
@@ -247,6 +248,16 @@ def test_inactive_services_are_known_but_not_there(load):
     assert [spec.service for spec in state.containers] == ["web"]
 
 
+def test_hooks(service):
+    hook = "{command: echo 'a b', user: root, working_dir: /w, environment: {B: 2, A: 1, C: }}"
+    spec = service(f"post_start: [{hook}]\npre_stop: [{{command: [x], privileged: true}}]")
+    expected = Hook(
+        command=("echo", "a b"), user="root", working_dir="/w", environment={"A": "1", "B": "2"}
+    )
+    assert spec.post_start == (expected,)
+    assert spec.pre_stop == (Hook(command=("x",), privileged=True),)
+
+
 @pytest.mark.parametrize(
     ("body", "key"),
     [
@@ -258,8 +269,6 @@ def test_inactive_services_are_known_but_not_there(load):
         ("storage_opt: {size: 1g}", "storage_opt"),
         ("mem_swappiness: 10", "mem_swappiness"),
         ("external_links: [other]", "external_links"),
-        ("post_start: [{command: x}]", "post_start"),
-        ("pre_stop: [{command: x}]", "pre_stop"),
         (
             "deploy: {resources: {reservations: {devices: [{capabilities: [gpu]}]}}}",
             "deploy.resources.reservations.devices",
