@@ -157,9 +157,10 @@ class Session:
 
         :raises SpecErrors: when its files are wrong, or ask for what is not supported.
         """
+        project = self.project(services)  # first: it keeps pydantic's import short
         from orchestra.planner.compile import compile_project
 
-        desired = compile_project(self.project(services), scale=scale)
+        desired = compile_project(project, scale=scale)
         for warning in desired.warnings:
             note(f"warning: {printable(warning)}")
         return desired

@@ -7,7 +7,6 @@ reads every pending gate off it. So no event can be missed, stale or out of orde
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
 
 import anyio
 
@@ -16,6 +15,7 @@ from orchestra.errors import GateError
 from orchestra.planner.desired import Condition, RestartMode
 from orchestra.planner.observed import Health, ObservedContainer, ObservedState, Phase
 from orchestra.planner.steps import Gate, StartContainer
+from orchestra.values import dataclass, field
 
 _OPEN = ""
 
@@ -91,7 +91,7 @@ def comes_back(container: ObservedContainer) -> bool:
             return False
 
 
-@dataclass
+@dataclass(slots=True)
 class _Pending:
     gate: Gate
     decided: anyio.Event = field(default_factory=anyio.Event)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
@@ -18,6 +17,7 @@ from orchestra.planner.observed import LIVE, ObservedContainer, ObservedState, P
 from orchestra.planner.options import Recreate, UpOptions
 from orchestra.planner.resources import Fate, Resources
 from orchestra.planner.scope import Scope, namespace_parents, volume_keys
+from orchestra.values import dataclass
 
 
 class Action(StrEnum):
@@ -65,7 +65,7 @@ class Verdict:
 Slot = tuple[str, int]
 
 
-@dataclass
+@dataclass(slots=True)
 class _Progress:
     """What the judgement of earlier services means for later ones."""
 

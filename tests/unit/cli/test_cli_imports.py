@@ -74,6 +74,10 @@ def test_plan_and_config_pay_for_the_model_alone(tmp_path: Path, words: tuple[st
     assert found.isdisjoint(_HEAVY - {"pydantic"} | {"typer"})
 
 
+def test_a_plan_does_not_look_for_pydantics_plugins(tmp_path: Path) -> None:
+    assert "importlib.metadata._adapters" not in all_modules(tmp_path, "plan")
+
+
 _RARE = frozenset(
     f"orchestra.spec.model.{name}" for name in ("deploy", "develop", "files", "hook", "limits")
 )
