@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from orchestra.cli.options import GlobalOptions
 from orchestra.cli.render.terminal import printable
+from orchestra.cli.thrift import spare_pydantic
 from orchestra.errors import Interrupted, SpecError, UsageError, ungrouped
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Session:
         self._on_interrupt: list[Callable[[], bool | None]] = []
         self._forward: Callable[[int], None] | None = None
         self._warned = False
+        spare_pydantic()
 
     @classmethod
     def of(cls, ctx: Context) -> Session:
@@ -78,9 +80,6 @@ class Session:
 
         :raises SpecErrors: when its files are wrong.
         """
-        from orchestra.cli.thrift import spare_pydantic
-
-        spare_pydantic()
         from orchestra.spec.loader import load_project
 
         options = self.load_options(services, phases)
@@ -93,9 +92,6 @@ class Session:
 
         :raises SpecErrors: when they are wrong as far as that can be told.
         """
-        from orchestra.cli.thrift import spare_pydantic
-
-        spare_pydantic()
         from orchestra.spec.loader import load_model
 
         model = load_model(self.load_options((), phases), self.environment, Path.cwd())
@@ -110,9 +106,6 @@ class Session:
         :raises SpecErrors: when its files are wrong.
         :raises UsageError: when there is no such key.
         """
-        from orchestra.cli.thrift import spare_pydantic
-
-        spare_pydantic()
         from orchestra.spec.provenance import explain
 
         options = self.load_options(services, phases)
@@ -157,10 +150,9 @@ class Session:
 
         :raises SpecErrors: when its files are wrong, or ask for what is not supported.
         """
-        project = self.project(services)  # first: it keeps pydantic's import short
         from orchestra.planner.compile import compile_project
 
-        desired = compile_project(project, scale=scale)
+        desired = compile_project(self.project(services), scale=scale)
         for warning in desired.warnings:
             note(f"warning: {printable(warning)}")
         return desired

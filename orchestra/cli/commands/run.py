@@ -79,6 +79,7 @@ def command(
     ] = None,
 ) -> None:
     """Bring up what the service needs, run the command with our streams, exit with its code."""
+    session = Session.of(ctx)
     from uuid import uuid4
 
     from orchestra.cli.oneoff import OneOff
@@ -91,7 +92,6 @@ def command(
         {"--tty": tty, "--no-tty": no_tty},
         {"--detach": detach, "--rm": remove},
     )
-    session = Session.of(ctx)
     at_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     wanted = OneOff(
         service=service,
