@@ -160,6 +160,26 @@ class Ulimit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BlockLimit:
+    """A number for one block device of the host: a weight, bytes or operations a second."""
+
+    path: str
+    value: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockIo:
+    """Limits of block devices; a ``weight`` is 10 to 1000."""
+
+    weight: int | None = None
+    weights: tuple[BlockLimit, ...] = ()
+    read_bps: tuple[BlockLimit, ...] = ()
+    write_bps: tuple[BlockLimit, ...] = ()
+    read_iops: tuple[BlockLimit, ...] = ()
+    write_iops: tuple[BlockLimit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
     """Limits; None means none. cpus in units of one processor, sizes in bytes."""
 
@@ -171,6 +191,8 @@ class Resources:
     memory_bytes: int | None = None
     memory_reservation_bytes: int | None = None
     memory_swap_bytes: int | None = None
+    memory_swappiness: int | None = None
+    block_io: BlockIo = BlockIo()
     pids: int | None = None
     oom_kill_disable: bool = False
     oom_score_adj: int | None = None

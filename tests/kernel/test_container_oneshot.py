@@ -8,15 +8,19 @@ import termios
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 from support.cell import Cell, argv, image, make_root, open_cell, spec, wait_until
 
-from orchestra.engine.container.exec import ExecOptions, exec_in
+from orchestra.engine.container.exec_direct import exec_in
+from orchestra.engine.container.exec_request import ExecOptions
+from orchestra.engine.container.failures import StartError
 from orchestra.engine.container.healthcheck import probe
-from orchestra.engine.container.launching import StartError, private_launcher
+from orchestra.engine.container.launching import private_launcher
 from orchestra.engine.container.oneshot import OneShot, run_once
 from orchestra.engine.linux import process
 
@@ -145,7 +149,9 @@ async def test_exec_with_a_terminal(cell: Cell) -> None:
         with anyio.fail_after(30):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(type_when_asked)
-                code = await exec_in(cell.paths, record, options, stdin=theirs, stdout=theirs)
+                code = await anyio.to_thread.run_sync(
+                    partial(exec_in, cell.paths, record, options, stdin=theirs, stdout=theirs)
+                )
         said.extend(os.read(ours, 65536))
     finally:
         os.close(ours)
@@ -165,7 +171,9 @@ async def test_exec_passes_input_on(cell: Cell) -> None:
     os.close(feed)
     try:
         options = ExecOptions(args=("/bin/wc", "-l"))
-        code = await exec_in(cell.paths, record, options, stdin=source, stdout=target)
+        code = await anyio.to_thread.run_sync(
+            partial(exec_in, cell.paths, record, options, stdin=source, stdout=target)
+        )
         assert (code, os.read(sink, 100)) == (0, b"2\n")
     finally:
         for fd in (source, sink, target):

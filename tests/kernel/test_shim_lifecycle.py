@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support.cell import Cell, argv, image, open_cell, spec, wait_until
 
-from orchestra.engine.container.launching import StartError
+from orchestra.engine.container.failures import StartError
 from orchestra.engine.container.logs import read_logs
 from orchestra.engine.shim.protocol import Listen
 from orchestra.engine.state.records import ContainerRecord, Endpoint

@@ -13,7 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestra.engine.clock import SystemClock
-from orchestra.engine.container.exec import ExecOptions, exec_captured
+from orchestra.engine.container.exec import exec_captured
+from orchestra.engine.container.exec_request import ExecOptions
 from orchestra.engine.container.launching import LauncherClient
 from orchestra.engine.container.lifecycle import Containers
 from orchestra.engine.container.places import Places

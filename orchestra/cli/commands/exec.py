@@ -47,9 +47,7 @@ def command(
 
         raise UsageError("the input device is not a TTY", hint="use -T")
 
-    async def main() -> int:
-        if terminal:
-            session.on_interrupt(lambda: None)
+    with docker_codes(debug=session.options.debug):
         observed = session.machine.containers(session.project_name)
         container = pick_running(observed, service, index)
         check_not_paused(container)
@@ -63,7 +61,4 @@ def command(
             stdin=interactive,
             detach=detach,
         )
-        return await session.machine.access.exec(observed.project, container.id, command_line)
-
-    with docker_codes(debug=session.options.debug):
-        raise Exit(session.run(main))
+        raise Exit(session.machine.access.exec(observed.project, container.id, command_line))

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 import anyio
 import anyio.to_thread
 
-from orchestra.engine.container.exec import converse, write_all
+from orchestra.engine.container.exec import converse
 from orchestra.engine.container.launching import (
     ContainerSockets,
     ExecSession,
@@ -28,6 +28,7 @@ from orchestra.engine.container.places import Places
 from orchestra.engine.container.requests import Neighbours, shim_request
 from orchestra.engine.container.runtime import runtime_prefix
 from orchestra.engine.container.streams import Pipes
+from orchestra.engine.container.terminal import write_all
 from orchestra.engine.network import proxy
 from orchestra.engine.network.dns import Resolver
 from orchestra.engine.network.endpoints import published_endpoint

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 import anyio
 
 from orchestra.engine.container.arguments import shell_form
-from orchestra.engine.container.exec import ExecOptions, exec_captured
-from orchestra.engine.container.launching import StartError
+from orchestra.engine.container.exec import exec_captured
+from orchestra.engine.container.exec_request import ExecOptions
+from orchestra.engine.container.failures import StartError
 from orchestra.engine.container.places import Places
 from orchestra.engine.paths import Paths
 from orchestra.engine.state.records import ContainerRecord

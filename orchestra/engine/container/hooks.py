@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from orchestra.engine.container.exec import ExecOptions, exec_captured
-from orchestra.engine.container.launching import StartError
+from orchestra.engine.container.exec import exec_captured
+from orchestra.engine.container.exec_request import ExecOptions
+from orchestra.engine.container.failures import StartError
 from orchestra.engine.paths import Paths
 from orchestra.engine.state.records import ContainerRecord
 from orchestra.errors import ContainerError

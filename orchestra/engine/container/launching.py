@@ -6,7 +6,6 @@ by exec, and does all that needs a single thread.
 
 from __future__ import annotations
 
-import errno
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -16,6 +15,7 @@ from typing import cast
 import anyio
 import anyio.to_thread
 
+from orchestra.engine.container.failures import error_of, no_answer, no_launcher, unknown_end
 from orchestra.engine.container.spawning import dial_control, dial_path, reap, run_launcher, spawn
 from orchestra.engine.paths import Paths
 from orchestra.engine.shim import wire
@@ -25,29 +25,10 @@ from orchestra.engine.shim.protocol import (
     Failed,
     Listen,
 )
-from orchestra.errors import ContainerError, NetworkError, OrchestraError
+from orchestra.errors import ContainerError
 from orchestra.values import dataclass
 
 _START_SECONDS = 120.0
-
-
-class StartError(ContainerError):
-    """A process did not start; ``code`` is docker's: 127 not found, 126 not executable, 125."""
-
-    def __init__(self, message: str, *, code: int = 125, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
-        self.code = code
-
-
-class PortError(NetworkError):
-    """A published port could not be bound: ``listen`` says which; ``taken``: somebody has it."""
-
-    def __init__(self, message: str, *, listen: Listen, taken: bool) -> None:
-        super().__init__(
-            message, hint=f"publish another port than {listen['port']}, or stop what holds it"
-        )
-        self.listen = listen
-        self.taken = taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,13 +80,6 @@ class ExecSession:
         await self._connection.send({"op": "resize", "rows": rows, "columns": columns})
 
 
-def unknown_end() -> ContainerError:
-    """Return the error of a process whose monitor died before it."""
-    return ContainerError(
-        "cannot tell how the process ended: its monitor was killed", hint="run the command again"
-    )
-
-
 class Conversation:
     """One non-blocking connection to a launcher."""
 
@@ -149,14 +123,11 @@ class Conversation:
         with anyio.move_on_after(_START_SECONDS):
             received = await self.receive()
         if received is None:
-            raise ContainerError(
-                "cannot start a process: the launcher gave no answer",
-                hint="run the command again; launcher.log in the project's run directory says more",
-            )
+            raise no_answer()
         answer, passed = received
         if answer.get("ok") is not True:
             wire.close_all(passed)
-            raise _error_of(cast("Failed", answer))
+            raise error_of(cast("Failed", answer))
         pid = answer.get("pid", 0)
         return (pid if isinstance(pid, int) else 0), passed
 
@@ -184,10 +155,7 @@ class LauncherClient:
         await anyio.to_thread.run_sync(spawn, directory)
         client = await cls.find(paths, project)
         if client is None:
-            raise ContainerError(
-                f'cannot start the launcher of project "{project}"',
-                hint=f"{directory / 'launcher.log'} may say why",
-            )
+            raise no_launcher(project, str(directory))
         return client
 
     @classmethod
@@ -338,10 +306,3 @@ def _sockets_of(message: Mapping[str, object], fds: list[int]) -> ContainerSocke
         listen=tuple(cast("Sequence[Listen]", message.get("listen", ()))),
         listeners=tuple(fds[count:]),
     )
-
-
-def _error_of(answer: Failed) -> OrchestraError:
-    if "port" in answer:
-        taken = answer["errno"] == errno.EADDRINUSE
-        return PortError(answer["error"], listen=answer["port"], taken=taken)
-    return StartError(answer["error"], code=answer["exit_code"])

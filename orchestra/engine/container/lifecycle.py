@@ -17,8 +17,9 @@ import anyio
 import anyio.to_thread
 
 from orchestra.engine.clock import Clock
+from orchestra.engine.container.failures import PortError, StartError
 from orchestra.engine.container.freezer import freeze, is_frozen
-from orchestra.engine.container.launching import LauncherClient, PortError, StartError
+from orchestra.engine.container.launching import LauncherClient
 from orchestra.engine.container.phases import phase_of
 from orchestra.engine.container.places import Places
 from orchestra.engine.container.requests import Neighbours, shim_request

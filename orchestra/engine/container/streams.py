@@ -14,7 +14,8 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 
-from orchestra.engine.container.launching import ExecSession, unknown_end
+from orchestra.engine.container.failures import unknown_end
+from orchestra.engine.container.launching import ExecSession
 from orchestra.engine.shim.protocol import Exited
 
 _READ_BYTES = 64 * 1024

@@ -65,26 +65,24 @@ class LocalAccess:
         init = self._init(project, container_id)
         return usage_of(init) if init is not None else None
 
-    async def exec(self, project: str, container_id: str, command: ExecCommand) -> int:
+    def exec(self, project: str, container_id: str, command: ExecCommand) -> int:
         """Run a process in a container on our own streams; return its exit code, 0 if detached.
 
         :raises ContainerError: when the container does not run, or the process does not start.
         """
-        from orchestra.engine.container import exec as execution  # noqa: PLC0415
+        from orchestra.engine.container.exec_direct import exec_in  # noqa: PLC0415
+        from orchestra.engine.container.exec_request import ExecOptions  # noqa: PLC0415
 
         record = self._store.container(project, container_id)
         if record is None:
             raise ContainerError(f"no container {container_id[:12]}", hint="see `orchestra ps -a`")
-        options = execution.ExecOptions(
+        options = ExecOptions(
             args=command.arguments,
             environment=command.environment,
             cwd=command.cwd,
             user=command.user,
             tty=command.tty,
             privileged=command.privileged,
+            detach=command.detach,
         )
-        if command.detach:
-            await execution.exec_detached(self._store.paths, record, options)
-            return 0
-        stdin = 0 if command.stdin else None
-        return await execution.exec_in(self._store.paths, record, options, stdin=stdin)
+        return exec_in(self._store.paths, record, options, stdin=0 if command.stdin else None)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from orchestra.planner.compile.complaints import Complaints
 from orchestra.planner.desired import (
+    BlockIo,
+    BlockLimit,
     DeviceSpec,
     HealthSpec,
     Resources,
@@ -14,6 +18,9 @@ from orchestra.planner.desired import (
 from orchestra.spec.keypath import KeyPath
 from orchestra.spec.model.healthcheck import Healthcheck
 from orchestra.spec.model.service import Service
+
+if TYPE_CHECKING:
+    from orchestra.spec.model.limits import BlkioConfig
 
 _EXTENSION = "x-orchestra"
 _RESTART_WORDS = {
@@ -45,9 +52,30 @@ def compile_resources(service: Service) -> Resources:
         or service.mem_reservation
         or None,
         memory_swap_bytes=service.memswap_limit or None,
+        memory_swappiness=service.mem_swappiness,
+        block_io=_block_io(service.blkio_config),
         pids=pids if pids and pids > 0 else None,
         oom_kill_disable=service.oom_kill_disable,
         oom_score_adj=service.oom_score_adj,
+    )
+
+
+def _block_io(written: BlkioConfig | None) -> BlockIo:
+    if written is None:
+        return BlockIo()
+    bps = written.device_read_bps, written.device_write_bps
+    iops = written.device_read_iops, written.device_write_iops
+    rates = [
+        tuple(BlockLimit(path=limit.path, value=limit.rate) for limit in limits)
+        for limits in (*bps, *iops)
+    ]
+    return BlockIo(
+        weight=written.weight or None,
+        weights=tuple(BlockLimit(path=w.path, value=w.weight) for w in written.weight_device),
+        read_bps=rates[0],
+        write_bps=rates[1],
+        read_iops=rates[2],
+        write_iops=rates[3],
     )
 
 

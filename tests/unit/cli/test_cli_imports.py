@@ -126,3 +126,11 @@ def test_what_only_reads_records_needs_no_event_loop(
     tmp_path: Path, words: tuple[str, ...]
 ) -> None:
     assert modules(tmp_path, *words).isdisjoint(_HEAVY | {"anyio", "asyncio"})
+
+
+def test_exec_needs_no_event_loop() -> None:
+    probe = "import sys, orchestra.engine.container.exec_direct; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert set(done.stdout.split()).isdisjoint({"anyio", "asyncio", "ssl"})

@@ -29,7 +29,7 @@ from orchestra.cli.render.tables import (
     status_of,
 )
 from orchestra.cli.render.terminal import printable, tame, wants_colour
-from orchestra.engine.container.launching import StartError
+from orchestra.engine.container.failures import StartError
 from orchestra.engine.events import (
     Event,
     LogLine,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
 import subprocess
 
 import pytest
@@ -193,3 +194,29 @@ def test_exec_can_leave_a_process_to_the_container(scenario: Scenario) -> None:
     assert "sleep 500" in scenario.run("top", "web").out
     assert "no-such" in scenario.run("exec", "-d", "web", "no-such", code=127).err
     scenario.run("stop", "web")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_a_signal_ends_exec_and_what_it_runs(scenario: Scenario, number: signal.Signals) -> None:
+    def runs() -> bool:
+        words = scenario.exec("web", "ps", "-o", "args").out.splitlines()
+        return "sleep 54321" in map(str.strip, words)
+
+    scenario.up()
+    with scenario.running("exec", "-T", "web", "sleep", "54321") as process:
+        eventually(runs, "it runs")
+        process.send_signal(number)
+        assert process.wait(30) == 130
+    eventually(lambda: not runs(), "it is gone")
+
+
+def test_exec_carries_much_both_ways(scenario: Scenario) -> None:
+    scenario.up()
+    text = "0123456789abcdef" * 65536 * 4
+    assert scenario.exec("web", "cat", stdin=text).out == text
+
+
+def test_exec_ends_when_its_process_reads_no_input(scenario: Scenario) -> None:
+    scenario.up()
+    done = scenario.exec("web", "sh", "-c", "exec <&-; echo done", stdin="x" * 1_000_000)
+    assert done.out == "done\n"
