@@ -20,6 +20,7 @@ from orchestra.errors import OrchestraError
 COMMANDS = {
     "build": "Build or rebuild services",
     "config": "Parse, resolve and render the Compose file in canonical format",
+    "cp": "Copy files/folders between a service container and the local filesystem",
     "down": "Stop and remove containers, networks",
     "exec": "Execute a command in a running container",
     "images": "List images used by the created containers",

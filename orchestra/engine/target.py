@@ -32,6 +32,22 @@ class ExecCommand:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """A copy between a container and this machine: paths as the user wrote them.
+
+    None is an archive on our own stdin or stdout. ``follow``: the link that the source's last
+    name is; ``archive``: keep owners on the way out, give files to the container's user on the
+    way in. ``directory`` is what this machine's paths are relative to.
+    """
+
+    source: str | None
+    target: str | None
+    directory: str
+    follow: bool = False
+    archive: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerProcess:
     """A process in a container; pids are the host's, ``terminal`` is "" where it has none."""
 

@@ -1,6 +1,7 @@
-"""Access to containers that are there: logs, processes, usage, and commands run in them.
+"""Access to containers that are there: logs, processes, usage, files, and commands run in them.
 
-Changes nothing of them, and takes no lock. Each command imports only what it needs.
+Changes no record of them. Only copies take a container's lock: they may have to mount its root.
+Each command imports only what it needs.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from orchestra.engine.events import LogLine
     from orchestra.engine.shim.protocol import Identity
     from orchestra.engine.state.store import Store
-    from orchestra.engine.target import ContainerProcess, ContainerUsage, ExecCommand
+    from orchestra.engine.target import ContainerProcess, ContainerUsage, Copy, ExecCommand
     from orchestra.planner.observed import ObservedContainer
 
 
@@ -64,6 +65,24 @@ class LocalAccess:
 
         init = self._init(project, container_id)
         return usage_of(init) if init is not None else None
+
+    async def copy_from(self, project: str, container_id: str, copy: Copy) -> None:
+        """Copy from a container, running or not, to this machine; with no target to our stdout.
+
+        :raises ContainerError: when something is not there, or in the way.
+        """
+        from orchestra.engine.container.files import copy_from  # noqa: PLC0415
+
+        await copy_from(self._store, project, container_id, copy)
+
+    async def copy_to(self, project: str, container_id: str, copy: Copy) -> None:
+        """Copy from this machine into a container, running or not; with no source from our stdin.
+
+        :raises ContainerError: when something is not there, or in the way.
+        """
+        from orchestra.engine.container.files import copy_to  # noqa: PLC0415
+
+        await copy_to(self._store, project, container_id, copy)
 
     def exec(self, project: str, container_id: str, command: ExecCommand) -> int:
         """Run a process in a container on our own streams; return its exit code, 0 if detached.

@@ -1,0 +1,273 @@
+"""Where a copy goes, and that nothing on the way leads it elsewhere."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from orchestra.engine.container.copying import (
+    Arrangement,
+    Destination,
+    Side,
+    archive_in,
+    archive_out,
+    arrange,
+    cleaned,
+    copy_in,
+    copy_out,
+    inside,
+    split,
+)
+from orchestra.errors import ContainerError
+
+ME = (os.getuid(), os.getgid())
+
+
+@pytest.mark.parametrize(
+    ("path", "result", "parts"),
+    [
+        ("a", "/a", ("/", "a")),
+        ("/a/b", "/a/b", ("/a", "b")),
+        ("/a/b/", "/a/b/", ("/a", "b")),
+        ("/a/b/.", "/a/b/.", ("/a/b", ".")),
+        ("//a//./b", "/a/b", ("/a", "b")),
+        ("/a/../..", "/.", ("/", ".")),
+        ("", "/.", ("/", ".")),
+        ("/", "/.", ("/", ".")),
+        (".", "/.", ("/", ".")),
+    ],
+)
+def test_paths_are_cleaned_and_split(path: str, result: str, parts: tuple[str, str]) -> None:
+    assert cleaned(path) == result
+    assert split(result) == parts
+
+
+def test_a_relative_path_of_this_machine_counts_from_the_working_directory() -> None:
+    assert cleaned("../x/", "/home/me") == "/home/x/"
+    assert cleaned(".", "/home/me") == "/home/me/."
+
+
+DIRECTORY = Destination(path="/d", exists=True, is_directory=True)
+FILE = Destination(path="/f", exists=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_directory", "destination", "expected"),
+    [
+        ("file", False, DIRECTORY, Arrangement("/d", "file")),
+        ("tree", True, DIRECTORY, Arrangement("/d", "tree")),
+        (".", True, DIRECTORY, Arrangement("/d", ".")),
+        ("file", False, FILE, Arrangement("/", "f")),
+        ("file", False, Destination(path="/x/new"), Arrangement("/x", "new")),
+        ("tree", True, Destination(path="/x/new"), Arrangement("/x", "new")),
+        ("tree", True, Destination(path="/x/new/"), Arrangement("/x", "new")),
+        (".", True, Destination(path="/x/new"), Arrangement("/x", "new")),
+    ],
+)
+def test_arrangements_of_docker_cp(
+    name: str, is_directory: bool, destination: Destination, expected: Arrangement
+) -> None:
+    assert arrange(name, is_directory=is_directory, destination=destination) == expected
+
+
+def test_arrangements_that_docker_cp_refuses() -> None:
+    with pytest.raises(ContainerError, match="it is a file"):
+        arrange("tree", is_directory=True, destination=FILE)
+    with pytest.raises(ContainerError, match="no such directory"):
+        arrange("file", is_directory=False, destination=Destination(path="/new/"))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A container's root."""
+    made = tmp_path / "root"
+    for name in ("etc", "tmp", "src/deep"):
+        (made / name).mkdir(parents=True)
+    (made / "src/file").write_text("one\n")
+    (made / "src/deep/file").write_text("two\n")
+    (made / "src/link").symlink_to("/etc")
+    return made
+
+
+@pytest.fixture
+def side(root: Path) -> Iterator[Side]:
+    fd = os.open(root, os.O_PATH | os.O_DIRECTORY)
+    yield inside(fd, "web")
+    os.close(fd)
+
+
+def out(side: Side, source: str, target: Path, *, follow: bool = False) -> None:
+    copy_out(side, source, str(target), follow=follow, owner=ME)
+
+
+def into(side: Side, source: Path, target: str, *, follow: bool = False) -> None:
+    copy_in(side, str(source), target, follow=follow, owner=ME)
+
+
+def listing(directory: Path) -> set[str]:
+    return {str(path.relative_to(directory)) for path in directory.rglob("*")}
+
+
+def test_a_tree_comes_under_its_own_name_or_a_new_one(side: Side, tmp_path: Path) -> None:
+    out(side, "/src", tmp_path / "new")
+    assert listing(tmp_path / "new") == {"file", "deep", "deep/file", "link"}
+    assert str((tmp_path / "new/link").readlink()) == "/etc"
+    out(side, "/src", tmp_path / "new")
+    assert (tmp_path / "new/src/deep/file").read_text() == "two\n"
+    (tmp_path / "flat").mkdir()
+    out(side, "/src/.", tmp_path / "flat")
+    assert listing(tmp_path / "flat") == {"file", "deep", "deep/file", "link"}
+
+
+def test_a_directory_and_a_file_never_take_each_others_place(side: Side, tmp_path: Path) -> None:
+    (tmp_path / "there/file/below").mkdir(parents=True)
+    (tmp_path / "there/deep").write_text("mine")
+    for source in ("/src/file", "/src/deep", "/src/."):
+        with pytest.raises(ContainerError, match="cannot copy to"):
+            out(side, source, tmp_path / "there")
+    assert (tmp_path / "there/deep").read_text() == "mine"
+    assert (tmp_path / "there/file/below").is_dir()
+
+
+def test_a_link_of_this_machine_below_the_target_is_not_written_through(
+    side: Side, tmp_path: Path
+) -> None:
+    (tmp_path / "there/src").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "there/src/deep").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ContainerError):
+        out(side, "/src", tmp_path / "there")
+    assert listing(tmp_path / "elsewhere") == set()
+
+
+@pytest.mark.parametrize("place", ["/tmp/link", "/tmp/link/new", "/tmp/dots"])
+def test_links_count_from_the_containers_root(
+    side: Side, root: Path, tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "victim").mkdir()
+    (root / "tmp/link").symlink_to(tmp_path / "victim")
+    (root / "tmp/dots").symlink_to("../../../../../../../.." + str(tmp_path / "victim/new"))
+    (tmp_path / "mine").write_text("x")
+    with pytest.raises(ContainerError):
+        into(side, tmp_path / "mine", place)
+    (root / str(tmp_path)[1:] / "victim").mkdir(parents=True)
+    into(side, tmp_path / "mine", place)
+    assert listing(tmp_path / "victim") == set()
+    assert len(listing(root / str(tmp_path)[1:] / "victim")) == 1
+
+
+def test_an_archive_cannot_leave_its_directory(side: Side, root: Path, tmp_path: Path) -> None:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        link = tarfile.TarInfo("escape")
+        link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path)
+        archive.addfile(link)
+        archive.addfile(tarfile.TarInfo("escape/planted"))
+    with pytest.raises(ContainerError, match="escape/planted"):
+        archive_in(side, iter([packed.getvalue()]), "/tmp", owner=ME)
+    assert not (tmp_path / "planted").exists()
+
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("../../planted"))
+    with pytest.raises(ContainerError, match="leaves the directory"):
+        archive_in(side, iter([packed.getvalue()]), "/tmp", owner=ME)
+
+
+def test_what_an_image_would_call_a_whiteout_is_a_file_like_any_other(
+    side: Side, root: Path, tmp_path: Path
+) -> None:
+    (tmp_path / ".wh.etc").write_text("x")
+    into(side, tmp_path / ".wh.etc", "/")
+    assert (root / ".wh.etc").read_text() == "x"
+    assert (root / "etc").is_dir()
+
+
+def test_a_damaged_archive_is_told(side: Side) -> None:
+    with pytest.raises(ContainerError, match="cannot unpack the archive"):
+        archive_in(side, iter([b"x" * 1024]), "/tmp", owner=ME)
+    with pytest.raises(ContainerError, match="is no directory"):
+        archive_in(side, iter([b""]), "/src/file", owner=ME)
+
+
+def test_the_archive_is_what_tar_reads(side: Side, root: Path) -> None:
+    os.link(root / "src/file", root / "src/hard")
+    pieces: list[bytes] = []
+    archive_out(side, "/src", lambda data: pieces.append(bytes(data)), follow=False)
+    with tarfile.open(fileobj=io.BytesIO(b"".join(pieces))) as archive:
+        assert archive.getnames() == [
+            "src",
+            "src/deep",
+            "src/deep/file",
+            "src/file",
+            "src/hard",
+            "src/link",
+        ]
+        assert archive.getmember("src/hard").linkname == "src/file"
+        content = archive.extractfile("src/deep/file")
+        assert content is not None
+        assert content.read() == b"two\n"
+
+
+@contextmanager
+def meanwhile(act: Callable[[], None]) -> Iterator[None]:
+    """Do something again and again beside the test, until it is over."""
+    over = threading.Event()
+
+    def work() -> None:
+        while not over.is_set():
+            act()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_a_directory_that_turns_into_a_link_and_back_leads_nowhere(
+    side: Side, root: Path, tmp_path: Path
+) -> None:
+    """The race of CVE-2018-15664, in both directions."""
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "victim/secret").write_text("of the host")
+    (tmp_path / "mine").write_text("x")
+    swapped, link, kept = root / "tmp/swapped", root / "tmp/link", root / "tmp/kept"
+    swapped.mkdir()
+    link.symlink_to(tmp_path / "victim")
+
+    def swap() -> None:
+        swapped.rename(kept)
+        link.rename(swapped)
+        swapped.rename(link)
+        kept.rename(swapped)
+
+    with meanwhile(swap):
+        for turn in range(300):
+            for act in (
+                lambda: into(side, tmp_path / "mine", "/tmp/swapped/planted"),
+                lambda turn=turn: out(side, "/tmp/swapped/secret", tmp_path / f"a{turn}"),
+                lambda turn=turn: out(side, "/tmp/swapped/.", tmp_path / f"b{turn}"),
+            ):
+                with _tolerated():
+                    act()
+    assert listing(tmp_path / "victim") == {"secret"}
+    assert not list(tmp_path.glob("a*"))
+    assert not list(tmp_path.glob("b*/secret"))
+
+
+@contextmanager
+def _tolerated() -> Iterator[None]:
+    try:
+        yield
+    except ContainerError:
+        return
