@@ -18,6 +18,7 @@ from orchestra.cli.options import GlobalOptions
 from orchestra.errors import OrchestraError
 
 COMMANDS = {
+    "attach": "Attach local standard streams to a service's running container",
     "build": "Build or rebuild services",
     "config": "Parse, resolve and render the Compose file in canonical format",
     "cp": "Copy files/folders between a service container and the local filesystem",

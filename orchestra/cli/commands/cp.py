@@ -3,37 +3,34 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
-import typer
-
+from orchestra.cli.declare import Argument, Context, Option
 from orchestra.cli.session import Session, note
 from orchestra.errors import UsageError
 
-if TYPE_CHECKING:
-    from orchestra.planner.observed import ObservedContainer, ObservedState
-
 
 def command(
-    ctx: typer.Context,
-    source: Annotated[str, typer.Argument(metavar="[SERVICE:]SRC_PATH|-")],
-    destination: Annotated[str, typer.Argument(metavar="[SERVICE:]DEST_PATH|-")],
+    ctx: Context,
+    source: Annotated[str, Argument(metavar="[SERVICE:]SRC_PATH|-")],
+    destination: Annotated[str, Argument(metavar="[SERVICE:]DEST_PATH|-")],
     everything: Annotated[
-        bool, typer.Option("--all", help="Include containers created by the run command")
+        bool, Option("--all", help="Include containers created by the run command")
     ] = False,
     archive: Annotated[
-        bool, typer.Option("--archive", "-a", help="Archive mode (copy all uid/gid information)")
+        bool, Option("--archive", "-a", help="Archive mode (copy all uid/gid information)")
     ] = False,
     follow_link: Annotated[
-        bool, typer.Option("--follow-link", "-L", help="Always follow symbol link in SRC_PATH")
+        bool, Option("--follow-link", "-L", help="Always follow symbol link in SRC_PATH")
     ] = False,
     index: Annotated[
-        int, typer.Option("--index", help="Index of the container if there are several")
+        int, Option("--index", help="Index of the container if there are several")
     ] = 0,
 ) -> None:
     """Copy from the service's first container, or into every one of them."""
     from pathlib import Path
 
+    from orchestra.cli.choosing import choose
     from orchestra.engine.target import Copy
 
     service, outwards, paths = parse(source, destination)
@@ -96,27 +93,3 @@ def split(argument: str) -> tuple[str, str]:
     if argument.startswith("/") or not colon or service.startswith("."):
         return "", argument
     return service, path
-
-
-def choose(
-    observed: ObservedState, service: str, *, index: int, everything: bool
-) -> tuple[ObservedContainer, ...]:
-    """Return a service's containers, running or not: that of a number, or all, by number.
-
-    :raises UsageError: when there is none.
-    """
-    from orchestra.cli.transact import NotRunningError
-
-    found = [
-        container
-        for container in observed.containers
-        if container.service == service
-        and (not container.one_off or (everything and not index))
-        and (not index or container.number == index)
-    ]
-    if not found:
-        which = f" with index {index}" if index else ""
-        raise NotRunningError(
-            f'no container found for service "{service}"{which}', hint="see `orchestra ps -a`"
-        )
-    return tuple(sorted(found, key=lambda each: (each.one_off, each.number, each.created_at)))

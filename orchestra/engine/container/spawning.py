@@ -87,13 +87,16 @@ def reap(child: subprocess.Popen[bytes], seconds: float = _END_SECONDS) -> None:
         child.wait()
 
 
-def dial_path(directory: Path) -> socket.socket:
-    """Connect to a directory's launcher, however long its path (108 bytes in unix(7))."""
+def dial_path(directory: Path, name: str = LAUNCHER_SOCKET) -> socket.socket:
+    """Connect to a socket in a directory, however long its path (108 bytes in unix(7)).
+
+    :raises OSError: when nobody listens there.
+    """
     directory_fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            sock.connect(f"/proc/self/fd/{directory_fd}/{LAUNCHER_SOCKET}")
+            sock.connect(f"/proc/self/fd/{directory_fd}/{name}")
         except OSError:
             sock.close()
             raise

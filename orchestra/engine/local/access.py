@@ -84,6 +84,30 @@ class LocalAccess:
 
         await copy_to(self._store, project, container_id, copy)
 
+    async def attach(
+        self, project: str, container_id: str, *, stdin: bool, detach_keys: bytes
+    ) -> int | None:
+        """Join a running container's streams to ours; return its exit code, None when detached.
+
+        :raises ContainerError: when that cannot be, or nobody knows how the container ended.
+        """
+        from orchestra.engine.container.attach import attach  # noqa: PLC0415
+
+        record = self._store.container(project, container_id)
+        if record is None:
+            raise ContainerError(f"no container {container_id[:12]}", hint="see `orchestra ps -a`")
+        return await attach(
+            self._store.paths,
+            record,
+            stdin=0 if stdin and record.spec.stdin_open else None,
+            detach_keys=detach_keys,
+        )
+
+    def has_terminal(self, project: str, container_id: str) -> bool:
+        """Tell whether a container's streams are a terminal."""
+        record = self._store.container(project, container_id)
+        return record is not None and record.spec.tty
+
     def exec(self, project: str, container_id: str, command: ExecCommand) -> int:
         """Run a process in a container on our own streams; return its exit code, 0 if detached.
 

@@ -165,6 +165,10 @@ class Attachments:
         """Return the clients that wait to be writable."""
         return [fd for fd, client in self._clients.items() if client.pending]
 
+    def has(self, fd: int) -> bool:
+        """Tell whether a descriptor is a client's."""
+        return fd in self._clients
+
     def is_blocked(self, fd: int) -> bool:
         """Tell whether a client waits to be writable."""
         return fd in self._clients and bool(self._clients[fd].pending)

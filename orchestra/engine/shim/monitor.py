@@ -189,7 +189,7 @@ class Monitor:
 
     def _watch_client(self, fd: int) -> None:
         attachments = self._attachments
-        if attachments is None:
+        if attachments is None or not attachments.has(fd):
             return
 
         def ready(events: int) -> None:
@@ -198,6 +198,9 @@ class Monitor:
                 alive = attachments.read(fd)
             if not alive:
                 self._drop(fd)
+            elif self._input and self._input.is_full():
+                self._loop.forget(fd)
+                self._input.when_room(lambda: self._watch_client(fd))
             elif not attachments.is_blocked(fd):
                 self._loop.watch(fd, ready)
 

@@ -13,6 +13,7 @@ from orchestra.engine.shim.logfile import LineSplitter, LogFile
 _READ_BYTES = 256 * 1024
 _DRAIN_SECONDS = 2.0
 _INPUT_BACKLOG_BYTES = 1 << 20
+_INPUT_FULL_BYTES = _INPUT_BACKLOG_BYTES // 2
 
 
 class Loop:
@@ -104,6 +105,15 @@ class Input:
         self._pending = bytearray()
         self._close_at_end = close_at_end
         self._ended = False
+        self._waiting: list[Callable[[], None]] = []
+
+    def is_full(self) -> bool:
+        """Tell whether nobody should send more until there is room."""
+        return len(self._pending) >= _INPUT_FULL_BYTES
+
+    def when_room(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` once everything is passed on, or lost."""
+        self._waiting.append(callback)
 
     def write(self, data: bytes) -> None:
         """Pass data on, now or when there is room; beyond the bound it is lost."""
@@ -131,3 +141,6 @@ class Input:
         if self._ended and self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+        waiting, self._waiting = self._waiting, []
+        for callback in waiting:
+            callback()

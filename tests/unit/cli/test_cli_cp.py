@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from orchestra.cli import app
-from orchestra.cli.commands.cp import choose, parse, split
+from orchestra.cli.choosing import choose
+from orchestra.cli.commands.cp import parse, split
 from orchestra.cli.transact import NotRunningError
 from orchestra.errors import UsageError
 from orchestra.planner.observed import ObservedContainer, ObservedState, Phase
