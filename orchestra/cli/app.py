@@ -24,6 +24,7 @@ COMMANDS = {
     "cp": "Copy files/folders between a service container and the local filesystem",
     "down": "Stop and remove containers, networks",
     "exec": "Execute a command in a running container",
+    "export": "Export a service container's filesystem as a tar archive",
     "images": "List images used by the created containers",
     "kill": "Force stop service containers",
     "logs": "View output from containers",

@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from orchestra.engine.container.trees import Tree, Write, give_way, write_archive
+from orchestra.engine.container.trees import Entry, Tree, Write, give_way, write_archive
 from orchestra.engine.container.unpacking import Owner, Unpacker
-from orchestra.engine.image.tar import TarReader
+from orchestra.engine.image.tar import HARD_LINK, TarReader
 from orchestra.engine.linux.flags import AT_FDCWD, Resolve
 from orchestra.engine.linux.syscalls import openat2
 from orchestra.errors import ContainerError, ImageError
@@ -223,6 +223,28 @@ def archive_out(side: Side, source: str, write: Write, *, follow: bool) -> None:
             raise
         except OSError as err:
             raise side.refused(source, err) from err
+
+
+def archive_root(side: Side, write: Write) -> None:
+    """Write everything below a root as an archive; the root itself is no member.
+
+    :raises ContainerError: when it cannot be read.
+    """
+
+    def entries(tree: Tree) -> Iterator[Entry]:
+        for member, content in tree.entries():
+            member.name = member.name.removeprefix("./")
+            if member.kind == HARD_LINK:
+                member.link = member.link.removeprefix("./")
+            if member.name:
+                yield member, content
+
+    try:
+        write_archive(entries(Tree(side.root, ".")), write)
+    except BrokenPipeError:
+        raise
+    except OSError as err:
+        raise side.refused("/", err) from err
 
 
 def archive_in(

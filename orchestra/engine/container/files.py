@@ -65,16 +65,30 @@ async def copy_to(store: Store, project: str, container_id: str, copy: Copy) -> 
     await _in_root(store, project, container_id, work)
 
 
+async def export(store: Store, project: str, container_id: str, fd: int) -> None:
+    """Write a container's root file system, without what is mounted in it, as an archive.
+
+    :raises ContainerError: when it cannot be read.
+    """
+
+    def work(side: copying.Side, _record: ContainerRecord) -> None:
+        copying.archive_root(side, lambda data: write_all(fd, memoryview(data)))
+
+    await _in_root(store, project, container_id, work, volumes=False)
+
+
 async def _in_root(
     store: Store,
     project: str,
     container_id: str,
     work: Callable[[copying.Side, ContainerRecord], None],
+    *,
+    volumes: bool = True,
 ) -> None:
     """Do something with a container's root, in a thread that ends when we are cancelled."""
 
     def enter(record: ContainerRecord) -> None:
-        with open_root(store.paths, record) as root:
+        with open_root(store.paths, record, volumes=volumes) as root:
             work(copying.inside(root, record.spec.name), record)
 
     async with container_lock(store.paths, project, container_id):

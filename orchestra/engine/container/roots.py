@@ -37,8 +37,10 @@ _ANSWER_SECONDS = 30.0
 
 
 @contextmanager
-def open_root(paths: Paths, record: ContainerRecord) -> Iterator[int]:
-    """Open a container's root (O_PATH), with its volumes; its lock must be held. Blocks.
+def open_root(paths: Paths, record: ContainerRecord, *, volumes: bool = True) -> Iterator[int]:
+    """Open a container's root (O_PATH); its lock must be held. Blocks.
+
+    ``volumes`` False leaves out whatever is mounted in it.
 
     :raises ContainerError: when it cannot be mounted.
     """
@@ -46,7 +48,13 @@ def open_root(paths: Paths, record: ContainerRecord) -> Iterator[int]:
     init = places.init()
     held = _live(init) if init is not None else None
     if held is None:
-        held = _mounted(places, record)
+        held = _ask(record, _wanted(places, record, volumes=volumes))
+    elif not volumes:
+        try:
+            bare = _ask(record, None, held[1])
+        finally:
+            wire.close_all(held)
+        held = bare
     try:
         yield held[0]
     finally:
@@ -68,18 +76,22 @@ def _live(init: Identity) -> list[int] | None:
     return None
 
 
-def _mounted(places: Places, record: ContainerRecord) -> list[int]:
+def _wanted(places: Places, record: ContainerRecord, *, volumes: bool) -> Wanted:
     config = places.read_config()
-    wanted: Wanted = {
+    return {
         "target": str(places.bundle / "rootfs"),
         "rootfs": {
             "lower": list(record.layers),
             "upper": str(places.upper),
             "work": str(places.work),
         },
-        "mounts": config.get("mounts", []),
+        "mounts": config.get("mounts", []) if volumes else [],
         "read_only": config.get("root", {}).get("readonly", False),
     }
+
+
+def _ask(record: ContainerRecord, wanted: Wanted | None, *namespace: int) -> list[int]:
+    """Let the program make a root; return the descriptors of it and of its namespace."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours:
         with theirs:
@@ -88,7 +100,7 @@ def _mounted(places: Places, record: ContainerRecord) -> list[int]:
             wire.enlarge(ours)
             ours.settimeout(_ANSWER_SECONDS)
             with suppress(BrokenPipeError):
-                wire.send(ours, wanted)
+                wire.send(ours, wanted or {}, namespace)
             received = wire.receive(ours)
         except OSError as err:
             raise _refused(record, err.strerror or str(err)) from err

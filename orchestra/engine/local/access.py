@@ -84,6 +84,15 @@ class LocalAccess:
 
         await copy_to(self._store, project, container_id, copy)
 
+    async def export(self, project: str, container_id: str, fd: int) -> None:
+        """Write a container's root file system to a descriptor, as an archive.
+
+        :raises ContainerError: when it cannot be read.
+        """
+        from orchestra.engine.container.files import export  # noqa: PLC0415
+
+        await export(self._store, project, container_id, fd)
+
     async def attach(
         self, project: str, container_id: str, *, stdin: bool, detach_keys: bytes
     ) -> int | None:

@@ -4,7 +4,10 @@ In a mount namespace of its own it stacks the layers and puts the container's vo
 their places, as a start would; then it passes a descriptor of the root, and one of the namespace,
 and ends. The mounts live as long as somebody holds the namespace, and nobody else sees them.
 
-Called with the number of a SOCK_SEQPACKET descriptor, on which comes one Wanted.
+Called with the number of a SOCK_SEQPACKET descriptor, on which comes one Wanted. With a mount
+namespace beside it, that of a running container, the answer is a copy of the root mount there,
+without what is mounted on it. Between entering that namespace and leaving it again nothing is
+imported, opened or read (CVE-2019-14271).
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import sys
 from typing import TypedDict, cast
 
 from orchestra.engine.linux import process, syscalls
-from orchestra.engine.linux.flags import MountAttr
+from orchestra.engine.linux.flags import AT_FDCWD, CloneFlag, MountAttr, OpenTree
 from orchestra.engine.runtime.failure import RuntimeFailure
 from orchestra.engine.runtime.mounts import Bind
 from orchestra.engine.runtime.options import parse_options
@@ -45,8 +48,9 @@ def main() -> None:
         received = wire.receive(sock)
         if received is None:
             return
+        wanted, given = cast("Wanted", received[0]), received[1]
         try:
-            wire.send(sock, {"ok": True}, _stand(cast("Wanted", received[0])))
+            wire.send(sock, {"ok": True}, _bare(given[0]) if given else _stand(wanted))
         except ShimFailure as failure:
             wire.send(sock, failed(failure))
         except (OSError, RuntimeFailure) as err:
@@ -68,6 +72,17 @@ def _stand(wanted: Wanted) -> tuple[int, int]:
     if wanted["read_only"]:
         syscalls.mount_setattr(fd, add=MountAttr.RDONLY)
     return fd, os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _bare(namespace: int) -> tuple[int, int]:
+    """Return the root mount of a namespace, copied into none, and a namespace to hold."""
+    own = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    syscalls.setns(namespace, CloneFlag.NEWNS)
+    try:
+        tree = syscalls.open_tree(AT_FDCWD, "/", int(OpenTree.CLONE))
+    finally:
+        syscalls.setns(own, CloneFlag.NEWNS)
+    return tree, own
 
 
 if __name__ == "__main__":

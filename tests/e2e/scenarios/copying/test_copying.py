@@ -215,3 +215,31 @@ def test_a_container_that_never_ran(scenario: Scenario) -> None:
     scenario.run("cp", "app:/etc/note", "back")
     assert (scenario.directory / "back").read_text() == "from the host\n"
     assert inside(scenario, "cat", "/etc/note") == "from the host\n"
+
+
+def test_export_is_the_root_without_volumes(scenario: Scenario, state: str) -> None:
+    scenario.exec("app", "sh", "-c", "echo volume > /data/file; echo own > /own; rm /etc/shadow")
+    scenario.exec("app", "sh", "-c", "ln /own /own2; mkdir -m 1770 /odd; chown 5:6 /odd")
+    settle(scenario, state)
+    with archive(scenario, "export", "app") as found:
+        members = {member.name: member for member in found}
+        own = found.extractfile("own")
+        assert own is not None
+        assert own.read() == b"own\n"
+    assert {"bin/busybox", "etc/passwd", "data", "odd"} <= set(members)
+    assert not {"data/file", "etc/shadow", "", ".", "shared-ro/note"} & set(members)
+    assert not [name for name in members if name.startswith(("proc/", "sys/"))]
+    assert (members["odd"].mode, members["odd"].uid, members["odd"].gid) == (0o1770, 5, 6)
+    assert members["own2"].linkname == "own"
+
+
+def test_export_to_a_file(scenario: Scenario) -> None:
+    scenario.up()
+    scenario.run("export", "-o", "root.tar", "--index", "2", "many")
+    root = scenario.directory / "root.tar"
+    assert tarfile.is_tarfile(root)
+    assert root.stat().st_mode & 0o777 == 0o600
+    scenario.run("export", "-o", "/nowhere/root.tar", "many", code=None)
+    assert scenario.run("export", "-o", "shared", "many", code=None).code != 0
+    assert scenario.run("export", "-o", "x.tar", "--index", "3", "many", code=1).out == ""
+    assert not (scenario.directory / "x.tar").exists()
