@@ -20,6 +20,7 @@ from orchestra.errors import OrchestraError
 COMMANDS = {
     "attach": "Attach local standard streams to a service's running container",
     "build": "Build or rebuild services",
+    "commit": "Create a new image from a service container's changes",
     "config": "Parse, resolve and render the Compose file in canonical format",
     "cp": "Copy files/folders between a service container and the local filesystem",
     "down": "Stop and remove containers, networks",

@@ -48,6 +48,20 @@ class Copy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """An image to be made of a container; ``reference`` None leaves it without a name.
+
+    ``changes`` are lines as in a Dockerfile; ``pause``: nothing in the container runs meanwhile.
+    """
+
+    reference: str | None = None
+    author: str = ""
+    message: str = ""
+    changes: tuple[str, ...] = ()
+    pause: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerProcess:
     """A process in a container; pids are the host's, ``terminal`` is "" where it has none."""
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from orchestra.engine.paths import Paths, paths_of
 from orchestra.engine.state.store import Store
-from orchestra.errors import HostError
+from orchestra.errors import ContainerError, HostError
 from orchestra.planner.observed import ObservedContainer, ObservedState
 from orchestra.values import dataclass, replace
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from orchestra.engine.shim.protocol import ExitRecord
     from orchestra.engine.snapshot.snapshotter import Snapshotter
     from orchestra.engine.state.records import ContainerRecord
+    from orchestra.engine.target import Commit
     from orchestra.engine.volume.volumes import Volumes
     from orchestra.planner.desired import ContainerSpec
     from orchestra.planner.observed import Phase
@@ -347,6 +348,18 @@ class Machine:
         async with self._steps.locked(project, container_id) as record:
             if record is not None:
                 await (self._containers.pause if paused else self._containers.resume)(record)
+
+    async def commit(self, project: str, container_id: str, wanted: Commit) -> str:
+        """Make an image of a container, running or not; return its id.
+
+        :raises EngineError: when a change is wrong, or the container's image is gone.
+        """
+        from orchestra.engine.build.commit import commit_image  # noqa: PLC0415
+
+        async with self._steps.locked(project, container_id) as record:
+            if record is None:
+                raise ContainerError(f"no container {container_id[:12]}")
+            return await commit_image(record, wanted, self._containers, self._images, self.paths)
 
     async def kill(self, project: str, container_id: str, signal: str) -> None:
         """Send a signal to a container.

@@ -59,6 +59,7 @@ class History:
     created_by: str = ""
     created: str | None = None
     comment: str = ""
+    author: str = ""
     empty_layer: bool = False
 
 
@@ -69,6 +70,7 @@ class ImageConfig:
     platform: Platform
     diff_ids: tuple[Digest, ...]
     created: str | None = None
+    author: str = ""
     user: str = ""
     env: tuple[str, ...] = ()
     entrypoint: tuple[str, ...] | None = None

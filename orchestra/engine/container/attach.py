@@ -22,8 +22,7 @@ from orchestra.engine.container.spawning import dial_path
 from orchestra.engine.container.streams import read_some
 from orchestra.engine.linux import process
 from orchestra.engine.paths import Paths
-from orchestra.engine.shim.console import PACKET_BYTES
-from orchestra.engine.shim.protocol import ATTACH_SOCKET
+from orchestra.engine.shim.protocol import ATTACH_PACKET_BYTES, ATTACH_SOCKET
 from orchestra.engine.state.records import ContainerRecord
 from orchestra.errors import ContainerError
 
@@ -141,7 +140,7 @@ class _Joined:
     async def _packet(self) -> bytes:
         while True:
             try:
-                return self.sock.recv(PACKET_BYTES + 1)
+                return self.sock.recv(ATTACH_PACKET_BYTES + 1)
             except BlockingIOError:
                 await anyio.wait_readable(self.sock)
             except OSError:
@@ -152,8 +151,8 @@ class _Joined:
         while data := await read_some(stdin):
             if self.keys:
                 data, self.detached = self.keys.feed(data)
-            for start in range(0, len(data), PACKET_BYTES):
-                await self._send(b"i" + data[start : start + PACKET_BYTES])
+            for start in range(0, len(data), ATTACH_PACKET_BYTES):
+                await self._send(b"i" + data[start : start + ATTACH_PACKET_BYTES])
             if self.detached:
                 scope.cancel()
                 return

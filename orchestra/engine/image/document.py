@@ -33,6 +33,8 @@ def encode_config(config: ImageConfig) -> bytes:
         document["variant"] = config.platform.variant
     if config.created:
         document["created"] = config.created
+    if config.author:
+        document["author"] = config.author
     return encode_json(document)
 
 
@@ -113,6 +115,7 @@ def _history(line: History) -> dict[str, object]:
         "created": line.created,
         "created_by": line.created_by,
         "comment": line.comment,
+        "author": line.author,
         "empty_layer": line.empty_layer,
     }
     return {key: value for key, value in fields.items() if value}

@@ -137,6 +137,7 @@ def parse_config(data: bytes) -> ImageConfig:
         platform=_platform(fields),
         diff_ids=_digests(rootfs),
         created=_text(fields, "created") or None,
+        author=_text(fields, "author"),
         user=_text(config, "User"),
         env=_texts(config, "Env") or (),
         entrypoint=_texts(config, "Entrypoint"),
@@ -198,6 +199,7 @@ def _history(fields: Mapping[str, object]) -> History:
         created_by=_text(fields, "created_by"),
         created=_text(fields, "created") or None,
         comment=_text(fields, "comment"),
+        author=_text(fields, "author"),
         empty_layer=fields.get("empty_layer") is True,
     )
 

@@ -20,10 +20,9 @@ from contextlib import suppress
 
 from orchestra.engine.shim import wire
 from orchestra.engine.shim.failure import ShimFailure
-from orchestra.engine.shim.protocol import ATTACH_SOCKET
+from orchestra.engine.shim.protocol import ATTACH_PACKET_BYTES, ATTACH_SOCKET
 
 _TIOCGPTPEER = 0x5441
-PACKET_BYTES = 32 * 1024
 _BACKLOG_BYTES = 1 << 20
 
 
@@ -155,8 +154,8 @@ class Attachments:
         dropped = []
         letter = b"e" if stream == "stderr" else b"o"
         for fd, client in list(self._clients.items()):
-            for start in range(0, len(data), PACKET_BYTES):
-                if not client.send(letter + data[start : start + PACKET_BYTES]):
+            for start in range(0, len(data), ATTACH_PACKET_BYTES):
+                if not client.send(letter + data[start : start + ATTACH_PACKET_BYTES]):
                     dropped.append(fd)
                     break
         return dropped
@@ -180,7 +179,7 @@ class Attachments:
     def read(self, fd: int) -> bool:
         """Handle one packet of a client; False when it is gone."""
         try:
-            packet = self._clients[fd].sock.recv(PACKET_BYTES + 1)
+            packet = self._clients[fd].sock.recv(ATTACH_PACKET_BYTES + 1)
         except BlockingIOError:
             return True
         except OSError:

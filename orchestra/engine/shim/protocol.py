@@ -41,6 +41,8 @@ LOG_FILE = "log.jsonl"
 SHIM_FILE = "shim.pid"
 INIT_FILE = "init.pid"
 ATTACH_SOCKET = "attach.sock"
+ATTACH_PACKET_BYTES = 32 * 1024
+"""How much data a packet on that socket carries at most; see console.py."""
 LAUNCHER_SOCKET = "launcher.sock"
 MESSAGE_BYTES_MAX = 1024 * 1024
 
