@@ -5,9 +5,7 @@ from __future__ import annotations
 import io
 import os
 import tarfile
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +21,7 @@ from orchestra.engine.container.copying import (
     copy_in,
     copy_out,
     inside,
+    open_source,
     split,
 )
 from orchestra.errors import ContainerError
@@ -216,58 +215,59 @@ def test_the_archive_is_what_tar_reads(side: Side, root: Path) -> None:
         assert content.read() == b"two\n"
 
 
-@contextmanager
-def meanwhile(act: Callable[[], None]) -> Iterator[None]:
-    """Do something again and again beside the test, until it is over."""
-    over = threading.Event()
-
-    def work() -> None:
-        while not over.is_set():
-            act()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+def packed(*members: tarfile.TarInfo) -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        for member in members:
+            archive.addfile(member)
+    return made.getvalue()
 
 
-def test_a_directory_that_turns_into_a_link_and_back_leads_nowhere(
+def swap_for_link(directory: Path, target: Path) -> None:
+    """Put a link where a directory was, as a process in the container might at any moment."""
+    directory.rename(directory.with_name("moved"))
+    directory.symlink_to(target)
+
+
+def test_a_directory_that_turns_into_a_link_is_not_written_through(
     side: Side, root: Path, tmp_path: Path
 ) -> None:
-    """The race of CVE-2018-15664, in both directions."""
+    """CVE-2018-15664: between two members, and between the directory's own and its first file's."""
+    (tmp_path / "victim").mkdir()
+    directory = tarfile.TarInfo("sub")
+    directory.type, directory.mode = tarfile.DIRTYPE, 0o755
+    whole = packed(directory, tarfile.TarInfo("sub/planted"))
+
+    def pieces() -> Iterator[bytes]:
+        yield whole[:512]
+        swap_for_link(root / "tmp/sub", tmp_path / "victim")
+        yield whole[512:]
+
+    with pytest.raises(ContainerError, match="no such file"):
+        archive_in(side, pieces(), "/tmp", owner=ME)
+    assert listing(tmp_path / "victim") == set()
+    assert listing(root / "tmp") == {"sub", "moved"}
+
+
+def test_a_directory_that_turns_into_a_link_is_not_read_through(
+    side: Side, root: Path, tmp_path: Path
+) -> None:
     (tmp_path / "victim").mkdir()
     (tmp_path / "victim/secret").write_text("of the host")
-    (tmp_path / "mine").write_text("x")
-    swapped, link, kept = root / "tmp/swapped", root / "tmp/link", root / "tmp/kept"
-    swapped.mkdir()
-    link.symlink_to(tmp_path / "victim")
-
-    def swap() -> None:
-        swapped.rename(kept)
-        link.rename(swapped)
-        swapped.rename(link)
-        kept.rename(swapped)
-
-    with meanwhile(swap):
-        for turn in range(300):
-            for act in (
-                lambda: into(side, tmp_path / "mine", "/tmp/swapped/planted"),
-                lambda turn=turn: out(side, "/tmp/swapped/secret", tmp_path / f"a{turn}"),
-                lambda turn=turn: out(side, "/tmp/swapped/.", tmp_path / f"b{turn}"),
-            ):
-                with _tolerated():
-                    act()
-    assert listing(tmp_path / "victim") == {"secret"}
-    assert not list(tmp_path.glob("a*"))
-    assert not list(tmp_path.glob("b*/secret"))
+    with open_source(side, "/src", follow=False) as tree:
+        names = []
+        for member, _ in tree.entries():
+            names.append(member.name)
+            if member.name == "src/deep/":
+                swap_for_link(root / "src/deep", tmp_path / "victim")
+    assert names == ["src/", "src/deep/", "src/deep/file", "src/file", "src/link"]
 
 
-@contextmanager
-def _tolerated() -> Iterator[None]:
-    try:
-        yield
-    except ContainerError:
-        return
+def test_a_file_that_turns_into_a_fifo_is_read_as_what_it_was(
+    side: Side, root: Path, tmp_path: Path
+) -> None:
+    with open_source(side, "/src/file", follow=False) as tree:
+        (root / "src/file").unlink()
+        os.mkfifo(root / "src/file")
+        ((member, content),) = ((each, b"".join(pieces)) for each, pieces in tree.entries())
+    assert (member.kind, content) == (b"0", b"one\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import subprocess
 import tarfile
 
@@ -243,3 +244,45 @@ def test_export_to_a_file(scenario: Scenario) -> None:
     assert scenario.run("export", "-o", "shared", "many", code=None).code != 0
     assert scenario.run("export", "-o", "x.tar", "--index", "3", "many", code=1).out == ""
     assert not (scenario.directory / "x.tar").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_copy_that_is_broken_off_holds_nothing_up(
+    scenario: Scenario, state: str, number: signal.Signals
+) -> None:
+    settle(scenario, state)
+    process = subprocess.Popen(
+        [*command(), "cp", "-", "app:/tmp"],
+        cwd=scenario.directory,
+        env=scenario.environment,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert process.stdin is not None
+    with process.stdin:
+        member = tarfile.TarInfo("begun")
+        member.size = 10_000_000
+        process.stdin.write(member.tobuf() + bytes(100_000))
+        process.stdin.flush()
+        process.send_signal(number)
+        assert process.wait(20) == (130 if number is signal.SIGINT else -9)
+    scenario.run("cp", "shared/note", "app:/tmp/after")
+    assert inside(scenario, "cat", "/tmp/after") == "from the host\n"
+
+
+def test_a_reader_that_goes_away_ends_the_copy(scenario: Scenario) -> None:
+    scenario.up()
+    process = subprocess.Popen(
+        [*command(), "cp", "app:/", "-"],
+        cwd=scenario.directory,
+        env=scenario.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with process.stdout, process.stderr:
+        process.stdout.read(10)
+        process.stdout.close()
+        assert process.wait(20) == 141
+        assert process.stderr.read() == b""
