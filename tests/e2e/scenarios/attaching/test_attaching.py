@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import pty
 import signal
@@ -11,9 +12,10 @@ import subprocess
 import termios
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
-from support.scenario import Scenario, command, eventually
+from support.scenario import Scenario, command, eventually, not_on_peer
 
 pytestmark = pytest.mark.timeout(60)  # what never comes would be waited for
 
@@ -193,3 +195,18 @@ def test_what_cannot_be_attached_to(scenario: Scenario) -> None:
     scenario.run("stop", "deaf")
     assert "not running" in scenario.run("attach", "deaf", code=1).err
     assert scenario.run("attach", "nobody", code=1).err
+
+
+def test_a_lost_connection_is_told_and_the_container_goes_on(scenario: Scenario) -> None:
+    not_on_peer("it has no shim of ours")
+    scenario.up()
+    before = scenario.started("plain")
+    run = Path(scenario.environment["ORCHESTRA_RUN"])
+    (place,) = run.glob(f"projects/*/containers/{scenario.container('plain').id}*/shim.pid")
+    with on_pipes(scenario, "attach", "plain") as attached:
+        attached.write(b"one\n")
+        attached.until(b"err one")
+        os.kill(json.loads(place.read_text())["pid"], signal.SIGKILL)
+        attached.until(b"lost the connection")
+        assert attached.ended() == 5
+    assert scenario.started("plain") == before
