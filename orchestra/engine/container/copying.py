@@ -12,22 +12,23 @@ import os
 import posixpath
 import select
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from orchestra.engine.container.trees import Entry, Tree, Write, give_way, write_archive
 from orchestra.engine.container.unpacking import Owner, Unpacker
+from orchestra.engine.image.compression import decompress
 from orchestra.engine.image.tar import HARD_LINK, TarReader
 from orchestra.engine.linux.flags import AT_FDCWD, Resolve
 from orchestra.engine.linux.syscalls import openat2
 from orchestra.errors import ContainerError, ImageError
 
+Read = Callable[[int], bytes]
 _IN_ROOT = int(Resolve.IN_ROOT | Resolve.NO_MAGICLINKS)
 _BENEATH = int(Resolve.BENEATH | Resolve.NO_SYMLINKS | Resolve.NO_MAGICLINKS)
 _LINKS_MAX = 40
 _PATIENCE_SECONDS = 0.2
-_READ_BYTES = 1 << 20
 _MOUNTED = ("/proc", "/sys", "/dev")
 """What the runtime mounts over an image's own directories: no files of anybody."""
 
@@ -247,10 +248,8 @@ def archive_root(side: Side, write: Write) -> None:
         raise side.refused("/", err) from err
 
 
-def archive_in(
-    side: Side, pieces: Iterator[bytes], target: str, *, owner: tuple[int, int] | None
-) -> None:
-    """Unpack an archive in a directory of a container.
+def archive_in(side: Side, read: Read, target: str, *, owner: tuple[int, int] | None) -> None:
+    """Unpack an archive, plain or packed with gzip or zstd, in a directory of a container.
 
     :raises ContainerError: when that is no directory, or the archive is damaged.
     """
@@ -258,8 +257,8 @@ def archive_in(
     if not destination.is_directory:
         raise ContainerError(f'cannot copy to "{side.prefix}{target}": it is no directory')
     unpacker = _unpacker(side, destination.path, owner)
-    reader = TarReader(pieces)
     try:
+        reader = TarReader(decompress(read))
         for member in reader.members():
             unpacker.apply((member, iter(reader.content())))
     except ImageError as err:
@@ -268,15 +267,15 @@ def archive_in(
     unpacker.finish()
 
 
-def read_pieces(fd: int) -> Iterator[bytes]:
-    """Yield what comes from a descriptor; gives way when its caller is cancelled."""
-    while True:
+def reader_of(fd: int) -> Read:
+    """Return what reads from a descriptor, and gives way when its caller is cancelled."""
+
+    def read(count: int) -> bytes:
         while not select.select([fd], [], [], _PATIENCE_SECONDS)[0]:
             give_way()
-        data = os.read(fd, _READ_BYTES)
-        if not data:
-            return
-        yield data
+        return os.read(fd, count)
+
+    return read
 
 
 def _arranged(tree: Tree, side: Side, target: str) -> Arrangement:

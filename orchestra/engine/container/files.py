@@ -57,7 +57,7 @@ async def copy_to(store: Store, project: str, container_id: str, copy: Copy) -> 
     def work(side: copying.Side, record: ContainerRecord) -> None:
         owner = _user_of(store, record) if copy.archive else None
         if source is None:
-            copying.archive_in(side, copying.read_pieces(0), target, owner=owner)
+            copying.archive_in(side, copying.reader_of(0), target, owner=owner)
             return
         local = copying.cleaned(source, copy.directory)
         copying.copy_in(side, local, target, follow=copy.follow, owner=owner)

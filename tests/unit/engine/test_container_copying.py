@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,11 @@ def into(side: Side, source: Path, target: str, *, follow: bool = False) -> None
     copy_in(side, str(source), target, follow=follow, owner=ME)
 
 
+def reader(pieces: Iterator[bytes]) -> Callable[[int], bytes]:
+    """Return what reads piece by piece, as from a pipe."""
+    return lambda _: next(pieces, b"")
+
+
 def listing(directory: Path) -> set[str]:
     return {str(path.relative_to(directory)) for path in directory.rglob("*")}
 
@@ -170,14 +176,14 @@ def test_an_archive_cannot_leave_its_directory(side: Side, root: Path, tmp_path:
         archive.addfile(link)
         archive.addfile(tarfile.TarInfo("escape/planted"))
     with pytest.raises(ContainerError, match="escape/planted"):
-        archive_in(side, iter([packed.getvalue()]), "/tmp", owner=ME)
+        archive_in(side, reader(iter([packed.getvalue()])), "/tmp", owner=ME)
     assert not (tmp_path / "planted").exists()
 
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
         archive.addfile(tarfile.TarInfo("../../planted"))
     with pytest.raises(ContainerError, match="leaves the directory"):
-        archive_in(side, iter([packed.getvalue()]), "/tmp", owner=ME)
+        archive_in(side, reader(iter([packed.getvalue()])), "/tmp", owner=ME)
 
 
 def test_what_an_image_would_call_a_whiteout_is_a_file_like_any_other(
@@ -191,9 +197,9 @@ def test_what_an_image_would_call_a_whiteout_is_a_file_like_any_other(
 
 def test_a_damaged_archive_is_told(side: Side) -> None:
     with pytest.raises(ContainerError, match="cannot unpack the archive"):
-        archive_in(side, iter([b"x" * 1024]), "/tmp", owner=ME)
+        archive_in(side, reader(iter([b"x" * 1024])), "/tmp", owner=ME)
     with pytest.raises(ContainerError, match="is no directory"):
-        archive_in(side, iter([b""]), "/src/file", owner=ME)
+        archive_in(side, reader(iter([b""])), "/src/file", owner=ME)
 
 
 def test_the_archive_is_what_tar_reads(side: Side, root: Path) -> None:
@@ -244,7 +250,7 @@ def test_a_directory_that_turns_into_a_link_is_not_written_through(
         yield whole[512:]
 
     with pytest.raises(ContainerError, match="no such file"):
-        archive_in(side, pieces(), "/tmp", owner=ME)
+        archive_in(side, reader(pieces()), "/tmp", owner=ME)
     assert listing(tmp_path / "victim") == set()
     assert listing(root / "tmp") == {"sub", "moved"}
 
@@ -271,3 +277,13 @@ def test_a_file_that_turns_into_a_fifo_is_read_as_what_it_was(
         os.mkfifo(root / "src/file")
         ((member, content),) = ((each, b"".join(pieces)) for each, pieces in tree.entries())
     assert (member.kind, content) == (b"0", b"one\n")
+
+
+def test_packed_archives_are_unpacked(side: Side, root: Path) -> None:
+    data = gzip.compress(packed(tarfile.TarInfo("inside")))
+    archive_in(side, reader(iter([data[:10], data[10:]])), "/tmp", owner=ME)
+    assert listing(root / "tmp") == {"inside"}
+    with pytest.raises(ContainerError, match="neither gzip"):
+        archive_in(side, reader(iter([b"BZh91AY"])), "/tmp", owner=ME)
+    with pytest.raises(ContainerError, match="compressed data is damaged"):
+        archive_in(side, reader(iter([data[:20]])), "/tmp", owner=ME)
