@@ -15,11 +15,11 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 
-from orchestra.engine.container.exec import raw_terminal, write_all
-from orchestra.engine.container.launching import unknown_end
+from orchestra.engine.container.failures import unknown_end
 from orchestra.engine.container.places import Places
 from orchestra.engine.container.spawning import dial_path
 from orchestra.engine.container.streams import read_some
+from orchestra.engine.container.terminal import raw_terminal, write_all
 from orchestra.engine.linux import process
 from orchestra.engine.paths import Paths
 from orchestra.engine.shim.protocol import ATTACH_PACKET_BYTES, ATTACH_SOCKET
