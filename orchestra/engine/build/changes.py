@@ -6,7 +6,6 @@ Pure. As daemon/commit.go and builder/dockerfile/builder.go (BuildFromConfig) of
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 
 from orchestra.engine.build.dockerfile import parse_dockerfile
@@ -18,6 +17,7 @@ from orchestra.engine.build.reading import read_instruction
 from orchestra.errors import BuildError, Location
 from orchestra.oci.image import ImageConfig, ImageHealthcheck
 from orchestra.planner.desired import ContainerSpec, HealthSpec
+from orchestra.values import replace
 
 _FILE = "--change"
 _REFUSED = (Arg, Copy, From, Maintainer, Run, Shell)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import anyio
@@ -23,6 +22,7 @@ from orchestra.errors import ContainerError, ImageError
 from orchestra.oci.image import History
 from orchestra.oci.reference import parse_reference
 from orchestra.planner.observed import Phase
+from orchestra.values import replace
 
 
 async def commit_image(

@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
 
 import anyio
 import anyio.abc
@@ -25,6 +24,7 @@ from orchestra.engine.paths import Paths
 from orchestra.engine.shim.protocol import ATTACH_PACKET_BYTES, ATTACH_SOCKET
 from orchestra.engine.state.records import ContainerRecord
 from orchestra.errors import ContainerError
+from orchestra.values import dataclass
 
 _PACKETS_BEHIND_MAX = 2048
 _STREAMS = {b"o": 1, b"e": 2}

@@ -14,7 +14,6 @@ import select
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from orchestra.engine.container.trees import Entry, Tree, Write, give_way, write_archive
 from orchestra.engine.container.unpacking import Owner, Unpacker
@@ -23,6 +22,7 @@ from orchestra.engine.image.tar import HARD_LINK, TarReader
 from orchestra.engine.linux.flags import AT_FDCWD, Resolve
 from orchestra.engine.linux.syscalls import openat2
 from orchestra.errors import ContainerError, ImageError
+from orchestra.values import dataclass
 
 Read = Callable[[int], bytes]
 _IN_ROOT = int(Resolve.IN_ROOT | Resolve.NO_MAGICLINKS)
@@ -192,7 +192,8 @@ def copy_out(
         except OSError as err:
             raise LOCAL.refused(place.directory, err) from err
         try:
-            unpacker = _unpacker(Side(root=directory, resolve=_BENEATH), ".", owner)
+            side_here = Side(root=directory, resolve=_BENEATH)
+            unpacker = _unpacker(side_here, ".", owner, tame=True)
             _pass(Tree(tree.fd, place.name, tree.hollow), unpacker, side, source)
         finally:
             os.close(directory)
@@ -293,9 +294,18 @@ def _check_directory(side: Side, path: str) -> None:
         raise side.refused(path, err) from err
 
 
-def _unpacker(side: Side, base: str, fixed: tuple[int, int] | None) -> Unpacker:
+def _unpacker(
+    side: Side, base: str, fixed: tuple[int, int] | None, *, tame: bool = False
+) -> Unpacker:
     owner: Owner = (lambda _: fixed) if fixed else (lambda member: (member.uid, member.gid))
-    return Unpacker(root=side.root, base=base, resolve=side.resolve, owner=owner)
+    return Unpacker(
+        root=side.root,
+        base=base,
+        resolve=side.resolve,
+        owner=owner,
+        tame=tame,
+        set_ids=not (tame and fixed),
+    )
 
 
 def _pass(tree: Tree, unpacker: Unpacker, side: Side, source: str) -> None:

@@ -11,7 +11,6 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 
 import anyio.from_thread
 
@@ -30,6 +29,7 @@ from orchestra.engine.image.tar import (
 from orchestra.engine.linux.flags import FsMagic
 from orchestra.engine.linux.syscalls import filesystem_type
 from orchestra.errors import ContainerError
+from orchestra.values import dataclass, field
 
 Entry = tuple[Member, Iterator[bytes | memoryview]]
 """A member and its content, which must be taken before the next one is asked for."""

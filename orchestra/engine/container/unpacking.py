@@ -12,7 +12,6 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 from orchestra.engine.container.trees import Entry, give_way
 from orchestra.engine.image.tar import (
@@ -27,22 +26,30 @@ from orchestra.engine.image.tar import (
 )
 from orchestra.engine.linux.syscalls import openat2
 from orchestra.errors import ContainerError
+from orchestra.values import dataclass, field
 
 Owner = Callable[[Member], tuple[int, int]]
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _NODES = {CHARACTER: stat.S_IFCHR, BLOCK_DEVICE: stat.S_IFBLK, FIFO: stat.S_IFIFO}
+_SET_IDS = stat.S_ISUID | stat.S_ISGID
 _XATTRS = ("user.", "security.capability")
 
 
 @dataclass(slots=True, kw_only=True)
 class Unpacker:
-    """Unpacks below ``base``, a path below the descriptor ``root``; ``resolve`` as openat2(2)."""
+    """Unpacks below ``base``, a path below the descriptor ``root``; ``resolve`` as openat2(2).
+
+    ``tame``: a container made what comes, and it is for this machine. Devices are refused, and
+    without ``set_ids`` no file runs as its owner: both would give rights here to the container.
+    """
 
     root: int
     base: str
     resolve: int
     owner: Owner
+    tame: bool = False
+    set_ids: bool = True
     _times: dict[str, int] = field(default_factory=dict)
 
     def apply(self, entry: Entry) -> None:
@@ -124,6 +131,8 @@ class Unpacker:
         elif member.kind == SYMLINK:
             os.symlink(member.link, name, dir_fd=parent)
             self._own(member, name, parent)
+        elif self.tame and member.kind in {CHARACTER, BLOCK_DEVICE}:
+            raise OSError(errno.EPERM, "devices are not brought out of containers")
         elif member.kind in _NODES:
             device = os.makedev(*member.device)
             os.mknod(name, _NODES[member.kind] | 0o600, device, dir_fd=parent)
@@ -154,9 +163,9 @@ class Unpacker:
     def _set_looks(self, member: Member, fd: int) -> None:
         """Set owner, then mode (a change of owner clears setuid), then extended attributes."""
         os.fchown(fd, *self.owner(member))
-        os.fchmod(fd, member.mode)
+        os.fchmod(fd, member.mode if self.set_ids else member.mode & ~_SET_IDS)
         for name, value in member.xattrs.items():
-            if name.startswith(_XATTRS):
+            if name.startswith(_XATTRS) and (self.set_ids or name != "security.capability"):
                 with suppress(OSError):  # not every file system has them
                     os.setxattr(fd, name, value)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import stat
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -287,3 +288,32 @@ def test_packed_archives_are_unpacked(side: Side, root: Path) -> None:
         archive_in(side, reader(iter([b"BZh91AY"])), "/tmp", owner=ME)
     with pytest.raises(ContainerError, match="compressed data is damaged"):
         archive_in(side, reader(iter([data[:20]])), "/tmp", owner=ME)
+
+
+@pytest.mark.parametrize(("owner", "mode"), [(ME, 0o755), (None, 0o6755)], ids=["plain", "archive"])
+def test_what_comes_out_runs_as_its_owner_only_with_its_owner(
+    tmp_path: Path, owner: tuple[int, int] | None, mode: int
+) -> None:
+    (tmp_path / "root").mkdir()
+    program = tmp_path / "root/program"
+    program.write_text("")
+    program.chmod(0o6755)
+    root = os.open(tmp_path / "root", os.O_PATH)
+    try:
+        copy_out(inside(root, "c"), "/program", str(tmp_path / "here"), follow=False, owner=owner)
+    finally:
+        os.close(root)
+    assert (tmp_path / "here").stat().st_mode & 0o7777 == mode
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="makes a device")
+def test_no_device_comes_out(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    os.mknod(tmp_path / "root/null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    root = os.open(tmp_path / "root", os.O_PATH)
+    try:
+        with pytest.raises(ContainerError, match="devices are not brought out of containers"):
+            copy_out(inside(root, "c"), "/null", str(tmp_path / "here"), follow=False, owner=None)
+    finally:
+        os.close(root)
+    assert not (tmp_path / "here").exists()
