@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, NotRequired, TypedDict
 
-Status = Literal["creating", "created", "running", "stopped"]
+Status = Literal["creating", "created", "running", "paused", "stopped"]
+"""runtime.md, state; "paused" is runc's own."""
 
 
 class User(TypedDict):

@@ -6,7 +6,9 @@ and runc are what `make test` installs.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -18,6 +20,7 @@ from support.bundles import Bundle
 
 from orchestra.engine.linux import host
 from orchestra.engine.linux.process import wait_exit
+from orchestra.engine.runtime.cgroup import Cgroup
 
 pytestmark = pytest.mark.runtime
 
@@ -175,3 +178,138 @@ def test_create_state_start_kill_delete(
     assert json.loads(run("state", bundle.name).stdout)["status"] == "stopped"
     assert run("delete", bundle.name).returncode == 0
     assert run("state", bundle.name).returncode != 0
+
+
+def needs_cgroups(runtime: str) -> None:
+    if without_cgroups(runtime):
+        pytest.skip(f"{runtime} runs without cgroups on this host")
+
+
+@pytest.fixture
+def alive(run: Run, bundle: Bundle, runtime: str) -> Iterator[int]:
+    """A container that sleeps; its init's pid. Nothing of it holds our pipes."""
+    bundle.shell("sleep 100").write()
+    pid_file = bundle.path / "pid"
+    flags = ["--bundle", str(bundle.path), "--pid-file", str(pid_file), "--detach", bundle.name]
+    done = subprocess.run(
+        [*prefix_of(runtime), "--root", str(bundle.path / "root"), "run", *flags],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0
+    pid = int(pid_file.read_text())
+    yield pid
+    run("delete", "--force", bundle.name)
+    with contextlib.suppress(ChildProcessError):
+        wait_exit(pid)
+        while os.waitpid(-1, os.WNOHANG)[0]:  # crun leaves the process between it and the init.
+            pass
+
+
+def test_list(run: Run, bundle: Bundle, alive: int, runtime: str) -> None:
+    (row,) = json.loads(run("list", "--format", "json").stdout)
+    found = (row["id"], row["pid"], row["status"], row["bundle"], row["owner"])
+    assert found == (bundle.name, alive, "running", str(bundle.path), "root")
+    assert run("list", "-q").stdout.split() == [bundle.name]
+    header, line = run("list").stdout.splitlines()
+    # crun says NAME for ID, and has no OWNER.
+    assert header.split()[1:5] == ["PID", "STATUS", "BUNDLE", "CREATED"] or runtime == "crun"
+    assert line.split()[:4] == [bundle.name, str(alive), "running", str(bundle.path)]
+
+
+def test_ps(run: Run, bundle: Bundle, alive: int, runtime: str) -> None:
+    needs_cgroups(runtime)
+    assert json.loads(run("ps", "--format", "json", bundle.name).stdout) == [alive]
+    header, line = run("ps", bundle.name).stdout.splitlines()
+    assert (header.split()[1], line.split()[1]) == ("PID", str(alive))
+
+
+def test_pause_and_resume(run: Run, bundle: Bundle, alive: int, runtime: str) -> None:
+    needs_cgroups(runtime)
+
+    def status() -> str:
+        return str(json.loads(run("state", bundle.name).stdout)["status"])
+
+    assert run("resume", bundle.name).returncode != 0
+    assert run("pause", bundle.name).returncode == 0
+    assert status() == "paused"
+    assert run("delete", bundle.name).returncode != 0
+    assert run("resume", bundle.name).returncode == 0
+    assert status() == "running"
+
+
+def test_update(run: Run, bundle: Bundle, alive: int, runtime: str) -> None:
+    needs_cgroups(runtime)
+    flags = ["--memory", str(40 << 20), "--pids-limit", "9", "--cpu-share", "512"]
+    assert run("update", *flags, bundle.name).stderr == ""
+    cgroup = Cgroup.of_process(alive)
+    if directories := cgroup.v1_directories():
+        limit = Path(directories["memory"], "memory.limit_in_bytes")
+        pids = Path(directories["pids"], "pids.max")
+    else:
+        limit = Path(cgroup.unified_directory(), "memory.max")
+        pids = Path(cgroup.unified_directory(), "pids.max")
+    assert (limit.read_text(), pids.read_text()) == (f"{40 << 20}\n", "9\n")
+
+
+def test_events_have_the_shape_of_runc(run: Run, bundle: Bundle, alive: int, runtime: str) -> None:
+    if runtime == "crun":
+        pytest.skip("crun has no events")
+    (line,) = run("events", "--stats", bundle.name).stdout.splitlines()
+    event = json.loads(line)
+    assert set(event) == {"type", "id", "data"}
+    assert set(event["data"]) == {
+        "cpu", "cpuset", "memory", "pids", "blkio", "hugetlb", "intel_rdt", "network_interfaces",
+    }  # fmt: skip
+    assert set(event["data"]["cpu"]) == {"usage", "throttling"}
+    assert event["data"]["pids"] == {"current": 1}
+    memory = event["data"]["memory"]
+    assert set(memory["usage"]) >= {"limit", "usage", "failcnt"}
+    assert {"swap", "kernel", "kernelTCP", "raw"} <= set(memory)
+
+
+def test_spec(run: Run, bundle: Bundle, tmp_path: Path, runtime: str) -> None:
+    prefix_of(runtime)
+    elsewhere = tmp_path / "spec"
+    elsewhere.mkdir()
+    assert run("spec", "--bundle", str(elsewhere)).returncode == 0
+    config = json.loads((elsewhere / "config.json").read_text())
+    assert config["process"]["args"] == ["sh"]
+    assert config["process"]["capabilities"]["bounding"] == [
+        "CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE",
+    ]  # fmt: skip
+    assert [mount["destination"] for mount in config["mounts"]] == [
+        "/proc", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue", "/sys", "/sys/fs/cgroup",
+    ]  # fmt: skip
+    assert len(config["linux"]["maskedPaths"]) == 10
+    assert run("spec", "--bundle", str(elsewhere)).returncode != 0
+
+
+def test_a_process_file(run: Run, bundle: Bundle, alive: int, tmp_path: Path) -> None:
+    process = {
+        "args": ["sh", "-c", "pwd; exit 3"],
+        "cwd": "/etc",
+        "env": ["PATH=/bin"],
+        "user": {"uid": 0, "gid": 0},
+    }
+    (tmp_path / "process.json").write_text(json.dumps(process))
+    done = run("exec", "--process", str(tmp_path / "process.json"), bundle.name)
+    assert (done.returncode, done.stdout) == (3, "/etc\n")
+
+
+def test_a_log_of_failures(run: Run, bundle: Bundle, tmp_path: Path, runtime: str) -> None:
+    log = tmp_path / "log"
+    bundle.write()
+    done = subprocess.run(
+        [*prefix_of(runtime), "--log", str(log), "--log-format", "json", "state", "nosuch"],
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode != 0
+    line = json.loads(log.read_text().splitlines()[-1])
+    assert set(line) == {"level", "msg", "time"}
+    assert line["level"] == "error"

@@ -34,9 +34,17 @@ class Person:
     filter: bytes | None
     filter_flags: int
     optional_rlimits: str
+    preserved_fds: int = 0
+    """How many descriptors from 3 on the program gets, beside stdio."""
 
 
-def prepare(process: Process, profile: Seccomp | None, *, optional_rlimits: str = "") -> Person:
+def prepare(
+    process: Process,
+    profile: Seccomp | None,
+    *,
+    optional_rlimits: str = "",
+    preserved_fds: int = 0,
+) -> Person:
     """Check a process and compile its filter, while errors are cheap.
 
     :raises RuntimeFailure: for what could not be done anyway.
@@ -61,6 +69,7 @@ def prepare(process: Process, profile: Seccomp | None, *, optional_rlimits: str 
         filter=program,
         filter_flags=0 if profile is None else seccomp.filter_flags(profile),
         optional_rlimits=optional_rlimits,
+        preserved_fds=preserved_fds,
     )
 
 
@@ -150,7 +159,10 @@ def close_walls(person: Person) -> None:
         if process.get("noNewPrivileges"):
             syscalls.prctl(Prctl.SET_NO_NEW_PRIVS, 1)
         syscalls.prctl(Prctl.SET_PDEATHSIG, 0)
-        syscalls.close_range(3, flags=CloseRange.CLOEXEC)
+        first = 3 + person.preserved_fds
+        syscalls.close_range(first, flags=CloseRange.CLOEXEC)
+        for number in range(3, first):
+            os.set_inheritable(number, True)  # noqa: FBT003 - a call of the library
         # Without no_new_privs the filter needs CAP_SYS_ADMIN, so capabilities go after it.
         if person.filter is not None:
             syscalls.seccomp_load(person.filter, person.filter_flags)

@@ -7,6 +7,8 @@ asked for, and for runc.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from orchestra.engine.linux import host
 from orchestra.engine.runtime.cgroup_v1 import CgroupV1
 from orchestra.engine.runtime.cgroup_v2 import CgroupV2
@@ -80,6 +82,30 @@ class Cgroup:
             return
         self._driver.create()
         self._driver.apply(resources)
+        self._driver.allow_devices(resources)
+
+    @property
+    def exists(self) -> bool:
+        """Tell whether the container has one of its own."""
+        return self._driver is not None
+
+    def unified_directory(self) -> str:
+        """Return the v2 directory, or "" where limits are v1's."""
+        return self._driver.directory if isinstance(self._driver, CgroupV2) else ""
+
+    def v1_directories(self) -> Mapping[str, str]:
+        """Return the v1 directories by controller."""
+        return self._driver.directories if isinstance(self._driver, CgroupV1) else {}
+
+    def update(self, resources: LinuxResources) -> None:
+        """Change limits of a cgroup that is there; devices stay as they are.
+
+        :raises RuntimeFailure: when there is no cgroup, or a limit is refused.
+        """
+        _refuse_unknown(resources)
+        if self._driver is None:
+            raise RuntimeFailure("cannot update: the container has no cgroup")
+        self._driver.apply(resources)
 
     def open(self) -> int:
         """Return a descriptor for clone3 where a process can be born into it (v2), else -1."""
@@ -118,6 +144,10 @@ class Cgroup:
         if self._driver is None:
             raise RuntimeFailure("cannot pause: the container has no cgroup")
         self._driver.freeze(frozen=frozen)
+
+    def is_frozen(self) -> bool:
+        """Tell whether every process is stopped."""
+        return self._driver is not None and self._driver.is_frozen()
 
     def kill(self) -> None:
         """Send SIGKILL to every process."""

@@ -54,11 +54,15 @@ class CgroupV1:
             self._set("pids", "pids.max", "max" if limit <= 0 else str(limit))
         if resources.get("unified"):
             raise RuntimeFailure("cannot set unified cgroup limits: this host has cgroup v1")
-        if "devices" in self.directories:
-            self._apply_devices(resources)
 
-    def _apply_devices(self, resources: LinuxResources) -> None:
-        directory = self.directories["devices"]
+    def allow_devices(self, resources: LinuxResources) -> None:
+        """Set which devices may be used, where the host has the controller.
+
+        :raises RuntimeFailure: when the kernel refuses a rule.
+        """
+        directory = self.directories.get("devices")
+        if directory is None:
+            return
         for rule in cgroup_rules(resources.get("devices")):
             name = "devices.allow" if rule["allow"] else "devices.deny"
             files.write(directory, name, v1_entry(rule))
@@ -71,19 +75,26 @@ class CgroupV1:
 
     def _apply_memory(self, memory: Memory) -> None:
         limit, swap = memory.get("limit", 0), memory.get("swap", 0)
-        if swap and swap == -1 and limit:
-            # Lifting the sum first lets the limit rise too.
-            self._set("memory", "memory.memsw.limit_in_bytes", "-1")
-        if limit:
-            self._set("memory", "memory.limit_in_bytes", str(limit))
-        if swap > 0:
-            self._set("memory", "memory.memsw.limit_in_bytes", str(swap))
+        writes = [("memory.limit_in_bytes", limit), ("memory.memsw.limit_in_bytes", swap)]
+        # The sum is never below the limit, at no time: which goes first depends on the way.
+        if limit and swap and (swap == -1 or swap > self._memory_limit()):
+            writes.reverse()
+        for name, value in writes:
+            if value:
+                self._set("memory", name, str(value))
         if "reservation" in memory:
             self._set("memory", "memory.soft_limit_in_bytes", str(memory["reservation"]))
         if "swappiness" in memory:
             self._set("memory", "memory.swappiness", str(memory["swappiness"]))
         if memory.get("disableOOMKiller"):
             self._set("memory", "memory.oom_control", "1")
+
+    def _memory_limit(self) -> int:
+        """Return the limit that is set now."""
+        directory = self.directories.get("memory")
+        if directory is None:
+            return 0
+        return int(read_text(f"{directory}/memory.limit_in_bytes"))
 
     def _apply_cpu(self, cpu: Cpu) -> None:
         for key, name in (
@@ -121,6 +132,13 @@ class CgroupV1:
         :raises RuntimeFailure: when there is no freezer.
         """
         self._set("freezer", "freezer.state", "FROZEN" if frozen else "THAWED")
+
+    def is_frozen(self) -> bool:
+        """Tell whether every process is stopped."""
+        try:
+            return read_text(f"{self.directories['freezer']}/freezer.state").strip() == "FROZEN"
+        except (KeyError, OSError):
+            return False
 
     def kill(self) -> None:
         """Send SIGKILL to all, frozen meanwhile so that none can fork away."""

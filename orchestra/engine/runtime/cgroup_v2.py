@@ -47,6 +47,12 @@ class CgroupV2:
             if "/" in name:
                 raise RuntimeFailure(f'"{name}" is no cgroup file')
             self._set(name, value)
+
+    def allow_devices(self, resources: LinuxResources) -> None:
+        """Set which devices may be used.
+
+        :raises RuntimeFailure: when the kernel refuses the program.
+        """
         attach_device_program(self.directory, cgroup_rules(resources.get("devices")))
 
     def _set(self, name: str, value: str) -> None:
@@ -57,6 +63,7 @@ class CgroupV2:
         if swap == -1:
             self._set("memory.swap.max", "max")
         elif swap:
+            limit = limit or self._memory_limit()
             # config.json says memory plus swap, v2 wants swap alone.
             self._set("memory.swap.max", str(max(0, swap - max(limit, 0))))
         if limit:
@@ -64,18 +71,33 @@ class CgroupV2:
         if "reservation" in memory:
             self._set("memory.low", str(memory["reservation"]))
 
+    def _memory_limit(self) -> int:
+        """Return the limit that is set now; 0 where there is none."""
+        try:
+            return int(read_text(f"{self.directory}/memory.max"))
+        except (OSError, ValueError):
+            return 0
+
     def _apply_cpu(self, cpu: Cpu) -> None:
         if shares := cpu.get("shares"):
             self._set("cpu.weight", str(weight_of_shares(shares)))
         if "quota" in cpu or "period" in cpu:
-            quota = cpu.get("quota", 0)
-            self._set(
-                "cpu.max", f"{quota if quota > 0 else 'max'} {cpu.get('period', 0) or 100000}"
-            )
+            quota, period = self._cpu_maximum()
+            if wanted := cpu.get("quota"):
+                quota = "max" if wanted < 0 else str(wanted)
+            self._set("cpu.max", f"{quota} {cpu.get('period') or period}")
         for key in ("cpus", "mems"):
             value = cpu.get(key)
             if value:
                 self._set(f"cpuset.{key}", str(value))
+
+    def _cpu_maximum(self) -> tuple[str, str]:
+        """Return the quota and period that are set now."""
+        try:
+            quota, period = read_text(f"{self.directory}/cpu.max").split()
+        except (OSError, ValueError):
+            return "max", "100000"
+        return quota, period
 
     def open(self) -> int:
         """Return a descriptor of the directory, for clone3(CLONE_INTO_CGROUP)."""
@@ -98,6 +120,10 @@ class CgroupV2:
         :raises RuntimeFailure: when it cannot be done.
         """
         self._set("cgroup.freeze", "1" if frozen else "0")
+
+    def is_frozen(self) -> bool:
+        """Tell whether every process is stopped."""
+        return files.counter(f"{self.directory}/cgroup.events", "frozen") == 1
 
     def kill(self) -> None:
         """Send SIGKILL to all: in one write from Linux 5.14, else one by one."""

@@ -114,8 +114,12 @@ def create_detachable(
     stdio: tuple[int, int, int],
     console_socket: int | None = None,
     detach: bool = False,
+    preserved_fds: int = 0,
 ) -> Init:
-    """Create; with ``detach`` the container may outlive us, and another process starts it."""
+    """Create; with ``detach`` the container may outlive us, and another process starts it.
+
+    The program gets ``preserved_fds`` descriptors from 3 on, which must be open.
+    """
     config = load_config(bundle)
     directory = StateDirectory(state_root, container_id)
     directory.make()
@@ -124,7 +128,9 @@ def create_detachable(
         cgroup.create((config.get("linux") or {}).get("resources") or {})
         listener = directory.listen() if detach else -1
         try:
-            created = _fork(directory, bundle, config, cgroup, stdio, console_socket, listener)
+            created = _fork(
+                directory, bundle, config, cgroup, stdio, console_socket, listener, preserved_fds
+            )
         finally:
             if listener >= 0:
                 os.close(listener)
@@ -149,11 +155,15 @@ def _fork(
     stdio: tuple[int, int, int],
     console_socket: int | None,
     listener: int,
+    preserved_fds: int,
 ) -> Init:
     linux = config.get("linux") or {}
     optional = (config.get("annotations") or {}).get(OPTIONAL_RLIMITS, "")
     person = become.prepare(
-        config.get("process") or {}, linux.get("seccomp"), optional_rlimits=optional
+        config.get("process") or {},
+        linux.get("seccomp"),
+        optional_rlimits=optional,
+        preserved_fds=preserved_fds,
     )
     namespaces = plan_namespaces(linux)
     ours, theirs = channel_pair()

@@ -54,6 +54,7 @@ def execute(
     config: RuntimeConfig,
     stdio: tuple[int, int, int],
     console_socket: int | None = None,
+    preserved_fds: int = 0,
 ) -> int:
     """Run a process in the container whose init is ``init_pid``; return its pid, a child of ours.
 
@@ -66,9 +67,9 @@ def execute(
         identity = processes.identity(init_pid)
         pidfd = processes.pidfd_open(identity)
     except ProcessLookupError as err:
-        raise RuntimeFailure("the container is not running", errno=err.errno or 0) from err
+        raise RuntimeFailure("container not running", errno=err.errno or 0) from err
     try:
-        return _execute(init_pid, pidfd, process, config, stdio, console_socket)
+        return _execute(init_pid, pidfd, process, config, stdio, console_socket, preserved_fds)
     finally:
         os.close(pidfd)
 
@@ -80,18 +81,20 @@ def _execute(
     config: RuntimeConfig,
     stdio: tuple[int, int, int],
     console_socket: int | None,
+    preserved_fds: int,
 ) -> int:
     person = become.prepare(
         _with_walls(process, config),
         (config.get("linux") or {}).get("seccomp"),
         optional_rlimits=(config.get("annotations") or {}).get(OPTIONAL_RLIMITS, ""),
+        preserved_fds=preserved_fds,
     )
     try:
         cgroup = Cgroup.of_process(init_pid)
         namespaces = _foreign_namespaces(init_pid)
         user_namespace = _is_foreign(init_pid, "user")
     except OSError as err:
-        raise RuntimeFailure("the container is not running", errno=err.errno or 0) from err
+        raise RuntimeFailure("container not running", errno=err.errno or 0) from err
     ours, theirs = channel_pair()
     cgroup_fd = cgroup.open()
     entry = _Entry(
@@ -181,16 +184,17 @@ def _detach(entry: _Entry) -> None:
     syscalls.prctl(Prctl.SET_PDEATHSIG, signal.SIGKILL)
     os.setsid()
     processes.reset_signals()
-    high = fcntl.F_DUPFD_CLOEXEC
-    entry.channel.fd = fcntl.fcntl(entry.channel.fd, high, 10)
-    entry.pidfd = fcntl.fcntl(entry.pidfd, high, 10)
+    first = 3 + entry.person.preserved_fds
+    high, lowest = fcntl.F_DUPFD_CLOEXEC, max(10, first)
+    entry.channel.fd = fcntl.fcntl(entry.channel.fd, high, lowest)
+    entry.pidfd = fcntl.fcntl(entry.pidfd, high, lowest)
     if entry.console_socket is not None:
-        entry.console_socket = fcntl.fcntl(entry.console_socket, high, 10)
-    copies = [fcntl.fcntl(fd, high, 10) for fd in entry.stdio]
+        entry.console_socket = fcntl.fcntl(entry.console_socket, high, lowest)
+    copies = [fcntl.fcntl(fd, high, lowest) for fd in entry.stdio]
     for number, copy in enumerate(copies):
         os.dup2(copy, number, inheritable=True)
     kept = (entry.channel.fd, entry.pidfd, entry.console_socket or -1)
-    processes.close_all_but(tuple(fd for fd in kept if fd >= 0))
+    processes.close_all_but(tuple(fd for fd in kept if fd >= 0), first)
     syscalls.join_session_keyring("_ses.exec")
 
 
@@ -220,4 +224,4 @@ def _prepare_inside(entry: _Entry) -> None:
         send_master(entry.console_socket, console.master)
         take_terminal(console, uid)
     os.close(root.fd)
-    processes.close_all_but((entry.channel.fd,))
+    processes.close_all_but((entry.channel.fd,), 3 + person.preserved_fds)

@@ -103,17 +103,18 @@ def _detach(birth: Birth) -> None:
 
 def keep_descriptors(birth: Birth) -> None:
     """Put stdio on 0-2 and close everything but the channel and what is still needed."""
-    high = fcntl.F_DUPFD_CLOEXEC
-    birth.channel.fd = fcntl.fcntl(birth.channel.fd, high, 10)
+    first = 3 + birth.person.preserved_fds
+    high, lowest = fcntl.F_DUPFD_CLOEXEC, max(10, first)
+    birth.channel.fd = fcntl.fcntl(birth.channel.fd, high, lowest)
     if birth.console_socket is not None:
-        birth.console_socket = fcntl.fcntl(birth.console_socket, high, 10)
+        birth.console_socket = fcntl.fcntl(birth.console_socket, high, lowest)
     if birth.listener >= 0:
-        birth.listener = fcntl.fcntl(birth.listener, high, 10)
-    copies = [fcntl.fcntl(fd, high, 10) for fd in birth.stdio]
+        birth.listener = fcntl.fcntl(birth.listener, high, lowest)
+    copies = [fcntl.fcntl(fd, high, lowest) for fd in birth.stdio]
     for number, copy in enumerate(copies):
         os.dup2(copy, number, inheritable=True)
     kept = (birth.channel.fd, birth.listener, birth.console_socket or -1)
-    close_all_but(tuple(fd for fd in kept if fd >= 0))
+    close_all_but(tuple(fd for fd in kept if fd >= 0), first)
 
 
 def _map_user(birth: Birth) -> None:
@@ -257,7 +258,8 @@ def _pivot(birth: Birth) -> None:
         birth.person = become.with_environment(birth.person, "HOME", home)
     pivot(root)
     os.close(root.fd)
-    close_all_but(tuple(fd for fd in (birth.channel.fd, birth.listener) if fd >= 0))
+    kept = tuple(fd for fd in (birth.channel.fd, birth.listener) if fd >= 0)
+    close_all_but(kept, 3 + birth.person.preserved_fds)
 
 
 def _take_user(birth: Birth) -> None:

@@ -1,0 +1,82 @@
+"""What the starting verbs share: descriptors handed in, the pid file, waiting for a child."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+
+from orchestra.engine.linux import process as processes
+from orchestra.engine.runtime.failure import RuntimeFailure, failed
+
+_FORWARDED = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
+
+
+def check_preserved(count: int) -> None:
+    """See that the descriptors to hand in are open; from here on no hook inherits them.
+
+    A hole among them would be filled by one of ours, which the container must never have.
+
+    :raises RuntimeFailure: naming the first that is not open.
+    """
+    for number in range(3, 3 + count):
+        try:
+            os.set_inheritable(number, False)  # noqa: FBT003 - a call of the library
+        except OSError as err:
+            why = f"cannot preserve {count} descriptors: {number} is not open"
+            raise RuntimeFailure(why, errno=err.errno or 0) from err
+
+
+def connect(path: str) -> int | None:
+    """Connect to a console socket; None for "".
+
+    :raises RuntimeFailure: when nobody listens there.
+    """
+    if not path:
+        return None
+    peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        peer.connect(path)
+    except OSError as err:
+        peer.close()
+        raise failed(f"connect to the console socket {path}", err) from err
+    return peer.detach()
+
+
+def write_pid(path: str, pid: int) -> None:
+    """Write a pid file, unless ``path`` is ""; whoever sees it sees the pid in it.
+
+    :raises RuntimeFailure: when it cannot be written.
+    """
+    if not path:
+        return
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(fd, str(pid).encode())
+        finally:
+            os.close(fd)
+        os.rename(temporary, path)  # noqa: PTH104 - pathlib is 8 ms of import
+    except OSError as err:
+        raise failed("write the pid file", err) from err
+
+
+def wait_forwarding(pid: int) -> int:
+    """Wait for a child, passing on what we are asked to do; return its exit code."""
+
+    def forward(number: int, _frame: object) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+    for number in _FORWARDED:
+        signal.signal(number, forward)
+    return processes.wait_exit(pid)["code"]

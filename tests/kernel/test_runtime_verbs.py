@@ -1,0 +1,374 @@
+"""The runtime as a program: runc's verbs, flags and words, on containers of the native runtime."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.bundles import Bundle
+
+from orchestra.engine.linux import host
+from orchestra.engine.runtime.cgroup import Cgroup
+
+pytestmark = pytest.mark.kernel
+
+NAME = "c"
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, token: str) -> Bundle:
+    return Bundle(tmp_path / "bundle", token)
+
+
+def call(
+    bundle: Bundle, *arguments: str, stdin: str = "", **keywords: Any
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "orchestra.engine.runtime", "--root", str(bundle.state_root)]
+    return subprocess.run(
+        [*command, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        input=stdin,
+        **keywords,
+    )
+
+
+def start(bundle: Bundle, *arguments: str, **keywords: Any) -> int:
+    """Run a container in the background, without pipes that it would hold open."""
+    bundle.write()
+    command = [sys.executable, "-m", "orchestra.engine.runtime", "--root", str(bundle.state_root)]
+    verb = ["run", "-d", "--bundle", str(bundle.path), "--pid-file", str(bundle.path / "pid")]
+    with (bundle.path / "out").open("w") as out:
+        done = subprocess.run(
+            [*command, *verb, *arguments, NAME],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            timeout=30,
+            check=False,
+            **keywords,
+        )
+    assert done.returncode == 0, (bundle.path / "out").read_text()
+    return int((bundle.path / "pid").read_text())
+
+
+@pytest.fixture
+def running(bundle: Bundle) -> Iterator[int]:
+    pid = start(bundle.shell("sleep 100"))
+    yield pid
+    end(bundle, pid)
+
+
+def end(bundle: Bundle, pid: int) -> None:
+    call(bundle, "delete", "--force", NAME)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)
+
+
+def status(bundle: Bundle) -> str:
+    return str(json.loads(call(bundle, "state", NAME).stdout)["status"])
+
+
+def test_list(bundle: Bundle, running: int) -> None:
+    rows = json.loads(call(bundle, "list", "--format", "json").stdout)
+    assert [(row["id"], row["pid"], row["status"], row["owner"]) for row in rows] == [
+        (NAME, running, "running", "root")
+    ]
+    assert rows[0]["rootfs"] == str(bundle.rootfs)
+    header, row = call(bundle, "list").stdout.splitlines()
+    assert header.split() == ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"]
+    assert row.split()[:4] == [NAME, str(running), "running", str(bundle.path)]
+    assert call(bundle, "list", "-q").stdout == f"{NAME}\n"
+
+
+def test_list_of_nothing(bundle: Bundle) -> None:
+    assert json.loads(call(bundle, "list", "-f", "json").stdout) == []
+    assert call(bundle, "list", "-q").stdout == ""
+
+
+def test_ps(bundle: Bundle, running: int) -> None:
+    assert json.loads(call(bundle, "ps", NAME, "--format", "json").stdout or "null") != []
+    assert json.loads(call(bundle, "ps", "--format", "json", NAME).stdout) == [running]
+    rows = call(bundle, "ps", NAME).stdout.splitlines()
+    assert len(rows) == 2
+    assert rows[1].split()[1] == str(running)
+    assert call(bundle, "ps", NAME, "-o", "pid,comm").stdout.splitlines()[1].split() == [
+        str(running),
+        "sleep",
+    ]
+    assert call(bundle, "ps", NAME, "--nosuch").returncode == 1
+
+
+def test_pause_holds_a_container_and_resume_lets_it_go(bundle: Bundle, running: int) -> None:
+    assert call(bundle, "pause", NAME).returncode == 0
+    assert status(bundle) == "paused"
+    assert call(bundle, "pause", NAME).stderr == "container not running\n"
+    assert "cannot exec in a paused container" in call(bundle, "exec", NAME, "true").stderr
+    assert "not stopped: paused" in call(bundle, "delete", NAME).stderr
+    assert call(bundle, "resume", NAME).returncode == 0
+    assert status(bundle) == "running"
+    assert call(bundle, "resume", NAME).stderr == "container not paused\n"
+
+
+def test_a_paused_container_can_be_killed(bundle: Bundle, running: int) -> None:
+    call(bundle, "pause", NAME)
+    assert call(bundle, "kill", NAME, "KILL").returncode == 0
+    assert os.waitpid(running, 0)[1] == 9
+
+
+def test_kill_all_reaches_every_process(bundle: Bundle) -> None:
+    pid = start(bundle.shell("trap '' TERM; sleep 100 & wait; echo woken > /tmp/woken; sleep 100"))
+    try:
+        while len(json.loads(call(bundle, "ps", "-f", "json", NAME).stdout)) < 2:
+            pass
+        assert call(bundle, "kill", "--all", NAME, "INT").returncode == 0
+        assert call(bundle, "kill", "-a", NAME, "KILL").returncode == 0
+        assert os.waitpid(pid, 0)[0] == pid
+        assert call(bundle, "kill", NAME).stderr == "container not running\n"
+    finally:
+        end(bundle, pid)
+
+
+def memory_file(bundle: Bundle, name: str) -> str:
+    memory = Cgroup.at(bundle.linux["cgroupsPath"]).v1_directories()["memory"]
+    return Path(memory, name).read_text().strip()
+
+
+needs_v1 = pytest.mark.skipif(
+    host.cgroups().controller("memory") is None, reason="this host has no v1 memory cgroup"
+)
+
+
+@needs_v1
+def test_update_by_flags(bundle: Bundle, running: int) -> None:
+    flags = (
+        "--memory 40m --memory-swap 60m --memory-reservation 20m --pids-limit 9 --cpu-shares 512"
+    )
+    assert call(bundle, "update", *flags.split(), NAME).stderr == ""
+    assert memory_file(bundle, "memory.limit_in_bytes") == str(40 << 20)
+    assert memory_file(bundle, "memory.memsw.limit_in_bytes") == str(60 << 20)
+    assert memory_file(bundle, "memory.soft_limit_in_bytes") == str(20 << 20)
+    directories = Cgroup.at(bundle.linux["cgroupsPath"]).v1_directories()
+    assert Path(directories["pids"], "pids.max").read_text() == "9\n"
+    assert Path(directories["cpu"], "cpu.shares").read_text() == "512\n"
+    flags = "--memory 80m --memory-swap 90m --cpu-quota 20000 --cpu-period 50000 --cpuset-cpus 0"
+    assert call(bundle, "update", NAME, *flags.split()).stderr == ""
+    assert memory_file(bundle, "memory.memsw.limit_in_bytes") == str(90 << 20)
+    assert Path(directories["cpu"], "cpu.cfs_quota_us").read_text() == "20000\n"
+    assert Path(directories["cpuset"], "cpuset.cpus").read_text() == "0\n"
+    assert call(bundle, "update", "--memory-swap", "-1", "--memory", "100m", NAME).returncode == 0
+    assert memory_file(bundle, "memory.limit_in_bytes") == str(100 << 20)
+
+
+@needs_v1
+def test_update_by_a_document_leaves_devices_alone(bundle: Bundle, running: int) -> None:
+    devices = Cgroup.at(bundle.linux["cgroupsPath"]).v1_directories()["devices"]
+    before = Path(devices, "devices.list").read_text()
+    document = json.dumps({"memory": {"limit": 50 << 20, "swap": 0}, "cpu": {}, "blockIO": None})
+    assert call(bundle, "update", "-r", "-", NAME, stdin=document).stderr == ""
+    assert memory_file(bundle, "memory.limit_in_bytes") == str(50 << 20)
+    assert Path(devices, "devices.list").read_text() == before
+    for text in ("[]", "{", '{"memory": {"nosuch": 1}}', '{"devices": [{"allow": true}]}'):
+        done = call(bundle, "update", "-r", "-", NAME, stdin=text)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1), text
+
+
+@needs_v1
+def test_events_stats_are_one_line(bundle: Bundle, running: int) -> None:
+    (line,) = call(bundle, "events", "--stats", NAME).stdout.splitlines()
+    event = json.loads(line)
+    data = event["data"]
+    assert (event["type"], event["id"]) == ("stats", NAME)
+    assert data["pids"] == {"current": 1}
+    assert data["cpu"]["usage"]["total"] > 0
+    assert 0 < data["memory"]["usage"]["usage"] <= data["memory"]["usage"]["max"]
+    assert data["memory"]["raw"]["rss"] >= 0
+    assert data["cpuset"]["cpus"]
+
+
+@needs_v1
+def test_events_go_on_until_the_end_and_tell_of_lost_memory(bundle: Bundle) -> None:
+    bundle.linux["resources"]["memory"] = {"limit": 16 << 20, "swap": 16 << 20}
+    bundle.shell("cat /tmp/go; dd if=/dev/zero of=/dev/null bs=64M count=1; sleep 0.2")
+    os.mkfifo(bundle.rootfs / "tmp/go")
+    pid = start(bundle)
+    command = [sys.executable, "-m", "orchestra.engine.runtime", "--root", str(bundle.state_root)]
+    try:
+        with subprocess.Popen(
+            [*command, "events", "--interval", "20ms", NAME], stdout=subprocess.PIPE, text=True
+        ) as watcher:
+            assert watcher.stdout is not None
+            first = watcher.stdout.readline()
+            (bundle.rootfs / "tmp/go").write_text("go")
+            kinds = {json.loads(line)["type"] for line in [first, *watcher.stdout]}
+        assert kinds == {"stats", "oom"}
+        assert watcher.returncode == 0
+    finally:
+        end(bundle, pid)
+
+
+def test_spec_writes_a_bundle_that_runs_and_never_writes_over_one(bundle: Bundle) -> None:
+    assert call(bundle, "spec", "--bundle", str(bundle.path)).returncode == 0
+    path = bundle.path / "config.json"
+    bundle.config = json.loads(path.read_text())
+    bundle.process.update({"terminal": False, "args": ["cat", "/proc/sys/kernel/hostname"]})
+    bundle.process["env"] = ["PATH=/bin"]
+    bundle.linux["cgroupsPath"] = f"/orchestra/{bundle.name}/box"
+    assert bundle.run().output == "orchestra\n"
+    again = call(bundle, "spec", "-b", str(bundle.path))
+    assert (again.returncode, again.stderr) == (1, f"File {path} exists. Remove it first\n")
+    assert json.loads(path.read_text()) == bundle.config
+
+
+def test_exec_by_flags(bundle: Bundle, running: int) -> None:
+    script = "id -u; id -g; pwd; echo $A; grep -E 'CapBnd|NoNewPrivs|Groups' /proc/self/status"
+    flags = ["-u", "1000:7", "-g", "9", "--cwd", "/tmp", "-e", "A=1", "--cap", "CAP_SYS_ADMIN"]
+    done = call(bundle, "exec", *flags, "--no-new-privs", NAME, "sh", "-c", script)
+    lines = [line.split()[-1] for line in done.stdout.splitlines()]
+    assert lines == ["1000", "7", "/tmp", "1", "9", "00000000a82425fb", "1"]
+
+
+def test_exec_of_a_process_file(bundle: Bundle, running: int, tmp_path: Path) -> None:
+    process = {"args": ["sh", "-c", "pwd; exit 3"], "cwd": "/etc", "env": ["PATH=/bin"]}
+    (tmp_path / "process.json").write_text(json.dumps(process))
+    done = call(bundle, "exec", "-p", str(tmp_path / "process.json"), NAME)
+    assert (done.returncode, done.stdout) == (3, "/etc\n")
+    (tmp_path / "process.json").write_text("[]")
+    assert call(bundle, "exec", "-p", str(tmp_path / "process.json"), NAME).returncode == 1
+
+
+def test_exec_detached_leaves_a_pid(bundle: Bundle, running: int, tmp_path: Path) -> None:
+    flags = ["-d", "--pid-file", str(tmp_path / "exec.pid")]
+    done = call(bundle, "exec", *flags, NAME, "sh", "-c", "exec sleep 50 <&- >&- 2>&-")
+    assert done.returncode == 0
+    pid = int((tmp_path / "exec.pid").read_text())
+    assert pid in json.loads(call(bundle, "ps", "-f", "json", NAME).stdout)
+    call(bundle, "kill", "--all", NAME, "KILL")
+    os.waitpid(pid, 0)
+
+
+LIST_FDS = "cd /proc/self/fd; for n in *; do [ $n -lt 9 ] && echo $n; done; cat <&4"
+
+
+def passing(directory: Path) -> dict[str, Any]:
+    """Arguments that give a child the descriptors 3, 4 and 6, the last one not to be seen."""
+    paths = {3: "three", 4: "four", 6: "six"}
+    for name in paths.values():
+        (directory / name).write_text(name)
+
+    def place() -> None:
+        for number, name in paths.items():
+            fd = os.open(directory / name, os.O_RDONLY)
+            os.dup2(fd, number, inheritable=True)
+            if fd not in paths:
+                os.close(fd)
+
+    return {"preexec_fn": place, "close_fds": False}
+
+
+def test_preserved_descriptors_and_no_others(bundle: Bundle, tmp_path: Path) -> None:
+    bundle.shell(f"({LIST_FDS}) > /tmp/out; sleep 100")
+    pid = start(bundle, "--preserve-fds", "2", **passing(tmp_path))
+    try:
+        call(bundle, "exec", NAME, "sh", "-c", "while ! grep -q four /tmp/out; do :; done")
+        lines = (bundle.rootfs / "tmp/out").read_text().split()
+        done = call(
+            bundle, "exec", "--preserve-fds", "2", NAME, "sh", "-c", LIST_FDS, **passing(tmp_path)
+        )
+        assert done.stdout.split()[-1] == "four"
+    finally:
+        end(bundle, pid)
+    # The shell's own: the directory it lists.
+    assert lines[:5] == ["0", "1", "2", "3", "4"]
+    assert lines[-1] == "four"
+    assert len(lines) <= 7
+
+
+def test_a_hole_among_preserved_descriptors_is_refused(bundle: Bundle, tmp_path: Path) -> None:
+    bundle.write()
+    flags = ["--bundle", str(bundle.path), "--preserve-fds", "4", NAME]
+    done = call(bundle, "create", *flags, **passing(tmp_path))
+    assert (done.returncode, done.stderr) == (
+        1,
+        "cannot preserve 4 descriptors: 5 is not open\n",
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nosuch"],
+        [],
+        ["state"],
+        ["state", "--nosuch", NAME],
+        ["list", "--format", "xml"],
+        ["update", "--memory", "12q", NAME],
+        ["update", "--pids-limit", "many", NAME],
+        ["run", "--preserve-fds", "-1", NAME],
+        ["exec", "--nosuch", NAME, "true"],
+        ["--log-format", "xml", "list"],
+    ],
+    ids=" ".join,
+)
+def test_a_bad_command_line_is_one_line(bundle: Bundle, arguments: list[str]) -> None:
+    done = call(bundle, *arguments)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.parametrize("verb", ["state", "start", "kill", "delete", "pause", "resume", "ps"])
+def test_a_container_that_is_not_there(bundle: Bundle, verb: str) -> None:
+    done = call(bundle, verb, NAME)
+    assert (done.returncode, done.stderr) == (1, f'container "{NAME}" does not exist\n')
+
+
+def test_an_ended_container_is_told_in_the_words_of_runc(bundle: Bundle) -> None:
+    pid = start(bundle.shell("exit 0"))
+    os.waitpid(pid, 0)
+    said = {
+        ("start", NAME): "cannot start a container that has stopped",
+        ("kill", NAME): "container not running",
+        ("pause", NAME): "container not running",
+        ("resume", NAME): "container not paused",
+        ("update", "--pids-limit", "5", NAME): "container not running",
+        ("exec", NAME, "true"): "cannot exec in a stopped container",
+        ("events", "--stats", NAME): f"container with id {NAME} is not running",
+    }
+    try:
+        assert {verb: call(bundle, *verb).stderr for verb in said} == {
+            verb: f"{text}\n" for verb, text in said.items()
+        }
+    finally:
+        assert call(bundle, "delete", NAME).returncode == 0
+
+
+def test_a_failure_is_in_the_log_too(bundle: Bundle, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    call(bundle, "--log", str(log), "--log-format", "json", "state", NAME)
+    call(bundle, "--log", str(log), "--log-format", "json", "nosuch")
+    missing, unknown = (json.loads(line) for line in log.read_text().splitlines())
+    assert missing["msg"] == f'container "{NAME}" does not exist'
+    assert {missing["level"], unknown["level"]} == {"error"}
+    assert missing["time"].endswith("Z")
+    assert "nosuch" in unknown["msg"]
+    log.unlink()
+    call(bundle, "--debug", "--log", str(log), "state", NAME)
+    debug, error = log.read_text().splitlines()
+    assert 'level=debug msg="state c"' in debug
+    assert error.endswith(f'level=error msg="container \\"{NAME}\\" does not exist"')
+
+
+def test_a_log_that_cannot_be_is_an_error(bundle: Bundle) -> None:
+    done = call(bundle, "--log", "/nosuch/log", "list")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "cannot open the log: /nosuch/log: no such file or directory\n",
+    )
