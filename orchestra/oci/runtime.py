@@ -42,6 +42,23 @@ class Capabilities(TypedDict, total=False):
     ambient: list[str]
 
 
+class Scheduler(TypedDict):
+    """config.md, process.scheduler; runtime, deadline and period in nanoseconds."""
+
+    policy: str
+    nice: NotRequired[int]
+    priority: NotRequired[int]
+    flags: NotRequired[list[str]]
+    runtime: NotRequired[int]
+    deadline: NotRequired[int]
+    period: NotRequired[int]
+
+
+# "class" is a word of the language.
+IoPriority = TypedDict("IoPriority", {"class": str, "priority": NotRequired[int]})
+"""config.md, process.ioPriority."""
+
+
 class Process(TypedDict, total=False):
     """config.md, process."""
 
@@ -57,6 +74,8 @@ class Process(TypedDict, total=False):
     apparmorProfile: str
     oomScoreAdj: int
     selinuxLabel: str
+    scheduler: Scheduler
+    ioPriority: IoPriority
 
 
 class Root(TypedDict):
@@ -73,6 +92,8 @@ class OciMount(TypedDict):
     type: NotRequired[str]
     source: NotRequired[str]
     options: NotRequired[list[str]]
+    uidMappings: NotRequired[list[IdMapping]]
+    gidMappings: NotRequired[list[IdMapping]]
 
 
 class Namespace(TypedDict):
@@ -130,11 +151,51 @@ class Cpu(TypedDict, total=False):
     period: int
     cpus: str
     mems: str
+    burst: int
+    idle: int
+    realtimeRuntime: int
+    realtimePeriod: int
 
 
 class Pids(TypedDict):
     """config-linux.md, resources.pids."""
 
+    limit: int
+
+
+class WeightDevice(TypedDict):
+    """config-linux.md, resources.blockIO.weightDevice."""
+
+    major: int
+    minor: int
+    weight: NotRequired[int]
+    leafWeight: NotRequired[int]
+
+
+class ThrottleDevice(TypedDict):
+    """config-linux.md, resources.blockIO.throttle*Device; bytes or operations a second."""
+
+    major: int
+    minor: int
+    rate: int
+
+
+class BlockIo(TypedDict, total=False):
+    """config-linux.md, resources.blockIO."""
+
+    weight: int
+    leafWeight: int
+    weightDevice: list[WeightDevice]
+    throttleReadBpsDevice: list[ThrottleDevice]
+    throttleWriteBpsDevice: list[ThrottleDevice]
+    throttleReadIOPSDevice: list[ThrottleDevice]
+    throttleWriteIOPSDevice: list[ThrottleDevice]
+
+
+class HugepageLimit(TypedDict):
+    """config-linux.md, resources.hugepageLimits; bytes, and a size as "2MB"."""
+
+    pageSize: str
     limit: int
 
 
@@ -145,6 +206,8 @@ class LinuxResources(TypedDict, total=False):
     memory: Memory
     cpu: Cpu
     pids: Pids
+    blockIO: BlockIo
+    hugepageLimits: list[HugepageLimit]
     unified: dict[str, str]
 
 
@@ -176,6 +239,20 @@ class Seccomp(TypedDict):
     syscalls: NotRequired[list[SyscallRule]]
 
 
+class Personality(TypedDict):
+    """config-linux.md, personality."""
+
+    domain: str
+    flags: NotRequired[list[str]]
+
+
+class TimeOffset(TypedDict, total=False):
+    """config-linux.md, timeOffsets."""
+
+    secs: int
+    nanosecs: int
+
+
 class Linux(TypedDict, total=False):
     """config-linux.md."""
 
@@ -191,6 +268,9 @@ class Linux(TypedDict, total=False):
     maskedPaths: list[str]
     readonlyPaths: list[str]
     mountLabel: str
+    personality: Personality
+    timeOffsets: dict[str, TimeOffset]
+    intelRdt: dict[str, object]
 
 
 class Hook(TypedDict):
@@ -225,6 +305,7 @@ class RuntimeConfig(TypedDict):
     hooks: NotRequired[Hooks]
     annotations: NotRequired[dict[str, str]]
     linux: NotRequired[Linux]
+    vm: NotRequired[dict[str, object]]
 
 
 class RuntimeState(TypedDict):

@@ -7,6 +7,7 @@ and runc are what `make test` installs.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -313,3 +314,29 @@ def test_a_log_of_failures(run: Run, bundle: Bundle, tmp_path: Path, runtime: st
     line = json.loads(log.read_text().splitlines()[-1])
     assert set(line) == {"level", "msg", "time"}
     assert line["level"] == "error"
+
+
+def test_preserved_descriptors(bundle: Bundle, tmp_path: Path, runtime: str) -> None:
+    bundle.shell("cat <&3; cat <&4; test -e /proc/self/fd/5 || echo none").write()
+    for name in ("three", "four", "five"):
+        (tmp_path / name).write_text(f"{name}\n")
+
+    def place() -> None:
+        fds = [os.open(tmp_path / name, os.O_RDONLY) for name in ("three", "four", "five")]
+        fds = [fcntl.fcntl(fd, fcntl.F_DUPFD, 20) for fd in fds]
+        for number, fd in enumerate(fds, 3):
+            os.dup2(fd, number, inheritable=True)
+            os.close(fd)
+
+    flags = ["--bundle", str(bundle.path), "--preserve-fds", "2", bundle.name]
+    done = subprocess.run(
+        [*prefix_of(runtime), "--root", str(bundle.path / "root"), "run", *flags],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        close_fds=False,
+        preexec_fn=place,
+    )
+    assert (done.stdout, done.returncode) == ("three\nfour\nnone\n", 0), done.stderr

@@ -12,6 +12,8 @@ import pytest
 
 from orchestra.engine.linux import host, syscalls
 from orchestra.engine.linux.process import wait_exit
+from orchestra.engine.runtime import usage
+from orchestra.engine.runtime.cgroup import Cgroup
 from orchestra.engine.runtime.cgroup_v2 import CgroupV2
 from orchestra.engine.runtime.device_program import attach_device_program
 from orchestra.engine.runtime.devices import cgroup_rules
@@ -111,3 +113,36 @@ def test_an_old_one_is_replaced_and_one_in_use_is_not(cgroup: CgroupV2) -> None:
         stack.callback(cgroup.kill)
         with pytest.raises(RuntimeFailure, match="busy"):
             cgroup.create()
+
+
+def test_huge_pages(cgroup: CgroupV2) -> None:
+    size = Path(cgroup.directory, "hugetlb.2MB.max")
+    if not size.exists():
+        pytest.skip("this host has no v2 hugetlb controller, or no pages of 2 MiB")
+    cgroup.apply({"hugepageLimits": [{"pageSize": "2MB", "limit": 4 << 20}]})
+    assert size.read_text() == f"{4 << 20}\n"
+    with pytest.raises(RuntimeFailure, match=r"cannot set hugetlb\.3KB\.max"):
+        cgroup.apply({"hugepageLimits": [{"pageSize": "3KB", "limit": 1}]})
+
+
+def test_limits_by_name_of_the_file(cgroup: CgroupV2) -> None:
+    cgroup.apply({"unified": {"cgroup.max.depth": "3", "cgroup.max.descendants": "5"}})
+    assert Path(cgroup.directory, "cgroup.max.depth").read_text() == "3\n"
+    with pytest.raises(RuntimeFailure, match="no cgroup file"):
+        cgroup.apply({"unified": {"../cgroup.max.depth": "3"}})
+
+
+def test_usage_of_v2_has_the_shape_of_runc(cgroup: CgroupV2) -> None:
+    fd = cgroup.open()
+    pid = syscalls.clone3(0, cgroup_fd=fd)
+    if pid == 0:
+        time.sleep(60)
+        os._exit(0)
+    os.close(fd)
+    found = usage.statistics(Cgroup(cgroup, host.cgroups()))
+    cgroup.kill()
+    wait_exit(pid)
+    assert set(found) >= {"cpu", "cpuset", "memory", "pids", "blkio", "hugetlb"}
+    memory = found["memory"]
+    assert isinstance(memory, dict)
+    assert set(memory) == {"cache", "usage", "swap", "kernel", "kernelTCP", "raw"}

@@ -33,6 +33,8 @@ _NUMBERS = {
     "seccomp": (317, 277),
     "bpf": (321, 280),
     "rt_sigaction": (13, 134),
+    "sched_setattr": (314, 274),
+    "ioprio_set": (251, 30),
 }
 """Calls numbered differently on x86_64 and on the generic table of aarch64, riscv64."""
 _COMMON = {
@@ -233,13 +235,16 @@ def mount_setattr(
     remove: MountAttr | int = 0,
     propagation: MountFlag | int = 0,
     recursive: bool = False,
+    userns_fd: int = 0,
 ) -> None:
     """Change a mount's attributes and propagation (man 2 mount_setattr, Linux 5.12).
+
+    ``userns_fd``: the user namespace that MountAttr.IDMAP maps owners by.
 
     :raises OSError: EINVAL for a path that is no mount point.
     """
     flags = (_RECURSIVE if recursive else 0) | (0 if path else _EMPTY_PATH)
-    attributes = _MountAttributes(int(add), int(remove), int(propagation), 0)
+    attributes = _MountAttributes(int(add), int(remove), int(propagation), userns_fd)
     size = ctypes.sizeof(attributes)
     _call("mount_setattr", fd, _encode(path), flags, attributes, size, path=path)
 
@@ -340,6 +345,22 @@ def join_session_keyring(name: str) -> None:
 def personality(persona: int) -> int:
     """Set the execution domain, return the one before (man 2 personality)."""
     return _check(_libc.personality(ctypes.c_ulong(persona)))
+
+
+def sched_setattr(attributes: bytes) -> None:
+    """Set this thread's scheduling; ``attributes`` is struct sched_attr (man 2 sched_setattr).
+
+    :raises OSError: EINVAL, EPERM without CAP_SYS_NICE, EBUSY for a deadline that cannot be met.
+    """
+    _call("sched_setattr", 0, attributes, 0)
+
+
+def ioprio_set(priority: int) -> None:
+    """Set this thread's I/O class and level (man 2 ioprio_set).
+
+    :raises OSError: EPERM for the real-time class without CAP_SYS_NICE.
+    """
+    _call("ioprio_set", 1, 0, priority)
 
 
 def default_action(number: int) -> None:

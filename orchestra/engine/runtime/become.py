@@ -11,15 +11,18 @@ import errno
 import os
 import stat
 from collections.abc import Mapping
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from orchestra.engine.linux import syscalls
 from orchestra.engine.linux.flags import CloseRange, Prctl, Resolve
 from orchestra.engine.runtime import seccomp, security
 from orchestra.engine.runtime.failure import RuntimeFailure, failed
 from orchestra.engine.runtime.resolve import Root
-from orchestra.oci.runtime import Process, Seccomp
+from orchestra.oci.runtime import Personality, Process, Seccomp
 from orchestra.values import dataclass, replace
+
+if TYPE_CHECKING:
+    from orchestra.engine.runtime.scheduling import Scheduling
 
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _STRICT = Resolve.IN_ROOT | Resolve.NO_MAGICLINKS
@@ -34,6 +37,7 @@ class Person:
     filter: bytes | None
     filter_flags: int
     optional_rlimits: str
+    scheduling: Scheduling | None = None
     preserved_fds: int = 0
     """How many descriptors from 3 on the program gets, beside stdio."""
 
@@ -43,6 +47,7 @@ def prepare(
     profile: Seccomp | None,
     *,
     optional_rlimits: str = "",
+    personality: Personality | None = None,
     preserved_fds: int = 0,
 ) -> Person:
     """Check a process and compile its filter, while errors are cheap.
@@ -54,9 +59,11 @@ def prepare(
     cwd = process.get("cwd", "/")
     if not cwd.startswith("/"):
         raise RuntimeFailure(f'the working directory "{cwd}" is not absolute')
-    for key, name in (("selinuxLabel", "SELinux labels"), ("apparmorProfile", "AppArmor profiles")):
-        if process.get(key):
-            raise RuntimeFailure(f"{name} are not supported")
+    if process.get("selinuxLabel"):
+        raise RuntimeFailure(f"cannot set selinuxLabel: {_absent('SELinux', '/sys/fs/selinux')}")
+    if process.get("apparmorProfile"):
+        where = "/sys/kernel/security/apparmor"
+        raise RuntimeFailure(f"cannot set apparmorProfile: {_absent('AppArmor', where)}")
     for values in (process["args"], process.get("env") or []):
         if any("\0" in text for text in values):
             raise RuntimeFailure("arguments and environment must not contain a zero byte")
@@ -69,8 +76,23 @@ def prepare(
         filter=program,
         filter_flags=0 if profile is None else seccomp.filter_flags(profile),
         optional_rlimits=optional_rlimits,
+        scheduling=_scheduling(process, personality),
         preserved_fds=preserved_fds,
     )
+
+
+def _scheduling(process: Process, personality: Personality | None) -> Scheduling | None:
+    if not (process.get("scheduler") or process.get("ioPriority") or personality):
+        return None
+    from orchestra.engine.runtime.scheduling import plan_scheduling  # noqa: PLC0415 - seldom asked for
+
+    return plan_scheduling(process, personality)
+
+
+def _absent(name: str, directory: str) -> str:
+    if os.access(directory, os.F_OK):
+        return f"{name} is not supported by this runtime"
+    return f"this host has no {name}"
 
 
 def environment_of(env: list[str]) -> dict[str, str]:
@@ -117,6 +139,8 @@ def take_user(person: Person) -> None:
     :raises RuntimeFailure: when one of them cannot be had.
     """
     process = person.process
+    if person.scheduling is not None:
+        person.scheduling.apply()
     security.set_rlimits(process.get("rlimits") or [], person.optional_rlimits)
     user = process.get("user") or {"uid": 0, "gid": 0}
     own_stdio(user["uid"])

@@ -77,7 +77,7 @@ class Cgroup:
         """
         _refuse_unknown(resources)
         if self._driver is None:
-            if any(resources.get(key) for key in ("memory", "cpu", "pids", "unified")):
+            if any(resources.get(key) for key in _LIMITS):
                 raise RuntimeFailure("cannot limit resources: the container has no cgroup")
             return
         self._driver.create()
@@ -169,11 +169,35 @@ class Cgroup:
             self._driver.prune()
 
 
+_LIMITS = ("memory", "cpu", "pids", "blockIO", "hugepageLimits", "unified")
 _KNOWN = {
-    "": frozenset({"devices", "memory", "cpu", "pids", "unified"}),
+    "": frozenset({"devices", "memory", "cpu", "pids", "blockIO", "hugepageLimits", "unified"}),
     "memory": frozenset({"limit", "reservation", "swap", "swappiness", "disableOOMKiller"}),
-    "cpu": frozenset({"shares", "quota", "period", "cpus", "mems"}),
+    "cpu": frozenset(
+        {
+            "shares",
+            "quota",
+            "period",
+            "cpus",
+            "mems",
+            "burst",
+            "idle",
+            "realtimeRuntime",
+            "realtimePeriod",
+        }
+    ),
     "pids": frozenset({"limit"}),
+    "blockIO": frozenset(
+        {
+            "weight",
+            "leafWeight",
+            "weightDevice",
+            "throttleReadBpsDevice",
+            "throttleWriteBpsDevice",
+            "throttleReadIOPSDevice",
+            "throttleWriteIOPSDevice",
+        }
+    ),
 }
 
 

@@ -52,8 +52,20 @@ class CgroupV1:
         if pids := resources.get("pids"):
             limit = pids["limit"]
             self._set("pids", "pids.max", "max" if limit <= 0 else str(limit))
+        if resources.get("blockIO") or resources.get("hugepageLimits"):
+            self._apply_blocks_and_pages(resources)
         if resources.get("unified"):
             raise RuntimeFailure("cannot set unified cgroup limits: this host has cgroup v1")
+
+    def _apply_blocks_and_pages(self, resources: LinuxResources) -> None:
+        from orchestra.engine.runtime import cgroup_block as limits  # noqa: PLC0415 - seldom asked for
+
+        bfq = os.access(f"{self.directories.get('blkio')}/blkio.bfq.weight", os.F_OK)
+        for name, value in limits.block_v1(resources.get("blockIO") or {}, bfq=bfq):
+            self._set("blkio", name, value)
+        pages = resources.get("hugepageLimits") or ()
+        for name, value in limits.huge_pages(pages, "limit_in_bytes"):
+            self._set("hugetlb", name, value)
 
     def allow_devices(self, resources: LinuxResources) -> None:
         """Set which devices may be used, where the host has the controller.
@@ -101,6 +113,10 @@ class CgroupV1:
             ("shares", "cpu.shares"),
             ("period", "cpu.cfs_period_us"),
             ("quota", "cpu.cfs_quota_us"),
+            ("burst", "cpu.cfs_burst_us"),
+            ("realtimePeriod", "cpu.rt_period_us"),
+            ("realtimeRuntime", "cpu.rt_runtime_us"),
+            ("idle", "cpu.idle"),
         ):
             value = cpu.get(key)
             if value:

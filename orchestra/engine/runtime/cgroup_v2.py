@@ -43,9 +43,20 @@ class CgroupV2:
         self._apply_cpu(resources.get("cpu") or {})
         if pids := resources.get("pids"):
             self._set("pids.max", "max" if pids["limit"] <= 0 else str(pids["limit"]))
+        if resources.get("blockIO") or resources.get("hugepageLimits"):
+            self._apply_blocks_and_pages(resources)
         for name, value in sorted((resources.get("unified") or {}).items()):
             if "/" in name:
                 raise RuntimeFailure(f'"{name}" is no cgroup file')
+            self._set(name, value)
+
+    def _apply_blocks_and_pages(self, resources: LinuxResources) -> None:
+        from orchestra.engine.runtime import cgroup_block as limits  # noqa: PLC0415 - seldom asked for
+
+        bfq = os.access(f"{self.directory}/io.bfq.weight", os.F_OK)
+        for name, value in limits.block_v2(resources.get("blockIO") or {}, bfq=bfq):
+            self._set(name, value)
+        for name, value in limits.huge_pages(resources.get("hugepageLimits") or (), "max"):
             self._set(name, value)
 
     def allow_devices(self, resources: LinuxResources) -> None:
@@ -86,6 +97,12 @@ class CgroupV2:
             if wanted := cpu.get("quota"):
                 quota = "max" if wanted < 0 else str(wanted)
             self._set("cpu.max", f"{quota} {cpu.get('period') or period}")
+        if cpu.get("realtimeRuntime") or cpu.get("realtimePeriod"):
+            raise RuntimeFailure("cannot set cpu.realtimeRuntime: cgroup v2 has none")
+        if burst := cpu.get("burst"):
+            self._set("cpu.max.burst", str(burst))
+        if idle := cpu.get("idle"):
+            self._set("cpu.idle", str(idle))
         for key in ("cpus", "mems"):
             value = cpu.get(key)
             if value:

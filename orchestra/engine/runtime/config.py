@@ -25,6 +25,10 @@ def load_config(bundle: str) -> RuntimeConfig:
         raise RuntimeFailure(f"cannot use {path}: it has no root")
     if not str(config.get("ociVersion", "")).startswith("1."):
         raise RuntimeFailure(f"cannot use {path}: ociVersion is not 1.x")
+    linux = config.get("linux")
+    for name, part in (("intelRdt", linux), ("mountLabel", linux), ("vm", config)):
+        if isinstance(part, dict) and part.get(name):
+            raise RuntimeFailure(f"cannot use {path}: {name} is not supported")
     result: RuntimeConfig = config  # type: ignore[assignment] # json gives no TypedDict
     return result
 

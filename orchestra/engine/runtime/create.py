@@ -11,12 +11,19 @@ from orchestra.engine.runtime.cgroup import Cgroup, remember_host
 from orchestra.engine.runtime.config import load_config, rootfs_of
 from orchestra.engine.runtime.failure import RuntimeFailure, failed
 from orchestra.engine.runtime.hooks import run_hooks
-from orchestra.engine.runtime.namespaces import fork_into, plan_namespaces, write_mappings
+from orchestra.engine.runtime.namespaces import (
+    fork_into,
+    plan_namespaces,
+    write_clock_offsets,
+    write_mappings,
+)
 from orchestra.engine.runtime.security import OPTIONAL_RLIMITS
 from orchestra.engine.runtime.state import StateDirectory
 from orchestra.engine.runtime.sync import Channel, channel_pair
 from orchestra.oci.runtime import RuntimeConfig, RuntimeState, Status
 from orchestra.values import dataclass
+
+_MAPPED = frozenset({"idmap", "ridmap"})
 
 
 @dataclass(slots=True)
@@ -163,9 +170,11 @@ def _fork(
         config.get("process") or {},
         linux.get("seccomp"),
         optional_rlimits=optional,
+        personality=linux.get("personality"),
         preserved_fds=preserved_fds,
     )
     namespaces = plan_namespaces(linux)
+    mapped = _open_mapped(config, bundle)
     ours, theirs = channel_pair()
     cgroup_fd = cgroup.open()
     birth = init.Birth(
@@ -181,6 +190,7 @@ def _fork(
         console_socket=console_socket,
         channel=theirs,
         listener=listener,
+        mapped=mapped,
     )
     try:
         pid = fork_into(namespaces, cgroup_fd)
@@ -191,6 +201,8 @@ def _fork(
         raise failed("fork the container's init", err) from err
     finally:
         theirs.close()
+        for fd in mapped.values():
+            os.close(fd)
         if cgroup_fd >= 0:
             os.close(cgroup_fd)
     created = Init(pid, directory.container_id, bundle, config, ours)
@@ -204,6 +216,21 @@ def _fork(
         reap(pid)
         raise
     return created
+
+
+def _open_mapped(config: RuntimeConfig, bundle: str) -> dict[str, int]:
+    """Return open mounts with mapped owners, by destination."""
+    names = {"uidMappings", "gidMappings"}
+    mounts = [
+        mount
+        for mount in config.get("mounts") or []
+        if not names.isdisjoint(mount) or not _MAPPED.isdisjoint(mount.get("options") or ())
+    ]
+    if not mounts:
+        return {}
+    from orchestra.engine.runtime import idmap  # noqa: PLC0415 - seldom asked for
+
+    return idmap.open_mapped(mounts, bundle)
 
 
 def _accompany(created: Init) -> None:
@@ -222,6 +249,8 @@ def _accompany(created: Init) -> None:
                 write_mappings(created.pid, uids, gids)
             except OSError as err:
                 raise failed("map the user namespace", err) from err
+        elif message["kind"] == "clocks":
+            write_clock_offsets(created.pid, plan_namespaces(linux).clock_offsets)
         elif message["kind"] == "hooks":
             state = created.state("creating")
             run_hooks(hooks.get("prestart") or [], state, "prestart")

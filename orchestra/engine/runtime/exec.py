@@ -87,6 +87,7 @@ def _execute(
         _with_walls(process, config),
         (config.get("linux") or {}).get("seccomp"),
         optional_rlimits=(config.get("annotations") or {}).get(OPTIONAL_RLIMITS, ""),
+        personality=(config.get("linux") or {}).get("personality"),
         preserved_fds=preserved_fds,
     )
     try:

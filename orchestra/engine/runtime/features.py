@@ -30,6 +30,7 @@ def features() -> dict[str, object]:
             "seccomp": {"enabled": True, **seccomp.known_names()},
             "apparmor": {"enabled": False},
             "selinux": {"enabled": False},
-            "mountExtensions": {"idmap": {"enabled": False}},
+            "mountExtensions": {"idmap": {"enabled": True}},
+            "intelRdt": {"enabled": False},
         },
     }

@@ -38,7 +38,7 @@ from orchestra.engine.runtime.security import MaskPath, ReadonlyPath
 from orchestra.engine.runtime.sync import Channel
 from orchestra.engine.runtime.sysctl import write_sysctls
 from orchestra.oci.runtime import Linux, RuntimeConfig, RuntimeState
-from orchestra.values import dataclass
+from orchestra.values import dataclass, field
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,6 +58,8 @@ class Birth:
     channel: Channel
     listener: int = -1
     """A listening socket on which a later ``start`` connects; -1: start comes by the channel."""
+    mapped: dict[str, int] = field(default_factory=dict)
+    """Detached mounts with mapped owners, by destination."""
     root: Root | None = None
     console: Console | None = None
 
@@ -110,10 +112,17 @@ def keep_descriptors(birth: Birth) -> None:
         birth.console_socket = fcntl.fcntl(birth.console_socket, high, lowest)
     if birth.listener >= 0:
         birth.listener = fcntl.fcntl(birth.listener, high, lowest)
+    mapped = birth.mapped.items()
+    birth.mapped = {name: fcntl.fcntl(fd, high, lowest) for name, fd in mapped}
     copies = [fcntl.fcntl(fd, high, lowest) for fd in birth.stdio]
     for number, copy in enumerate(copies):
         os.dup2(copy, number, inheritable=True)
-    kept = (birth.channel.fd, birth.listener, birth.console_socket or -1)
+    kept = (
+        birth.channel.fd,
+        birth.listener,
+        birth.console_socket or -1,
+        *birth.mapped.values(),
+    )
     close_all_but(tuple(fd for fd in kept if fd >= 0), first)
 
 
@@ -134,11 +143,18 @@ def _join_cgroup(birth: Birth) -> None:
 
 
 def _enter_namespaces(birth: Birth) -> None:
-    enter(birth.namespaces)
+    enter(birth.namespaces, lambda: _set_clocks(birth))
     if birth.config.get("hostname"):
         syscalls.sethostname(birth.config["hostname"])
     if birth.config.get("domainname"):
         syscalls.setdomainname(birth.config["domainname"])
+
+
+def _set_clocks(birth: Birth) -> None:
+    """Let the runtime's side set them: /proc/self is not ours to write in a user namespace."""
+    birth.channel.send({"kind": "clocks"})
+    if birth.channel.receive() is None:
+        os._exit(1)
 
 
 def _enter_root(birth: Birth) -> None:
@@ -155,7 +171,7 @@ def _mount(birth: Birth) -> None:
     inside = birth.namespaces.has(CloneFlag.NEWCGROUP)
     cgroups = birth.cgroup.seen_from_inside()
     operations: list[Operation] = list(
-        plan_mounts(mounts, birth.bundle, cgroups, own_cgroup_root=inside)
+        plan_mounts(mounts, birth.bundle, cgroups, own_cgroup_root=inside, mapped=birth.mapped)
     )
     own_dev = not any(
         mount["destination"].rstrip("/") == "/dev"

@@ -110,6 +110,8 @@ class Bind:
     source: str
     target: str
     options: Options
+    prepared: int = -1
+    """A detached mount of the source, where there is one already."""
 
     def describe(self) -> str:
         """Say what it does."""
@@ -117,7 +119,9 @@ class Bind:
 
     def apply(self, root: Root) -> None:
         """Do it."""
-        tree = clone_tree(AT_FDCWD, self.source, recursive=self.options.recursive)
+        tree = self.prepared
+        if tree < 0:
+            tree = clone_tree(AT_FDCWD, self.source, recursive=self.options.recursive)
         try:
             directory = stat.S_ISDIR(os.fstat(tree).st_mode)
             target = root.directory(self.target) if directory else root.file(self.target)

@@ -6,7 +6,7 @@ import fcntl
 import os
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from orchestra.engine.linux import syscalls
 from orchestra.engine.linux.flags import CloneFlag
@@ -35,6 +35,8 @@ class NamespacePlan:
 
     new: CloneFlag
     joined: tuple[tuple[CloneFlag, str], ...]
+    clock_offsets: tuple[str, ...] = ()
+    """Lines of /proc/PID/timens_offsets, for a new time namespace."""
 
     def has(self, flag: CloneFlag) -> bool:
         """Tell whether the container's namespace of that kind is another than the caller's."""
@@ -64,7 +66,20 @@ def plan_namespaces(linux: Linux) -> NamespacePlan:
         raise RuntimeFailure("a container needs a mount namespace of its own")
     if bool(new & CloneFlag.NEWUSER) != bool(linux.get("uidMappings")):
         raise RuntimeFailure("a new user namespace and uidMappings need each other")
-    return NamespacePlan(new=new, joined=tuple(joined))
+    offsets = _clock_offsets(linux)
+    if offsets and not new & CloneFlag.NEWTIME:
+        raise RuntimeFailure("timeOffsets need a new time namespace")
+    return NamespacePlan(new=new, joined=tuple(joined), clock_offsets=offsets)
+
+
+def _clock_offsets(linux: Linux) -> tuple[str, ...]:
+    """Return config.json's timeOffsets as the kernel reads them (man 7 time_namespaces)."""
+    lines = []
+    for clock, offset in sorted((linux.get("timeOffsets") or {}).items()):
+        if clock not in {"monotonic", "boottime"}:
+            raise RuntimeFailure(f'no clock "{clock}" can have an offset')
+        lines.append(f"{clock} {offset.get('secs', 0)} {offset.get('nanosecs', 0)}\n")
+    return tuple(lines)
 
 
 def fork_into(plan: NamespacePlan, cgroup_fd: int) -> int:
@@ -122,8 +137,10 @@ def fork_in_pid_namespace(target: int, cgroup_fd: int = -1) -> int:
         os.close(home)
 
 
-def enter(plan: NamespacePlan) -> None:
+def enter(plan: NamespacePlan, set_clocks: Callable[[], None]) -> None:
     """In the child: join and make the other namespaces. The cgroup must be joined before.
+
+    ``set_clocks`` is called when a new time namespace has been made, and not been entered.
 
     :raises OSError: EPERM, EINVAL. :raises RuntimeFailure: when a path is none.
     """
@@ -139,10 +156,28 @@ def enter(plan: NamespacePlan) -> None:
     if rest:
         syscalls.unshare(rest)
     if rest & CloneFlag.NEWTIME:
+        if plan.clock_offsets:
+            set_clocks()
         # Only children are in it so far; a single-threaded process may follow them.
         _join("/proc/self/ns/time_for_children", CloneFlag.NEWTIME)
     if rest & CloneFlag.NEWNET:
         raise_loopback()
+
+
+def write_clock_offsets(pid: int, lines: Sequence[str]) -> None:
+    """Set the clocks of a child's new time namespace, while nobody is in it yet.
+
+    :raises RuntimeFailure: when the kernel refuses one: a clock cannot go below zero.
+    """
+    for line in lines:
+        try:
+            fd = os.open(f"/proc/{pid}/timens_offsets", os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                os.write(fd, line.encode())
+            finally:
+                os.close(fd)
+        except OSError as err:
+            raise failed(f"set the clock {line.strip()}", err) from err
 
 
 def _join(path: str, flag: CloneFlag) -> None:

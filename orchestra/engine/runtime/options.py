@@ -41,6 +41,7 @@ _PROPAGATION: Mapping[str, tuple[MountFlag, bool]] = {
     "runbindable": (MountFlag.UNBINDABLE, True),
 }
 _IGNORED = frozenset({"defaults", "async", "nouser", "auto", "noauto", "copy-up", "tmpcopyup"})
+_MAPPED = frozenset({"idmap", "ridmap"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,7 @@ class Options:
 def known_options() -> list[str]:
     """Return the options that the runtime itself understands."""
     recursive = [f"r{name}" for name in _ATTRIBUTES]
-    return sorted({*_ATTRIBUTES, *recursive, *_PROPAGATION, "bind", "rbind"})
+    return sorted({*_ATTRIBUTES, *recursive, *_PROPAGATION, "bind", "rbind", *_MAPPED})
 
 
 def propagation_of(name: str) -> tuple[MountFlag, bool] | None:
@@ -88,7 +89,7 @@ def parse_options(options: Sequence[str]) -> Options:
             _set(state, "recursive_", *_ATTRIBUTES[option[1:]])
         elif option in _PROPAGATION:
             propagation = _PROPAGATION[option]
-        elif option not in _IGNORED:
+        elif option not in _IGNORED and option not in _MAPPED:
             key, equals, value = option.partition("=")
             data.append((key, value if equals else None))
     return Options(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from orchestra.engine.linux import syscalls
 from orchestra.engine.linux.flags import AT_FDCWD, MountAttr, MountFlag, UmountFlag
@@ -16,16 +16,24 @@ from orchestra.oci.runtime import OciMount
 
 
 def plan_mounts(
-    mounts: Sequence[OciMount], bundle: str, cgroups: Cgroups, *, own_cgroup_root: bool
+    mounts: Sequence[OciMount],
+    bundle: str,
+    cgroups: Cgroups,
+    *,
+    own_cgroup_root: bool,
+    mapped: Mapping[str, int],
 ) -> Iterator[Operation]:
-    """Turn config.json's mounts into operations, in their order."""
+    """Turn config.json's mounts into operations, in their order.
+
+    ``mapped``: detached mounts with mapped owners, by destination.
+    """
     for mount in mounts:
         options = parse_options(mount.get("options") or [])
         kind, source = mount.get("type", ""), mount.get("source", "")
         target = mount["destination"]
         if options.bind or kind == "bind":
             path = source if source.startswith("/") else f"{bundle}/{source}"
-            yield Bind(path, target, options)
+            yield Bind(path, target, options, mapped.get(target, -1))
         elif kind in {"cgroup", "cgroup2"}:
             yield CgroupMounts(target, options, cgroups, own_cgroup_root=own_cgroup_root)
         else:

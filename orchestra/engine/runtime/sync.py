@@ -16,11 +16,12 @@ _PACKET_MAX = 65536
 
 
 class Message(TypedDict):
-    """One packet. From the child: "map" (map my user namespace), "hooks" (run the hooks of the
+    """One packet. From the child: "map" (map my user namespace), "clocks"
+    (set those of my time namespace), "hooks" (run the hooks of the
     runtime's side), "ready" (all but exec is done), "failed". To the child: "go".
     """  # noqa: D205
 
-    kind: Literal["map", "hooks", "ready", "failed", "go"]
+    kind: Literal["map", "clocks", "hooks", "ready", "failed", "go"]
     message: NotRequired[str]
     errno: NotRequired[int]
     exit_code: NotRequired[int]

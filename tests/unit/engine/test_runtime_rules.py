@@ -8,13 +8,14 @@ from orchestra.engine.linux.flags import CloneFlag, MountAttr, MountFlag
 from orchestra.engine.linux.host import Cgroups
 from orchestra.engine.runtime.become import environment_of, exec_failure, prepare
 from orchestra.engine.runtime.cgroup import Cgroup
+from orchestra.engine.runtime.cgroup_block import block_v1, block_v2, io_weight
 from orchestra.engine.runtime.cgroup_v2 import weight_of_shares
 from orchestra.engine.runtime.devices import cgroup_rules, v1_entry
 from orchestra.engine.runtime.failure import RuntimeFailure
 from orchestra.engine.runtime.namespaces import plan_namespaces
 from orchestra.engine.runtime.options import parse_options
 from orchestra.engine.runtime.state import StateDirectory
-from orchestra.oci.runtime import Linux
+from orchestra.oci.runtime import BlockIo, Linux
 
 
 def test_options_are_sorted_by_who_acts_on_them() -> None:
@@ -129,9 +130,52 @@ def test_exit_codes_are_dockers(number: int, code: int) -> None:
 
 @pytest.mark.parametrize(
     ("resources", "name"),
-    [({"blockIO": {"weight": 10}}, "blockIO"), ({"cpu": {"idle": 1}}, "cpu.idle")],
+    [({"rdma": {"mlx": {}}}, "rdma"), ({"cpu": {"nosuch": 1}}, "cpu.nosuch")],
 )
 def test_a_limit_that_would_be_ignored_is_refused(resources: dict[str, object], name: str) -> None:
     cgroup = Cgroup(None, Cgroups("none", (), None))
     with pytest.raises(RuntimeFailure, match=f"limit {name} is not supported"):
         cgroup.create(resources)  # type: ignore[arg-type]
+
+
+BLOCKS: BlockIo = {
+    "weight": 500,
+    "weightDevice": [{"major": 8, "minor": 16, "weight": 1000}],
+    "throttleReadBpsDevice": [{"major": 8, "minor": 16, "rate": 1024}],
+    "throttleWriteBpsDevice": [{"major": 8, "minor": 16, "rate": 2048}],
+    "throttleReadIOPSDevice": [{"major": 8, "minor": 16, "rate": 3}],
+    "throttleWriteIOPSDevice": [{"major": 8, "minor": 16, "rate": 0}],
+}
+
+
+def test_block_limits_of_v1() -> None:
+    rates = [
+        ("blkio.throttle.read_bps_device", "8:16 1024"),
+        ("blkio.throttle.write_bps_device", "8:16 2048"),
+        ("blkio.throttle.read_iops_device", "8:16 3"),
+        ("blkio.throttle.write_iops_device", "8:16 0"),
+    ]
+    weights = [("blkio.weight", "500"), ("blkio.weight_device", "8:16 1000")]
+    assert list(block_v1(BLOCKS, bfq=False)) == weights + rates
+    weights = [("blkio.bfq.weight", "500"), ("blkio.bfq.weight_device", "8:16 1000")]
+    assert list(block_v1(BLOCKS, bfq=True)) == weights + rates
+
+
+def test_block_limits_of_v2() -> None:
+    rates = [
+        ("io.max", f"8:16 {rate}") for rate in ("rbps=1024", "wbps=2048", "riops=3", "wiops=max")
+    ]
+    weights = [("io.weight", "4950"), ("io.weight", "8:16 10000")]
+    assert list(block_v2(BLOCKS, bfq=False)) == weights + rates
+    weights = [("io.bfq.weight", "500"), ("io.bfq.weight", "8:16 1000")]
+    assert list(block_v2(BLOCKS, bfq=True)) == weights + rates
+
+
+def test_a_leaf_weight_is_not_v2s() -> None:
+    with pytest.raises(RuntimeFailure, match="cgroup v2 has none"):
+        list(block_v2({"leafWeight": 10}, bfq=False))
+
+
+@pytest.mark.parametrize(("weight", "expected"), [(10, 1), (1000, 10000)])
+def test_the_ends_of_the_scale_of_io_weight(weight: int, expected: int) -> None:
+    assert io_weight(weight) == expected
