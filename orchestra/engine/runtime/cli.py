@@ -14,10 +14,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from orchestra.engine.linux import process as processes
 from orchestra.engine.runtime import arguments as command_line
 from orchestra.engine.runtime import features, report, streams
+from orchestra.engine.runtime.config import load_config
 from orchestra.engine.runtime.container import Container
 from orchestra.engine.runtime.create import (
     create_detachable,
@@ -29,6 +31,9 @@ from orchestra.engine.runtime.create import (
 from orchestra.engine.runtime.failure import RuntimeFailure
 from orchestra.engine.runtime.hooks import run_hooks
 from orchestra.engine.runtime.state import StateDirectory
+
+if TYPE_CHECKING:
+    from orchestra.engine.runtime.foreground import Foreground
 
 _EXIT_CODES = frozenset({command_line.USAGE, 126, 127})
 
@@ -74,6 +79,11 @@ def _other(options: argparse.Namespace) -> int:
 
 
 def _create(options: argparse.Namespace) -> int:
+    return _make(options, streams.connect(options.console_socket))
+
+
+def _make(options: argparse.Namespace, console_socket: int | None) -> int:
+    """Create a container; return 0."""
     streams.check_preserved(options.preserve_fds)
     bundle = os.path.abspath(options.bundle)  # noqa: PTH100 - pathlib is 8 ms of import
     created = create_detachable(
@@ -81,7 +91,7 @@ def _create(options: argparse.Namespace) -> int:
         bundle,
         state_root=options.root,
         stdio=(0, 1, 2),
-        console_socket=streams.connect(options.console_socket),
+        console_socket=console_socket,
         detach=True,
         preserved_fds=options.preserve_fds,
     )
@@ -116,7 +126,18 @@ def _start(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    _create(options)
+    streams.check_preserved(options.preserve_fds)
+    process = load_config(options.bundle).get("process") or {}
+    foreground = streams.own_terminal(options, wanted=process.get("terminal", False))
+    try:
+        return _run_in(options, foreground)
+    finally:
+        if foreground is not None:
+            foreground.close()
+
+
+def _run_in(options: argparse.Namespace, foreground: Foreground | None) -> int:
+    _make(options, foreground.theirs if foreground else streams.connect(options.console_socket))
     record = StateDirectory(options.root, options.id).read()
     pid = record["init"]["pid"]
     try:
@@ -127,7 +148,7 @@ def _run(options: argparse.Namespace) -> int:
         raise
     if options.detach:
         return 0
-    code = streams.wait_forwarding(pid)
+    code = foreground.wait(pid) if foreground else streams.wait_forwarding(pid)
     delete(options.id, record["bundle"], state_root=options.root)
     return code
 

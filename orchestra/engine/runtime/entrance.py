@@ -26,19 +26,28 @@ def run(options: argparse.Namespace) -> int:
         raise RuntimeFailure("cannot exec in a paused container (use --ignore-paused to override)")
     config = container.config()
     process = _process(options, config.get("process") or {})
-    pid = entering.execute(
-        container.pid,
-        process,
-        config=config,
-        stdio=(0, 1, 2),
-        console_socket=streams.connect(options.console_socket),
-        preserved_fds=options.preserve_fds,
-    )
+    foreground = streams.own_terminal(options, wanted=process.get("terminal", False))
     try:
-        streams.write_pid(options.pid_file, pid)
-    except RuntimeFailure:
-        reap(pid)
-        raise
+        pid = entering.execute(
+            container.pid,
+            process,
+            config=config,
+            stdio=(0, 1, 2),
+            console_socket=foreground.theirs
+            if foreground
+            else streams.connect(options.console_socket),
+            preserved_fds=options.preserve_fds,
+        )
+        try:
+            streams.write_pid(options.pid_file, pid)
+            if foreground is not None:
+                return foreground.wait(pid)
+        except RuntimeFailure:
+            reap(pid)
+            raise
+    finally:
+        if foreground is not None:
+            foreground.close()
     return 0 if options.detach else streams.wait_forwarding(pid)
 
 

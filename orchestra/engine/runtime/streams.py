@@ -6,9 +6,15 @@ import contextlib
 import os
 import signal
 import socket
+from typing import TYPE_CHECKING
 
 from orchestra.engine.linux import process as processes
 from orchestra.engine.runtime.failure import RuntimeFailure, failed
+
+if TYPE_CHECKING:
+    import argparse
+
+    from orchestra.engine.runtime.foreground import Foreground
 
 _FORWARDED = (
     signal.SIGTERM,
@@ -33,6 +39,20 @@ def check_preserved(count: int) -> None:
         except OSError as err:
             why = f"cannot preserve {count} descriptors: {number} is not open"
             raise RuntimeFailure(why, errno=err.errno or 0) from err
+
+
+def own_terminal(options: argparse.Namespace, *, wanted: bool) -> Foreground | None:
+    """Return the means to show a process's terminal in ours, where it is to be shown there.
+
+    :raises RuntimeFailure: when a process in the background has nobody to give its terminal to.
+    """
+    if not wanted or options.console_socket:
+        return None
+    if options.detach:
+        raise RuntimeFailure("cannot detach with a terminal: it needs --console-socket")
+    from orchestra.engine.runtime.foreground import Foreground  # noqa: PLC0415 - seldom asked for
+
+    return Foreground()
 
 
 def connect(path: str) -> int | None:
@@ -72,6 +92,12 @@ def write_pid(path: str, pid: int) -> None:
 
 def wait_forwarding(pid: int) -> int:
     """Wait for a child, passing on what we are asked to do; return its exit code."""
+    forward_signals(pid)
+    return processes.wait_exit(pid)["code"]
+
+
+def forward_signals(pid: int) -> None:
+    """Pass on to a child what we are asked to do."""
 
     def forward(number: int, _frame: object) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -79,4 +105,3 @@ def wait_forwarding(pid: int) -> int:
 
     for number in _FORWARDED:
         signal.signal(number, forward)
-    return processes.wait_exit(pid)["code"]
