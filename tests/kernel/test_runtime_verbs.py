@@ -372,3 +372,39 @@ def test_a_log_that_cannot_be_is_an_error(bundle: Bundle) -> None:
         1,
         "cannot open the log: /nosuch/log: no such file or directory\n",
     )
+
+
+def test_a_container_without_a_path_has_a_cgroup_of_its_name(bundle: Bundle, token: str) -> None:
+    del bundle.linux["cgroupsPath"]
+    bundle.write()
+    flags = ["--bundle", str(bundle.path), "--pid-file", str(bundle.path / "pid")]
+    bundle.shell("sleep 100").write()
+    command = [sys.executable, "-m", "orchestra.engine.runtime", "--root", str(bundle.state_root)]
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+    done = subprocess.run([*command, "run", "-d", *flags, token], timeout=30, check=False, **quiet)
+    assert done.returncode == 0
+    pid = int((bundle.path / "pid").read_text())
+    try:
+        assert f"/orchestra/_runtime/{token}\n" in Path(f"/proc/{pid}/cgroup").read_text()
+        assert json.loads(call(bundle, "ps", "-f", "json", token).stdout) == [pid]
+    finally:
+        call(bundle, "delete", "-f", token)
+        os.waitpid(pid, 0)
+
+
+@pytest.mark.parametrize("flags", [[], ["--no-new-keyring"]], ids=["new", "the caller's"])
+def test_the_session_keyring(bundle: Bundle, flags: list[str]) -> None:
+    bundle.linux["maskedPaths"] = []
+    bundle.shell("cat /proc/keys").write()
+    shown = call(bundle, "run", *flags, "--bundle", str(bundle.path), NAME).stdout
+    assert (f"_ses.{NAME}" in shown) == (not flags)
+
+
+@needs_v1
+def test_update_of_burst_and_idle(bundle: Bundle, running: int) -> None:
+    directory = Cgroup.at(bundle.linux["cgroupsPath"]).v1_directories()["cpu"]
+    quota = ["--cpu-quota", "50000", "--cpu-period", "100000", "--cpu-burst", "10000"]
+    assert call(bundle, "update", *quota, NAME).stderr == ""
+    assert Path(directory, "cpu.cfs_burst_us").read_text() == "10000\n"
+    assert call(bundle, "update", "--cpu-idle", "1", NAME).stderr == ""
+    assert Path(directory, "cpu.idle").read_text() == "1\n"

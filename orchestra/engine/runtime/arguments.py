@@ -147,7 +147,9 @@ def _update(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(*flags, type=_bytes)
     parser.add_argument("--cpu-shares", "--cpu-share", type=_natural)
     parser.add_argument("--cpu-quota", type=_whole)
-    parser.add_argument("--cpu-period", type=_natural)
+    for flag in ("--cpu-period", "--cpu-burst", "--cpu-idle", "--cpu-rt-period"):
+        parser.add_argument(flag, type=_natural)
+    parser.add_argument("--cpu-rt-runtime", type=_whole)
     parser.add_argument("--cpuset-cpus")
     parser.add_argument("--cpuset-mems")
     parser.add_argument("--pids-limit", type=_whole)

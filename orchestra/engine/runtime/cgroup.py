@@ -7,9 +7,11 @@ asked for, and for runc.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 from orchestra.engine.linux import host
+from orchestra.engine.runtime.cgroup_files import ROOT_NAME
 from orchestra.engine.runtime.cgroup_v1 import CgroupV1
 from orchestra.engine.runtime.cgroup_v2 import CgroupV2
 from orchestra.engine.runtime.failure import RuntimeFailure
@@ -66,9 +68,19 @@ class Cgroup:
         return cls(CgroupV1({item.name: item.directory for item in cgroups.v1}), cgroups)
 
     @classmethod
-    def none(cls) -> Cgroup:
-        """Return the cgroup of a container that has none of its own: ours."""
-        return cls(None, _host())
+    def default(cls, container_id: str) -> Cgroup:
+        """Return the cgroup of a container whose config.json names none.
+
+        It is named after the container where this process may make one (root, on a host that has
+        cgroups and lets us write them); else the container stays in ours.
+        """
+        cgroups = _host()
+        hierarchies = cgroups.v1 or ((cgroups.unified,) if cgroups.unified else ())
+        writable = all(os.access(item.mountpoint, os.W_OK) for item in hierarchies)
+        if not hierarchies or not writable:
+            return cls(None, cgroups)
+        # No project can have a name that begins so.
+        return cls.at(f"/{ROOT_NAME}/_runtime/{container_id}", cgroups)
 
     def create(self, resources: LinuxResources) -> None:
         """Make it and set its limits.

@@ -94,6 +94,7 @@ def _make(options: argparse.Namespace, console_socket: int | None) -> int:
         console_socket=console_socket,
         detach=True,
         preserved_fds=options.preserve_fds,
+        new_keyring=not options.no_new_keyring,
     )
     try:
         streams.write_pid(options.pid_file, created.pid)
@@ -171,7 +172,7 @@ def _state(options: argparse.Namespace) -> int:
 
 def _signal_number(text: str) -> int:
     if text.isascii() and text.isdigit():
-        if 0 < int(text) < signal.NSIG:
+        if int(text) < signal.NSIG:
             return int(text)
         raise RuntimeFailure(f'unknown signal "{text}"')
     name = text.upper() if text.upper().startswith("SIG") else f"SIG{text.upper()}"

@@ -45,7 +45,7 @@ class Container:
 
         :raises RuntimeFailure: when the bundle is gone.
         """
-        return cgroup_of(self.config())
+        return cgroup_of(self.config(), self.directory.container_id)
 
     def status(self) -> Status:
         """Tell created, running, paused or stopped."""

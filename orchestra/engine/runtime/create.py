@@ -26,6 +26,17 @@ from orchestra.values import dataclass
 _MAPPED = frozenset({"idmap", "ridmap"})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Handed:
+    """What the caller hands to the container's first process."""
+
+    stdio: tuple[int, int, int]
+    console_socket: int | None
+    listener: int
+    preserved_fds: int
+    new_keyring: bool
+
+
 @dataclass(slots=True)
 class Init:
     """A created container: ``pid`` is its first process, a child of the caller."""
@@ -122,6 +133,7 @@ def create_detachable(
     console_socket: int | None = None,
     detach: bool = False,
     preserved_fds: int = 0,
+    new_keyring: bool = True,
 ) -> Init:
     """Create; with ``detach`` the container may outlive us, and another process starts it.
 
@@ -130,14 +142,19 @@ def create_detachable(
     config = load_config(bundle)
     directory = StateDirectory(state_root, container_id)
     directory.make()
-    cgroup = cgroup_of(config)
+    cgroup = cgroup_of(config, container_id)
     try:
         cgroup.create((config.get("linux") or {}).get("resources") or {})
         listener = directory.listen() if detach else -1
         try:
-            created = _fork(
-                directory, bundle, config, cgroup, stdio, console_socket, listener, preserved_fds
+            handed = _Handed(
+                stdio=stdio,
+                console_socket=console_socket,
+                listener=listener,
+                preserved_fds=preserved_fds,
+                new_keyring=new_keyring,
             )
+            created = _fork(directory, bundle, config, cgroup, handed)
         finally:
             if listener >= 0:
                 os.close(listener)
@@ -148,10 +165,10 @@ def create_detachable(
     return created
 
 
-def cgroup_of(config: RuntimeConfig) -> Cgroup:
-    """Return the cgroup that config.json names; ours where it names none."""
+def cgroup_of(config: RuntimeConfig, container_id: str) -> Cgroup:
+    """Return the cgroup that config.json names, else the one named after the container."""
     path = (config.get("linux") or {}).get("cgroupsPath")
-    return Cgroup.at(path) if path else Cgroup.none()
+    return Cgroup.at(path) if path else Cgroup.default(container_id)
 
 
 def _fork(
@@ -159,10 +176,7 @@ def _fork(
     bundle: str,
     config: RuntimeConfig,
     cgroup: Cgroup,
-    stdio: tuple[int, int, int],
-    console_socket: int | None,
-    listener: int,
-    preserved_fds: int,
+    handed: _Handed,
 ) -> Init:
     linux = config.get("linux") or {}
     optional = (config.get("annotations") or {}).get(OPTIONAL_RLIMITS, "")
@@ -171,7 +185,7 @@ def _fork(
         linux.get("seccomp"),
         optional_rlimits=optional,
         personality=linux.get("personality"),
-        preserved_fds=preserved_fds,
+        preserved_fds=handed.preserved_fds,
     )
     namespaces = plan_namespaces(linux)
     mapped = _open_mapped(config, bundle)
@@ -186,10 +200,11 @@ def _fork(
         cgroup=cgroup,
         born_in_cgroup=cgroup_fd >= 0,
         person=person,
-        stdio=stdio,
-        console_socket=console_socket,
+        stdio=handed.stdio,
+        console_socket=handed.console_socket,
         channel=theirs,
-        listener=listener,
+        listener=handed.listener,
+        new_keyring=handed.new_keyring,
         mapped=mapped,
     )
     try:
@@ -290,11 +305,10 @@ def delete(container_id: str, bundle: str, *, state_root: str) -> None:
     :raises RuntimeFailure: when the bundle is unreadable.
     """
     config = load_config(bundle)
-    cgroup = cgroup_of(config)
-    if cgroup.pids() and (config.get("linux") or {}).get("cgroupsPath"):
+    cgroup = cgroup_of(config, container_id)
+    if cgroup.pids():
         cgroup.kill()
-    if (config.get("linux") or {}).get("cgroupsPath"):
-        cgroup.delete()
+    cgroup.delete()
     hooks = (config.get("hooks") or {}).get("poststop") or []
     with contextlib.suppress(RuntimeFailure):
         run_hooks(hooks, state_document(config, container_id, bundle, "stopped", 0), "poststop")

@@ -58,6 +58,8 @@ class Birth:
     channel: Channel
     listener: int = -1
     """A listening socket on which a later ``start`` connects; -1: start comes by the channel."""
+    new_keyring: bool = True
+    """Whether it leaves the session keyring of its caller behind."""
     mapped: dict[str, int] = field(default_factory=dict)
     """Detached mounts with mapped owners, by destination."""
     root: Root | None = None
@@ -100,7 +102,8 @@ def _detach(birth: Birth) -> None:
     os.setsid()
     reset_signals()
     keep_descriptors(birth)
-    syscalls.join_session_keyring(f"_ses.{birth.container_id}")
+    if birth.new_keyring:
+        syscalls.join_session_keyring(f"_ses.{birth.container_id}")
 
 
 def keep_descriptors(birth: Birth) -> None:
