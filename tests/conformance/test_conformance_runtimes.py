@@ -340,3 +340,18 @@ def test_preserved_descriptors(bundle: Bundle, tmp_path: Path, runtime: str) -> 
         preexec_fn=place,
     )
     assert (done.stdout, done.returncode) == ("three\nfour\nnone\n", 0), done.stderr
+
+
+def test_throttled_devices(run: Run, bundle: Bundle, runtime: str) -> None:
+    needs_cgroups(runtime)
+    number = bundle.path.stat().st_dev
+    disk = f"{os.major(number)}:{os.minor(number)}"
+    place = Path(f"/sys/dev/block/{disk}")
+    if not place.exists() or (place / "partition").exists():
+        pytest.skip("the test's directory lies on no whole disk")
+    if host.cgroups().controller("blkio") is None:
+        pytest.skip("this host has no v1 blkio cgroup")
+    rate = {"major": os.major(number), "minor": os.minor(number), "rate": 1048576}
+    bundle.linux["resources"]["blockIO"] = {"throttleReadBpsDevice": [rate]}
+    script = "cat /sys/fs/cgroup/blkio/blkio.throttle.read_bps_device"
+    assert inside(run, bundle, script) == [f"{disk} 1048576"]

@@ -121,6 +121,9 @@ def test_huge_pages(cgroup: CgroupV2) -> None:
         pytest.skip("this host has no v2 hugetlb controller, or no pages of 2 MiB")
     cgroup.apply({"hugepageLimits": [{"pageSize": "2MB", "limit": 4 << 20}]})
     assert size.read_text() == f"{4 << 20}\n"
+    pages = usage.statistics(Cgroup(cgroup, host.cgroups()))["hugetlb"]
+    assert isinstance(pages, dict)
+    assert pages["2MB"] == {"usage": 0, "max": 0, "failcnt": 0}
     with pytest.raises(RuntimeFailure, match=r"cannot set hugetlb\.3KB\.max"):
         cgroup.apply({"hugepageLimits": [{"pageSize": "3KB", "limit": 1}]})
 
@@ -146,3 +149,22 @@ def test_usage_of_v2_has_the_shape_of_runc(cgroup: CgroupV2) -> None:
     memory = found["memory"]
     assert isinstance(memory, dict)
     assert set(memory) == {"cache", "usage", "swap", "kernel", "kernelTCP", "raw"}
+
+
+def test_block_counters_of_v2(tmp_path: Path) -> None:
+    """The lines are the kernel's own; this host may have no io controller for v2."""
+    (tmp_path / "io.stat").write_text(
+        "254:0 rbytes=4096 wbytes=8192 rios=1 wios=2 dbytes=0 dios=0\n253:0 \n"
+    )
+    found = usage.statistics(Cgroup(CgroupV2(str(tmp_path)), host.cgroups()))
+    device = {"major": 254, "minor": 0}
+    assert found["blkio"] == {
+        "ioServiceBytesRecursive": [
+            {**device, "op": "Read", "value": 4096},
+            {**device, "op": "Write", "value": 8192},
+        ],
+        "ioServicedRecursive": [
+            {**device, "op": "Read", "value": 1},
+            {**device, "op": "Write", "value": 2},
+        ],
+    }

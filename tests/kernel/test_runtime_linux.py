@@ -161,7 +161,15 @@ def test_labels_of_a_security_module_that_is_not_there(bundle: Bundle, key: str,
 
 
 @pytest.mark.parametrize(
-    ("key", "part"), [("intelRdt", "linux"), ("mountLabel", "linux"), ("vm", "config")]
+    ("key", "part"),
+    [
+        ("intelRdt", "linux"),
+        ("memoryPolicy", "linux"),
+        ("mountLabel", "linux"),
+        ("netDevices", "linux"),
+        ("execCPUAffinity", "process"),
+        ("vm", "config"),
+    ],
 )
 def test_parts_that_are_refused_by_name(bundle: Bundle, key: str, part: str) -> None:
     getattr(bundle, part)[key] = {"closID": "x"}

@@ -198,7 +198,7 @@ def test_events_stats_are_one_line(bundle: Bundle, running: int) -> None:
 @needs_v1
 def test_events_go_on_until_the_end_and_tell_of_lost_memory(bundle: Bundle) -> None:
     bundle.linux["resources"]["memory"] = {"limit": 16 << 20, "swap": 16 << 20}
-    bundle.shell("cat /tmp/go; dd if=/dev/zero of=/dev/null bs=64M count=1; sleep 0.2")
+    bundle.shell("cat /tmp/go; exec dd if=/dev/zero of=/dev/null bs=64M count=1")
     os.mkfifo(bundle.rootfs / "tmp/go")
     pid = start(bundle)
     command = [sys.executable, "-m", "orchestra.engine.runtime", "--root", str(bundle.state_root)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from orchestra.engine.linux.process import read_text
 from orchestra.engine.runtime.failure import RuntimeFailure, failed
@@ -25,12 +26,31 @@ def load_config(bundle: str) -> RuntimeConfig:
         raise RuntimeFailure(f"cannot use {path}: it has no root")
     if not str(config.get("ociVersion", "")).startswith("1."):
         raise RuntimeFailure(f"cannot use {path}: ociVersion is not 1.x")
-    linux = config.get("linux")
-    for name, part in (("intelRdt", linux), ("mountLabel", linux), ("vm", config)):
-        if isinstance(part, dict) and part.get(name):
-            raise RuntimeFailure(f"cannot use {path}: {name} is not supported")
+    _refuse_unsupported(config, path)
     result: RuntimeConfig = config  # type: ignore[assignment] # json gives no TypedDict
     return result
+
+
+_UNSUPPORTED = {
+    "": ("vm",),
+    "linux": ("intelRdt", "memoryPolicy", "mountLabel", "netDevices"),
+    "process": ("execCPUAffinity",),
+}
+"""Parts of the spec that this runtime does not have: never passed over in silence."""
+
+
+def _refuse_unsupported(config: Mapping[str, object], path: str) -> None:
+    """Refuse what would be ignored.
+
+    :raises RuntimeFailure: naming the first.
+    """
+    for part, names in _UNSUPPORTED.items():
+        values = config.get(part) if part else config
+        if not isinstance(values, dict):
+            continue
+        for name in names:
+            if values.get(name):
+                raise RuntimeFailure(f"cannot use {path}: {name} is not supported")
 
 
 def rootfs_of(config: RuntimeConfig, bundle: str) -> str:

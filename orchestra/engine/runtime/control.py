@@ -206,7 +206,7 @@ def _of_flags(options: argparse.Namespace) -> LinuxResources:
 def _read(path: str) -> LinuxResources:
     """Read limits from a file or, for "-", from stdin; zeros and nulls are left out."""
     try:
-        document = json.loads(read_text("/proc/self/fd/0" if path == "-" else path))
+        document = json.loads(sys.stdin.read() if path == "-" else read_text(path))
     except OSError as err:
         raise failed("read the resources", err) from err
     except (ValueError, RecursionError) as err:
