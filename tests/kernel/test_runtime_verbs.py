@@ -408,3 +408,34 @@ def test_update_of_burst_and_idle(bundle: Bundle, running: int) -> None:
     assert Path(directory, "cpu.cfs_burst_us").read_text() == "10000\n"
     assert call(bundle, "update", "--cpu-idle", "1", NAME).stderr == ""
     assert Path(directory, "cpu.idle").read_text() == "1\n"
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value"),
+    [
+        ("process", "scheduler", "x"),
+        ("process", "ioPriority", {"priority": 1}),
+        ("process", "args", [5]),
+        ("process", "user", [1]),
+        ("linux", "timeOffsets", [1]),
+        ("linux", "resources", {"memory": 5}),
+        ("linux", "resources", {"blockIO": {"weightDevice": [{"weight": 100}]}}),
+        ("linux", "namespaces", [{}]),
+        ("config", "mounts", [{"destination": 5}]),
+        ("config", "hooks", [1]),
+    ],
+)
+def test_a_document_of_the_wrong_shape_is_one_line(
+    bundle: Bundle, part: str, key: str, value: object
+) -> None:
+    getattr(bundle, part)[key] = value
+    bundle.write()
+    done = call(bundle, "run", "--bundle", str(bundle.path), NAME)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert call(bundle, "list", "-q").stdout == ""
+
+
+@pytest.mark.parametrize("text", ['{"memory": {"limit": "x"}}', '{"cpu": [1]}', '{"pids": 5}'])
+def test_an_update_of_the_wrong_shape_is_one_line(bundle: Bundle, running: int, text: str) -> None:
+    done = call(bundle, "update", "-r", "-", NAME, stdin=text)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr

@@ -48,10 +48,22 @@ def main(arguments: Sequence[str]) -> int:
             _log(options, "debug", f"{options.verb} {getattr(options, 'id', '')}".strip())
         return _VERBS.get(options.verb, _other)(options)
     except RuntimeFailure as failure:
-        sys.stderr.write(f"{failure.message}\n")
-        if options.log:
-            _log(options, "error", failure.message)
-        return failure.exit_code if failure.exit_code in _EXIT_CODES else 1
+        return _fail(options, failure)
+    except Exception as err:  # noqa: BLE001 - a process entry point: documents of any shape come in
+        why = " ".join(str(err).split())
+        return _fail(options, RuntimeFailure(f"cannot {options.verb}: {type(err).__name__}: {why}"))
+
+
+def _fail(options: argparse.Namespace, failure: RuntimeFailure) -> int:
+    """Say why, and return the exit code."""
+    if options.debug and not isinstance(sys.exception(), RuntimeFailure):
+        import traceback  # noqa: PLC0415 - of a mistake alone
+
+        traceback.print_exc()
+    sys.stderr.write(f"{failure.message}\n")
+    if options.log:
+        _log(options, "error", failure.message)
+    return failure.exit_code if failure.exit_code in _EXIT_CODES else 1
 
 
 def _log(options: argparse.Namespace, level: str, message: str) -> None:
