@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kernel.test_runtime_verbs import NAME, call, end, start
 from support.bundles import Bundle
+from support.verbs import NAME, call, end, start
 
 pytestmark = pytest.mark.kernel
 
