@@ -154,6 +154,8 @@ def _run_in(options: argparse.Namespace, foreground: Foreground | None) -> int:
     record = StateDirectory(options.root, options.id).read()
     pid = record["init"]["pid"]
     try:
+        if foreground:
+            foreground.take()
         _start(options)
     except RuntimeFailure:
         reap(pid)

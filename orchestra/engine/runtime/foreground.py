@@ -30,6 +30,7 @@ class Foreground:
     def __init__(self) -> None:
         self._ours, peer = socket.socketpair()
         self.theirs = peer.detach()
+        self._master = -1
 
     def close(self) -> None:
         """Close both ends."""
@@ -37,9 +38,12 @@ class Foreground:
         if self.theirs >= 0:
             os.close(self.theirs)
             self.theirs = -1
+        if self._master >= 0:
+            os.close(self._master)
+            self._master = -1
 
-    def wait(self, pid: int) -> int:
-        """Carry bytes until the process, a child of ours, ends; return its exit code.
+    def take(self) -> None:
+        """Receive the terminal and give it our size; before a start, so that the program finds it.
 
         :raises RuntimeFailure: when no terminal came.
         """
@@ -49,14 +53,20 @@ class Foreground:
             raise failed("receive the terminal", err) from err
         if not received:
             raise RuntimeFailure("cannot receive the terminal: none was sent")
-        master = received[0]
+        self._master = received[0]
+        _copy_size(self._master)
+
+    def wait(self, pid: int) -> int:
+        """Carry bytes until the process, a child of ours, ends; return its exit code.
+
+        :raises RuntimeFailure: when no terminal came.
+        """
+        if self._master < 0:
+            self.take()
         forward_signals(pid)
-        try:
-            with _raw(0):
-                _follow_size(master)
-                return _carry(master, pid)
-        finally:
-            os.close(master)
+        with _raw(0):
+            _follow_size(self._master)
+            return _carry(self._master, pid)
 
 
 def _carry(master: int, pid: int) -> int:
@@ -118,15 +128,15 @@ def _type(master: int, typed: bytes) -> bytes:
 
 
 def _follow_size(master: int) -> None:
-    """Give the terminal the size of ours, now and whenever that changes."""
+    """Give the terminal the size of ours whenever that changes."""
+    signal.signal(signal.SIGWINCH, lambda _number, _frame: _copy_size(master))
+    _copy_size(master)
 
-    def copy(_number: int = 0, _frame: object = None) -> None:
-        with contextlib.suppress(OSError):
-            size = fcntl.ioctl(0, termios.TIOCGWINSZ, bytes(8))
-            fcntl.ioctl(master, termios.TIOCSWINSZ, size)
 
-    copy()
-    signal.signal(signal.SIGWINCH, copy)
+def _copy_size(master: int) -> None:
+    with contextlib.suppress(OSError):
+        size = fcntl.ioctl(0, termios.TIOCGWINSZ, bytes(8))
+        fcntl.ioctl(master, termios.TIOCSWINSZ, size)
 
 
 @contextlib.contextmanager
