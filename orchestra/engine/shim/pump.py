@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import select
+import stat
 import time
 from collections.abc import Callable
 
+from orchestra.engine.linux.pipes import tee
 from orchestra.engine.shim.console import Attachments
 from orchestra.engine.shim.logfile import LineSplitter, LogFile
 
@@ -54,7 +56,11 @@ class Loop:
 
 
 class Output:
-    """One stream of the container: read, split, logged, shown to those attached."""
+    """One stream of the container: read, split, logged, shown to those attached.
+
+    What comes by a pipe is taken out of it only when it is in the log: a shim that is killed in
+    between leaves it to the next, which may log it once more, but loses none.
+    """
 
     def __init__(
         self, fd: int, stream: str, log: LogFile | None, attachments: Attachments | None
@@ -64,6 +70,9 @@ class Output:
         self._log = log
         self._attachments = attachments
         self._splitter = LineSplitter()
+        self._copy: tuple[int, int] | None = None
+        if log is not None and stat.S_ISFIFO(os.fstat(fd).st_mode):
+            self._copy = os.pipe2(os.O_CLOEXEC)
 
     def pump(self) -> tuple[bool, list[int]]:
         """Read once; tell whether there was anything, and which clients were dropped.
@@ -71,7 +80,7 @@ class Output:
         :raises BlockingIOError: when nothing is there now.
         """
         try:
-            data = os.read(self.fd, _READ_BYTES)
+            data = self._look()
         except BlockingIOError:
             raise
         except OSError:
@@ -82,7 +91,16 @@ class Output:
             texts = self._splitter.feed(data)
             if texts:
                 self._log.write(self._stream, texts, time.time_ns())
+        if self._copy:
+            os.read(self.fd, len(data))
         return True, self._attachments.broadcast(self._stream, data) if self._attachments else []
+
+    def _look(self) -> bytes:
+        """Return what is there; in a pipe that is logged it stays."""
+        if self._copy is None:
+            return os.read(self.fd, _READ_BYTES)
+        reader, writer = self._copy
+        return os.read(reader, tee(self.fd, writer, _READ_BYTES))
 
     def drain(self) -> None:
         """Take what is left in the pipe, for a bounded time, and the last line without its end."""
