@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
 from orchestra.cli.declare import Context, Exit, Option
@@ -102,10 +103,10 @@ def interspersed(name: str) -> bool:
     return name not in {"exec", "run"}
 
 
-def _dispatch(arguments: list[str]) -> None:
-    """Run a plain command line.
+def _read(arguments: list[str]) -> Callable[[], object]:
+    """Return what a plain command line means.
 
-    :raises NotPlainError: before anything is run, when typer has to look at it.
+    :raises NotPlainError: when typer has to look at it.
     """
     before, read = Reader(entry).read(arguments, command_follows=True)
     if read == len(arguments) or arguments[read] not in COMMANDS:
@@ -115,20 +116,21 @@ def _dispatch(arguments: list[str]) -> None:
     reader = Reader(body, interspersed=interspersed(name))
     values, _ = reader.read(arguments[read + 1 :])
     context = Context()
-    context_of: Callable[..., object] = entry
-    context_of(context, **before)
+    collect: Callable[..., object] = entry
+    collect(context, **before)
     if reader.context is not None:
         values[reader.context] = context
-    body(**values)
+    return partial(body, **values)
 
 
 def _answer(arguments: list[str]) -> int:
     try:
-        _dispatch(arguments)
+        act = _read(arguments)
     except NotPlainError:
         from orchestra.cli.typed import answer
 
         return answer(arguments)
+    act()
     return 0
 
 

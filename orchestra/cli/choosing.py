@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from orchestra.cli.transact import NotRunningError, check_not_paused
-from orchestra.planner.observed import LIVE, ObservedContainer, ObservedState
+from orchestra.cli.transact import NotRunningError
+from orchestra.planner.observed import ObservedContainer, ObservedState
 
 
 def choose(
@@ -26,18 +26,3 @@ def choose(
             f'no container found for service "{service}"{which}', hint="see `orchestra ps -a`"
         )
     return tuple(sorted(found, key=lambda each: (each.one_off, each.number, each.created_at)))
-
-
-def choose_running(observed: ObservedState, service: str, *, index: int) -> ObservedContainer:
-    """Return a service's container that runs: that of a number, or the first.
-
-    :raises UsageError: when none runs, or it is paused.
-    """
-    found = choose(observed, service, index=index, everything=True)
-    running = [container for container in found if container.phase in LIVE]
-    if not running:
-        raise NotRunningError(
-            f'container "{found[0].name}" is not running', hint=f"run `orchestra start {service}`"
-        )
-    check_not_paused(running[0])
-    return running[0]

@@ -191,7 +191,6 @@ class Resources:
     memory_bytes: int | None = None
     memory_reservation_bytes: int | None = None
     memory_swap_bytes: int | None = None
-    memory_swappiness: int | None = None
     block_io: BlockIo = BlockIo()
     pids: int | None = None
     oom_kill_disable: bool = False

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,7 +16,11 @@ from support.bundles import Bundle
 pytestmark = pytest.mark.runtime
 
 # Hard limits cannot be raised on every host, so these are below what there is.
-FLAGS = "--ulimit nofile=1000:1000 --ulimit nproc=1000:1000 --net none --rootfs"
+CGROUP = "orchestra-podman"
+FLAGS = (
+    "--ulimit nofile=1000:1000 --ulimit nproc=1000:1000 --net none "
+    f"--cgroup-parent=/{CGROUP} --rootfs"
+)
 Podman = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -54,11 +56,18 @@ def serve(place: Path) -> Iterator[Podman]:
 
     yield call
     call("rm", "--all", "--force", "--time", "0")
-    deadline = time.monotonic() + 3
-    with contextlib.suppress(ChildProcessError):  # conmon is nobody's child but ours
-        while time.monotonic() < deadline:
-            if not os.waitpid(-1, os.WNOHANG)[0]:
-                time.sleep(0.02)
+    _reap_monitors()
+    for parent in Path("/sys/fs/cgroup").glob(f"*/{CGROUP}"):
+        for directory in (*parent.glob("*/"), parent):
+            directory.rmdir()
+
+
+def _reap_monitors() -> None:
+    """Conmon leaves its parents, and comes to whoever reaps for them: this process."""
+    for children in Path("/proc/self/task").glob("*/children"):
+        for pid in map(int, children.read_text().split()):
+            if Path(f"/proc/{pid}/comm").read_text() == "conmon\n":
+                os.waitpid(pid, 0)
 
 
 def test_podman_runs_a_container(podman: Podman, tmp_path: Path, token: str) -> None:

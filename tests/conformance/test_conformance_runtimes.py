@@ -348,9 +348,9 @@ def test_throttled_devices(run: Run, bundle: Bundle, runtime: str) -> None:
     disk = f"{os.major(number)}:{os.minor(number)}"
     place = Path(f"/sys/dev/block/{disk}")
     if not place.exists() or (place / "partition").exists():
-        pytest.xfail("the test's directory lies on no whole disk")
+        pytest.skip("the test's directory lies on no whole disk")
     if host.cgroups().controller("blkio") is None:
-        pytest.xfail("this host has no v1 blkio cgroup")
+        pytest.skip("this host has no v1 blkio cgroup")
     rate = {"major": os.major(number), "minor": os.minor(number), "rate": 1048576}
     bundle.linux["resources"]["blockIO"] = {"throttleReadBpsDevice": [rate]}
     script = "cat /sys/fs/cgroup/blkio/blkio.throttle.read_bps_device"

@@ -118,7 +118,7 @@ def test_an_old_one_is_replaced_and_one_in_use_is_not(cgroup: CgroupV2) -> None:
 def test_huge_pages(cgroup: CgroupV2) -> None:
     size = Path(cgroup.directory, "hugetlb.2MB.max")
     if not size.exists():
-        pytest.xfail("this host has no v2 hugetlb controller, or no pages of 2 MiB")
+        pytest.skip("this host has no v2 hugetlb controller, or no pages of 2 MiB")
     cgroup.apply({"hugepageLimits": [{"pageSize": "2MB", "limit": 4 << 20}]})
     assert size.read_text() == f"{4 << 20}\n"
     pages = usage.statistics(Cgroup(cgroup, host.cgroups()))["hugetlb"]

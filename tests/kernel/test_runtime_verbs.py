@@ -301,3 +301,9 @@ def test_a_document_of_the_wrong_shape_is_one_line(
     done = call(bundle, "run", "--bundle", str(bundle.path), NAME)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
     assert call(bundle, "list", "-q").stdout == ""
+
+
+def test_systemd_is_not_asked_for_cgroups_in_silence(bundle: Bundle) -> None:
+    done = call(bundle, "--systemd-cgroup", "list")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("--systemd-cgroup is not supported")

@@ -14,10 +14,11 @@ from support.cell import Cell, argv, image, open_cell, spec, wait_until
 
 from orchestra.engine.container.failures import StartError
 from orchestra.engine.container.logs import read_logs
+from orchestra.engine.linux import host
 from orchestra.engine.shim.protocol import Listen
 from orchestra.engine.state.records import ContainerRecord, Endpoint
 from orchestra.errors import ContainerError, NetworkError
-from orchestra.planner.desired import FileMount, PortSpec
+from orchestra.planner.desired import BlockIo, BlockLimit, FileMount, PortSpec, Resources
 from orchestra.planner.observed import Phase
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
@@ -259,3 +260,25 @@ def read_gone(path: Path) -> str:
         return path.read_text()
     except OSError:
         return ""
+
+
+async def test_block_devices_are_throttled(cell: Cell, tmp_path: Path) -> None:
+    number = tmp_path.stat().st_dev
+    disk = f"{os.major(number)}:{os.minor(number)}"
+    device = Path(f"/sys/dev/block/{disk}")
+    if not device.exists() or (device / "partition").exists():
+        pytest.skip("the test's directory lies on no whole disk")
+    path = f"/dev/{device.resolve().name}"
+    limits = Resources(block_io=BlockIo(write_bps=(BlockLimit(path=path, value=1 << 20),)))
+    v1 = host.cgroups().mode != "v2"
+    file = "blkio/blkio.throttle.write_bps_device" if v1 else "io.max"
+    record = await cell.start(spec(*argv(f"cat /sys/fs/cgroup/{file}"), resources=limits))
+    await cell.containers.wait(record)
+    value = "1048576" if v1 else "rbps=max wbps=1048576 riops=max wiops=max"
+    assert cell.output(record) == f"{disk} {value}\n"
+
+
+async def test_what_is_no_block_device_cannot_be_throttled(cell: Cell) -> None:
+    limits = Resources(block_io=BlockIo(read_iops=(BlockLimit(path="/dev/null", value=9),)))
+    with pytest.raises(ContainerError, match=r'"/dev/null": it is no block device'):
+        await cell.create(spec("/bin/true", resources=limits))

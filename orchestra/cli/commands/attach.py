@@ -34,14 +34,15 @@ def command(
     ] = True,
 ) -> None:
     """Show its output and pass on our input until it ends, and exit with its code."""
-    from orchestra.cli.choosing import choose_running
+    from orchestra.cli.transact import check_not_paused, pick_running
 
     keys = parse_keys(detach_keys or _DEFAULT_KEYS)
     session = Session.of(ctx)
 
     async def main() -> int | None:
         observed = session.machine.containers(session.project_name)
-        container = choose_running(observed, service, index=index)
+        container = pick_running(observed, service, index)
+        check_not_paused(container)
         access = session.machine.access
         terminal = access.has_terminal(observed.project, container.id)
         if terminal and not no_stdin and not sys.stdin.isatty():

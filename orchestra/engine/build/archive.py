@@ -15,6 +15,7 @@ from typing import IO
 
 from orchestra.engine.build.copying import copy_content
 from orchestra.engine.build.target import Target, present, remove, set_metadata
+from orchestra.engine.linux.pipes import write_all
 from orchestra.errors import BuildError
 
 if sys.version_info >= (3, 14):
@@ -158,9 +159,7 @@ class _Unpacker:
         writing = os.open(name, _CREATE, 0o600, dir_fd=fd)
         try:
             while chunk := source.read(_CHUNK):
-                view = memoryview(chunk)
-                while view:
-                    view = view[os.write(writing, view) :]
+                write_all(writing, chunk)
             set_metadata(writing, *self._owner(member), self._mode(member, stat.S_IFREG))
             os.utime(writing, ns=self._time(member))
         finally:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from orchestra.engine.build.context import Chosen, Entry
 from orchestra.engine.build.target import Rules, Target, present, remove, set_metadata
 from orchestra.engine.build.tree import Directory, Item, Tree
+from orchestra.engine.linux.pipes import write_all
 from orchestra.errors import BuildError
 from orchestra.values import dataclass, field
 
@@ -209,6 +210,4 @@ def copy_content(reading: int, writing: int, size: int) -> None:
         else:
             return
     while chunk := os.read(reading, _CHUNK):
-        view = memoryview(chunk)
-        while view:
-            view = view[os.write(writing, view) :]
+        write_all(writing, chunk)

@@ -18,8 +18,9 @@ from orchestra.engine.container.failures import unknown_end
 from orchestra.engine.container.places import Places
 from orchestra.engine.container.spawning import dial_path
 from orchestra.engine.container.streams import read_some
-from orchestra.engine.container.terminal import raw_terminal, write_all
+from orchestra.engine.container.terminal import raw_terminal
 from orchestra.engine.linux import process
+from orchestra.engine.linux.pipes import write_all
 from orchestra.engine.paths import Paths
 from orchestra.engine.shim.protocol import ATTACH_PACKET_BYTES, ATTACH_SOCKET
 from orchestra.engine.state.records import ContainerRecord

@@ -26,6 +26,7 @@ from orchestra.engine.container.users import ResolvedUser
 from orchestra.errors import ContainerError
 from orchestra.oci.image import ImageConfig
 from orchestra.oci.runtime import (
+    BlockIo,
     Device,
     Linux,
     Namespace,
@@ -93,6 +94,7 @@ class Surroundings:
     mounts: Sequence[OciMount] = ()
     joins: Mapping[str, str] = field(default_factory=dict)
     devices: Sequence[tuple[Device, str]] = ()
+    block_io: BlockIo | None = None
     seccomp: Seccomp | None = None
     available: Sequence[str] = ALL_CAPABILITIES
     thermal: Sequence[str] = ()
@@ -217,7 +219,7 @@ def _linux(spec: ContainerSpec, around: Surroundings, security: Security) -> Lin
     linux: Linux = {
         "namespaces": _namespaces(spec, around.joins),
         "cgroupsPath": around.cgroup_path,
-        "resources": linux_resources(spec.resources, rules),
+        "resources": linux_resources(spec.resources, rules, around.block_io),
         "rootfsPropagation": root_propagation(spec.mounts),
         "devices": [device for device, _ in around.devices],
     }

@@ -1,12 +1,10 @@
-"""Run a process in a running container, with pipes or with a terminal."""
+"""A process in a running container whose output is ours, and a terminal's two ends, joined."""
 
 from __future__ import annotations
 
 import os
 import signal
 import termios
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import anyio
 import anyio.to_thread
@@ -15,30 +13,11 @@ from orchestra.engine.container.exec_request import ExecOptions, exec_request
 from orchestra.engine.container.failures import unknown_end
 from orchestra.engine.container.launching import ExecSession, LauncherClient
 from orchestra.engine.container.streams import Pipes, Take, read_some
-from orchestra.engine.container.terminal import raw_terminal, size_of, write_all
+from orchestra.engine.container.terminal import raw_terminal, size_of
+from orchestra.engine.linux.pipes import write_all
 from orchestra.engine.paths import Paths
 from orchestra.engine.state.records import ContainerRecord
 from orchestra.errors import ContainerError
-
-
-@asynccontextmanager
-async def open_exec(
-    paths: Paths,
-    record: ContainerRecord,
-    options: ExecOptions,
-    stdio: tuple[int, int, int] | None,
-) -> AsyncIterator[ExecSession]:
-    """Start a process in a container and stay with it; leaving the block kills it, unless detached.
-
-    ``stdio``: pipes, never the user's own files or terminal; None when ``options.tty``.
-
-    :raises ContainerError: when the container does not run, or the process does not start
-        (StartError has docker's exit code: 126, 127).
-    """
-    request = await anyio.to_thread.run_sync(exec_request, paths, record, options)
-    launcher = await LauncherClient.ensure(paths, record.spec.project)
-    async with launcher.exec(request, stdio) as session:
-        yield session
 
 
 async def exec_captured(
@@ -46,11 +25,16 @@ async def exec_captured(
 ) -> int:
     """Run a process without input, hand its output to ``take``, return its exit code.
 
-    :raises ContainerError: as :func:`open_exec`.
+    Cancelling this kills the process.
+
+    :raises ContainerError: when the container does not run, or the process does not start
+        (StartError has docker's exit code: 126, 127).
     """
+    request = await anyio.to_thread.run_sync(exec_request, paths, record, options)
+    launcher = await LauncherClient.ensure(paths, record.spec.project)
     pipes = Pipes()
     try:
-        async with open_exec(paths, record, options, pipes.given) as session:
+        async with launcher.exec(request, pipes.given) as session:
             return (await pipes.accompany(session, take))["code"]
     finally:
         pipes.close()

@@ -22,7 +22,8 @@ from typing import cast
 from orchestra.engine.container.exec_request import ExecOptions, exec_request
 from orchestra.engine.container.failures import error_of, no_answer, no_launcher, unknown_end
 from orchestra.engine.container.spawning import dial_path, spawn
-from orchestra.engine.container.terminal import raw_terminal, size_of, write_all
+from orchestra.engine.container.terminal import raw_terminal, size_of
+from orchestra.engine.linux.pipes import write_all
 from orchestra.engine.paths import Paths
 from orchestra.engine.shim import wire
 from orchestra.engine.shim.protocol import Exited, Failed
@@ -156,7 +157,6 @@ class _Exchange:
     ) -> None:
         self._connection = connection
         self._outputs = dict(outputs)
-        self._open = dict(outputs)
         self._source = source
         self._entrance = entrance
         self._pipe = entrance is not None and entrance not in outputs
@@ -174,7 +174,7 @@ class _Exchange:
             with _interrupted():
                 while not self._turn():
                     pass
-                for fd in self._open:
+                for fd in self._outputs:
                     self._read(fd)
         finally:
             self._end_input()
@@ -194,8 +194,9 @@ class _Exchange:
         """Wait for one thing to happen and see to it; True when the process has ended."""
         poll = select.poll()
         poll.register(self._connection, select.POLLIN)
-        for fd in self._open:
-            poll.register(fd, select.POLLIN | (self._writing if fd == self._entrance else 0))
+        for fd in self._outputs:
+            wanted = select.POLLOUT if self._waiting and fd == self._entrance else 0
+            poll.register(fd, select.POLLIN | wanted)
         if self._source is not None and not self._waiting:
             poll.register(self._source, select.POLLIN)
         if self._pipe and self._entrance is not None and self._waiting:
@@ -203,18 +204,14 @@ class _Exchange:
         ready = dict(poll.poll())
         if self._connection.fileno() in ready:
             return True
-        for fd in self._open.keys() & ready.keys():
+        for fd in self._outputs.keys() & ready.keys():
             if ready[fd] & ~select.POLLOUT and not self._read(fd):
-                del self._open[fd]
+                del self._outputs[fd]
         if self._entrance in ready and self._waiting:
             self._write()
         if self._source in ready and not self._waiting:
             self._feed()
         return False
-
-    @property
-    def _writing(self) -> int:
-        return select.POLLOUT if self._waiting else 0
 
     def _read(self, fd: int) -> bool:
         """Hand on what is there; False at the end."""

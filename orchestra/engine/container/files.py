@@ -11,8 +11,8 @@ import anyio.to_thread
 from orchestra.engine.container import copying
 from orchestra.engine.container.places import Places
 from orchestra.engine.container.roots import open_root
-from orchestra.engine.container.unpacking import write_all
 from orchestra.engine.container.users import read_user_files, resolve_user
+from orchestra.engine.linux.pipes import write_all
 from orchestra.engine.state.lock import container_lock
 from orchestra.engine.state.records import ContainerRecord
 from orchestra.engine.state.store import Store
@@ -31,9 +31,7 @@ async def copy_from(store: Store, project: str, container_id: str, copy: Copy) -
     def work(side: copying.Side, _record: ContainerRecord) -> None:
         if target is None:
             sys.stdout.flush()
-            copying.archive_out(
-                side, source, lambda data: write_all(1, memoryview(data)), follow=copy.follow
-            )
+            copying.archive_out(side, source, lambda data: write_all(1, data), follow=copy.follow)
             return
         copying.copy_out(
             side,
@@ -72,7 +70,7 @@ async def export(store: Store, project: str, container_id: str, fd: int) -> None
     """
 
     def work(side: copying.Side, _record: ContainerRecord) -> None:
-        copying.archive_root(side, lambda data: write_all(fd, memoryview(data)))
+        copying.archive_root(side, lambda data: write_all(fd, data))
 
     await _in_root(store, project, container_id, work, volumes=False)
 

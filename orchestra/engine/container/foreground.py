@@ -28,7 +28,7 @@ from orchestra.engine.container.places import Places
 from orchestra.engine.container.requests import Neighbours, shim_request
 from orchestra.engine.container.runtime import runtime_prefix
 from orchestra.engine.container.streams import Pipes
-from orchestra.engine.container.terminal import write_all
+from orchestra.engine.linux.pipes import write_all
 from orchestra.engine.network import proxy
 from orchestra.engine.network.dns import Resolver
 from orchestra.engine.network.endpoints import published_endpoint

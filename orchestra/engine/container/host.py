@@ -12,8 +12,8 @@ from orchestra.engine.container.capabilities import ALL_CAPABILITIES
 from orchestra.engine.container.seccomp import Host, default_profile, load_profile
 from orchestra.engine.linux.host import kernel_version
 from orchestra.errors import ContainerError
-from orchestra.oci.runtime import Device, Seccomp
-from orchestra.planner.desired import ContainerSpec, DeviceSpec
+from orchestra.oci.runtime import BlockIo, Device, Seccomp, ThrottleDevice
+from orchestra.planner.desired import BlockLimit, ContainerSpec, DeviceSpec
 
 _PERMISSIONS = frozenset("rwm")
 _NOT_PASSED = frozenset({"console", "ptmx", "tty", "null", "zero", "full", "random", "urandom"})
@@ -71,6 +71,57 @@ def host_devices(spec: ContainerSpec) -> tuple[tuple[Device, str], ...]:
             if device is not None:
                 found.append((device, "rwm"))
     return tuple(found)
+
+
+def block_io_of(spec: ContainerSpec) -> BlockIo:
+    """Return the limits of block devices, by the numbers that the devices have here.
+
+    :raises ContainerError: when a path is no block device.
+    """
+    limits = spec.resources.block_io
+    found: BlockIo = {}
+    if limits.weight:
+        found["weight"] = limits.weight
+    if limits.weights:
+        found["weightDevice"] = [
+            {"major": major, "minor": minor, "weight": weight}
+            for major, minor, weight in _numbered(limits.weights)
+        ]
+    if limits.read_bps:
+        found["throttleReadBpsDevice"] = _throttles(limits.read_bps)
+    if limits.write_bps:
+        found["throttleWriteBpsDevice"] = _throttles(limits.write_bps)
+    if limits.read_iops:
+        found["throttleReadIOPSDevice"] = _throttles(limits.read_iops)
+    if limits.write_iops:
+        found["throttleWriteIOPSDevice"] = _throttles(limits.write_iops)
+    return found
+
+
+def _throttles(limits: Sequence[BlockLimit]) -> list[ThrottleDevice]:
+    return [
+        {"major": major, "minor": minor, "rate": rate} for major, minor, rate in _numbered(limits)
+    ]
+
+
+def _numbered(limits: Sequence[BlockLimit]) -> list[tuple[int, int, int]]:
+    return [(*_block_device(limit.path), limit.value) for limit in limits]
+
+
+def _block_device(path: str) -> tuple[int, int]:
+    try:
+        status = Path(path).stat()
+    except OSError as err:
+        raise _no_block_device(path, (err.strerror or "").lower()) from err
+    if not stat.S_ISBLK(status.st_mode):
+        raise _no_block_device(path, "it is no block device")
+    return os.major(status.st_rdev), os.minor(status.st_rdev)
+
+
+def _no_block_device(path: str, why: str) -> ContainerError:
+    return ContainerError(
+        f'cannot limit block I/O of "{path}": {why}', hint="change blkio_config, or plug it in"
+    )
 
 
 def _devices_of(wanted: DeviceSpec) -> list[tuple[Device, str]]:

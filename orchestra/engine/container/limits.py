@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from orchestra.errors import ContainerError
-from orchestra.oci.runtime import Cpu, Device, DeviceRule, LinuxResources, Memory, Rlimit
+from orchestra.oci.runtime import BlockIo, Cpu, Device, DeviceRule, LinuxResources, Memory, Rlimit
 from orchestra.planner.desired import Resources, Ulimit
 
 _CPU_PERIOD_US = 100_000
@@ -76,8 +76,10 @@ def _parse_rule(text: str) -> DeviceRule:
     return rule
 
 
-def linux_resources(limits: Resources, devices: list[DeviceRule]) -> LinuxResources:
-    """Return config-linux.md's resources."""
+def linux_resources(
+    limits: Resources, devices: list[DeviceRule], block_io: BlockIo | None = None
+) -> LinuxResources:
+    """Return config-linux.md's resources; ``block_io`` has the numbers of the host's devices."""
     resources: LinuxResources = {"devices": devices}
     if memory := _memory(limits):
         resources["memory"] = memory
@@ -85,6 +87,8 @@ def linux_resources(limits: Resources, devices: list[DeviceRule]) -> LinuxResour
         resources["cpu"] = cpu
     if limits.pids is not None and limits.pids != 0:
         resources["pids"] = {"limit": limits.pids}
+    if block_io:
+        resources["blockIO"] = block_io
     return resources
 
 

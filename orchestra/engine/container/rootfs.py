@@ -13,6 +13,7 @@ from pathlib import Path
 from orchestra.engine.container.bundle import Surroundings, hostname_of, make_config
 from orchestra.engine.container.host import (
     available_capabilities,
+    block_io_of,
     host_devices,
     seccomp_of,
     thermal_paths,
@@ -82,6 +83,7 @@ def _config(
         cgroup_path=cgroup_path,
         mounts=mounts,
         devices=host_devices(spec),
+        block_io=block_io_of(spec),
         seccomp=seccomp_of(spec, available),
         available=available,
         thermal=thermal_paths(),

@@ -1,4 +1,4 @@
-"""The user's terminal: its size, raw mode, and writing all of something."""
+"""The user's terminal: its size, and raw mode."""
 
 from __future__ import annotations
 
@@ -31,13 +31,3 @@ def raw_terminal(fd: int) -> Iterator[None]:
         yield
     finally:
         termios.tcsetattr(fd, termios.TCSADRAIN, before)
-
-
-def write_all(fd: int, data: bytes) -> None:
-    """Write everything to a descriptor, waiting as long as it takes.
-
-    :raises OSError: EPIPE when nobody reads any more.
-    """
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]

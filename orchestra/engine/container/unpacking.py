@@ -24,6 +24,7 @@ from orchestra.engine.image.tar import (
     SYMLINK,
     Member,
 )
+from orchestra.engine.linux.pipes import write_all
 from orchestra.engine.linux.syscalls import openat2
 from orchestra.errors import ContainerError
 from orchestra.values import dataclass, field
@@ -121,7 +122,7 @@ class Unpacker:
             try:
                 for piece in content:
                     give_way()
-                    write_all(fd, memoryview(piece))
+                    write_all(fd, piece)
                 self._set_looks(member, fd)
                 os.utime(fd, ns=(member.mtime_ns, member.mtime_ns))
             finally:
@@ -212,9 +213,3 @@ def _clear(member: Member, parent: int, name: str) -> bool:
         raise OSError(errno.ENOTDIR, "it is no directory, and what would take its place is one")
     os.unlink(name, dir_fd=parent)
     return False
-
-
-def write_all(fd: int, piece: memoryview) -> None:
-    """Write everything to a descriptor."""
-    while piece:
-        piece = piece[os.write(fd, piece) :]

@@ -27,6 +27,7 @@ from orchestra.engine.image.tar import (
     Member,
 )
 from orchestra.engine.linux.flags import Resolve
+from orchestra.engine.linux.pipes import write_all
 from orchestra.engine.linux.syscalls import openat2
 from orchestra.engine.snapshot.removal import remove_tree
 from orchestra.errors import ImageError
@@ -143,7 +144,7 @@ class Extractor:
         fd = self._replacing(directory, name, lambda: os.open(name, flags, 0o600, dir_fd=directory))
         try:
             for piece in content:
-                _write_all(fd, piece)
+                write_all(fd, piece)
             self._attributes(member, fd)
             os.utime(fd, ns=(_time(member), _time(member)))
         finally:
@@ -386,8 +387,3 @@ def _device_numbers(member: Member) -> tuple[int, int]:
 
 def _time(member: Member) -> int:
     return max(-_TIME_MAX_NS, min(member.mtime_ns, _TIME_MAX_NS))
-
-
-def _write_all(fd: int, piece: memoryview) -> None:
-    while piece:
-        piece = piece[os.write(fd, piece) :]

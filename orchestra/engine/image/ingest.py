@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 
 from orchestra.engine.image.store import ImageStore
+from orchestra.engine.linux.pipes import write_all
 from orchestra.engine.snapshot.locking import try_lock
 from orchestra.errors import ImageError
 from orchestra.oci.digest import hex_of
@@ -74,9 +75,7 @@ class Ingest:
                 hint="the registry or something on the way to it is broken, or lies",
             )
         try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(self._fd, view) :]
+            write_all(self._fd, data)
         except OSError as err:
             raise self._refused(err) from err
         self._hash.update(data)

@@ -46,6 +46,11 @@ def parse(arguments: Sequence[str], options: argparse.Namespace) -> None:
         if name in arguments:
             fill(sub)
     parser.parse_args(arguments, options)
+    if options.systemd_cgroup:
+        raise RuntimeFailure(
+            "--systemd-cgroup is not supported: cgroups are made by the file system alone",
+            exit_code=USAGE,
+        )
 
 
 def _natural(text: str) -> int:

@@ -7,8 +7,8 @@ import json
 from typing import cast
 
 from orchestra.engine.linux import process as processes
-from orchestra.engine.runtime import become, streams
 from orchestra.engine.runtime import exec as entering
+from orchestra.engine.runtime import streams
 from orchestra.engine.runtime.container import Container
 from orchestra.engine.runtime.create import reap
 from orchestra.engine.runtime.failure import RuntimeFailure, failed
@@ -72,7 +72,6 @@ def _process(options: argparse.Namespace, container: Process) -> Process:
         process["selinuxLabel"] = options.process_label
     if options.apparmor:
         process["apparmorProfile"] = options.apparmor
-    become.prepare(process, None)
     return process
 
 

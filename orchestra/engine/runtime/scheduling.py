@@ -63,14 +63,12 @@ class Scheduling:
             raise failed(what, err) from err
 
 
-def plan_scheduling(process: Process, personality: Personality | None) -> Scheduling | None:
-    """Return what a process asks for; None when that is nothing.
+def plan_scheduling(process: Process, personality: Personality | None) -> Scheduling:
+    """Return what a process asks for.
 
     :raises RuntimeFailure: for what the kernel has no word for.
     """
     scheduler, io = process.get("scheduler"), process.get("ioPriority")
-    if not scheduler and not io and not personality:
-        return None
     return Scheduling(
         attributes=_attributes(scheduler) if scheduler else b"",
         io_priority=_io_priority(io) if io else None,
@@ -97,7 +95,7 @@ def _attributes(scheduler: Scheduler) -> bytes:
         raise RuntimeFailure(f"cannot set the scheduler: nice {nice} is not -20 to 19")
     if not 0 <= priority <= 99:
         raise RuntimeFailure(f"cannot set the scheduler: priority {priority} is not 0 to 99")
-    if priority and policy not in {1, 2}:
+    if priority and policy not in {_POLICIES["SCHED_FIFO"], _POLICIES["SCHED_RR"]}:
         raise RuntimeFailure("cannot set the scheduler: a priority is for SCHED_FIFO and SCHED_RR")
     if any(times) and policy != _POLICIES["SCHED_DEADLINE"]:
         raise RuntimeFailure("cannot set the scheduler: times are for SCHED_DEADLINE")

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from orchestra.engine.linux import syscalls
 from orchestra.engine.linux.flags import AT_FDCWD, CloneFlag, FsConfig, MountFlag
+from orchestra.engine.linux.pipes import write_all
 from orchestra.engine.shim.failure import ShimFailure, because
 from orchestra.engine.shim.protocol import Rootfs, ShimFile
 
@@ -136,7 +137,7 @@ def _write_file(path: str, file: ShimFile) -> None:
         if "source_path" in file:
             _copy(file["source_path"], target)
         else:
-            _write_all(target, file.get("content", "").encode())
+            write_all(target, file.get("content", "").encode())
         os.fchown(target, file["uid"], file["gid"])
         os.fchmod(target, file["mode"])
     finally:
@@ -150,11 +151,6 @@ def _copy(source: str, target: int) -> None:
         if (os.fstat(fd).st_mode & 0o170000) != 0o100000:
             raise OSError(errno.EINVAL, "not a regular file", source)
         while data := os.read(fd, 1 << 20):
-            _write_all(target, data)
+            write_all(target, data)
     finally:
         os.close(fd)
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(fd, data) :]

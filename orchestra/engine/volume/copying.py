@@ -11,6 +11,7 @@ import os
 import stat
 from contextlib import suppress
 
+from orchestra.engine.linux.pipes import write_all
 from orchestra.engine.volume.layers import Directory
 
 _CHUNK_BYTES = 1 << 20
@@ -88,9 +89,7 @@ def _copy_bytes(source: int, target: int) -> None:
         if err.errno not in {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}:
             raise
         while data := os.read(source, _CHUNK_BYTES):
-            view = memoryview(data)
-            while view:
-                view = view[os.write(target, view) :]
+            write_all(target, data)
 
 
 def _copy_looks(source: int, target: int, status: os.stat_result) -> None:

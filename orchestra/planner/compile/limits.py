@@ -52,7 +52,6 @@ def compile_resources(service: Service) -> Resources:
         or service.mem_reservation
         or None,
         memory_swap_bytes=service.memswap_limit or None,
-        memory_swappiness=service.mem_swappiness,
         block_io=_block_io(service.blkio_config),
         pids=pids if pids and pids > 0 else None,
         oom_kill_disable=service.oom_kill_disable,

@@ -26,7 +26,6 @@ _MOUNT = "services.*.volumes.[]."
 _SWARM = "it is for Swarm"
 _WINDOWS = "it exists on Windows only"
 _DEVICES = "accelerators are not handed to containers"
-_HOOKS = "containers that run before a service are not made"
 _RIGHTS = "build steps get no more rights than containers"
 _REAL_TIME = "real-time scheduling is not set up"
 
@@ -48,7 +47,6 @@ class Values:
 
 
 REFUSED: Mapping[str, tuple[str, str]] = {
-    _SERVICE + "blkio_config": ("block I/O is not limited", ""),
     _SERVICE + "cgroup_parent": ("every container has its place below the project's cgroup", ""),
     _SERVICE + "{cpu_rt_period,cpu_rt_runtime}": (_REAL_TIME, ""),
     _SERVICE + "external_links": (
@@ -58,7 +56,7 @@ REFUSED: Mapping[str, tuple[str, str]] = {
     _SERVICE + "gpus": (_DEVICES, "remove it, or pass the device with `devices`"),
     _SERVICE + "mem_swappiness": ("swappiness is not set per container", ""),
     _SERVICE + "models": ("no model runner is there", ""),
-    _SERVICE + "pre_start": (_HOOKS, ""),
+    _SERVICE + "pre_start": ("containers that run before a service are not made", ""),
     _SERVICE + "provider": ("services are not handed to other programs", ""),
     _SERVICE + "storage_opt": ("the size of a container's layer is not limited", ""),
     _SERVICE + "use_api_socket": ("there is no engine socket to hand over", ""),

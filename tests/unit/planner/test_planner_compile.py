@@ -11,6 +11,8 @@ from orchestra.errors import SpecErrors
 from orchestra.planner.compile import compile_project
 from orchestra.planner.desired import (
     Attachment,
+    BlockIo,
+    BlockLimit,
     Condition,
     Dependency,
     FileMount,
@@ -248,6 +250,27 @@ def test_inactive_services_are_known_but_not_there(load):
     assert [spec.service for spec in state.containers] == ["web"]
 
 
+def test_block_io(service):
+    disk = "path: /dev/sda"
+    spec = service(
+        f"blkio_config: {{weight: 300, weight_device: [{{{disk}, weight: 400}}], "
+        f"device_read_bps: [{{{disk}, rate: 12mb}}], device_read_iops: [{{{disk}, rate: 120}}], "
+        f"device_write_bps: [{{{disk}, rate: 1k}}], device_write_iops: [{{{disk}, rate: 30}}]}}"
+    )
+
+    def limit(value):
+        return (BlockLimit(path="/dev/sda", value=value),)
+
+    assert spec.resources.block_io == BlockIo(
+        weight=300,
+        weights=limit(400),
+        read_bps=limit(12 << 20),
+        write_bps=limit(1024),
+        read_iops=limit(120),
+        write_iops=limit(30),
+    )
+
+
 def test_hooks(service):
     hook = "{command: echo 'a b', user: root, working_dir: /w, environment: {B: 2, A: 1, C: }}"
     spec = service(f"post_start: [{hook}]\npre_stop: [{{command: [x], privileged: true}}]")
@@ -263,7 +286,6 @@ def test_hooks(service):
     [
         ("provider: {type: x}", "provider"),
         ("isolation: hyperv", "isolation"),
-        ("blkio_config: {weight: 10}", "blkio_config"),
         ("cgroup_parent: x", "cgroup_parent"),
         ("gpus: all", "gpus"),
         ("storage_opt: {size: 1g}", "storage_opt"),
