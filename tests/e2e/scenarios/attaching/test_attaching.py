@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import pty
+import select
 import signal
 import subprocess
 import termios
@@ -141,7 +142,12 @@ def test_no_stdin_leaves_the_input_alone(scenario: Scenario) -> None:
     with on_pipes(scenario, "attach", "--no-stdin", "plain") as attached:
         attached.write(b"unheard\n")
         with on_pipes(scenario, "attach", "plain") as other:
-            other.write(b"heard\n")
+
+            def is_shown() -> bool:  # what was said before the first joined is not shown to it
+                other.write(b"heard\n")
+                return bool(select.select([attached.reading], [], [], 0.1)[0])
+
+            eventually(is_shown, "the first shows what the other said")
             assert b"unheard" not in attached.until(b"err heard")
 
 
