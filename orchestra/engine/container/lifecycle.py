@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal as signals
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from uuid import uuid4
@@ -269,7 +270,11 @@ class Containers:
 
     def _remove(self, record: ContainerRecord, places: Places) -> None:
         self._store.remove_container(record.spec.project, record.id)
-        remove_tree(places.run_directory)
+        # under its name, those who wait for its lock make it anew
+        removed = places.run_directory.with_name(f"{record.id}.removed")
+        with suppress(FileNotFoundError):
+            places.run_directory.rename(removed)
+        remove_tree(removed)
         remove_tree(places.directory)
 
     async def adopt(self, record: ContainerRecord) -> None:

@@ -11,7 +11,7 @@ import errno
 import fcntl
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -38,12 +38,20 @@ async def project_lock(paths: Paths, project: str, *, wait: float = 0.0) -> Asyn
 async def container_lock(paths: Paths, project: str, container_id: str) -> AsyncIterator[None]:
     """Hold a container's lock for one effect on it.
 
+    Who waited while the container was removed holds a lock on nothing, and leaves nothing.
+
     :raises LockError: when somebody else keeps it for two minutes.
     """
     path = Path(paths.container_run(project, container_id)) / "lock"
     what = f"container {container_id[:12]}"
     async with _flock(path, what, CONTAINER_DEADLINE_SECONDS):
-        yield
+        try:
+            yield
+        finally:
+            if not Path(paths.container(project, container_id)).exists():
+                with suppress(OSError):
+                    path.unlink()
+                    path.parent.rmdir()
 
 
 @asynccontextmanager
@@ -75,8 +83,10 @@ async def _flock(path: Path, what: str, wait: float) -> AsyncIterator[None]:
 
 def _open(path: Path) -> int:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        while True:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with suppress(FileNotFoundError):  # removed in between
+                return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as err:
         raise StateError(
             f'cannot open the lock "{path}": {err.strerror}', hint="run the command as root"
