@@ -9,6 +9,7 @@ from orchestra.cli.session import Session, note
 from orchestra.values import dataclass, replace
 
 if TYPE_CHECKING:
+    from orchestra.spec.model.project import Project
     from orchestra.spec.phases import Phases
     from orchestra.spec.tree import Value
 
@@ -40,7 +41,6 @@ def text_of(session: Session, request: ConfigRequest) -> str:
     :raises UsageError: when there is no such service.
     :raises StepErrors: when an image has no digest at its registry.
     """
-    from orchestra.cli.names import names_of
     from orchestra.errors import UsageError
 
     if request.kind in {"hash", "explain"} and not request.phases.interpolate:
@@ -65,10 +65,20 @@ def text_of(session: Session, request: ConfigRequest) -> str:
             names = names_in(session.model(request.phases), kind)
         case kind if kind in _WITHOUT_ENV_FILES:
             phases = replace(request.phases, resolve_environment=False)
-            names = names_of(session.project((), phases), kind)
+            names = _names(session, kind, (), phases)
         case kind:
-            names = names_of(session.project(request.services, request.phases), kind)
+            names = _names(session, kind, request.services, request.phases)
     return "".join(f"{name}\n" for name in names)
+
+
+def _names(session: Session, kind: str, services: tuple[str, ...], phases: Phases) -> list[str]:
+    from orchestra.cli.names import names_of
+
+    def make(project: Project) -> Value:
+        return [*names_of(project, kind)]
+
+    found = session.made_of_project(f"names {kind}", make, services, phases)
+    return [str(name) for name in found] if isinstance(found, list) else []
 
 
 def _variables(session: Session, request: ConfigRequest) -> str:
@@ -133,19 +143,25 @@ def _whole(session: Session, request: ConfigRequest) -> str:
 
 def _load(session: Session, request: ConfigRequest) -> None:
     if request.phases.interpolate:
-        session.project(request.services, request.phases)
+        session.made_of_project("nothing", lambda _: None, request.services, request.phases)
     else:
         session.model(request.phases)
 
 
 def _project_tree(session: Session, request: ConfigRequest, *, as_json: bool) -> Value:
-    from orchestra.spec.loader import render_project
+    def make(project: Project) -> Value:
+        from orchestra.spec.loader import render_project
 
-    project = session.project(request.services, request.phases)
-    tree = render_project(project, json_shape=as_json)
+        tree = render_project(project, json_shape=as_json)
+        return [tree, [*sorted(project.all_services)]]
+
+    found = session.made_of_project(f"whole json={as_json}", make, request.services, request.phases)
+    assert isinstance(found, list)
+    tree, services = found
     if not request.resolve_digests:
         return tree
-    pins = _pinned(session, tree, frozenset(project.all_services))
+    assert isinstance(services, list)
+    pins = _pinned(session, tree, frozenset(map(str, services)))
     return _locked(pins, as_json=as_json) if request.lock_digests else pins
 
 

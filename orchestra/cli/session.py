@@ -21,7 +21,7 @@ from collections.abc import (
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from orchestra.cli.options import GlobalOptions
 from orchestra.cli.render.terminal import printable
@@ -31,6 +31,7 @@ from orchestra.errors import Interrupted, SpecError, UsageError, ungrouped
 if TYPE_CHECKING:
     from orchestra.cli.declare import Context
     from orchestra.engine.controller import ProjectController
+    from orchestra.engine.state.codec import Json
     from orchestra.engine.wiring import Machine
     from orchestra.planner.desired import DesiredState
     from orchestra.planner.observed import ObservedContainer, ObservedState
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from orchestra.spec.model.project import Project
     from orchestra.spec.phases import Phases
     from orchestra.spec.provenance import Explanation
+    from orchestra.spec.tree import Value
 
 T = TypeVar("T")
 
@@ -86,6 +88,47 @@ class Session:
         project = load_project(options, self.environment, Path.cwd())
         self._warn(project.warnings)
         return project
+
+    def made_of_project(
+        self,
+        purpose: str,
+        make: Callable[[Project], Value],
+        services: Sequence[str] = (),
+        phases: Phases | None = None,
+    ) -> Value:
+        """Return what ``make`` makes of the project, remembered where nothing has changed.
+
+        ``purpose`` names ``make`` and all that it depends on beside the project.
+
+        :raises SpecErrors: when its files are wrong.
+        """
+
+        def write(value: Value) -> Json:
+            return cast("Json", value)  # what is printed holds no durations any more
+
+        def read(value: object) -> Value:
+            return cast("Value", value)
+
+        return self._remembered(purpose, make, write, read, services, phases)
+
+    def _remembered(
+        self,
+        purpose: str,
+        make: Callable[[Project], T],
+        write: Callable[[T], Json],
+        read: Callable[[object], T],
+        services: Sequence[str] = (),
+        phases: Phases | None = None,
+    ) -> T:
+        from orchestra.cli.remember import remembered
+        from orchestra.spec.loader import load
+
+        loaded = load(self.load_options(services, phases), self.environment, Path.cwd())
+        made, warnings = remembered(
+            loaded, purpose, make, write=write, read=read, environment=self.environment
+        )
+        self._warn(warnings)
+        return made
 
     def model(self, phases: Phases | None = None) -> Model:
         """Load the Compose files with their variables as written.
@@ -150,9 +193,19 @@ class Session:
 
         :raises SpecErrors: when its files are wrong, or ask for what is not supported.
         """
-        from orchestra.planner.compile import compile_project
+        from orchestra.engine.state.codec import decode, encode
+        from orchestra.planner.desired import DesiredState
 
-        desired = compile_project(self.project(services), scale=scale)
+        def make(project: Project) -> DesiredState:
+            from orchestra.planner.compile import compile_project
+
+            return compile_project(project, scale=scale)
+
+        def read(value: object) -> DesiredState:
+            return decode(DesiredState, value)
+
+        purpose = f"desired {sorted((scale or {}).items())}"
+        desired = self._remembered(purpose, make, encode, read, services)
         for warning in desired.warnings:
             note(f"warning: {printable(warning)}")
         return desired

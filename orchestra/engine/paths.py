@@ -35,6 +35,11 @@ class Paths:
         return self.data / "build-cache"
 
     @property
+    def memo(self) -> PurePosixPath:
+        """Return what may be worked out again: results by the digest of their origin."""
+        return self.data / "memo"
+
+    @property
     def volumes(self) -> PurePosixPath:
         """Return the named volumes, ``<name>/_data`` each."""
         return self.data / "volumes"

@@ -36,7 +36,9 @@ _MOST_VALUES = 300_000
 
 __all__ = [
     "LoadOptions",
+    "Loaded",
     "Model",
+    "load",
     "load_model",
     "load_project",
     "render_project",
@@ -56,9 +58,42 @@ def load_project(
     :raises SpecErrors: when anything in the files is wrong; holds every error, in file order.
     :raises SpecError: when there is no file, or a name or env file that was asked for is wrong.
     """
-    # the model costs a tenth of a second: only commands that need all of it pay
-    from orchestra.spec.assembly import assemble  # noqa: PLC0415
+    return load(options, environment, cwd, layers).project()
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A project's files, read and merged to one complete tree; what is wrong is only noted."""
+
+    tree: MarkedMap
+    site: Site
+    options: LoadOptions
+    environment: Mapping[str, str]
+    findings: Findings
+
+    def project(self) -> Project:
+        """Return the project that this is; to be asked for once.
+
+        :raises SpecErrors: when anything in the files is wrong; holds every error, in file order.
+        :raises UsageError: when a service was asked for that is not there.
+        """
+        # the model costs a tenth of a second: only commands that need all of it pay
+        from orchestra.spec.assembly import assemble  # noqa: PLC0415
+
+        return assemble(self.tree, self.site, self.options, self.environment, self.findings)
+
+
+def load(
+    options: LoadOptions,
+    environment: Mapping[str, str],
+    cwd: Path,
+    layers: list[Layer] | None = None,
+) -> Loaded:
+    """Read and merge the project's files.
+
+    :raises SpecErrors: when there is too much wrong to go on.
+    :raises SpecError: when there is no file, or a name or env file that was asked for is wrong.
+    """
     findings = Findings()
     site = _site(options, environment, cwd, findings)
     phases = options.phases
@@ -68,7 +103,7 @@ def load_project(
     tree = reader.whole(site, known)
     complete = apply_defaults(tree, name, known, phases)
     complete.update(working_dir=site.directory, compose_files=list(site.files))
-    return assemble(complete, site, options, known, findings)
+    return Loaded(tree=complete, site=site, options=options, environment=known, findings=findings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

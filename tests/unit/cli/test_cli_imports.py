@@ -118,7 +118,15 @@ def test_config_imports_what_it_writes_with_and_nothing_of_the_packages_around_i
     found = all_modules(tmp_path, "config")
     assert found >= _WRITING
     assert found.isdisjoint({"email", "zipfile", "importlib.metadata._meta", "asyncio", "anyio"})
-    assert not any(name.startswith(("orchestra.engine", "orchestra.planner")) for name in found)
+    around = {name for name in found if name.startswith(("orchestra.engine", "orchestra.planner"))}
+    memory = {"orchestra.engine.paths", "orchestra.engine.state", "orchestra.engine.state.memo"}
+    assert around == {"orchestra.engine", *memory}
+
+
+def test_a_project_that_is_known_needs_no_model(tmp_path: Path) -> None:
+    for words in (("config",), ("config", "--services"), ("plan",)):
+        assert "pydantic" in modules(tmp_path, *words)
+        assert "pydantic" not in modules(tmp_path, *words)
 
 
 @pytest.mark.parametrize("words", [("ps",), ("ps", "-a"), ("ls",), ("images",)], ids=" ".join)
