@@ -13,7 +13,6 @@ import anyio
 
 from orchestra.cli.oneoff import (
     OneOff,
-    adapted_project,
     one_off_spec,
     split_plan,
     with_one_off,
@@ -23,7 +22,6 @@ from orchestra.cli.render.progress import progress
 from orchestra.cli.transact import always_fetched, references_of, variables
 from orchestra.cli.upward import pass_gates
 from orchestra.errors import ContainerError, UsageError
-from orchestra.planner.compile import compile_project
 from orchestra.planner.desired import ContainerSpec, DesiredState, PullPolicy
 from orchestra.planner.observed import ObservedState
 from orchestra.planner.options import UpOptions
@@ -37,6 +35,7 @@ from orchestra.values import dataclass, replace
 if TYPE_CHECKING:
     from orchestra.cli.session import Session
     from orchestra.engine.controller import ProjectController, Transaction
+    from orchestra.spec.model.project import Project
 
 _PATIENCE = 3
 """Signals of one kind that are passed on; the last one is SIGKILL, as docker's is."""
@@ -87,13 +86,7 @@ async def run_one_off(session: Session, wanted: OneOff, manner: Manner) -> int:
 
     :raises OrchestraError: when a dependency fails, or the container does not start.
     """
-    project = adapted_project(
-        session.project((wanted.service,)),
-        wanted,
-        directory=str(Path.cwd()),
-        home=session.environment.get("HOME"),
-    )
-    desired = compile_project(project, scale={wanted.service: 1})
+    desired = _desired(session, wanted)
     template = next(c for c in desired.containers if c.service == wanted.service)
     spec = one_off_spec(template, wanted)
     if manner.quiet:
@@ -118,6 +111,21 @@ async def run_one_off(session: Session, wanted: OneOff, manner: Manner) -> int:
         if manner.remove:
             with anyio.CancelScope(shield=True):
                 await session.machine.remove(controller.project, container_id)
+
+
+def _desired(session: Session, wanted: OneOff) -> DesiredState:
+    directory, home = str(Path.cwd()), session.environment.get("HOME")
+    service = wanted.service
+
+    def make(project: Project) -> DesiredState:
+        from orchestra.cli.oneoff_project import adapted_project
+        from orchestra.planner.compile import compile_project
+
+        adapted = adapted_project(project, wanted, directory=directory, home=home)
+        return compile_project(adapted, scale={service: 1})
+
+    asked = (service, wanted.volumes, wanted.publish, wanted.service_ports, directory, home)
+    return session.state_made(f"run {asked}", make, (service,))
 
 
 async def _prepare(

@@ -193,22 +193,31 @@ class Session:
 
         :raises SpecErrors: when its files are wrong, or ask for what is not supported.
         """
-        from orchestra.engine.state.codec import decode, encode
-        from orchestra.planner.desired import DesiredState
 
         def make(project: Project) -> DesiredState:
             from orchestra.planner.compile import compile_project
 
             return compile_project(project, scale=scale)
 
-        def read(value: object) -> DesiredState:
-            return decode(DesiredState, value)
-
-        purpose = f"desired {sorted((scale or {}).items())}"
-        desired = self._remembered(purpose, make, encode, read, services)
+        desired = self.state_made(f"desired {sorted((scale or {}).items())}", make, services)
         for warning in desired.warnings:
             note(f"warning: {printable(warning)}")
         return desired
+
+    def state_made(
+        self, purpose: str, make: Callable[[Project], DesiredState], services: Sequence[str]
+    ) -> DesiredState:
+        """Return what ``make`` makes of the project, as :meth:`made_of_project` does.
+
+        :raises SpecErrors: when its files are wrong, or ask for what is not supported.
+        """
+        from orchestra.engine.state.codec import decode, encode
+        from orchestra.planner.desired import DesiredState
+
+        def read(value: object) -> DesiredState:
+            return decode(DesiredState, value)
+
+        return self._remembered(purpose, make, encode, read, services)
 
     def declared_services(self) -> frozenset[str]:
         """Return every service of the files, or of what `up` last wrote; none when unknown."""

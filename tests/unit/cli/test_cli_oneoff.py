@@ -10,12 +10,12 @@ import pytest
 
 from orchestra.cli.oneoff import (
     OneOff,
-    adapted_project,
     one_off_spec,
     split_plan,
     with_one_off,
     with_places,
 )
+from orchestra.cli.oneoff_project import adapted_project
 from orchestra.cli.oneoff_run import check, environment_of
 from orchestra.errors import UsageError
 from orchestra.planner.compile import compile_project
