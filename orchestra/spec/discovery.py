@@ -178,8 +178,9 @@ def choose_name(options: LoadOptions, site: Site, written: str | None) -> str:
     asked = options.project_name or site.environment.get("COMPOSE_PROJECT_NAME")
     if asked:
         if normal_name(asked) != asked:
+            source = f'"{asked}"' if options.project_name else "in COMPOSE_PROJECT_NAME"
             raise SpecError(
-                f'invalid project name "{asked}"',
+                f"invalid project name {source}",
                 hint="use lower-case letters, digits, - and _, beginning with a letter or digit",
             )
         return asked

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from orchestra.spec.findings import Findings
 from orchestra.spec.keypath import KeyPath
 from orchestra.spec.merge import merge, reset
-from orchestra.spec.spelling import listed, shortened
+from orchestra.spec.spelling import listed, shortened, suggestion
 from orchestra.spec.tree import (
     Mark,
     MarkedMap,
@@ -133,7 +133,7 @@ class _Resolver:
         if parent in services:
             return kind, parent, origin
         where = "in this file" if origin is source else f'in "{origin.file}"'
-        hint = f"services there: {listed(services)}"
+        hint = suggestion(parent, services) or f"services there: {listed(services)}"
         message = f'cannot extend service "{shortened(parent)}": there is none {where}'
         self.findings.add(message, path, mark, hint=hint)
         return None

@@ -21,6 +21,7 @@ from orchestra.spec.spelling import listed, shortened, suggestion
 from orchestra.spec.tree import Value, child, lookup, mark_of, place
 
 if TYPE_CHECKING:
+    from orchestra.spec.model.container import Container
     from orchestra.spec.model.files import FileReference
 
 _MOST = 400
@@ -174,7 +175,17 @@ def _dependencies(project: Project, service: Service) -> Iterator[Complaint]:
         yield path, *_missing("service", name, project.all_services, "services")
 
 
+def _sourceless(container: Container, place: KeyPath = ()) -> Iterator[Complaint]:
+    for index, mount in enumerate(container.volumes):
+        if mount.type == "bind" and not mount.source:
+            path: KeyPath = (*place, "volumes", index, "source")
+            yield path, '"source" is missing', "say what to mount"
+
+
 def _mounts(project: Project, service: Service) -> Iterator[Complaint]:
+    yield from _sourceless(service)
+    for index, hook in enumerate(service.pre_start):
+        yield from _sourceless(hook, ("pre_start", index))
     seen: dict[str, str] = {}
     for index, text in enumerate(service.tmpfs):
         target = text.partition(":")[0]
@@ -188,8 +199,6 @@ def _mounts(project: Project, service: Service) -> Iterator[Complaint]:
         if mount.target is None:
             yield (*path, "target"), '"target" is missing', "say where to mount it"
             continue
-        if mount.type == "bind" and not mount.source:
-            yield (*path, "source"), '"source" is missing', "say what to mount"
         if mount.target in seen:
             yield path, f'"{mount.target}" is mounted twice', f"see {seen[mount.target]}"
         seen.setdefault(mount.target, f"volumes[{index}]")
@@ -283,6 +292,7 @@ def _jobs(project: Project) -> Iterator[Complaint]:
         if name in project.all_services:
             yield ("jobs", name), f'a service is named "{name}" too', "rename one of them"
     for name, job in project.jobs.items():
+        yield from _sourceless(job, ("jobs", name))
         if job.triggers.manual is None and not job.triggers.schedule:
             hint = "write manual: true, or a schedule"
             yield ("jobs", name, "triggers"), "nothing triggers this job", hint

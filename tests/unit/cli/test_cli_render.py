@@ -377,6 +377,11 @@ def test_no_control_character_passes(character: str) -> None:
     assert character not in tame(f"a{character}b")
 
 
+@pytest.mark.parametrize("character", "\u202e\u2066\u200f\u061c\u2028")
+def test_nothing_turns_a_message_around(character: str) -> None:
+    assert printable(f"a{character}b") == f"a\\u{ord(character):04x}b"
+
+
 @pytest.mark.parametrize("mode", ["plain", "json", "quiet"])
 def test_progress_modes_have_names(mode: str) -> None:
     renderer = progress._renderer(GlobalOptions(progress=mode))

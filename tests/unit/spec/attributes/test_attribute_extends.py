@@ -193,7 +193,7 @@ WRONG = (
         'cannot extend service "bsae": there is none in "$HERE/base.yaml"',
         files={"base.yaml": BASE},
         place="4:5",
-        hint="services there: base",
+        hint='did you mean "base"?',
     ),
     Wrong(
         "no-service-here",

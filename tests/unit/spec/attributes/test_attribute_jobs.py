@@ -90,6 +90,11 @@ CASES = (
 WRONG = (
     Wrong("no trigger", _job("command: x"), '"triggers" is missing'),
     Wrong("empty trigger", _job("triggers: {}"), "nothing triggers this job"),
+    Wrong(
+        "mount of nothing",
+        _job("triggers: {manual: true}, volumes: [{type: bind, target: /a}]"),
+        '"source" is missing',
+    ),
     Wrong("unknown", _job("triggers: {manual: true}, scale: 2"), 'unknown key "scale"'),
     Wrong("name", _job("triggers: {manual: true}, name: other"), 'unknown key "name"'),
     Wrong("service", _job("triggers: {manual: true}").replace("task", "web"), "is named"),

@@ -60,7 +60,7 @@ WRONG = (
     Wrong(
         "asked-by-variable",
         named("shop"),
-        "invalid project name",
+        "invalid project name in COMPOSE_PROJECT_NAME",
         project=None,
         env={"COMPOSE_PROJECT_NAME": "my shop"},
     ),

@@ -92,6 +92,12 @@ WRONG = (
         "pre_start: [{per_replica: 1}]",
         "expected true or false, not a number",
     ),
+    Wrong(
+        "mount-of-nothing",
+        "pre_start: [{volumes: [{type: bind, target: /a}]}]",
+        '"source" is missing',
+        hint="mount",
+    ),
     Wrong("near-key", "pre_start: [{img: x}]", 'unknown key "img"', place="4:18", hint='"image"'),
 )
 
