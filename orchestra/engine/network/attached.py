@@ -1,4 +1,4 @@
-"""Who is on which network of this machine: the containers' records, read again only when changed.
+"""Who is on which network of this machine, by the containers' records.
 
 And the leases that keep two processes from choosing the same address at the same moment: one file
 per address in the run directory, of use only while the process that made it lives.
@@ -16,41 +16,29 @@ from orchestra.engine.linux.process import identity, is_alive
 from orchestra.engine.paths import Paths
 from orchestra.engine.shim.protocol import EXIT_FILE
 from orchestra.engine.state.records import ContainerRecord, Wanted
-from orchestra.engine.state.store import RECORD_FILE, read_record
+from orchestra.engine.state.store import RECORD_FILE, Store
 from orchestra.errors import StateError
 
 
 class Attached:
-    """Every container record of this machine, cached by the files' time and inode."""
+    """Every container record of this machine."""
 
-    def __init__(self, paths: Paths) -> None:
-        self._paths = paths
-        self._cache: dict[str, tuple[tuple[int, int, int], ContainerRecord]] = {}
+    def __init__(self, store: Store) -> None:
+        self._paths = store.paths
+        self._reader = store.reader
 
     def records(self) -> list[ContainerRecord]:
         """Return the containers of every project.
 
         A damaged record is its own project's trouble: that is told, and no other is kept waiting.
         """
-        seen: dict[str, tuple[tuple[int, int, int], ContainerRecord]] = {}
+        found: list[ContainerRecord] = []
         for project in _subdirectories(Path(self._paths.projects)):
             for directory in _subdirectories(project / "containers"):
-                path = directory / RECORD_FILE
-                with suppress(FileNotFoundError, StateError):
-                    seen[str(path)] = self._read(path)
-        self._cache = seen
-        return [record for _, record in seen.values()]
-
-    def _read(self, path: Path) -> tuple[tuple[int, int, int], ContainerRecord]:
-        status = path.stat()
-        signature = (status.st_ino, status.st_mtime_ns, status.st_size)
-        known = self._cache.get(str(path))
-        if known is not None and known[0] == signature:
-            return known
-        record = read_record(path, ContainerRecord)
-        if record is None:
-            raise FileNotFoundError(path)
-        return signature, record
+                with suppress(StateError):
+                    record = self._reader.read(f"{directory}/{RECORD_FILE}", ContainerRecord)
+                    found += [] if record is None else [record]
+        return found
 
     def running(self) -> list[ContainerRecord]:
         """Return the containers that are wanted running and have not ended."""
@@ -79,6 +67,7 @@ class Leases:
 
     def __init__(self, paths: Paths) -> None:
         self._root = Path(paths.run) / "leases"
+        self._own: set[Path] = set()
 
     def taken(self, network: str) -> set[str]:
         """Return what other processes hold on a network; leases of dead ones are removed."""
@@ -91,7 +80,7 @@ class Leases:
     def _held(self, network: str, *, mine: bool) -> set[str]:
         found = set()
         for path in _subdirectories(self._root / network):
-            holder = _holder(path)
+            holder = os.getpid() if path in self._own else _holder(path)
             if holder is None:
                 path.unlink(missing_ok=True)
             elif (holder == os.getpid()) == mine:
@@ -107,18 +96,24 @@ class Leases:
         try:
             path.hardlink_to(temporary)
         except FileExistsError:
-            return _holder(path) == os.getpid()
+            ours = _holder(path) == os.getpid()
+            self._own -= set() if ours else {path}
+            return ours
         finally:
             temporary.unlink(missing_ok=True)
+        self._own.add(path)
         return True
 
     def release(self, network: str, address: str) -> None:
         """Give an address back."""
-        (self._root / network / address).unlink(missing_ok=True)
+        path = self._root / network / address
+        path.unlink(missing_ok=True)
+        self._own.discard(path)
 
     def forget(self, network: str) -> None:
         """Give back every address of a network that goes away."""
         shutil.rmtree(self._root / network, ignore_errors=True)
+        self._own = {path for path in self._own if path.parent.name != network}
 
 
 def _holder(path: Path) -> int | None:

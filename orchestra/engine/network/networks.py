@@ -53,7 +53,7 @@ class Networks:
     def __init__(self, paths: Paths, store: Store) -> None:
         self._paths = paths
         self._store = store
-        self._attached = Attached(paths)
+        self._attached = Attached(store)
         self._leases = Leases(paths)
         self._names: dict[str, tuple[tuple[int, ...], tuple[ContainerRecord, ...], NameTable]] = {}
 

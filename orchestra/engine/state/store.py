@@ -1,7 +1,8 @@
 """Records on disk: one JSON document each, written to a temporary name, synced, renamed.
 
 A reader never sees half a record. Each document is {"version": N, "record": {...}}; an unknown
-version or a corrupt document is refused with its path. Nothing is cached: the disk is the truth.
+version or a corrupt document is refused with its path. The disk is the truth: what was read is used
+again only while the file is the same one, by inode, time and size.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from orchestra.errors import StateError
 T = TypeVar("T")
 RECORD_FILE = "record.json"
 DESIRED_FILE = "desired.json"
+_MOST_KNOWN = 4096
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> None:
@@ -85,6 +87,36 @@ def read_record(path: Path, kind: type[T]) -> T | None:
         raise StateError(f'cannot read "{path}": {err}', hint=_CORRUPT) from err
 
 
+class Reader:
+    """Reads records, those that have not changed once only."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[tuple[int, int, int], object]] = {}
+
+    def read(self, path: str, kind: type[T]) -> T | None:
+        """Read one record, as :func:`read_record` does.
+
+        :raises StateError: when it cannot be read, is corrupt, or is of another version.
+        """
+        try:
+            status = os.stat(path)  # noqa: PTH116 - asked for each of hundreds of containers
+        except (FileNotFoundError, NotADirectoryError):
+            self._known.pop(path, None)
+            return None
+        except OSError as err:
+            raise StateError(f'cannot read "{path}": {err}', hint=_CORRUPT) from err
+        signature = (status.st_ino, status.st_mtime_ns, status.st_size)
+        known = self._known.get(path)
+        if known is not None and known[0] == signature and isinstance(known[1], kind):
+            return known[1]
+        record = read_record(Path(path), kind)
+        if record is not None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[path] = (signature, record)
+        return record
+
+
 _CORRUPT = "the file is damaged; move it away and run the command again"
 
 
@@ -93,6 +125,7 @@ class Store:
 
     def __init__(self, paths: Paths) -> None:
         self.paths = paths
+        self.reader = Reader()
 
     def projects(self) -> tuple[str, ...]:
         """Return the names of the projects that have containers or a desired state."""
@@ -103,8 +136,8 @@ class Store:
 
         :raises StateError: when the record is damaged.
         """
-        path = Path(self.paths.project(project)) / DESIRED_FILE
-        return read_record(path, Wished) or Wished()
+        path = f"{self.paths.project(project)}/{DESIRED_FILE}"
+        return self.reader.read(path, Wished) or Wished()
 
     def write_wished(self, project: str, wished: Wished) -> None:
         """Write down what is asked for.
@@ -120,7 +153,8 @@ class Store:
         """
         directory = Path(self.paths.project(project)) / "containers"
         records = (
-            read_record(path / RECORD_FILE, ContainerRecord) for path in _children(directory)
+            self.reader.read(f"{path}/{RECORD_FILE}", ContainerRecord)
+            for path in _children(directory)
         )
         return tuple(
             sorted((r for r in records if r), key=lambda record: (record.created_at, record.id))
@@ -131,8 +165,8 @@ class Store:
 
         :raises StateError: when its record is damaged.
         """
-        path = Path(self.paths.container(project, container_id)) / RECORD_FILE
-        return read_record(path, ContainerRecord)
+        path = f"{self.paths.container(project, container_id)}/{RECORD_FILE}"
+        return self.reader.read(path, ContainerRecord)
 
     def write_container(self, record: ContainerRecord) -> None:
         """Write a container's record.
@@ -161,7 +195,7 @@ class Store:
 
         :raises StateError: when its record is damaged.
         """
-        return read_record(Path(self.paths.networks) / f"{name}.json", NetworkRecord)
+        return self.reader.read(f"{self.paths.networks}/{name}.json", NetworkRecord)
 
     def write_network(self, record: NetworkRecord) -> None:
         """Write a network's record.
@@ -187,7 +221,7 @@ class Store:
 
         :raises StateError: when its record is damaged.
         """
-        return read_record(Path(self.paths.volumes) / name / RECORD_FILE, VolumeRecord)
+        return self.reader.read(f"{self.paths.volumes}/{name}/{RECORD_FILE}", VolumeRecord)
 
     def write_volume(self, record: VolumeRecord) -> None:
         """Write a volume's record, ``<volumes>/<name>/record.json``.

@@ -51,6 +51,6 @@ def test_addresses_of_a_damaged_container_are_no_other_projects_trouble(store):
     place = Path(store.paths.container("shop", "abc"))
     place.mkdir(parents=True)
     (place / "record.json").write_text("{")
-    assert Attached(store.paths).records() == []
+    assert Attached(store).records() == []
     with pytest.raises(StateError, match="abc"):
         store.containers("shop")
