@@ -174,6 +174,29 @@ def test_a_failed_mount_names_itself_and_leaves_nothing(bundle: Bundle) -> None:
     assert failure.message == 'cannot bind "/nosuch" at "/data": /nosuch: no such file or directory'
 
 
+def test_what_fails_meanwhile_ends_it_and_leaves_nothing(bundle: Bundle) -> None:
+    children: list[int] = []
+
+    def fail() -> None:
+        children.extend(
+            map(
+                int,
+                Path("/proc/self/task").joinpath(str(os.getpid()), "children").read_text().split(),
+            )
+        )
+        raise ValueError("no network")
+
+    null = os.open("/dev/null", os.O_RDWR)
+    try:
+        with pytest.raises(ValueError, match="no network"):
+            bundle.create((null, null, null), meanwhile=fail)
+    finally:
+        os.close(null)
+    assert children, "it is done while the init is there"
+    assert not any(Path(f"/proc/{pid}").exists() for pid in children)
+    assert not list(bundle.state_root.glob("*"))
+
+
 def test_bind_mounts_and_their_options(bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data/file").write_text("from outside")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -134,7 +134,10 @@ class Bundle:
         (self.path / "config.json").write_text(json.dumps(self.config))
 
     def create(
-        self, stdio: tuple[int, int, int], console_socket: int | None = None
+        self,
+        stdio: tuple[int, int, int],
+        console_socket: int | None = None,
+        meanwhile: Callable[[], None] | None = None,
     ) -> runtime_create.Init:
         self.write()
         return runtime_create.create(
@@ -143,6 +146,7 @@ class Bundle:
             state_root=str(self.state_root),
             stdio=stdio,
             console_socket=console_socket,
+            meanwhile=meanwhile,
         )
 
     def delete(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from collections.abc import Callable
 
 from orchestra.engine.runtime import become, init, seccomp
 from orchestra.engine.runtime.cgroup import Cgroup, remember_host
@@ -21,20 +22,21 @@ from orchestra.engine.runtime.security import OPTIONAL_RLIMITS
 from orchestra.engine.runtime.state import StateDirectory
 from orchestra.engine.runtime.sync import Channel, channel_pair
 from orchestra.oci.runtime import RuntimeConfig, RuntimeState, Status
-from orchestra.values import dataclass
+from orchestra.values import dataclass, replace
 
 _MAPPED = frozenset({"idmap", "ridmap"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Handed:
-    """What the caller hands to the container's first process."""
+    """What the caller hands to the container's first process, and does meanwhile."""
 
     stdio: tuple[int, int, int]
     console_socket: int | None
-    listener: int
-    preserved_fds: int
-    new_keyring: bool
+    listener: int = -1
+    preserved_fds: int = 0
+    new_keyring: bool = True
+    meanwhile: Callable[[], None] | None = None
 
 
 @dataclass(slots=True)
@@ -111,17 +113,19 @@ def create(
     state_root: str,
     stdio: tuple[int, int, int],
     console_socket: int | None = None,
+    meanwhile: Callable[[], None] | None = None,
 ) -> Init:
     """Fork the container's first process and prepare it up to its exec.
+
+    ``meanwhile`` is done beside that, and before any hook: what it raises ends it all.
 
     The caller is single-threaded and stands in the right network and mount namespaces, with the
     root file system mounted. Its state is kept in STATE_ROOT/ID, see ``delete``.
 
     :raises RuntimeFailure: when it cannot be made; nothing is left then.
     """
-    return create_detachable(
-        container_id, bundle, state_root=state_root, stdio=stdio, console_socket=console_socket
-    )
+    handed = _Handed(stdio=stdio, console_socket=console_socket, meanwhile=meanwhile)
+    return _create(container_id, bundle, state_root, handed, detach=False)
 
 
 def create_detachable(
@@ -139,6 +143,18 @@ def create_detachable(
 
     The program gets ``preserved_fds`` descriptors from 3 on, which must be open.
     """
+    handed = _Handed(
+        stdio=stdio,
+        console_socket=console_socket,
+        preserved_fds=preserved_fds,
+        new_keyring=new_keyring,
+    )
+    return _create(container_id, bundle, state_root, handed, detach=detach)
+
+
+def _create(
+    container_id: str, bundle: str, state_root: str, handed: _Handed, *, detach: bool
+) -> Init:
     config = load_config(bundle)
     directory = StateDirectory(state_root, container_id)
     directory.make()
@@ -147,14 +163,8 @@ def create_detachable(
         cgroup.create((config.get("linux") or {}).get("resources") or {})
         listener = directory.listen() if detach else -1
         try:
-            handed = _Handed(
-                stdio=stdio,
-                console_socket=console_socket,
-                listener=listener,
-                preserved_fds=preserved_fds,
-                new_keyring=new_keyring,
-            )
-            created = _fork(directory, bundle, config, cgroup, handed)
+            handed = replace(handed, listener=listener)
+            return _fork(directory, bundle, config, cgroup, handed)
         finally:
             if listener >= 0:
                 os.close(listener)
@@ -162,7 +172,6 @@ def create_detachable(
         cgroup.delete()
         directory.remove()
         raise
-    return created
 
 
 def cgroup_of(config: RuntimeConfig, container_id: str) -> Cgroup:
@@ -225,6 +234,8 @@ def _fork(
         # While the child mounts.
         directory.write(pid, bundle, config.get("annotations") or {})
         _adjust_oom_score(pid, config)
+        if handed.meanwhile is not None:
+            handed.meanwhile()
         _accompany(created)
     except BaseException:
         ours.close()

@@ -15,12 +15,13 @@ import socket
 import stat
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import cast
 
 from orchestra.engine.linux import process, syscalls
 from orchestra.engine.linux.flags import Prctl
+from orchestra.engine.runtime.config import known_config
 from orchestra.engine.shim import network, rootfs, wire
 from orchestra.engine.shim.console import set_window
 from orchestra.engine.shim.driver import Driver, driver_of
@@ -73,7 +74,8 @@ def read_config(bundle: str) -> RuntimeConfig:
     """
     path = f"{bundle}/{CONFIG_FILE}"
     try:
-        config: RuntimeConfig = json.loads(process.read_text(path))
+        known = known_config(bundle)
+        config: RuntimeConfig = known or json.loads(process.read_text(path))
     except OSError as err:
         raise because(f'cannot read "{path}"', err) from err
     except ValueError as err:
@@ -125,10 +127,10 @@ def _work(task: ShimTask, stdio: Stdio, channel: socket.socket, shim: int) -> No
 def _answer(task: ShimTask, stdio: Stdio) -> tuple[dict[str, object], tuple[int, ...]]:
     driver: Driver | None = None
     try:
-        _prepare(task)
+        furnish = _prepare(task)
         config = read_config(task.request["bundle"])
         driver = driver_of(task.request, config)
-        return _launch(task, stdio, config, driver)
+        return _launch(task, stdio, config, driver, furnish)
     except ShimFailure as failure:
         answer = failed(failure)
     except OSError as err:
@@ -138,27 +140,38 @@ def _answer(task: ShimTask, stdio: Stdio) -> tuple[dict[str, object], tuple[int,
     return dict(answer), ()
 
 
-def _prepare(task: ShimTask) -> None:
-    """Make the places the container lives in: mounts, network, sockets."""
+def _prepare(task: ShimTask) -> Callable[[], None]:
+    """Make the places the container lives in: mounts, network, sockets.
+
+    What the network still lacks can be made while others go on: by what is returned.
+    """
     request = task.request
     wanted = request["network"]
     listeners = bind_ports(wanted["listen"])
     rootfs.enter_mount_namespace()
     rootfs.mount_rootfs(f"{request['bundle']}/rootfs", request["rootfs"])
     rootfs.mount_files(request["run_directory"], request["files"])
-    sockets = network.enter_network(wanted)
-    hand_over(task.channel, wanted["listen"], sockets, listeners)
+    entered = network.enter_network(wanted)
+
+    def furnish() -> None:
+        hand_over(task.channel, wanted["listen"], entered.furnish(), listeners)
+
+    return furnish
 
 
 def _launch(
-    task: ShimTask, stdio: Stdio, config: RuntimeConfig, driver: Driver
+    task: ShimTask,
+    stdio: Stdio,
+    config: RuntimeConfig,
+    driver: Driver,
+    furnish: Callable[[], None],
 ) -> tuple[dict[str, object], tuple[int, ...]]:
     request = task.request
     process_config = config.get("process", {})
     if not task.stdio:
         user = process_config.get("user", {"uid": 0, "gid": 0})
         _own_pipes(stdio, user["uid"], user["gid"])
-    pid, master = driver.create(stdio, tty=request["tty"])
+    pid, master = driver.create(stdio, tty=request["tty"], meanwhile=furnish)
     write_identity(f"{request['run_directory']}/{INIT_FILE}", pid)
     size = process_config.get("consoleSize")
     if master is not None and size:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from orchestra.engine.shim.external import ExternalRuntime, Stdio
@@ -13,8 +14,13 @@ from orchestra.oci.runtime import RuntimeConfig
 class Driver(Protocol):
     """What a monitor asks of a runtime, for one container."""
 
-    def create(self, stdio: Stdio, *, tty: bool) -> tuple[int, int | None]:
-        """Create the container; return its init's pid, and the pty's master when ``tty``."""
+    def create(
+        self, stdio: Stdio, *, tty: bool, meanwhile: Callable[[], None]
+    ) -> tuple[int, int | None]:
+        """Create the container; return its init's pid, and the pty's master when ``tty``.
+
+        ``meanwhile`` is done before the container is ready, beside what the runtime does itself.
+        """
         ...
 
     def start(self) -> None:

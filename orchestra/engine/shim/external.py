@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from orchestra.engine.linux import host, process
@@ -64,11 +64,14 @@ class ExternalRuntime:
         self._bundle = bundle
         self._cgroup = cgroup
 
-    def create(self, stdio: Stdio, *, tty: bool) -> tuple[int, int | None]:
-        """Create the container; return its init's pid, and the pty's master when ``tty``.
+    def create(
+        self, stdio: Stdio, *, tty: bool, meanwhile: Callable[[], None]
+    ) -> tuple[int, int | None]:
+        """Create the container, after ``meanwhile``; return its init's pid, and the pty's master.
 
         :raises ShimFailure: with the runtime's own words.
         """
+        meanwhile()
         verb = ["create", "--bundle", self._bundle]
         return self._launch(verb, "init", stdio, tty=tty)
 

@@ -29,8 +29,12 @@ class NativeRuntime:
         self._cgroup_path = config.get("linux", {}).get("cgroupsPath", "")
         self._init: Init | None = None
 
-    def create(self, stdio: Stdio, *, tty: bool) -> tuple[int, int | None]:
+    def create(
+        self, stdio: Stdio, *, tty: bool, meanwhile: Callable[[], None]
+    ) -> tuple[int, int | None]:
         """Create the container; return its init's pid, and the pty's master when ``tty``.
+
+        ``meanwhile`` is done while the init mounts.
 
         :raises ShimFailure: in the runtime's own words.
         """
@@ -42,6 +46,7 @@ class NativeRuntime:
                 state_root=self._state_root,
                 stdio=stdio,
                 console_socket=console,
+                meanwhile=meanwhile,
             )
             return self._init.pid
 

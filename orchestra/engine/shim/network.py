@@ -36,23 +36,48 @@ table ip orchestra {{
 """
 
 
-def enter_network(network: ShimNetwork) -> tuple[int, ...]:
-    """Move this process into the container's network namespace; return its DNS sockets, if any.
+class Entered:
+    """The container's network namespace, entered by this process, and empty if it is new."""
 
-    :raises ShimFailure: when an interface, an address or the namespace cannot be had.
+    def __init__(self, network: ShimNetwork, host: Netlink | None) -> None:
+        self._network = network
+        self._host = host
+
+    def furnish(self) -> tuple[int, ...]:
+        """Make what belongs into a new one; return the container's DNS sockets, if any.
+
+        :raises ShimFailure: when an interface, an address or a setting cannot be had.
+        """
+        network = self._network
+        if self._host is None:
+            return ()
+        try:
+            with self._host as host:
+                _configure(host, network["interfaces"])
+            for name, value in network.get("sysctl", {}).items():
+                _set_sysctl(name, value)
+            return open_dns_sockets(redirect=True) if network["dns"] else ()
+        except OSError as err:
+            raise because("cannot set up the network", err) from err
+
+
+def enter_network(network: ShimNetwork) -> Entered:
+    """Move this process into the container's network namespace.
+
+    :raises ShimFailure: when it cannot be had.
     """
-    if network["mode"] == "host":
-        return ()
     try:
         if network["mode"] == "join":
             _join(network.get("join"))
-            return ()
-        with Netlink() as host:
+        if network["mode"] != "new":
+            return Entered(network, None)
+        host = Netlink()
+        try:
             syscalls.unshare(CloneFlag.NEWNET)
-            _configure(host, network["interfaces"])
-        for name, value in network.get("sysctl", {}).items():
-            _set_sysctl(name, value)
-        return open_dns_sockets(redirect=True) if network["dns"] else ()
+        except OSError:
+            host.close()
+            raise
+        return Entered(network, host)
     except OSError as err:
         raise because("cannot set up the network", err) from err
 
