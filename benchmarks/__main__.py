@@ -6,29 +6,18 @@ import argparse
 import os
 import shutil
 import socket
-import subprocess
 import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.peers import FINDERS, MIRROR, BenchmarkError, Peer, find_peers
+from benchmarks.peers import FINDERS, BenchmarkError, Peer, find_peers, image_setting
 from benchmarks.reading import section
 from benchmarks.report import render
 from benchmarks.work import measure_round
 
 ROOT = Path(__file__).parents[1]
 PROJECT = Path(__file__).parent / "project"
-
-
-def image_setting() -> dict[str, str]:
-    """Return the mirror's setting: the environment's, or the stand-ins' where they are needed."""
-    if MIRROR in os.environ:
-        return {MIRROR: os.environ[MIRROR]}
-    start = [str(ROOT / "scripts/standins/registry"), "start", "nginx", "busybox"]
-    done = subprocess.run(start, stdout=subprocess.PIPE, text=True, check=True)
-    name, _, value = done.stdout.strip().partition("=")
-    return {name: value} if name else {}
 
 
 def free_port() -> str:

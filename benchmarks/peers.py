@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+ROOT = Path(__file__).parents[1]
 MIRROR = "ORCHESTRA_REGISTRY_MIRROR"
 PATIENCE_SECONDS = 30.0
 COMMAND_SECONDS = 180.0
@@ -82,6 +83,16 @@ def take_traces() -> Traces:
     return Traces(links, frozenset(line for line in lines if line.startswith("table ip")))
 
 
+def image_setting() -> dict[str, str]:
+    """Return the mirror's setting: the environment's, or the stand-ins' where they are needed."""
+    if MIRROR in os.environ:
+        return {MIRROR: os.environ[MIRROR]}
+    start = [str(ROOT / "scripts/standins/registry"), "start", "nginx", "busybox"]
+    done = subprocess.run(start, stdout=subprocess.PIPE, text=True, check=True)
+    name, _, value = done.stdout.strip().partition("=")
+    return {name: value} if name else {}
+
+
 class BenchmarkError(Exception):
     """A peer cannot be measured."""
 
@@ -104,8 +115,8 @@ class Peer:
     own_words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     versions: tuple[tuple[str, ...], ...] = ()
     daemon: subprocess.Popen[bytes] | None = None
-    links: str = ""
-    """Prefix of network links that the peer leaves behind, as it does iptables' tables."""
+    links: tuple[str, ...] = ()
+    """Prefixes of network links that the peer leaves behind, as it does iptables' tables."""
     before: Traces = field(default_factory=take_traces)
 
     def run(self, directory: Path, *words: str) -> None:
@@ -222,7 +233,7 @@ def find_docker(root: Path, mirror: str | None) -> Peer | None:
         {"DOCKER_HOST": socket, "DOCKER_CONFIG": str(root)},
         versions=(("dockerd", "--version"), (compose, "version")),
         daemon=daemon,
-        links="docker",
+        links=("docker", "br-"),
         before=before,
     )
 
@@ -253,7 +264,7 @@ def find_podman(root: Path, mirror: str | None) -> Peer | None:
         forget=("podman", "rmi", "-a", "-f"),
         own_words={"pull": ("pull",)},
         versions=(("podman", "--version"), ("podman-compose", "--version")),
-        links="cni-podman",
+        links=("cni-podman",),
     )
 
 

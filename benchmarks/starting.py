@@ -1,0 +1,341 @@
+"""Starting containers: one until its program runs, whole commands, fifty and two hundred at once.
+
+``python -m benchmarks.starting`` prints this section of the page alone. A program says that it
+runs by writing into a FIFO of the host that is bound into its container.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
+
+import anyio
+
+from benchmarks.peers import (
+    MIRROR,
+    BenchmarkError,
+    Peer,
+    find_docker,
+    find_orchestra,
+    image_setting,
+)
+from benchmarks.report import Measured, starting_section
+from benchmarks.work import resident_megabytes
+from orchestra.engine.wiring import Machine, open_machine
+from orchestra.errors import ContainerError
+from orchestra.planner.desired import Mount, MountKind
+from orchestra.values import replace
+
+TO_PROGRAM = "until the program runs"
+RUN = "run --rm"
+EXEC = "exec"
+FIFTY = "50 containers up"
+RESIDENT = "resident for 50 idle containers (MB)"
+FIFTY_DOWN = "50 containers down"
+TWO_HUNDRED = "200 containers up"
+TWO_HUNDRED_DOWN = "200 containers down"
+TITLES = (
+    TO_PROGRAM, RUN, EXEC, FIFTY, RESIDENT, FIFTY_DOWN, TWO_HUNDRED, TWO_HUNDRED_DOWN,
+)  # fmt: skip
+COMPOSE = """\
+name: start
+services:
+  idle:
+    image: busybox
+    command: [sleep, "100000"]
+    stop_signal: SIGKILL
+"""
+SAY = ("sh", "-c", "echo >/fifo; exec sleep 100000")
+PATIENCE_SECONDS = 20.0
+
+
+class Fifo:
+    """Where a program says that it runs."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.exists():
+            os.mkfifo(path)
+        self.path = str(path)
+        self.fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+
+    def wait(self) -> float:
+        """Return when it was said.
+
+        :raises BenchmarkError: when it is not.
+        """
+        if not select.select([self.fd], [], [], PATIENCE_SECONDS)[0]:
+            raise BenchmarkError("the program does not run")
+        now = time.perf_counter()
+        os.read(self.fd, 4096)
+        return now
+
+
+def milliseconds(begun: float, ended: float | None = None) -> float:
+    return ((time.perf_counter() if ended is None else ended) - begun) * 1000
+
+
+class Ours:
+    """Our engine in this process, as a supervisor or a long-lived program would use it."""
+
+    def __init__(self, peer: Peer, fifo: Fifo) -> None:
+        self._machine: Machine = open_machine(peer.environment, uid=0, runtime=None)
+        self._fifo = fifo
+        self._number = 0
+
+    async def once(self) -> float:
+        """Create and start a container of its project's network; return the time it took."""
+        state = self._machine.store.wished("start").state
+        assert state is not None
+        self._number += 1
+        mount = Mount(kind=MountKind.BIND, source=self._fifo.path, target="/fifo")
+        spec = replace(
+            state.containers[0], name=f"start-run-{self._number}", command=SAY, mounts=(mount,)
+        )
+        begun = time.perf_counter()
+        container_id = await self._machine.create_one_off(spec, aliases=False)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._machine.start, spec)
+            ended = await anyio.to_thread.run_sync(self._fifo.wait)
+        await self._machine.kill("start", container_id, "SIGKILL")
+        await _until(lambda: self._machine.remove("start", container_id))
+        return milliseconds(begun, ended)
+
+
+async def _until(action: Callable[[], Awaitable[None]]) -> None:
+    """Do it as soon as it can be done."""
+    for _ in range(500):
+        with contextlib.suppress(ContainerError):
+            await action()
+            return
+        await anyio.sleep(0.01)
+    raise BenchmarkError("a container does not end")
+
+
+def once_docker(peer: Peer, fifo: Fifo) -> float:
+    """Run a container by docker's command line; return the time until its program ran."""
+    begun = time.perf_counter()
+    made = _docker(peer, "run", "-d", "-v", f"{fifo.path}:/fifo", "busybox", *SAY)
+    ended = fifo.wait()
+    _docker(peer, "rm", "-f", made)
+    return milliseconds(begun, ended)
+
+
+def _docker(peer: Peer, *words: str) -> str:
+    done = subprocess.run(
+        ["docker", *words],
+        env=os.environ | peer.environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    if done.returncode:
+        raise BenchmarkError(f"docker {words[0]}: {done.stderr.strip()}")
+    return done.stdout.strip()
+
+
+def write_bundle(bundle: Path, fifo: Fifo, like: Path) -> None:
+    """Write a bundle for crun with the same namespaces and walls as a container of ours."""
+    root = bundle / "rootfs"
+    for name in ("bin", "proc", "sys", "dev", "etc", "tmp"):
+        (root / name).mkdir(parents=True)
+    shutil.copy("/bin/busybox", root / "bin/busybox")
+    for name in ("sh", "sleep", "echo"):
+        (root / "bin" / name).symlink_to("busybox")
+    config = json.loads(like.read_text())
+    config["process"]["args"] = list(SAY)
+    config["process"].pop("rlimits", None)
+    config["root"] = {"path": "rootfs"}
+    for part in ("cgroupsPath", "resources"):
+        config["linux"].pop(part, None)
+    config["linux"]["namespaces"].append({"type": "network"})
+    config["mounts"] = [
+        *(
+            mount
+            for mount in config["mounts"]
+            if mount.get("type") != "cgroup" and not mount["destination"].startswith("/etc/")
+        ),
+        {"destination": "/fifo", "source": fifo.path, "options": ["bind"]},
+    ]
+    (bundle / "config.json").write_text(json.dumps(config))
+
+
+def once_crun(bundle: Path, fifo: Fifo, number: int) -> float:
+    """Run the bundle; return the time until its program ran."""
+    crun = ["crun", "--root", f"{bundle}/state", "--cgroup-manager=disabled"]
+    begun = time.perf_counter()
+    run = [*crun, "run", "-d", "-b", str(bundle), f"orcb-{number}"]
+    null = subprocess.DEVNULL  # the container has it as long as it lives
+    subprocess.run(run, stdin=null, stdout=null, stderr=null, check=True)
+    ended = fifo.wait()
+    subprocess.run([*crun, "delete", "-f", f"orcb-{number}"], check=True)
+    return milliseconds(begun, ended)
+
+
+def crun_series(bundle: Path, fifo: Fifo, rounds: int) -> list[float]:
+    """Do the rounds where crun finds v2 alone: it refuses to run on a hybrid host."""
+    alone = 'mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec "$@"'
+    done = subprocess.run(
+        [
+            *("unshare", "-m", "sh", "-c", alone, "sh"),
+            *(sys.executable, "-m", "benchmarks.starting"),
+            *("--crun", str(bundle), "--fifo", fifo.path, "--rounds", str(rounds)),
+        ],
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    found: list[float] = json.loads(done.stdout)
+    return found
+
+
+def timed(peer: Peer, directory: Path, *words: str) -> float | None:
+    """Return how long one Compose command takes, None when it fails."""
+    begun = time.perf_counter()
+    try:
+        peer.run(directory, *words)
+    except BenchmarkError as error:
+        print(f"  {error}", file=sys.stderr, flush=True)
+        return None
+    return milliseconds(begun)
+
+
+def many(peer: Peer, directory: Path, count: int) -> tuple[float | None, float | None, float]:
+    """Bring so many up and down; return both times, and what is resident in between."""
+    up = timed(peer, directory, "up", "-d", "--scale", f"idle={count}")
+    time.sleep(1)
+    megabytes = resident_megabytes(peer.root)
+    return up, timed(peer, directory, "down", "-t", "0"), megabytes
+
+
+def measure_ours(
+    peer: Peer, directory: Path, fifo: Fifo, rounds: int
+) -> list[dict[str, float | None]]:
+    async def starts() -> list[float]:
+        ours = Ours(peer, fifo)
+        return [await ours.once() for _ in range(rounds)]
+
+    peer.run(directory, "up", "-d")
+    found = _whole(peer, directory, rounds, anyio.run(starts))
+    peer.run(directory, "down", "-t", "0")
+    return found
+
+
+def _whole(
+    peer: Peer, directory: Path, rounds: int, starts: Sequence[float]
+) -> list[dict[str, float | None]]:
+    return [
+        {
+            TO_PROGRAM: starts[number],
+            RUN: timed(peer, directory, "run", "--rm", "-T", "idle", "true"),
+            EXEC: timed(peer, directory, "exec", "-T", "idle", "true"),
+        }
+        for number in range(rounds)
+    ]
+
+
+def measure_docker(
+    peer: Peer, directory: Path, fifo: Fifo, rounds: int
+) -> list[dict[str, float | None]]:
+    """Measure docker's own command line, which has less to read than Compose."""
+    peer.run(directory, "up", "-d")
+    name = _docker(peer, "ps", "-q").splitlines()[0]
+    found: list[dict[str, float | None]] = []
+    for _ in range(rounds):
+        times: dict[str, float | None] = {TO_PROGRAM: once_docker(peer, fifo)}
+        for title, words in ((RUN, ("run", "--rm", "busybox")), (EXEC, ("exec", name))):
+            begun = time.perf_counter()
+            _docker(peer, *words, "true")
+            times[title] = milliseconds(begun)
+        found.append(times)
+    peer.run(directory, "down", "-t", "0")
+    return found
+
+
+@contextlib.contextmanager
+def peers_in(root: Path, mirror: str | None) -> Iterator[tuple[Peer, Peer | None]]:
+    """Find Orchestra and, where there is one, Docker; each has the project at hand."""
+    for name in ("orchestra", "docker"):
+        (root / name / "start").mkdir(parents=True)
+        (root / name / "start/compose.yaml").write_text(COMPOSE)
+    ours, docker = find_orchestra(root / "orchestra", mirror), find_docker(root / "docker", mirror)
+    try:
+        yield ours, docker
+    finally:
+        for peer in (ours, docker):
+            if peer is not None:
+                peer.stop(peer.root / "start")
+
+
+def measure_starting(mirror: str | None, rounds: int) -> Measured:
+    """Measure everything; milliseconds by title and round."""
+    measured: dict[str, list[dict[str, float | None]]] = {}
+    with tempfile.TemporaryDirectory(prefix="orcb-") as place:
+        root = Path(place)
+        fifo = Fifo(root / "fifo")
+        with peers_in(root, mirror) as (ours, docker):
+            print("starting: orchestra", file=sys.stderr, flush=True)
+            measured["orchestra"] = measure_ours(ours, ours.root / "start", fifo, rounds)
+            if docker is not None:
+                print("starting: docker", file=sys.stderr, flush=True)
+                where = docker.root / "start"
+                measured["docker"] = measure_docker(docker, where, fifo, rounds)
+            measured["crun"] = _measure_crun(root, ours, fifo, rounds)
+            for peer in (ours, docker):
+                if peer is not None:
+                    print(f"starting: many, {peer.name}", file=sys.stderr, flush=True)
+                    measured[peer.name].append(_measure_many(peer))
+    return measured
+
+
+def _measure_crun(root: Path, ours: Peer, fifo: Fifo, rounds: int) -> list[dict[str, float | None]]:
+    if shutil.which("crun") is None:
+        return []
+    ours.run(ours.root / "start", "up", "-d")
+    like = next((ours.root / "data/projects/start/containers").glob("*/bundle/config.json"))
+    write_bundle(root / "crun", fifo, like)
+    ours.run(ours.root / "start", "down", "-t", "0")
+    return [{TO_PROGRAM: time} for time in crun_series(root / "crun", fifo, rounds)]
+
+
+def _measure_many(peer: Peer) -> dict[str, float | None]:
+    where = peer.root / "start"
+    up, down, megabytes = many(peer, where, 50)
+    times: dict[str, float | None] = {FIFTY: up, FIFTY_DOWN: down, RESIDENT: megabytes}
+    up, down, _ = many(peer, where, 200)
+    return {**times, TWO_HUNDRED: up, TWO_HUNDRED_DOWN: down}
+
+
+def section(mirror: str | None, rounds: int) -> str:
+    """Measure, and return the section of the page."""
+    return starting_section(measure_starting(mirror, rounds), TITLES, rounds)
+
+
+def main() -> None:
+    """Print the section."""
+    parser = argparse.ArgumentParser(prog="benchmarks.starting", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--crun", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--fifo", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.crun:
+        fifo = Fifo(options.fifo)
+        print(json.dumps([once_crun(options.crun, fifo, n) for n in range(options.rounds)]))
+        return
+    os.environ.update(image_setting())
+    mirror = os.environ.get(MIRROR, "").partition("=")[2] or None
+    print(section(mirror, options.rounds))
+
+
+if __name__ == "__main__":
+    main()
