@@ -187,10 +187,13 @@ class Resources:
     cpu_shares: int | None = None
     cpu_quota_us: int | None = None
     cpu_period_us: int | None = None
+    cpu_rt_runtime_us: int | None = None
+    cpu_rt_period_us: int | None = None
     cpuset: str | None = None
     memory_bytes: int | None = None
     memory_reservation_bytes: int | None = None
     memory_swap_bytes: int | None = None
+    memory_swappiness: int | None = None
     block_io: BlockIo = BlockIo()
     pids: int | None = None
     oom_kill_disable: bool = False
@@ -278,6 +281,7 @@ class ContainerSpec:
     ipc_mode: str = ""
     uts_mode: str = ""
     cgroup_mode: str = ""
+    cgroup_parent: str = ""
     userns_mode: str = ""
     logging: LogSpec = LogSpec()
     runtime: str | None = None

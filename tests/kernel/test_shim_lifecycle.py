@@ -10,11 +10,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from support.cell import Cell, argv, image, open_cell, spec, wait_until
+from support.cell import Cell, argv, image, kill_now, open_cell, spec, wait_until
 
 from orchestra.engine.container.failures import StartError
 from orchestra.engine.container.logs import read_logs
+from orchestra.engine.container.stats import usage_of
 from orchestra.engine.linux import host
+from orchestra.engine.shim.identity import read_identity
 from orchestra.engine.shim.protocol import Listen
 from orchestra.engine.state.records import ContainerRecord, Endpoint
 from orchestra.errors import ContainerError, NetworkError
@@ -282,3 +284,60 @@ async def test_what_is_no_block_device_cannot_be_throttled(cell: Cell) -> None:
     limits = Resources(block_io=BlockIo(read_iops=(BlockLimit(path="/dev/null", value=9),)))
     with pytest.raises(ContainerError, match=r'"/dev/null": it is no block device'):
         await cell.create(spec("/bin/true", resources=limits))
+
+
+async def test_swappiness_is_set_where_there_is_one(cell: Cell) -> None:
+    wanted = spec(
+        *argv("cat /sys/fs/cgroup/memory/memory.swappiness"),
+        resources=Resources(memory_swappiness=31),
+    )
+    if host.cgroups().mode == "v2":
+        with pytest.raises(ContainerError, match="mem_swappiness cannot be set"):
+            await cell.create(wanted)
+        return
+    record = await cell.start(wanted)
+    await cell.containers.wait(record)
+    assert cell.output(record) == "31\n"
+
+
+async def test_realtime_shares_are_given_or_named(cell: Cell) -> None:
+    limits = Resources(cpu_rt_runtime_us=2000, cpu_rt_period_us=500_000)
+    wanted = spec(*argv("cat /sys/fs/cgroup/cpu/cpu.rt_*_us; sleep 1000"), resources=limits)
+    tree = host.cgroups().controller("cpu")
+    if tree is None or not Path(tree.base(), "cpu.rt_runtime_us").exists():
+        with pytest.raises(ContainerError, match="cpu_rt_runtime cannot be set.*RT_GROUP_SCHED"):
+            await cell.create(wanted)
+        return
+    records = [await cell.start(wanted) for _ in range(2)]
+    for record in records:
+        wait_until(lambda record=record: cell.output(record) == "500000\n2000\n")
+    parent = Path(tree.base(), "orchestra", cell.project)
+    assert (parent / "cpu.rt_runtime_us").read_text() == "8000\n"
+    for record in records:
+        await cell.containers.kill(record)
+        await cell.containers.wait(record)
+    assert not parent.exists()
+
+
+async def test_a_cgroup_parent_holds_the_container_and_outlives_it(cell: Cell) -> None:
+    parent = f"/orchestra-{cell.project}"
+    record = await cell.start(spec("/bin/sleep", "1000", cgroup_parent=f"{parent}/deep"))
+    groups = Path(f"/proc/{cell.pid(record, 'init.pid')}/cgroup").read_text().splitlines()
+    named = [group for group in groups if group.endswith(f":{parent}/deep/{record.id}")]
+    trees = [Path(tree.base()) for tree in host.cgroups().v1]
+    unified = host.cgroups().unified
+    trees += [Path(unified.base())] if unified and not trees else []
+    assert len(named) == len(trees)
+    init = read_identity(str(cell.run_directory(record) / "init.pid"))
+    assert init is not None
+    usage = usage_of(init)
+    assert usage is not None
+    assert usage.pids == 1
+    # Its shim dies: it is found, and ended, by that cgroup.
+    kill_now(cell.pid(record, "shim.pid"))
+    await cell.containers.stop(record, timeout=timedelta(0))
+    for tree in trees:
+        deep = tree / parent.strip("/") / "deep"
+        assert [entry for entry in deep.iterdir() if entry.is_dir()] == []
+        deep.rmdir()
+        deep.parent.rmdir()

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 import anyio
 import anyio.to_thread
 
+from orchestra.engine.container.cgroups import cgroup_path, reserve_realtime
 from orchestra.engine.container.exec import converse
 from orchestra.engine.container.launching import (
     ContainerSockets,
@@ -141,6 +142,7 @@ class Foreground:
         places = Places.of(self._paths, record)
         neighbours = Neighbours(self._paths, self._store)
         neighbours.complete(record, places)
+        reserve_realtime(cgroup_path(record.spec, record.id), record.spec.resources)
         network = neighbours.network(
             record, self._networks.interfaces(record), self._networks.listens(record)
         )

@@ -18,6 +18,7 @@ import anyio
 import anyio.to_thread
 
 from orchestra.engine.clock import Clock
+from orchestra.engine.container.cgroups import cgroup_path, check_limits, reserve_realtime
 from orchestra.engine.container.failures import PortError, StartError
 from orchestra.engine.container.freezer import freeze, is_frozen
 from orchestra.engine.container.launching import LauncherClient
@@ -95,12 +96,13 @@ class Containers:
         places = Places.of(self._paths, record)
         try:
             runtime_prefix(record.spec.runtime)
+            check_limits(record.spec)
             write_container_files(
                 places,
                 record,
                 image.config,
                 volumes=volumes,
-                cgroup_path=cgroup_path(record),
+                cgroup_path=cgroup_path(record.spec, record.id),
                 host=self._networks.host_resolv_conf(),
             )
             self._store.write_container(record)
@@ -139,6 +141,7 @@ class Containers:
 
     def _write_request(self, record: ContainerRecord, places: Places) -> None:
         self._neighbours.complete(record, places)
+        reserve_realtime(cgroup_path(record.spec, record.id), record.spec.resources)
         network = self._neighbours.network(
             record, self._networks.interfaces(record), self._networks.listens(record)
         )
@@ -348,11 +351,6 @@ def new_container_id() -> str:
         container_id = uuid4().hex + uuid4().hex
         if not container_id[:12].isdecimal():
             return container_id
-
-
-def cgroup_path(record: ContainerRecord) -> str:
-    """Return config.json's cgroupsPath of a container."""
-    return f"/orchestra/{record.spec.project}/{record.id}"
 
 
 def _send(who: Identity | None, number: int) -> None:

@@ -102,6 +102,8 @@ def _memory(limits: Resources) -> Memory:
         memory["swap"] = limits.memory_swap_bytes
     if limits.memory_reservation_bytes:
         memory["reservation"] = limits.memory_reservation_bytes
+    if limits.memory_swappiness is not None:
+        memory["swappiness"] = limits.memory_swappiness
     if limits.oom_kill_disable:
         memory["disableOOMKiller"] = True
     return memory
@@ -116,6 +118,10 @@ def _cpu(limits: Resources) -> Cpu:
         cpu["period"] = limits.cpu_period_us
     if limits.cpu_quota_us:
         cpu["quota"] = limits.cpu_quota_us
+    if limits.cpu_rt_period_us:
+        cpu["realtimePeriod"] = limits.cpu_rt_period_us
+    if limits.cpu_rt_runtime_us:
+        cpu["realtimeRuntime"] = limits.cpu_rt_runtime_us
     if limits.cpu_shares:
         cpu["shares"] = limits.cpu_shares
     if limits.cpuset:

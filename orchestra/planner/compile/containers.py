@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from orchestra.planner.compile.complaints import Complaints
 from orchestra.planner.compile.images import image_of
 from orchestra.planner.compile.limits import (
+    compile_cgroup_parent,
     compile_devices,
     compile_heal,
     compile_health,
@@ -154,11 +155,12 @@ def _template(service: Service, project: Project, complaints: Complaints) -> Con
         ulimits=compile_ulimits(service),
         sysctls=dict(sorted(service.sysctls.items())),
         shm_size_bytes=service.shm_size or None,
-        resources=compile_resources(service),
+        resources=compile_resources(service, complaints),
         pid_mode=_mode(service.pid),
         ipc_mode=_mode(service.ipc),
         uts_mode=_mode(service.uts),
         cgroup_mode=service.cgroup or "",
+        cgroup_parent=compile_cgroup_parent(service, complaints),
         userns_mode=service.userns_mode or "",
         logging=LogSpec(
             driver=(logging.driver if logging else None) or "json-file",

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from orchestra.spec.model.limits import BlkioConfig
 
 _EXTENSION = "x-orchestra"
+_MOST_SWAPPINESS = 100
+_RT_PERIOD_US = 1_000_000
 _RESTART_WORDS = {
     "": RestartMode.NO,
     "no": RestartMode.NO,
@@ -34,29 +36,66 @@ _RESTART_WORDS = {
 }
 
 
-def compile_resources(service: Service) -> Resources:
+def compile_resources(service: Service, complaints: Complaints) -> Resources:
     """Return a container's limits; those of ``deploy`` win over the service's own."""
     deployed = service.deploy.resources if service.deploy else None
     limits = deployed.limits if deployed else None
     reservations = deployed.reservations if deployed else None
     cpus = (limits.cpus if limits else None) or service.cpus
     pids = (limits.pids if limits else None) or service.pids_limit
+    _check_realtime(service, complaints)
     return Resources(
         cpus=float(cpus) if cpus else None,
         cpu_shares=service.cpu_shares or None,
         cpu_quota_us=service.cpu_quota or None,
         cpu_period_us=service.cpu_period or None,
+        cpu_rt_runtime_us=service.cpu_rt_runtime or None,
+        cpu_rt_period_us=service.cpu_rt_period or None,
         cpuset=service.cpuset or None,
         memory_bytes=(limits.memory if limits else None) or service.mem_limit or None,
         memory_reservation_bytes=(reservations.memory if reservations else None)
         or service.mem_reservation
         or None,
         memory_swap_bytes=service.memswap_limit or None,
+        memory_swappiness=_swappiness(service, complaints),
         block_io=_block_io(service.blkio_config),
         pids=pids if pids and pids > 0 else None,
         oom_kill_disable=service.oom_kill_disable,
         oom_score_adj=service.oom_score_adj,
     )
+
+
+def _swappiness(service: Service, complaints: Complaints) -> int | None:
+    """Return the swappiness; 0 is none given, as for docker compose, and -1 the parent's."""
+    value = service.mem_swappiness
+    if not value or value == -1:
+        return None
+    if not 0 <= value <= _MOST_SWAPPINESS:
+        key = ("services", service.name, "mem_swappiness")
+        complaints.add(key, f"{value} is no swappiness", hint="it is a number from 0 to 100")
+    return value
+
+
+def _check_realtime(service: Service, complaints: Complaints) -> None:
+    runtime, period = service.cpu_rt_runtime or 0, service.cpu_rt_period or _RT_PERIOD_US
+    if runtime > period:
+        complaints.add(
+            ("services", service.name, "cpu_rt_runtime"),
+            f"{runtime} us are more than the period, {period} us",
+            hint="raise cpu_rt_period, or lower cpu_rt_runtime",
+        )
+
+
+def compile_cgroup_parent(service: Service, complaints: Complaints) -> str:
+    """Return the path that the container's cgroup lies below, from the root of the hierarchies."""
+    names = [name for name in (service.cgroup_parent or "").split("/") if name not in {"", "."}]
+    if ".." in names:
+        complaints.add(
+            ("services", service.name, "cgroup_parent"),
+            f'"{service.cgroup_parent}" leads up',
+            hint="write it without ..",
+        )
+    return "/" + "/".join(names) if names else ""
 
 
 def _block_io(written: BlkioConfig | None) -> BlockIo:

@@ -27,7 +27,6 @@ _SWARM = "it is for Swarm"
 _WINDOWS = "it exists on Windows only"
 _DEVICES = "accelerators are not handed to containers"
 _RIGHTS = "build steps get no more rights than containers"
-_REAL_TIME = "real-time scheduling is not set up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +46,11 @@ class Values:
 
 
 REFUSED: Mapping[str, tuple[str, str]] = {
-    _SERVICE + "cgroup_parent": ("every container has its place below the project's cgroup", ""),
-    _SERVICE + "{cpu_rt_period,cpu_rt_runtime}": (_REAL_TIME, ""),
     _SERVICE + "external_links": (
         "containers of other projects are out of reach",
         "attach both projects to an external network",
     ),
     _SERVICE + "gpus": (_DEVICES, "remove it, or pass the device with `devices`"),
-    _SERVICE + "mem_swappiness": ("swappiness is not set per container", ""),
     _SERVICE + "models": ("no model runner is there", ""),
     _SERVICE + "pre_start": ("containers that run before a service are not made", ""),
     _SERVICE + "provider": ("services are not handed to other programs", ""),

@@ -215,6 +215,16 @@ def test_limits_come_from_the_service_or_from_deploy(service):
     )
 
 
+def test_swappiness_realtime_and_the_parent_cgroup(service):
+    spec = service(
+        "mem_swappiness: 30\ncpu_rt_runtime: 4000\ncpu_rt_period: 500000\ncgroup_parent: a//b/"
+    )
+    limits = spec.resources
+    assert (limits.memory_swappiness, limits.cpu_rt_runtime_us) == (30, 4000)
+    assert (limits.cpu_rt_period_us, spec.cgroup_parent) == (500_000, "/a/b")
+    assert service("mem_swappiness: 0").resources.memory_swappiness is None
+
+
 def test_healthcheck_disabled(service):
     assert service("healthcheck: {disable: true}").health == HealthSpec(test=("NONE",))
 
@@ -286,10 +296,11 @@ def test_hooks(service):
     [
         ("provider: {type: x}", "provider"),
         ("isolation: hyperv", "isolation"),
-        ("cgroup_parent: x", "cgroup_parent"),
+        ("cgroup_parent: ../x", "cgroup_parent"),
         ("gpus: all", "gpus"),
         ("storage_opt: {size: 1g}", "storage_opt"),
-        ("mem_swappiness: 10", "mem_swappiness"),
+        ("mem_swappiness: 101", "mem_swappiness"),
+        ("cpu_rt_runtime: 1000001", "cpu_rt_runtime"),
         ("external_links: [other]", "external_links"),
         (
             "deploy: {resources: {reservations: {devices: [{capabilities: [gpu]}]}}}",

@@ -1,0 +1,95 @@
+"""Where a container's cgroup lies, and what this host's cgroups must have for its limits."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from orchestra.engine.linux import host
+from orchestra.errors import ContainerError
+from orchestra.planner.desired import ContainerSpec, Resources
+
+_OURS = "/orchestra"
+_RT_PERIOD_US = 1_000_000
+"""The kernel's default, which the groups above a container keep (sched-rt-group.rst)."""
+
+
+def cgroup_path(spec: ContainerSpec, container_id: str) -> str:
+    """Return config.json's cgroupsPath of a container.
+
+    Below ``cgroup_parent`` where one is given: from the root of each hierarchy, as with docker's
+    cgroupfs driver; such a parent is the user's, and stays when the container goes.
+    """
+    parent = spec.cgroup_parent.strip("/")
+    return f"/{parent}/{container_id}" if parent else f"{_OURS}/{spec.project}/{container_id}"
+
+
+def check_limits(spec: ContainerSpec) -> None:
+    """Refuse what this host's cgroups cannot limit.
+
+    :raises ContainerError: naming the key, and what is missing.
+    """
+    limits = spec.resources
+    if limits.memory_swappiness is not None and _v1("memory", "memory.swappiness") is None:
+        raise _impossible(spec, "mem_swappiness", "this host has no cgroup v1 memory controller")
+    if (limits.cpu_rt_period_us or limits.cpu_rt_runtime_us) and _realtime() is None:
+        key = "cpu_rt_runtime" if limits.cpu_rt_runtime_us else "cpu_rt_period"
+        why = "the kernel has no real-time group scheduling (CONFIG_RT_GROUP_SCHED, cgroup v1)"
+        raise _impossible(spec, key, why)
+
+
+def _impossible(spec: ContainerSpec, key: str, why: str) -> ContainerError:
+    return ContainerError(
+        f'cannot create container "{spec.name}": {key} cannot be set: {why}',
+        hint=f"remove services.{spec.service}.{key}",
+    )
+
+
+def _v1(controller: str, file: str) -> Path | None:
+    """Return the root of a v1 hierarchy whose groups have a file."""
+    found = host.cgroups().controller(controller)
+    root = Path(found.base()) if found is not None else None
+    return root if root is not None and (root / file).exists() else None
+
+
+def _realtime() -> Path | None:
+    return _v1("cpu", "cpu.rt_runtime_us")
+
+
+def reserve_realtime(path: str, limits: Resources) -> None:
+    """Let the groups above ``path`` have the real-time share that it will take.
+
+    New ones have none, and the kernel refuses a child more than its parent has left.
+
+    :raises ContainerError: when the host has no such share left.
+    """
+    root = _realtime()
+    if not limits.cpu_rt_runtime_us or root is None:
+        return
+    period = limits.cpu_rt_period_us or _RT_PERIOD_US
+    share = -(-limits.cpu_rt_runtime_us * _RT_PERIOD_US // period)
+    directory = root
+    for name in path.strip("/").split("/")[:-1]:
+        directory /= name
+        try:
+            directory.mkdir(exist_ok=True)
+            _raise_share(directory, share)
+        except OSError as err:
+            raise ContainerError(
+                f"cannot give real-time scheduling to the cgroup {directory}: {err.strerror}",
+                hint="lower cpu_rt_runtime: /sys/fs/cgroup/cpu has the runtime that is left",
+            ) from err
+
+
+def _raise_share(directory: Path, share: int) -> None:
+    """Give a group what its children have and ``share`` more, unless it has that."""
+    taken = sum(_share_of(child) for child in directory.iterdir() if child.is_dir())
+    if _share_of(directory) < taken + share:
+        (directory / "cpu.rt_runtime_us").write_text(str(taken + share))
+
+
+def _share_of(directory: Path) -> int:
+    with suppress(OSError):
+        runtime = int((directory / "cpu.rt_runtime_us").read_text())
+        return -(-runtime * _RT_PERIOD_US // int((directory / "cpu.rt_period_us").read_text()))
+    return 0
