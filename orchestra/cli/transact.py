@@ -26,8 +26,8 @@ def references_of(desired: DesiredState) -> tuple[str, ...]:
 
 
 def always_fetched(desired: DesiredState) -> bool:
-    """Tell whether an image is pulled or built each time, so that its id may change."""
-    return any(image.policy in {"always", "build"} for image in desired.images)
+    """Tell whether an image is pulled or built again and again, so that its id may change."""
+    return any(image.policy in {"always", "build", "refresh"} for image in desired.images)
 
 
 def known_desired(session: Session) -> DesiredState | None:
@@ -56,14 +56,15 @@ def _has_file(session: Session) -> bool:
 
 
 def parse_pull(text: str | None) -> PullPolicy | None:
-    """Parse ``--pull``.
+    """Parse ``--pull``; "policy" leaves each image its own, as docker compose's default does.
 
     :raises UsageError: when it is no policy.
     """
-    if text is None:
+    if text in {None, "policy"}:
         return None
-    check_choice("--pull", text, ("always", "missing", "never"))
-    return PullPolicy(text)
+    word = "missing" if text == "if_not_present" else str(text)
+    check_choice("--pull", word, ("always", "missing", "never", "build", "policy"))
+    return PullPolicy(word)
 
 
 def parse_scale(options: Iterable[str]) -> Mapping[str, int]:

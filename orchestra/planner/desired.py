@@ -22,9 +22,13 @@ class Condition(StrEnum):
 
 
 class PullPolicy(StrEnum):
-    """When an image is fetched (compose-spec 05-services.md, pull_policy)."""
+    """When an image is fetched (compose-spec 05-services.md, pull_policy).
+
+    REFRESH: when it was last pulled longer ago than ``ImageSpec.refresh_after``.
+    """
 
     ALWAYS = "always"
+    REFRESH = "refresh"
     MISSING = "missing"
     NEVER = "never"
     BUILD = "build"
@@ -318,12 +322,15 @@ class BuildSpec:
 class ImageSpec:
     """An image that services need; ``services`` names them, for messages.
 
+    ``policy_written``: the project says so, rather than that it is the default.
     ``build_hash``: what to remember it as built from, where a command's options changed ``build``
     for once; "" takes the hash of ``build`` itself.
     """
 
     reference: str
     policy: PullPolicy = PullPolicy.MISSING
+    refresh_after: timedelta | None = None
+    policy_written: bool = False
     platform: str | None = None
     build: BuildSpec | None = None
     services: tuple[str, ...] = ()

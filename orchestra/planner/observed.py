@@ -109,6 +109,8 @@ class ObservedImage:
     id: str
     build_hash: str = ""
     """What it was built from (BuildSpec's fingerprint); empty for a pulled image."""
+    pulled_at: datetime | None = None
+    """When a registry was last asked for it; None when nobody knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,3 +123,7 @@ class ObservedState:
     networks: tuple[ObservedNetwork, ...] = ()
     volumes: tuple[ObservedVolume, ...] = ()
     images: tuple[ObservedImage, ...] = ()
+
+    def image(self, reference: str) -> ObservedImage | None:
+        """Return what the store has under a reference."""
+        return next((image for image in self.images if image.reference == reference), None)

@@ -72,7 +72,15 @@ def plan_images(desired: DesiredState, observed: ObservedState, options: UpOptio
     steps = [
         step
         for image in with_bases(chosen, desired.images, there)
-        if (step := refresh(image, desired.project, there.get(image.reference), options))
+        if (
+            step := refresh(
+                image,
+                desired.project,
+                there.get(image.reference),
+                options,
+                observed.taken_at,
+            )
+        )
     ]
     return Plan.of(bases_first(steps))
 

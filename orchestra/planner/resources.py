@@ -7,10 +7,12 @@ steps come last, in reconcile.py, when it is known which containers stop.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
 from orchestra.errors import PlanError
+from orchestra.oci.reference import parse_reference
 from orchestra.planner.desired import (
     ImageSpec,
     NetworkSpec,
@@ -194,7 +196,11 @@ def fetch_missing(image: ImageSpec, project: str, options: UpOptions) -> PullIma
 
 
 def refresh(
-    image: ImageSpec, project: str, there: ObservedImage | None, options: UpOptions
+    image: ImageSpec,
+    project: str,
+    there: ObservedImage | None,
+    options: UpOptions,
+    now: datetime,
 ) -> PullImage | BuildImage | None:
     """Return the step that may change an image, whether it is in the store or not."""
     policy = options.pull or image.policy
@@ -206,10 +212,37 @@ def refresh(
         if there and there.build_hash and there.build_hash != build_hash(image.build):
             return BuildImage(image=image, reason="its build changed")
     buildable = image.build is not None and (options.pull or not _has_own_name(image, project))
-    if policy is PullPolicy.ALWAYS and not buildable and not options.only_build:
+    if buildable or options.only_build:
+        return None
+    if policy is PullPolicy.ALWAYS:
         asked = "pull asked for" if options.pull else 'pull policy "always"'
         return PullImage(image=image, reason=asked)
+    if policy is PullPolicy.REFRESH and there is not None and _is_stale(image, there, now):
+        last = f"{there.pulled_at:%Y-%m-%d %H:%M} UTC" if there.pulled_at else "nobody knows when"
+        return PullImage(image=image, reason=f"last pulled {last}")
     return None
+
+
+def _is_stale(image: ImageSpec, there: ObservedImage, now: datetime) -> bool:
+    """Tell whether the last pull is longer ago than the policy allows."""
+    if there.pulled_at is None or image.refresh_after is None:
+        return True
+    return now - there.pulled_at > image.refresh_after
+
+
+def pull_asked(image: ImageSpec, there: ObservedImage | None, policy: str | None) -> str:
+    """Return why ``pull`` fetches an image; "" when it has no need to.
+
+    As docker compose: what is never pulled is not, what is to be pulled when missing is fetched
+    where it is missing or the tag is "latest". ``policy`` is the command's own.
+    """
+    wanted = policy or image.policy
+    if wanted in {PullPolicy.NEVER, PullPolicy.BUILD}:
+        return ""
+    missing = wanted == PullPolicy.MISSING and (policy or image.policy_written)
+    if missing and there is not None and parse_reference(image.reference).tag != "latest":
+        return ""
+    return "asked for"
 
 
 def _has_own_name(image: ImageSpec, project: str) -> bool:

@@ -305,7 +305,7 @@ async def test_realtime_shares_are_given_or_named(cell: Cell) -> None:
     wanted = spec(*argv("cat /sys/fs/cgroup/cpu/cpu.rt_*_us; sleep 1000"), resources=limits)
     tree = host.cgroups().controller("cpu")
     if tree is None or not Path(tree.base(), "cpu.rt_runtime_us").exists():
-        with pytest.raises(ContainerError, match="cpu_rt_runtime cannot be set.*RT_GROUP_SCHED"):
+        with pytest.raises(ContainerError, match="cpu_rt_runtime cannot be set"):
             await cell.create(wanted)
         return
     records = [await cell.start(wanted) for _ in range(2)]

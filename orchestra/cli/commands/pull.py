@@ -34,6 +34,7 @@ def command(
     from orchestra.cli.transact import images_to_pull, references_of
     from orchestra.errors import OrchestraError, UsageError
     from orchestra.planner.plan import Plan
+    from orchestra.planner.resources import pull_asked
     from orchestra.planner.steps import PullImage
 
     if policy not in {None, "missing", "always"}:
@@ -52,10 +53,9 @@ def command(
             try:
                 await change.run(
                     lambda observed: Plan.of(
-                        PullImage(image=image, reason="asked for")
+                        PullImage(image=image, reason=reason)
                         for image in images
-                        if policy != "missing"
-                        or image.reference not in {i.reference for i in observed.images}
+                        if (reason := pull_asked(image, observed.image(image.reference), policy))
                     ),
                     references=references_of(desired),
                 )

@@ -48,7 +48,8 @@ def command(
         Option("--publish", "-p", help="Publish a container's port(s) to the host"),
     ] = None,
     pull: Annotated[
-        str | None, Option("--pull", help="Pull image before running: always|missing|never")
+        str | None,
+        Option("--pull", help="Pull image before running: always|missing|never|build|policy"),
     ] = None,
     quiet: Annotated[bool, Option("--quiet", "-q", help="Don't print progress")] = False,
     quiet_build: Annotated[bool, Option("--quiet-build", help="Suppress the build output")] = False,

@@ -28,7 +28,8 @@ def command(
         bool, Option("--no-build", help="Don't build an image, even if it's missing")
     ] = False,
     pull: Annotated[
-        str | None, Option("--pull", help="Pull image before running: always|missing|never")
+        str | None,
+        Option("--pull", help="Pull image before running: always|missing|never|build|policy"),
     ] = None,
     force_recreate: Annotated[
         bool, Option("--force-recreate", help="Recreate containers even if nothing changed")

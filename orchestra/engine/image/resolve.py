@@ -41,7 +41,7 @@ async def resolve(
                 hint="build it, or change its pull_policy",
             )
         return found
-    if found is not None and policy is PullPolicy.MISSING:
+    if found is not None and policy in {PullPolicy.MISSING, PullPolicy.REFRESH}:
         return found
     try:
         return await pull(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from orchestra.engine.image.pull import pull
 from orchestra.engine.image.settings import RegistrySettings
 from orchestra.engine.image.store import ImageStore
-from orchestra.engine.local.observe import BUILD_HASH
+from orchestra.engine.local.observe import BUILD_HASH, PULLED_AT
 from orchestra.engine.snapshot.snapshotter import Snapshotter
 from orchestra.engine.target import Report
 from orchestra.errors import BugError
@@ -44,7 +45,7 @@ class ImageSteps:
         :raises ImageError: when it cannot be had.
         """
         platform = parse_platform(image.platform) if image.platform else self._platform
-        await pull(
+        pulled = await pull(
             image.reference,
             store=self._store,
             snapshotter=self._snapshotter,
@@ -52,6 +53,9 @@ class ImageSteps:
             platform=platform,
             progress=report,
         )
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        known = self._store.annotations(image.reference)
+        self._store.tag(pulled.manifest, image.reference, annotations={**known, PULLED_AT: now})
 
     async def build(self, project: str, image: ImageSpec, report: Report) -> None:
         """Build an image.

@@ -37,6 +37,8 @@ _LINKS = Path("/sys/class/net")
 HEALTH_FILE = "health.json"
 BUILD_HASH = "org.orchestra.build-hash"
 """Annotation of a reference in the store: what the image was built from."""
+PULLED_AT = "org.orchestra.pulled-at"
+"""Annotation of a reference in the store: when a registry was last asked for it."""
 
 
 class Observer:
@@ -91,6 +93,7 @@ class Observer:
                     reference=reference,
                     id=image.id,
                     build_hash=self._images.annotations(reference).get(BUILD_HASH, ""),
+                    pulled_at=_moment(self._images.annotations(reference).get(PULLED_AT)),
                 )
                 for reference in sorted(set(references))
                 if (image := self._images.get(reference)) is not None
@@ -161,6 +164,13 @@ class Observer:
         image = self._images.by_id(record.image_id)
         checks = effective(record.spec.health, image.config.healthcheck if image else None)
         return Health.NONE if checks is None else Health.STARTING
+
+
+def _moment(text: str | None) -> datetime | None:
+    """Return when an image was pulled; None where nothing, or no time, was noted."""
+    with suppress(ValueError):
+        return datetime.fromisoformat(text) if text else None
+    return None
 
 
 def _finished(ended: ExitRecord | None) -> datetime | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Mapping
+from datetime import timedelta
 
 from orchestra.planner.compile.complaints import Complaints
 from orchestra.planner.compile.networking import host_pairs
@@ -14,6 +16,12 @@ from orchestra.spec.model.service import Service
 
 IMAGE_CONTEXT = "docker-image://"
 _SERVICE_CONTEXT = "service:"
+_PLAIN = frozenset(PullPolicy) - {PullPolicy.REFRESH}
+_EVERY = "every_"
+_SPANS = {"daily": timedelta(days=1), "weekly": timedelta(weeks=1)}
+_UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+_PART = re.compile(r"([0-9]+)([wdhms])")
+_PARTS = re.compile(r"([0-9]+[wdhms])+")
 
 
 def image_of(service: Service, project: Project) -> str:
@@ -42,15 +50,40 @@ def _image(
     reference: str, services: list[Service], project: Project, complaints: Complaints
 ) -> ImageSpec:
     builder = next((service for service in services if service.build is not None), services[0])
-    policies = {service.pull_policy for service in services} - {None, ""}
-    known = [policy for policy in PullPolicy if str(policy) in policies]
+    policies = dict(_policy(service) for service in services if service.pull_policy)
+    spans = [span for service in services if (span := _policy(service)[1]) is not None]
+    policy = next((known for known in PullPolicy if known in policies), PullPolicy.MISSING)
     return ImageSpec(
         reference=reference,
-        policy=known[0] if known else PullPolicy.MISSING,
+        policy=policy,
+        refresh_after=min(spans) if policy is PullPolicy.REFRESH else None,
+        policy_written=bool(policies),
         platform=builder.platform or None,
         build=_build(builder.build, builder, project, complaints) if builder.build else None,
         services=tuple(service.name for service in services),
     )
+
+
+def _policy(service: Service) -> tuple[PullPolicy, timedelta | None]:
+    """Return a service's policy, and after what time a pull is due again.
+
+    ``refresh`` alone means nothing to docker compose, and is ``missing`` there.
+    """
+    word = service.pull_policy or ""
+    span = _SPANS.get(word)
+    if word.startswith(_EVERY):
+        span = _span(word.removeprefix(_EVERY))
+    elif word == PullPolicy.REFRESH and _PARTS.fullmatch(service.pull_refresh_after or ""):
+        span = _span(service.pull_refresh_after or "")
+    if span is not None:
+        return PullPolicy.REFRESH, span
+    return PullPolicy(word) if word in _PLAIN else PullPolicy.MISSING, None
+
+
+def _span(text: str) -> timedelta:
+    """Return the time that "1w2d3h4m5s" is."""
+    parts = {_UNITS[unit]: int(number) for number, unit in _PART.findall(text)}
+    return timedelta(**parts)
 
 
 def _build(build: Build, service: Service, project: Project, complaints: Complaints) -> BuildSpec:

@@ -77,10 +77,6 @@ REFUSED_BUT: Mapping[str, tuple[Values, str]] = {
     _SERVICE + "network_mode": (Values(("host", "none"), ("service:", "container:")), ""),
     _SERVICE + "pid": (Values(("host", "private"), ("service:", "container:")), ""),
     _SERVICE + "ipc": (Values(("host", "private", "shareable"), ("service:", "container:")), ""),
-    _SERVICE + "pull_policy": (
-        Values(("always", "build", "if_not_present", "missing", "never")),
-        "",
-    ),
     _SERVICE + "{uts,userns_mode}": (Values(("host",)), ""),
     _BUILD + "{provenance,sbom}": (Values(("false", "0")), "images carry no attestations"),
     _MOUNT + "type": (Values(("bind", "tmpfs", "volume")), ""),
@@ -93,7 +89,6 @@ REFUSED_BUT: Mapping[str, tuple[Values, str]] = {
 
 WARNED: Mapping[str, str] = {
     _SERVICE + "{cpu_count,cpu_percent,credential_spec}": _WINDOWS,
-    _SERVICE + "pull_refresh_after": "docker compose does not know it either",
     _SERVICE + "ports.[].{name,app_protocol}": "it only describes the port",
     _DEPLOY + "{endpoint_mode,placement,rollback_config,update_config}": _SWARM,
     _DEPLOY + "labels": f"{_SWARM}; the service's own labels are the containers'",

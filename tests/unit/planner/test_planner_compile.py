@@ -254,6 +254,30 @@ def test_images_are_gathered_by_reference(load):
     assert images["shop-c"].build.additional_contexts == {"base": "docker-image://shop-d"}
 
 
+@pytest.mark.parametrize(
+    ("body", "policy", "after"),
+    [
+        ("pull_policy: daily", PullPolicy.REFRESH, timedelta(days=1)),
+        ("pull_policy: weekly", PullPolicy.REFRESH, timedelta(weeks=1)),
+        ("pull_policy: every_1w2d3h4m5s", PullPolicy.REFRESH, timedelta(9, 11045)),
+        ("pull_policy: refresh", PullPolicy.MISSING, None),
+        ("pull_policy: refresh\npull_refresh_after: 90m", PullPolicy.REFRESH, timedelta(0, 5400)),
+        ("pull_policy: if_not_present", PullPolicy.MISSING, None),
+        ("pull_policy: never", PullPolicy.NEVER, None),
+    ],
+)
+def test_pull_policies(load, body, policy, after):
+    lines = "".join(f"    {line}\n" for line in body.splitlines())
+    (image,) = load(f"services:\n  web:\n    image: x\n{lines}").images
+    assert (image.policy, image.refresh_after, image.policy_written) == (policy, after, True)
+
+
+def test_of_two_spans_the_shorter_counts(load):
+    text = "services: {a: {image: x, pull_policy: weekly}, b: {image: x, pull_policy: every_2h}}"
+    (image,) = load(text).images
+    assert image.refresh_after == timedelta(hours=2)
+
+
 def test_inactive_services_are_known_but_not_there(load):
     state = load("services: {web: {image: x}, debug: {image: y, profiles: [p]}}")
     assert state.services == ("debug", "web")
@@ -312,7 +336,6 @@ def test_hooks(service):
         ("logging: {driver: syslog}", "logging.driver"),
         ("volumes: [{type: npipe, source: a, target: /b}]", "volumes[0].type"),
         ("build: {context: ., ssh: [default]}", "build.ssh"),
-        ("pull_policy: daily", "pull_policy"),
         ("x-orchestra: {on_unhealthy: maybe}", "x-orchestra.on_unhealthy"),
         ("x-orchestra: {typo: 1}", "x-orchestra"),
     ],
