@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
 
+from orchestra.planner.limits import DeviceSpec, Resources, Ulimit
 from orchestra.values import dataclass, field
 
 
@@ -49,6 +50,7 @@ class MountKind(StrEnum):
     BIND = "bind"
     VOLUME = "volume"
     TMPFS = "tmpfs"
+    IMAGE = "image"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +95,11 @@ class HealthSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
-    """One mount. ``source``: host path (bind), volume key in DesiredState (volume), "" (tmpfs)."""
+    """One mount. ``source``: host path (bind), volume key in DesiredState (volume), "" (tmpfs).
+
+    Of an image, ``source`` is its reference. ``recursive`` as in Compose's bind.recursive;
+    ``labels`` are an anonymous volume's.
+    """
 
     kind: MountKind
     target: str
@@ -101,11 +107,22 @@ class Mount:
     read_only: bool = False
     create_host_path: bool = True
     propagation: str = "rprivate"
+    recursive: str = "enabled"
     nocopy: bool = False
     subpath: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
     tmpfs_size_bytes: int | None = None
     tmpfs_mode: int | None = None
     tmpfs_options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumesFrom:
+    """Another container whose volumes are mounted too: ``kind`` "service" or "container"."""
+
+    kind: str
+    name: str
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,65 +160,6 @@ class Attachment:
     priority: int = 0
     gw_priority: int = 0
     interface_name: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceSpec:
-    """A host device made visible; ``permissions`` of rwm."""
-
-    source: str
-    target: str
-    permissions: str = "rwm"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ulimit:
-    """One resource limit by its ulimit(1) name ("nofile")."""
-
-    name: str
-    soft: int
-    hard: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlockLimit:
-    """A number for one block device of the host: a weight, bytes or operations a second."""
-
-    path: str
-    value: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlockIo:
-    """Limits of block devices; a ``weight`` is 10 to 1000."""
-
-    weight: int | None = None
-    weights: tuple[BlockLimit, ...] = ()
-    read_bps: tuple[BlockLimit, ...] = ()
-    write_bps: tuple[BlockLimit, ...] = ()
-    read_iops: tuple[BlockLimit, ...] = ()
-    write_iops: tuple[BlockLimit, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resources:
-    """Limits; None means none. cpus in units of one processor, sizes in bytes."""
-
-    cpus: float | None = None
-    cpu_shares: int | None = None
-    cpu_quota_us: int | None = None
-    cpu_period_us: int | None = None
-    cpu_rt_runtime_us: int | None = None
-    cpu_rt_period_us: int | None = None
-    cpuset: str | None = None
-    memory_bytes: int | None = None
-    memory_reservation_bytes: int | None = None
-    memory_swap_bytes: int | None = None
-    memory_swappiness: int | None = None
-    block_io: BlockIo = BlockIo()
-    pids: int | None = None
-    oom_kill_disable: bool = False
-    oom_score_adj: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,6 +209,7 @@ class ContainerSpec:
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     mounts: tuple[Mount, ...] = ()
+    volumes_from: tuple[VolumesFrom, ...] = ()
     files: tuple[FileMount, ...] = ()
     network_mode: str = ""
     networks: tuple[Attachment, ...] = ()

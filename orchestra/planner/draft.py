@@ -15,7 +15,7 @@ from orchestra.planner.observed import ObservedContainer, ObservedState
 from orchestra.planner.options import UpOptions
 from orchestra.planner.replicas import Action, Verdict, must_stop, shown_names
 from orchestra.planner.resources import Fate, Resources, bases_first, fetch_missing, with_bases
-from orchestra.planner.scope import Scope, volume_keys
+from orchestra.planner.scope import Scope, images_of, volume_keys
 from orchestra.planner.steps import BuildImage, PullImage, StepId
 from orchestra.values import dataclass
 
@@ -91,9 +91,10 @@ def make_draft(
 
 def _missing_images(scope: Scope, resources: Resources, verdict: Verdict) -> tuple[ImageSpec, ...]:
     needed = {
-        decision.spec.image
+        reference
         for decision in verdict.decisions
         if decision.action in {Action.CREATE, Action.RECREATE}
+        for reference in images_of(decision.spec)
     }
     missing = [i for i in scope.images if i.reference in needed - resources.images.keys()]
     return with_bases(missing, scope.desired.images, resources.images)

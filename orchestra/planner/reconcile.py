@@ -17,7 +17,7 @@ from orchestra.planner.options import UpOptions
 from orchestra.planner.plan import Plan
 from orchestra.planner.replicas import Action, Decision, judge_containers
 from orchestra.planner.resources import Fate, bases_first, judge_resources, refresh, with_bases
-from orchestra.planner.scope import make_scope, volume_keys
+from orchestra.planner.scope import images_of, make_scope, volume_keys
 from orchestra.planner.steps import (
     CreateContainer,
     CreateNetwork,
@@ -193,9 +193,7 @@ def _renews(decision: Decision, draft: Draft) -> bool:
 
 def _before_create(decision: Decision, draft: Draft, *, first: bool) -> tuple[StepId, ...]:
     spec = decision.spec
-    before: list[StepId] = []
-    if spec.image in draft.images:
-        before.append(draft.images[spec.image].id)
+    before = [draft.images[ref].id for ref in images_of(spec) if ref in draft.images]
     before += [
         StepId(f"create network:{place.network}")
         for place in spec.networks

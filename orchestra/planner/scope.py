@@ -38,7 +38,7 @@ class Scope:
     @property
     def images(self) -> tuple[ImageSpec, ...]:
         """Return the images of services in scope."""
-        references = {spec.image for spec in self.specs}
+        references = {reference for spec in self.specs for reference in images_of(spec)}
         return tuple(image for image in self.desired.images if image.reference in references)
 
 
@@ -74,6 +74,11 @@ def namespace_parents(spec: ContainerSpec) -> frozenset[str]:
     """Return the services whose namespaces a container shares."""
     modes = (spec.network_mode, spec.pid_mode, spec.ipc_mode, spec.uts_mode, spec.cgroup_mode)
     return frozenset(mode.removeprefix(_SHARED) for mode in modes if mode.startswith(_SHARED))
+
+
+def images_of(spec: ContainerSpec) -> tuple[str, ...]:
+    """Return the references of the image that a container is made of, and of those it mounts."""
+    return (spec.image, *(m.source for m in spec.mounts if m.kind is MountKind.IMAGE))
 
 
 def volume_keys(spec: ContainerSpec) -> tuple[str, ...]:

@@ -20,7 +20,11 @@ from orchestra.engine.shim.identity import read_identity
 from orchestra.engine.shim.protocol import Listen
 from orchestra.engine.state.records import ContainerRecord, Endpoint
 from orchestra.errors import ContainerError, NetworkError
-from orchestra.planner.desired import BlockIo, BlockLimit, FileMount, PortSpec, Resources
+from orchestra.planner.desired import (
+    FileMount,
+    PortSpec,
+)
+from orchestra.planner.limits import BlockIo, BlockLimit, Resources
 from orchestra.planner.observed import Phase
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]

@@ -7,7 +7,10 @@ from pathlib import Path
 
 from orchestra.engine.linux import host
 from orchestra.errors import ContainerError
-from orchestra.planner.desired import ContainerSpec, Resources
+from orchestra.planner.desired import (
+    ContainerSpec,
+)
+from orchestra.planner.limits import Resources
 
 _OURS = "/orchestra"
 _RT_PERIOD_US = 1_000_000

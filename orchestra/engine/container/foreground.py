@@ -141,7 +141,8 @@ class Foreground:
     def _write_request(self, record: ContainerRecord) -> str:
         places = Places.of(self._paths, record)
         neighbours = Neighbours(self._paths, self._store)
-        neighbours.complete(record, places)
+        record = neighbours.complete(record, places)
+        self._store.write_container(record)
         reserve_realtime(cgroup_path(record.spec, record.id), record.spec.resources)
         network = neighbours.network(
             record, self._networks.interfaces(record), self._networks.listens(record)

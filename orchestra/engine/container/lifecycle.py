@@ -33,7 +33,7 @@ from orchestra.engine.network.networks import Networks
 from orchestra.engine.paths import Paths
 from orchestra.engine.shim.identity import write_json
 from orchestra.engine.shim.protocol import ExitRecord, Identity
-from orchestra.engine.state.records import ContainerRecord, Endpoint, VolumeUse
+from orchestra.engine.state.records import ContainerRecord, Endpoint, ImageMount, VolumeUse
 from orchestra.engine.state.store import Store
 from orchestra.errors import ContainerError, NetworkError
 from orchestra.oci.image import Image
@@ -64,6 +64,7 @@ class Containers:
         endpoints: Sequence[Endpoint] = (),
         mounts: Mapping[str, str] | None = None,
         volumes: Sequence[VolumeUse] = (),
+        images: Sequence[ImageMount] = (),
         ports: Sequence[PortSpec] = (),
         one_off: bool = False,
         container_id: str | None = None,
@@ -85,6 +86,7 @@ class Containers:
             created_at=self._clock.now(),
             endpoints=tuple(endpoints),
             volumes=tuple(volumes),
+            images=tuple(images),
             ports=tuple(ports),
             one_off=one_off,
             labels=dict(spec.labels),
@@ -128,7 +130,7 @@ class Containers:
             return record
         if phase is Phase.LOST:
             await self._clear_away(record, places)
-        await anyio.to_thread.run_sync(self._write_request, record, places)
+        record = await anyio.to_thread.run_sync(self._write_request, record, places)
         launcher = await LauncherClient.ensure(self._paths, record.spec.project)
         try:
             await launcher.start(str(places.request))
@@ -139,8 +141,8 @@ class Containers:
             await anyio.to_thread.run_sync(self._store.write_container, started)
         return started
 
-    def _write_request(self, record: ContainerRecord, places: Places) -> None:
-        self._neighbours.complete(record, places)
+    def _write_request(self, record: ContainerRecord, places: Places) -> ContainerRecord:
+        record = self._neighbours.complete(record, places)
         reserve_realtime(cgroup_path(record.spec, record.id), record.spec.resources)
         network = self._neighbours.network(
             record, self._networks.interfaces(record), self._networks.listens(record)
@@ -154,6 +156,7 @@ class Containers:
             raise ContainerError(
                 f'cannot start container "{record.spec.name}": {err.strerror} ("{err.filename}")'
             ) from err
+        return record
 
     def _port_error(self, record: ContainerRecord, err: PortError) -> NetworkError:
         """Say which container, who has the port, and where to change it."""

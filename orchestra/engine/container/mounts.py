@@ -54,10 +54,22 @@ def _mount(destination: str, kind: str, source: str, options: str) -> OciMount:
 
 
 def bind_mount(
-    source: str, target: str, *, read_only: bool = False, propagation: str = "rprivate"
+    source: str,
+    target: str,
+    *,
+    read_only: bool = False,
+    propagation: str = "rprivate",
+    recursive: str = "writable",
 ) -> OciMount:
-    """Return a recursive bind."""
-    options = ["rbind", "ro" if read_only else "rw", propagation or "rprivate"]
+    """Return a bind; ``recursive`` as in Compose.
+
+    Read-only with "enabled" or "readonly", what is mounted below is read-only as well (docker's
+    rro, Linux 5.12); with "writable" only the mount itself; "disabled" leaves that out altogether.
+    """
+    options = ["bind" if recursive == "disabled" else "rbind", "ro" if read_only else "rw"]
+    if read_only and recursive in {"enabled", "readonly"}:
+        options.append("rro")
+    options.append(propagation or "rprivate")
     return {"destination": target, "type": "bind", "source": source, "options": options}
 
 
@@ -85,12 +97,16 @@ def _user_mount(mount: Mount, volumes: Mapping[str, str]) -> OciMount:
     if mount.kind is MountKind.TMPFS:
         return _tmpfs_mount(mount)
     source = mount.source
-    if mount.kind is MountKind.VOLUME:
+    if mount.kind in {MountKind.VOLUME, MountKind.IMAGE}:
         if mount.target not in volumes:
             raise ContainerError(f'no volume was made for the mount at "{mount.target}"')
         source = volumes[mount.target]
     return bind_mount(
-        source, mount.target, read_only=mount.read_only, propagation=mount.propagation
+        source,
+        mount.target,
+        read_only=mount.read_only,
+        propagation=mount.propagation,
+        recursive=mount.recursive,
     )
 
 

@@ -9,6 +9,7 @@ from orchestra.engine.container.bundle import network_sysctls
 from orchestra.engine.container.mounts import bind_mount
 from orchestra.engine.container.places import Places
 from orchestra.engine.container.rootfs import joins_network, network_file_mounts
+from orchestra.engine.container.stages import Lender, borrow, read_stages
 from orchestra.engine.paths import Paths
 from orchestra.engine.shim.identity import write_json
 from orchestra.engine.shim.protocol import (
@@ -57,6 +58,7 @@ def shim_request(
             "upper": str(places.upper),
             "work": str(places.work),
         },
+        "stages": read_stages(places),
         "files": [shim_file(index, file) for index, file in enumerate(spec.files)],
         "network": network,
         "tty": spec.tty,
@@ -140,16 +142,22 @@ class Neighbours:
             network = {"mode": "join", "interfaces": [], "dns": False, "listen": [], "join": init}
         return network
 
-    def complete(self, record: ContainerRecord, places: Places) -> None:
-        """Write into config.json what only a running neighbour can give: namespaces, files.
+    def complete(self, record: ContainerRecord, places: Places) -> ContainerRecord:
+        """Write into config.json what only neighbours can give: namespaces, files, volumes.
 
-        :raises ContainerError: when it does not run.
+        Returns the record, with the volumes that it borrows.
+
+        :raises ContainerError: when one does not run, or is not there.
         """
         spec = record.spec
+        if spec.volumes_from:
+            config = places.read_config()
+            record = borrow(record, places, config, self._lenders(record))
+            write_json(str(places.config), config)
         modes = {"pid": spec.pid_mode, "ipc": spec.ipc_mode}
         shared = {kind: mode for kind, mode in modes.items() if ":" in mode}
         if not shared and not joins_network(spec):
-            return
+            return record
         config = places.read_config()
         for kind, mode in shared.items():
             _, init = self._find(record, mode)
@@ -160,6 +168,23 @@ class Neighbours:
             neighbour, _ = self._find(record, spec.network_mode)
             _set_network_files(config, neighbour)
         write_json(str(places.config), config)
+        return record
+
+    def _lenders(self, record: ContainerRecord) -> list[Lender]:
+        found = []
+        for source in record.spec.volumes_from:
+            others = self._candidates(record, source.kind, source.name)
+            others = [other for other in others if other.id != record.id]
+            if not others:
+                raise ContainerError(
+                    f'cannot start container "{record.spec.name}": there is no {source.kind} '
+                    f'"{source.name}" whose volumes it could use',
+                    hint="correct volumes_from, or make that container first",
+                )
+            first = min(others, key=lambda other: other.spec.number)
+            places = Places.of(self._paths, first)
+            found.append(Lender(record=first, places=places, read_only=source.read_only))
+        return found
 
     def _find(self, record: ContainerRecord, mode: str) -> tuple[Places, Identity]:
         kind, _, name = mode.partition(":")

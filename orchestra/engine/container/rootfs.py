@@ -20,6 +20,7 @@ from orchestra.engine.container.host import (
 )
 from orchestra.engine.container.mounts import bind_mount, file_mounts, user_mounts
 from orchestra.engine.container.places import Places
+from orchestra.engine.container.stages import stage_volumes
 from orchestra.engine.container.users import read_user_files, resolve_user
 from orchestra.engine.network.hosts import ResolvConf, container_files
 from orchestra.engine.shim.rootfs import FILES_DIRECTORY
@@ -53,9 +54,10 @@ def write_container_files(
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         places.upper.chmod(0o755)
         places.write_image(image)
+        sources = stage_volumes(places, spec.mounts, record.images, volumes)
         mounts = [
             *_network_mounts(places, record, host),
-            *user_mounts(_with_sources(spec.mounts), volumes),
+            *user_mounts(_with_sources(spec.mounts), sources),
             *file_mounts(spec.files, str(places.run_directory / FILES_DIRECTORY)),
         ]
         config = _config(places, record, image, mounts, cgroup_path)

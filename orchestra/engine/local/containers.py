@@ -19,6 +19,7 @@ from orchestra.engine.state.lock import container_lock
 from orchestra.engine.state.records import (
     ContainerRecord,
     Endpoint,
+    ImageMount,
     NetworkRecord,
     VolumeUse,
     Wanted,
@@ -27,7 +28,7 @@ from orchestra.engine.state.store import Store
 from orchestra.engine.volume.volumes import Volumes
 from orchestra.errors import ContainerError, NetworkError, OrchestraError, VolumeError
 from orchestra.oci.image import Image
-from orchestra.planner.desired import ContainerSpec, DesiredState, Hook, MountKind
+from orchestra.planner.desired import ContainerSpec, DesiredState, Hook, Mount, MountKind
 from orchestra.planner.observed import LIVE, Phase
 from orchestra.planner.steps import CreateContainer, RemoveContainer, StartContainer, StopContainer
 from orchestra.values import replace
@@ -78,6 +79,7 @@ class ContainerSteps:
         layers = await self._snapshotter.ensure_layers(image)
         desired = self._store.wished(project).state
         uses, mounts = await self._prepare_volumes(step, image, layers, desired)
+        shown = [await self._shown(m) for m in spec.mounts if m.kind is MountKind.IMAGE]
         async with self._addresses:
             endpoints = self._endpoints(spec, desired)
             await self._containers.create(
@@ -87,9 +89,21 @@ class ContainerSteps:
                 endpoints=endpoints,
                 mounts=mounts,
                 volumes=uses,
+                images=shown,
                 ports=self._networks.choose_ports(spec.ports),
                 one_off=one_off,
             )
+
+    async def _shown(self, mount: Mount) -> ImageMount:
+        """Return an image whose files are mounted, unpacked."""
+        image = self._images.get(mount.source)
+        if image is None:
+            raise ContainerError(
+                f'cannot mount "{mount.source}": no such image in the store',
+                hint="run `orchestra up` again",
+            )
+        layers = tuple(await self._snapshotter.ensure_layers(image))
+        return ImageMount(target=mount.target, image_id=image.id, layers=layers)
 
     def _endpoints(self, spec: ContainerSpec, desired: DesiredState | None) -> tuple[Endpoint, ...]:
         names = {network.key: network.name for network in desired.networks} if desired else {}
@@ -119,19 +133,25 @@ class ContainerSteps:
         mounts: dict[str, str] = {}
         wanted = [mount for mount in spec.mounts if mount.kind is MountKind.VOLUME]
         covered = {mount.target.rstrip("/") for mount in spec.mounts}
-        targets = [(mount.target, mount.source, mount.nocopy) for mount in wanted]
-        targets += [(path, "", False) for path in image.config.volumes if path not in covered]
-        for target, key, nocopy in targets:
+        wanted += [
+            Mount(kind=MountKind.VOLUME, target=path)
+            for path in image.config.volumes
+            if path not in covered
+        ]
+        for mount in wanted:
+            target, key = mount.target, mount.source
             if key:
                 name = names.get(key, f"{spec.project}_{key}")
             else:
-                name = inherited.get(target) or await self._volumes.create_anonymous(spec.project)
+                name = inherited.get(target) or await self._volumes.create_anonymous(
+                    spec.project, mount.labels
+                )
             if self._store.volume(name) is None:
                 raise VolumeError(
                     f'cannot create container "{spec.name}": no volume "{name}"',
                     hint="run `orchestra up` again",
                 )
-            if not nocopy:
+            if not (mount.nocopy or mount.subpath):
                 await self._volumes.copy_up(name, layers, target)
             mounts[target] = str(self._volumes.path(name))
             uses.append(VolumeUse(volume=name, target=target, anonymous=not key))

@@ -151,6 +151,10 @@ def _prepare(task: ShimTask) -> Callable[[], None]:
     rootfs.enter_mount_namespace()
     rootfs.mount_rootfs(f"{request['bundle']}/rootfs", request["rootfs"])
     rootfs.mount_files(request["run_directory"], request["files"])
+    if request.get("stages"):
+        from orchestra.engine.shim.stages import mount_stages  # noqa: PLC0415 - seldom asked for
+
+        mount_stages(request["run_directory"], request["stages"])
     entered = network.enter_network(wanted)
 
     def furnish() -> None:

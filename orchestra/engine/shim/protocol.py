@@ -82,6 +82,20 @@ class Rootfs(TypedDict):
     work: str
 
 
+class Stage(TypedDict):
+    """A source of mounts that is made for the container, at RUN/stages/``name``.
+
+    It shows ``subpath`` ("" is all) of ``source``, a directory, or of what ``rootfs`` mounts.
+    ``what`` names that for people.
+    """
+
+    name: str
+    what: str
+    subpath: str
+    source: NotRequired[str]
+    rootfs: NotRequired[Rootfs]
+
+
 class Interface(TypedDict):
     """One veth pair: ``host_name`` enslaved to ``bridge``, ``name`` inside."""
 
@@ -155,6 +169,7 @@ class ShimRequest(TypedDict):
     bundle: str
     runtime: list[str]
     rootfs: Rootfs
+    stages: NotRequired[list[Stage]]
     files: list[ShimFile]
     network: ShimNetwork
     tty: bool

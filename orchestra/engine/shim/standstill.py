@@ -25,8 +25,9 @@ from orchestra.engine.runtime.options import parse_options
 from orchestra.engine.runtime.resolve import Root
 from orchestra.engine.shim import wire
 from orchestra.engine.shim.failure import ShimFailure, because, failed
-from orchestra.engine.shim.protocol import Rootfs
+from orchestra.engine.shim.protocol import Rootfs, Stage
 from orchestra.engine.shim.rootfs import enter_mount_namespace, mount_rootfs
+from orchestra.engine.shim.stages import mount_stages
 from orchestra.oci.runtime import OciMount
 
 
@@ -37,6 +38,8 @@ class Wanted(TypedDict):
     rootfs: Rootfs
     mounts: list[OciMount]
     read_only: bool
+    run_directory: str
+    stages: list[Stage]
 
 
 def main() -> None:
@@ -62,6 +65,7 @@ def _stand(wanted: Wanted) -> tuple[int, int]:
     """Mount everything; return the root and the namespace."""
     enter_mount_namespace()
     mount_rootfs(wanted["target"], wanted["rootfs"])
+    mount_stages(wanted["run_directory"], wanted["stages"])
     fd = os.open(wanted["target"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     root = Root(fd)
     for mount in wanted["mounts"]:

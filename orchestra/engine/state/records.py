@@ -92,6 +92,15 @@ class VolumeUse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ImageMount:
+    """An image whose files a container shows at ``target``; ``layers`` as in ContainerRecord."""
+
+    target: str
+    image_id: str
+    layers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerRecord:
     """A container on this machine: what was asked, and what was chosen for it.
 
@@ -107,6 +116,7 @@ class ContainerRecord:
     wanted: Wanted = Wanted.STOPPED
     endpoints: tuple[Endpoint, ...] = ()
     volumes: tuple[VolumeUse, ...] = ()
+    images: tuple[ImageMount, ...] = ()
     ports: tuple[PortSpec, ...] = ()
     started_at: datetime | None = None
     restarts: int = 0

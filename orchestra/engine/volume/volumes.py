@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
@@ -81,10 +82,10 @@ class Volumes:
         self._store.write_volume(record)
         return record
 
-    async def create_anonymous(self, project: str) -> str:
+    async def create_anonymous(self, project: str, labels: Mapping[str, str] | None = None) -> str:
         """Make a volume for one container and return its name."""
         name = os.urandom(32).hex()
-        spec = VolumeSpec(key=name, name=name)
+        spec = VolumeSpec(key=name, name=name, labels=dict(labels or {}))
         await run_sync(partial(self._create, spec, project, anonymous=True))
         return name
 

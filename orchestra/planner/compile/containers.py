@@ -17,7 +17,7 @@ from orchestra.planner.compile.limits import (
     compile_restart,
     compile_ulimits,
 )
-from orchestra.planner.compile.mounts import compile_files, compile_mounts
+from orchestra.planner.compile.mounts import compile_files, compile_mounts, compile_volumes_from
 from orchestra.planner.compile.networking import (
     compile_attachments,
     compile_links,
@@ -128,6 +128,7 @@ def _template(service: Service, project: Project, complaints: Complaints) -> Con
         labels=dict(sorted(service.labels.items())),
         annotations=dict(sorted(service.annotations.items())),
         mounts=compile_mounts(service, project, complaints),
+        volumes_from=compile_volumes_from(service),
         files=compile_files(service, project, complaints),
         network_mode=service.network_mode or "",
         expose=tuple(sorted(service.expose)),

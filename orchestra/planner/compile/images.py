@@ -41,9 +41,20 @@ def compile_images(project: Project, complaints: Complaints) -> tuple[ImageSpec,
                 "neither image nor build is given",
                 hint="say what the service runs",
             )
-    return tuple(
-        _image(reference, users[reference], project, complaints) for reference in sorted(users)
-    )
+    found = {name: _image(name, users[name], project, complaints) for name in sorted(users)}
+    for name, services in _mounted(project).items():
+        found.setdefault(name, ImageSpec(reference=name, services=services))
+    return tuple(found[name] for name in sorted(found))
+
+
+def _mounted(project: Project) -> Mapping[str, tuple[str, ...]]:
+    """Return the images whose files are mounted, and the services that do it."""
+    found: dict[str, list[str]] = {}
+    for name in sorted(project.services):
+        for volume in project.services[name].volumes:
+            if volume.type == "image" and volume.source:
+                found.setdefault(volume.source, []).append(name)
+    return {reference: tuple(dict.fromkeys(names)) for reference, names in found.items()}
 
 
 def _image(

@@ -6,15 +6,11 @@ from typing import TYPE_CHECKING
 
 from orchestra.planner.compile.complaints import Complaints
 from orchestra.planner.desired import (
-    BlockIo,
-    BlockLimit,
-    DeviceSpec,
     HealthSpec,
-    Resources,
     RestartMode,
     RestartPolicy,
-    Ulimit,
 )
+from orchestra.planner.limits import BlockIo, BlockLimit, DeviceSpec, Resources, Ulimit
 from orchestra.spec.keypath import KeyPath
 from orchestra.spec.model.healthcheck import Healthcheck
 from orchestra.spec.model.service import Service

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orchestra.planner.compile.complaints import Complaints
-from orchestra.planner.desired import FileMount, Mount, MountKind
+from orchestra.planner.desired import FileMount, Mount, MountKind, VolumesFrom
 from orchestra.spec.keypath import KeyPath
 from orchestra.spec.model.files import Config, FileReference, Secret
 from orchestra.spec.model.project import Project
@@ -20,16 +20,17 @@ _SECRETS = "/run/secrets/"
 def compile_mounts(service: Service, project: Project, complaints: Complaints) -> tuple[Mount, ...]:
     """Return a service's mounts by target; its own come before what volumes_from brings."""
     found: dict[str, Mount] = {}
+    _check_recursive(service, complaints)
     for mount in _own_mounts(service):
         found[mount.target] = mount
-    for mount in _borrowed(service, project, complaints):
+    for mount in _borrowed(service, project):
         found.setdefault(mount.target, mount)
     return tuple(found[target] for target in sorted(found))
 
 
 def _own_mounts(service: Service) -> Iterator[Mount]:
     for volume in service.volumes:
-        if volume.target is not None and volume.type in {"bind", "volume", "tmpfs"}:
+        if volume.target is not None and volume.type in {"bind", "volume", "tmpfs", "image"}:
             yield _mount(volume, volume.target)
     for entry in service.tmpfs:
         target, _, options = entry.partition(":")
@@ -49,9 +50,15 @@ def _mount(volume: ServiceVolume, target: str) -> Mount:
             mount,
             create_host_path=volume.bind.create_host_path,
             propagation=volume.bind.propagation or mount.propagation,
+            recursive=volume.bind.recursive or mount.recursive,
         )
     if kind is MountKind.VOLUME and volume.volume is not None:
-        return replace(mount, nocopy=volume.volume.nocopy)
+        options = volume.volume
+        labels = {} if source else dict(sorted(options.labels.items()))
+        subpath = options.subpath or ""
+        return replace(mount, nocopy=options.nocopy, subpath=subpath, labels=labels)
+    if kind is MountKind.IMAGE and volume.image is not None:
+        return replace(mount, subpath=volume.image.subpath or "")
     if kind is MountKind.TMPFS and volume.tmpfs is not None:
         return replace(
             mount, tmpfs_size_bytes=volume.tmpfs.size or None, tmpfs_mode=volume.tmpfs.mode
@@ -59,26 +66,37 @@ def _mount(volume: ServiceVolume, target: str) -> Mount:
     return mount
 
 
-def _borrowed(service: Service, project: Project, complaints: Complaints) -> Iterator[Mount]:
-    """Yield what volumes_from brings: the other service's named volumes and binds."""
-    for index, entry in enumerate(service.volumes_from):
-        key: KeyPath = ("services", service.name, "volumes_from", index)
-        if entry.startswith("container:"):
-            complaints.refuse(key, "containers of other projects are out of reach")
-            continue
+def _check_recursive(service: Service, complaints: Complaints) -> None:
+    for index, volume in enumerate(service.volumes):
+        if volume.bind and volume.bind.recursive == "readonly" and not volume.read_only:
+            key = ("services", service.name, "volumes", index, "bind", "recursive")
+            complaints.add(key, '"readonly" is for a mount that is', hint="add read_only: true")
+
+
+def _borrowed(service: Service, project: Project) -> Iterator[Mount]:
+    """Yield what volumes_from brings for sure: the other service's named volumes and binds.
+
+    Its unnamed ones, and those of other projects' containers, are seen to when the container
+    starts (compile_volumes_from).
+    """
+    for entry in service.volumes_from:
         name, _, access = entry.partition(":")
         lender = project.services.get(name)
         for mount in _own_mounts(lender) if lender is not None else ():
-            if mount.kind is MountKind.TMPFS:
-                continue
-            if not mount.source:
-                complaints.refuse(
-                    key,
-                    f'"{mount.target}" of service "{name}" is an anonymous volume, which is not '
-                    "shared",
-                    "give the volume a name, and mount it in both services",
-                )
-            yield replace(mount, read_only=mount.read_only or access == "ro")
+            if mount.source and mount.kind is not MountKind.IMAGE:
+                yield replace(mount, read_only=mount.read_only or access == "ro")
+
+
+def compile_volumes_from(service: Service) -> tuple[VolumesFrom, ...]:
+    """Return the containers whose volumes a service's containers mount."""
+    found = []
+    for entry in service.volumes_from:
+        kind, _, rest = entry.partition(":")
+        if kind != "container":
+            kind, rest = "service", entry
+        name, _, access = rest.partition(":")
+        found.append(VolumesFrom(kind=kind, name=name, read_only=access == "ro"))
+    return tuple(found)
 
 
 def compile_files(

@@ -64,8 +64,6 @@ REFUSED: Mapping[str, tuple[str, str]] = {
     _BUILD + "no_cache_filter": ("the cache is used for all stages or for none", ""),
     _BUILD + "ssh": ("no agent is forwarded into builds", ""),
     _BUILD + "ulimits": ("build steps have the engine's own limits", ""),
-    _MOUNT + "volume.labels": ("anonymous volumes have no labels", ""),
-    _MOUNT + "volume.subpath": ("volumes are mounted whole", ""),
     "jobs": ("jobs are not run", "run its command by `orchestra run`"),
     "networks.*.ipam.options": ("address management takes no options", ""),
 }
@@ -79,8 +77,7 @@ REFUSED_BUT: Mapping[str, tuple[Values, str]] = {
     _SERVICE + "ipc": (Values(("host", "private", "shareable"), ("service:", "container:")), ""),
     _SERVICE + "{uts,userns_mode}": (Values(("host",)), ""),
     _BUILD + "{provenance,sbom}": (Values(("false", "0")), "images carry no attestations"),
-    _MOUNT + "type": (Values(("bind", "tmpfs", "volume")), ""),
-    _MOUNT + "bind.recursive": (Values(("enabled",)), "binds are recursive"),
+    _MOUNT + "type": (Values(("bind", "image", "tmpfs", "volume")), ""),
     "networks.*.driver": (Values(("bridge",)), ""),
     "networks.*.ipam.driver": (Values(("default",)), "addresses are given out by orchestra itself"),
     "volumes.*.driver": (Values(("local",)), ""),

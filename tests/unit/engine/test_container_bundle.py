@@ -36,9 +36,8 @@ from orchestra.planner.desired import (
     LogSpec,
     Mount,
     MountKind,
-    Resources,
-    Ulimit,
 )
+from orchestra.planner.limits import Resources, Ulimit
 
 ID = "0123456789ab" + "c" * 52
 IMAGE = ImageConfig(

@@ -11,8 +11,6 @@ from orchestra.errors import SpecErrors
 from orchestra.planner.compile import compile_project
 from orchestra.planner.desired import (
     Attachment,
-    BlockIo,
-    BlockLimit,
     Condition,
     Dependency,
     FileMount,
@@ -22,10 +20,11 @@ from orchestra.planner.desired import (
     MountKind,
     PortSpec,
     PullPolicy,
-    Resources,
     RestartMode,
     RestartPolicy,
+    VolumesFrom,
 )
+from orchestra.planner.limits import BlockIo, BlockLimit, Resources
 from orchestra.spec.loader import LoadOptions, load_project
 
 ROOT = Path(__file__).parents[3]
@@ -254,6 +253,44 @@ def test_images_are_gathered_by_reference(load):
     assert images["shop-c"].build.additional_contexts == {"base": "docker-image://shop-d"}
 
 
+def test_options_of_mounts(service):
+    spec = service(
+        "volumes:\n"
+        "  - {type: volume, source: data, target: /a, volume: {subpath: x/y, nocopy: true}}\n"
+        "  - {type: volume, target: /b, volume: {labels: {kind: cache}}}\n"
+        "  - {type: bind, source: /s, target: /c, read_only: true, bind: {recursive: writable}}\n"
+        "  - {type: image, source: 'tools:1', target: /d, image: {subpath: bin}}\n",
+        "volumes: {data: }",
+    )
+    assert spec.mounts == (
+        Mount(kind=MountKind.VOLUME, target="/a", source="data", subpath="x/y", nocopy=True),
+        Mount(kind=MountKind.VOLUME, target="/b", labels={"kind": "cache"}),
+        Mount(kind=MountKind.BIND, target="/c", source="/s", read_only=True, recursive="writable"),
+        Mount(kind=MountKind.IMAGE, target="/d", source="tools:1", subpath="bin"),
+    )
+
+
+def test_images_that_are_mounted_are_needed(load):
+    state = load("services: {a: {image: x, volumes: [{type: image, source: y, target: /y}]}}")
+    assert [(image.reference, image.services) for image in state.images] == [
+        ("x", ("a",)),
+        ("y", ("a",)),
+    ]
+
+
+def test_volumes_from_containers_and_unnamed_volumes_are_looked_up_at_the_start(load):
+    state = load(
+        "services: {db: {image: x, volumes: [/cache]}, "
+        "web: {image: y, volumes_from: ['db:ro', 'container:other-db-1']}}"
+    )
+    web = next(spec for spec in state.containers if spec.service == "web")
+    assert web.mounts == ()
+    assert web.volumes_from == (
+        VolumesFrom(kind="service", name="db", read_only=True),
+        VolumesFrom(kind="container", name="other-db-1"),
+    )
+
+
 @pytest.mark.parametrize(
     ("body", "policy", "after"),
     [
@@ -334,6 +371,10 @@ def test_hooks(service):
         ("network_mode: weird", "network_mode"),
         ("userns_mode: private", "userns_mode"),
         ("logging: {driver: syslog}", "logging.driver"),
+        (
+            "volumes: [{type: bind, source: /a, target: /b, bind: {recursive: readonly}}]",
+            "volumes[0].bind.recursive",
+        ),
         ("volumes: [{type: npipe, source: a, target: /b}]", "volumes[0].type"),
         ("build: {context: ., ssh: [default]}", "build.ssh"),
         ("x-orchestra: {on_unhealthy: maybe}", "x-orchestra.on_unhealthy"),

@@ -14,8 +14,6 @@ ROOT = Path(__file__).parents[3]
 COMPILE = ROOT / "orchestra" / "planner" / "compile"
 NEVER_COMPILED = {
     "develop": "for watch",
-    "image.subpath": "mounts of images are refused by their type",
-    "bind.recursive": "the one value that is known is what happens anyway",
     "build.provenance": "the one value that is known is what happens anyway",
     "build.sbom": "the one value that is known is what happens anyway",
     "isolation": "the one value that is known is what happens anyway",

@@ -8,7 +8,12 @@ from datetime import timedelta
 import pytest
 from support.worlds import container, network, volume
 
-from orchestra.planner.desired import BuildSpec, Dependency, FileMount, HealthSpec, Resources
+from orchestra.planner.desired import (
+    BuildSpec,
+    Dependency,
+    FileMount,
+    HealthSpec,
+)
 from orchestra.planner.fingerprint import (
     build_hash,
     changes,
@@ -16,6 +21,7 @@ from orchestra.planner.fingerprint import (
     network_hash,
     volume_hash,
 )
+from orchestra.planner.limits import Resources
 from orchestra.planner.scope import with_number
 
 BASE = container("web", environment={"A": "1", "B": "2"}, labels={"mine": "x"})

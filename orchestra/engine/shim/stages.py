@@ -1,0 +1,86 @@
+"""Sources of mounts that are made for one container: a path inside a volume, an image's files.
+
+They are mounted at RUN/stages/NAME, in the mount namespace of whoever calls, and vanish with it;
+config.json's mounts name these places. A path inside is walked on a held descriptor and cannot
+lead out, whatever another container that shares the volume does meanwhile.
+"""
+
+# No pathlib here: the process stays small.
+# ruff: noqa: PTH103
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Sequence
+
+from orchestra.engine.linux import syscalls
+from orchestra.engine.linux.flags import AT_FDCWD, AtFlag, MountFlag, OpenTree, Resolve
+from orchestra.engine.shim.failure import ShimFailure, because
+from orchestra.engine.shim.protocol import Stage
+from orchestra.engine.shim.rootfs import mount_rootfs
+
+STAGES_DIRECTORY = "stages"
+_INSIDE = Resolve.BENEATH | Resolve.NO_MAGICLINKS
+_TREE = int(OpenTree.CLONE | AtFlag.RECURSIVE | AtFlag.EMPTY_PATH)
+
+
+def mount_stages(run_directory: str, stages: Sequence[Stage]) -> None:
+    """Mount every stage below ``run_directory``.
+
+    :raises ShimFailure: when a path inside is missing or leads out, or the kernel refuses.
+    """
+    if not stages:
+        return
+    directory = f"{run_directory}/{STAGES_DIRECTORY}"
+    try:
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        syscalls.mount("tmpfs", directory, "tmpfs", MountFlag.NOSUID | MountFlag.NODEV, "mode=0700")
+    except OSError as err:
+        raise because("cannot mount a tmpfs for parts of volumes", err) from err
+    for stage in stages:
+        try:
+            _mount_stage(directory, stage)
+        except OSError as err:
+            raise _refused(stage, err) from err
+
+
+def _mount_stage(directory: str, stage: Stage) -> None:
+    source = stage.get("source", "")
+    if "rootfs" in stage:
+        source = f"{directory}/{stage['name']}.root"
+        mount_rootfs(source, stage["rootfs"])
+    whole = os.open(source, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        part = syscalls.openat2(whole, stage["subpath"] or ".", os.O_PATH, resolve=_INSIDE)
+        try:
+            _show(part, f"{directory}/{stage['name']}")
+        finally:
+            os.close(part)
+    finally:
+        os.close(whole)
+
+
+def _show(part: int, target: str) -> None:
+    """Bind what a descriptor is at ``target``, which is made."""
+    mode = os.fstat(part).st_mode
+    if stat.S_ISDIR(mode):
+        os.mkdir(target, 0o700)  # noqa: PTH102
+    elif stat.S_ISREG(mode):
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    else:
+        raise OSError(errno.EINVAL, "neither a file nor a directory")
+    tree = syscalls.open_tree(part, "", _TREE)
+    try:
+        syscalls.move_mount(tree, AT_FDCWD, target)
+    finally:
+        os.close(tree)
+
+
+def _refused(stage: Stage, err: OSError) -> ShimFailure:
+    place = f'the subpath "{stage["subpath"]}" of ' if stage["subpath"] else ""
+    what = f"cannot mount {place}{stage['what']}"
+    if err.errno == errno.EXDEV:
+        return ShimFailure(f"{what}: it leads out of there", errno=errno.EXDEV)
+    return because(what, err)
