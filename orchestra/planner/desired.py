@@ -150,7 +150,10 @@ class PortSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
-    """A container's place on a network; ``network`` is a key in DesiredState.networks."""
+    """A container's place on a network; ``network`` is a key in DesiredState.networks.
+
+    ``sysctls`` are of its interface there, which their names call IFNAME.
+    """
 
     network: str
     aliases: tuple[str, ...] = ()
@@ -160,6 +163,8 @@ class Attachment:
     priority: int = 0
     gw_priority: int = 0
     interface_name: str | None = None
+    link_local: tuple[str, ...] = ()
+    sysctls: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

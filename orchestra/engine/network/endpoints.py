@@ -18,6 +18,7 @@ from orchestra.values import replace
 
 MTU_OPTION = "com.docker.network.driver.mtu"
 DEFAULT_MTU = 1500
+_LINK_LOCAL_V4, _LINK_LOCAL_V6 = 16, 64
 _EVERYWHERE = {"", "0.0.0.0", "::"}  # noqa: S104 - words of the user's
 
 
@@ -71,6 +72,8 @@ def _endpoint(
         ipv6_prefix=_length(v6[1]) if v6 else 0,
         ipv6_gateway=v6[1].gateway if v6 else None,
         aliases=_aliases(spec, attachment),
+        link_local=attachment.link_local,
+        sysctls=attachment.sysctls,
         internal=record.spec.internal,
     )
 
@@ -137,13 +140,15 @@ def interfaces_of(
 def interface_of(endpoint: Endpoint, network: NetworkRecord | None) -> Interface:
     """Return what the shim makes of one endpoint."""
     addresses, gateways = [], []
+    link_locals = endpoint.link_local
     if endpoint.ipv4:
         addresses.append(f"{endpoint.ipv4}/{endpoint.ipv4_prefix}")
         gateways.append(endpoint.ipv4_gateway)
     if endpoint.ipv6:
         addresses.append(f"{endpoint.ipv6}/{endpoint.ipv6_prefix}")
         gateways.append(endpoint.ipv6_gateway)
-    return Interface(
+    addresses += [f"{a}/{_LINK_LOCAL_V6 if ':' in a else _LINK_LOCAL_V4}" for a in link_locals]
+    interface = Interface(
         name=endpoint.interface,
         host_name=endpoint.host_interface,
         bridge=endpoint.bridge,
@@ -152,6 +157,9 @@ def interface_of(endpoint: Endpoint, network: NetworkRecord | None) -> Interface
         gateways=[gateway for gateway in gateways if gateway] if endpoint.default_route else [],
         mtu=mtu_of(network) if network else DEFAULT_MTU,
     )
+    if endpoint.sysctls:
+        interface["sysctl"] = dict(endpoint.sysctls)
+    return interface
 
 
 def published_endpoint(endpoints: Iterable[Endpoint]) -> Endpoint | None:

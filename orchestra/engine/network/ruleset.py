@@ -172,6 +172,9 @@ def network_elements(record: NetworkRecord) -> tuple[Element, ...]:
         found.append((f"gateways{version}", subnet.gateway))
         if routed:
             found.append((f"masquerade{version}", subnet.subnet))
+    # link_local_ips; which of them a container may speak from is seen to at its port.
+    if not any(subnet.subnet.startswith("169.254.") for subnet in record.subnets):
+        found.append(("sources4", f"{bridge} . 169.254.0.0/16"))
     if any(":" in subnet.subnet for subnet in record.subnets):
         # Neighbour discovery speaks from link-local and, before it has one, from no address.
         found += [("sources6", f"{bridge} . fe80::/10"), ("sources6", f"{bridge} . ::")]
@@ -206,9 +209,14 @@ def sender_elements(endpoint: Endpoint) -> tuple[Element, ...]:
         # Duplicate address detection of IPv4 (RFC 5227) asks from 0.0.0.0.
         found.append(("ports4", f"{link} . {mac} . {endpoint.ipv4}"))
         found.append(("ports4", f"{link} . {mac} . 0.0.0.0"))
-    if endpoint.ipv6:
-        found.append(("ports6", f"{link} . {mac} . {endpoint.ipv6}"))
-    else:
+    ipv6 = [endpoint.ipv6] if endpoint.ipv6 else []
+    for address in endpoint.link_local:
+        if ":" in address:
+            ipv6.append(address)
+        else:
+            found.append(("ports4", f"{link} . {mac} . {address}"))
+    found += [("ports6", f"{link} . {mac} . {address}") for address in ipv6]
+    if not ipv6:
         found.append(("only4", link))
     return tuple(Element(family="bridge", container=name, key=key) for name, key in found)
 

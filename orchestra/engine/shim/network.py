@@ -165,6 +165,8 @@ def _raise_interface(inside: Netlink, interface: Interface) -> None:
     name = interface["name"]
     if not any(":" in address for address in interface["addresses"]):
         _disable_ipv6(name)
+    for key, value in interface.get("sysctl", {}).items():
+        _set_sysctl(key, value, interface=name)
     with inside.batch():
         for address in interface["addresses"]:
             inside.add_address(name, address)
@@ -173,14 +175,15 @@ def _raise_interface(inside: Netlink, interface: Interface) -> None:
         inside.add_route(gateway, via_link=name)
 
 
-def _set_sysctl(name: str, value: str) -> None:
-    """Set one of this namespace's settings.
+def _set_sysctl(name: str, value: str, *, interface: str = "") -> None:
+    """Set one of this namespace's settings; IFNAME in its name is an interface's.
 
     :raises ShimFailure: for a name that is none, or a value that the kernel refuses.
     """
     if not _SYSCTL.fullmatch(name):
         raise ShimFailure(f'cannot set "{name}": it is no sysctl of a network')
-    path = f"/proc/sys/{name.replace('.', '/')}"
+    names = [interface if interface and part == "IFNAME" else part for part in name.split(".")]
+    path = f"/proc/sys/{'/'.join(names)}"
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
         try:

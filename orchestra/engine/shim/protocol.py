@@ -108,6 +108,8 @@ class Interface(TypedDict):
     gateways: list[str]
     """Default routes through this interface; empty for all but one."""
     mtu: int
+    sysctl: NotRequired[dict[str, str]]
+    """Settings of this interface; the word IFNAME in their names stands for it."""
 
 
 class Listen(TypedDict):

@@ -78,6 +78,8 @@ class Endpoint:
     ipv6_prefix: int = 0
     ipv6_gateway: str | None = None
     aliases: tuple[str, ...] = ()
+    link_local: tuple[str, ...] = ()
+    sysctls: Mapping[str, str] = field(default_factory=dict)
     internal: bool = False
     default_route: bool = False
 

@@ -23,6 +23,7 @@ from orchestra.planner.compile.networking import (
     compile_links,
     compile_ports,
     host_pairs,
+    named_network,
 )
 from orchestra.planner.desired import Condition, ContainerSpec, Dependency, Hook, LogSpec
 from orchestra.planner.fingerprint import OWN_LABELS, config_hash
@@ -66,7 +67,7 @@ def _replica(
         template,
         number=number,
         name=name,
-        networks=compile_attachments(service, name),
+        networks=compile_attachments(service, name, complaints),
         ports=compile_ports(service, number, complaints),
     )
     digest = config_hash(spec)
@@ -130,7 +131,7 @@ def _template(service: Service, project: Project, complaints: Complaints) -> Con
         mounts=compile_mounts(service, project, complaints),
         volumes_from=compile_volumes_from(service),
         files=compile_files(service, project, complaints),
-        network_mode=service.network_mode or "",
+        network_mode="" if named_network(service.network_mode) else service.network_mode or "",
         expose=tuple(sorted(service.expose)),
         links=compile_links(service),
         extra_hosts=host_pairs(service.extra_hosts),

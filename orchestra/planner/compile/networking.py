@@ -2,19 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 from orchestra.planner.compile.complaints import Complaints
-from orchestra.planner.desired import Attachment, PortSpec
+from orchestra.planner.desired import Attachment, NetworkSpec, PortSpec
+from orchestra.planner.fingerprint import network_hash
 from orchestra.spec.keypath import KeyPath
 from orchestra.spec.model.port import Port
+from orchestra.spec.model.project import Project
 from orchestra.spec.model.service import Service
+from orchestra.values import replace
+
+if TYPE_CHECKING:
+    from orchestra.spec.model.network import Attachment as Place
 
 
-def compile_attachments(service: Service, container_name: str) -> tuple[Attachment, ...]:
+BRIDGE = "_bridge"
+"""Key of the network that takes the place of docker's default bridge, one for each project."""
+_BRIDGE_WORDS = frozenset({"bridge", "default"})
+_SYSCTLS = "com.docker.network.endpoint.sysctls"
+_IFNAME = "com.docker.network.endpoint.ifname"
+_SYSCTL = re.compile(r"(net\.(?:ipv4|ipv6|mpls)\.[a-z]+\.IFNAME\.[A-Za-z0-9_-]+)=(\S+)")
+
+
+def named_network(mode: str | None) -> str:
+    """Return the network that network_mode names; "" where it names none."""
+    if not mode or mode in {"host", "none"} or mode.startswith(("service:", "container:")):
+        return ""
+    return BRIDGE if mode in _BRIDGE_WORDS else mode
+
+
+def mode_networks(project: Project) -> Iterator[NetworkSpec]:
+    """Yield the networks that services name by network_mode alone.
+
+    "bridge" is one of the project's own, with names, where docker's is everybody's and has none;
+    other names are of networks that are there.
+    """
+    modes = {named_network(service.network_mode) for service in project.services.values()}
+    for name in sorted(modes - {""} - project.networks.keys()):
+        own = name == BRIDGE
+        spec = NetworkSpec(
+            key=name, name=f"{project.name}_{BRIDGE}" if own else name, external=not own
+        )
+        yield replace(spec, config_hash=network_hash(spec))
+
+
+def compile_attachments(
+    service: Service, container_name: str, complaints: Complaints
+) -> tuple[Attachment, ...]:
     """Return a replica's networks, by key. It is known there by its names and aliases."""
     if service.network_mode:
-        return ()
+        network = named_network(service.network_mode)
+        names = (container_name, service.name)
+        mac = service.mac_address or None
+        return (Attachment(network=network, aliases=_unique(names), mac=mac),) if network else ()
     primary = min(
         service.networks, key=lambda key: (-service.networks[key].priority, key), default=""
     )
@@ -27,16 +71,53 @@ def compile_attachments(service: Service, container_name: str) -> tuple[Attachme
             mac=place.mac_address or (service.mac_address if key == primary else None) or None,
             priority=place.priority,
             gw_priority=place.gw_priority,
-            interface_name=place.interface_name or None,
+            interface_name=place.interface_name or place.driver_opts.get(_IFNAME) or None,
+            link_local=_link_local(service.name, key, place, complaints),
+            sysctls=_interface_sysctls(service.name, key, place, complaints),
         )
         for key, place in sorted(service.networks.items())
     )
 
 
+def _link_local(
+    service: str, network: str, place: Place, complaints: Complaints
+) -> tuple[str, ...]:
+    for index, address in enumerate(place.link_local_ips):
+        try:
+            usable = not ip_address(address).is_unspecified
+        except ValueError:
+            usable = False
+        if not usable:
+            path = ("services", service, "networks", network, "link_local_ips", index)
+            complaints.add(path, f'"{address}" is no address', hint="as in 169.254.8.8")
+    return place.link_local_ips
+
+
+def _interface_sysctls(
+    service: str, network: str, place: Place, complaints: Complaints
+) -> Mapping[str, str]:
+    """Return the settings of an interface, from the options that docker's bridges take."""
+    path = ("services", service, "networks", network, "driver_opts")
+    for option in sorted(place.driver_opts.keys() - {_SYSCTLS, _IFNAME}):
+        complaints.refuse((*path, option), "the option is not known", "remove it")
+    found: dict[str, str] = {}
+    for entry in filter(None, place.driver_opts.get(_SYSCTLS, "").split(",")):
+        match = _SYSCTL.fullmatch(entry.strip())
+        if match is None:
+            hint = "write net.ipv4.conf.IFNAME.KEY=VALUE, the word IFNAME as it stands"
+            complaints.add((*path, _SYSCTLS), f'"{entry}" is no setting of an interface', hint=hint)
+        else:
+            found[match[1]] = match[2]
+    return dict(sorted(found.items()))
+
+
 def compile_links(service: Service) -> tuple[tuple[str, str], ...]:
-    """Return (service, alias) pairs of ``links``."""
+    """Return (name, alias) pairs of ``links`` and ``external_links``.
+
+    Those of other projects' containers find them on networks that both are on.
+    """
     pairs: set[tuple[str, str]] = set()
-    for link in service.links:
+    for link in (*service.links, *service.external_links):
         other, _, alias = link.partition(":")
         pairs.add((other, alias or other))
     return tuple(sorted(pairs))

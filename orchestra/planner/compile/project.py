@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from orchestra.planner.compile.complaints import Complaints
 from orchestra.planner.compile.containers import compile_replicas
 from orchestra.planner.compile.images import compile_images
+from orchestra.planner.compile.networking import mode_networks
 from orchestra.planner.compile.support import check_support
 from orchestra.planner.desired import (
     ContainerSpec,
@@ -43,7 +44,7 @@ def compile_project(project: Project, *, scale: Mapping[str, int] | None = None)
         project=project.name,
         working_dir=project.working_dir,
         containers=tuple(sorted(containers, key=lambda spec: (spec.service, spec.number))),
-        networks=tuple(_network(key, project.networks[key]) for key in sorted(project.networks)),
+        networks=_networks(project),
         volumes=tuple(_volume(key, project.volumes[key]) for key in sorted(project.volumes)),
         images=images,
         services=tuple(sorted(project.all_services)),
@@ -51,6 +52,11 @@ def compile_project(project: Project, *, scale: Mapping[str, int] | None = None)
         idle=tuple(idle),
         warnings=complaints.warnings,
     )
+
+
+def _networks(project: Project) -> tuple[NetworkSpec, ...]:
+    written = [_network(key, network) for key, network in project.networks.items()]
+    return tuple(sorted([*written, *mode_networks(project)], key=lambda spec: spec.key))
 
 
 def _network(key: str, network: Network) -> NetworkSpec:

@@ -46,18 +46,12 @@ class Values:
 
 
 REFUSED: Mapping[str, tuple[str, str]] = {
-    _SERVICE + "external_links": (
-        "containers of other projects are out of reach",
-        "attach both projects to an external network",
-    ),
     _SERVICE + "gpus": (_DEVICES, "remove it, or pass the device with `devices`"),
     _SERVICE + "models": ("no model runner is there", ""),
     _SERVICE + "pre_start": ("containers that run before a service are not made", ""),
     _SERVICE + "provider": ("services are not handed to other programs", ""),
     _SERVICE + "storage_opt": ("the size of a container's layer is not limited", ""),
     _SERVICE + "use_api_socket": ("there is no engine socket to hand over", ""),
-    _SERVICE + "networks.*.driver_opts": ("a bridge takes no options per container", ""),
-    _SERVICE + "networks.*.link_local_ips": ("no further addresses are given", ""),
     _RESERVED + "devices": (_DEVICES, "remove it, or pass the device with `devices`"),
     _BUILD + "cache_to": ("the build cache is not exported", ""),
     _BUILD + "{entitlements,privileged}": (_RIGHTS, ""),
@@ -72,7 +66,6 @@ REFUSED: Mapping[str, tuple[str, str]] = {
 REFUSED_BUT: Mapping[str, tuple[Values, str]] = {
     _SERVICE + "isolation": (Values(("default",)), _WINDOWS),
     _SERVICE + "logging.driver": (Values(("json-file", "local", "none")), ""),
-    _SERVICE + "network_mode": (Values(("host", "none"), ("service:", "container:")), ""),
     _SERVICE + "pid": (Values(("host", "private"), ("service:", "container:")), ""),
     _SERVICE + "ipc": (Values(("host", "private", "shareable"), ("service:", "container:")), ""),
     _SERVICE + "{uts,userns_mode}": (Values(("host",)), ""),

@@ -291,6 +291,44 @@ def test_volumes_from_containers_and_unnamed_volumes_are_looked_up_at_the_start(
     )
 
 
+def test_what_an_interface_gets(service):
+    spec = service(
+        "networks:\n"
+        "  default:\n"
+        "    link_local_ips: [169.254.8.8, 'fe80::8']\n"
+        "    driver_opts:\n"
+        "      com.docker.network.endpoint.sysctls: "
+        "net.ipv4.conf.IFNAME.forwarding=1,net.ipv6.conf.IFNAME.accept_ra=2\n"
+        "      com.docker.network.endpoint.ifname: lan0\n"
+    )
+    (place,) = spec.networks
+    assert place.link_local == ("169.254.8.8", "fe80::8")
+    assert place.interface_name == "lan0"
+    assert place.sysctls == {
+        "net.ipv4.conf.IFNAME.forwarding": "1",
+        "net.ipv6.conf.IFNAME.accept_ra": "2",
+    }
+
+
+def test_links_to_other_projects_and_networks_by_mode(load):
+    state = load(
+        "services:\n"
+        "  a: {image: x, external_links: [other-db-1, 'other-db-1:base']}\n"
+        "  b: {image: x, network_mode: bridge, links: ['c:see']}\n"
+        "  c: {image: x, network_mode: bridge}\n"
+        "  d: {image: x, network_mode: mine}\n"
+    )
+    a, b, c, d = state.containers
+    assert a.links == (("other-db-1", "base"), ("other-db-1", "other-db-1"))
+    assert b.links == (("c", "see"),)
+    assert [place.network for place in (*b.networks, *c.networks)] == ["_bridge"] * 2
+    assert {spec.network_mode for spec in state.containers} == {""}
+    networks = {network.key: network for network in state.networks}
+    assert networks["_bridge"].name == "shop__bridge"
+    assert d.networks[0].network == "mine"
+    assert networks["mine"].external
+
+
 @pytest.mark.parametrize(
     ("body", "policy", "after"),
     [
@@ -362,13 +400,16 @@ def test_hooks(service):
         ("storage_opt: {size: 1g}", "storage_opt"),
         ("mem_swappiness: 101", "mem_swappiness"),
         ("cpu_rt_runtime: 1000001", "cpu_rt_runtime"),
-        ("external_links: [other]", "external_links"),
         (
             "deploy: {resources: {reservations: {devices: [{capabilities: [gpu]}]}}}",
             "deploy.resources.reservations.devices",
         ),
-        ("networks: {default: {link_local_ips: [169.254.1.1]}}", "networks.default.link_local_ips"),
-        ("network_mode: weird", "network_mode"),
+        ("networks: {default: {link_local_ips: [x]}}", "networks.default.link_local_ips[0]"),
+        ("networks: {default: {driver_opts: {a: b}}}", "networks.default.driver_opts.a"),
+        (
+            "networks: {default: {driver_opts: {com.docker.network.endpoint.sysctls: a=b}}}",
+            "networks.default.driver_opts.com.docker.network.endpoint.sysctls",
+        ),
         ("userns_mode: private", "userns_mode"),
         ("logging: {driver: syslog}", "logging.driver"),
         (
