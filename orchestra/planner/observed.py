@@ -63,6 +63,8 @@ class ObservedContainer:
     finished_at: datetime | None = None
     one_off: bool = False
     stopped_by_user: bool = False
+    hooks_due: bool = False
+    """Whoever started it was gone before its post_start hooks had run."""
     depends_on: tuple[Dependency, ...] = ()
     networks: tuple[Attachment, ...] = ()
     volumes: tuple[str, ...] = ()

@@ -224,8 +224,8 @@ def _judge_service(
 
 
 def _has_new_namespaces(decision: Decision) -> bool:
-    paused = decision.old is not None and decision.old.phase is Phase.PAUSED
-    return decision.action is Action.RESTART or (decision.action is Action.START and not paused)
+    alive = decision.old is not None and decision.old.phase in LIVE
+    return decision.action is Action.RESTART or (decision.action is Action.START and not alive)
 
 
 def _strategy(service: str, scope: Scope, options: UpOptions) -> Recreate:
@@ -254,7 +254,7 @@ def _judge(
     reason = _restart_reason(spec, old, resources, progress) if old.phase in LIVE else ""
     if reason:
         return Decision(spec=spec, action=Action.RESTART, reason=reason, old=old)
-    reason = why_not_running(old)
+    reason = why_not_running(old) or ("its post_start hooks did not run" if old.hooks_due else "")
     action = Action.START if reason else Action.KEEP
     return Decision(spec=spec, action=action, reason=reason, old=old)
 

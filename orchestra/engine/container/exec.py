@@ -21,17 +21,22 @@ from orchestra.errors import ContainerError
 
 
 async def exec_captured(
-    paths: Paths, record: ContainerRecord, options: ExecOptions, take: Take
+    paths: Paths,
+    record: ContainerRecord,
+    options: ExecOptions,
+    take: Take,
+    launcher: LauncherClient | None = None,
 ) -> int:
     """Run a process without input, hand its output to ``take``, return its exit code.
 
-    Cancelling this kills the process.
+    ``launcher`` None is the project's, started where there is none. Cancelling this kills the
+    process.
 
     :raises ContainerError: when the container does not run, or the process does not start
         (StartError has docker's exit code: 126, 127).
     """
     request = await anyio.to_thread.run_sync(exec_request, paths, record, options)
-    launcher = await LauncherClient.ensure(paths, record.spec.project)
+    launcher = launcher or await LauncherClient.ensure(paths, record.spec.project)
     pipes = Pipes()
     try:
         async with launcher.exec(request, pipes.given) as session:

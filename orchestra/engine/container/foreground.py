@@ -69,6 +69,8 @@ class Foreground:
 
         Cancelling this kills everything in the container.
 
+        Its post_start hooks run meanwhile; none is left running at its end.
+
         :raises NetworkError: when a published port is taken.
         :raises ContainerError: when it does not start (StartError has docker's exit code).
         """
@@ -81,12 +83,32 @@ class Foreground:
                     stdio = pipes.given if pipes else None
                     session = await stack.enter_async_context(launcher.run(request, stdio))
                     self._store.write_container(replace(record, started_at=datetime.now(UTC)))
-                return await _accompany(session, pipes, streams)
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._run_hooks, record, launcher)
+                    code = await _accompany(session, pipes, streams)
+                    tasks.cancel_scope.cancel()
+                return code
         finally:
             if pipes:
                 pipes.close()
             with anyio.CancelScope(shield=True):
                 await self._networks.unpublish(record)
+
+    async def _run_hooks(self, record: ContainerRecord, launcher: LauncherClient) -> None:
+        """Run the post_start hooks while the container lives; one that fails ends the run.
+
+        They go through the launcher that is at hand, so that none of the project's stays behind.
+        """
+        if not record.spec.post_start:
+            return
+        from orchestra.engine.container.hooks import run_hooks  # noqa: PLC0415 - seldom asked for
+
+        places = Places.of(self._paths, record)
+        try:
+            await run_hooks(self._paths, record, "post_start", record.spec.post_start, launcher)
+        except ContainerError:
+            if places.init() is not None:  # else it has ended before them, as a command may
+                raise
 
     def _record(self, container_id: str) -> ContainerRecord:
         record = self._store.container(self._project, container_id)

@@ -12,6 +12,7 @@ from typing import Literal
 from orchestra.engine.container.exec import exec_captured
 from orchestra.engine.container.exec_request import ExecOptions
 from orchestra.engine.container.failures import StartError
+from orchestra.engine.container.launching import LauncherClient
 from orchestra.engine.paths import Paths
 from orchestra.engine.state.records import ContainerRecord
 from orchestra.errors import ContainerError
@@ -24,9 +25,13 @@ _TAIL_LINES = 10
 
 
 async def run_hooks(
-    paths: Paths, record: ContainerRecord, kind: Kind, hooks: Sequence[Hook]
+    paths: Paths,
+    record: ContainerRecord,
+    kind: Kind,
+    hooks: Sequence[Hook],
+    launcher: LauncherClient | None = None,
 ) -> None:
-    """Run the hooks in their order; the first that fails ends it.
+    """Run the hooks in their order, by a launcher or the project's; the first that fails ends it.
 
     :raises ContainerError: naming the hook, its exit code and what it printed last.
     """
@@ -41,7 +46,7 @@ async def run_hooks(
         )
         tail = _Tail()
         try:
-            code = await exec_captured(paths, record, options, tail.take)
+            code = await exec_captured(paths, record, options, tail.take, launcher)
         except StartError as err:
             raise _failed(place, record, err.message) from err
         if code:

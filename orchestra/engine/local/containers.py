@@ -173,15 +173,28 @@ class ContainerSteps:
             record = self._store.container(project, named[-1].id)
             if record is None:
                 return
-            fresh = self._containers.phase(record)[0] not in LIVE
+            fresh = self._containers.phase(record)[0] not in LIVE or record.hooks_due
+            due = fresh and bool(record.spec.post_start)
             try:
-                record = await self.start_locked(replace(record, restarts=0))
+                record = await self.start_locked(replace(record, restarts=0, hooks_due=due))
             except OrchestraError as err:
                 self._store.write_container(replace(record, wanted=Wanted.STOPPED))
                 err.hint = err.hint or f"check the image and services.{step.service} in the file"
                 raise
         if fresh and not (record.one_off and self._containers.phase(record)[0] not in LIVE):
-            await self._run_hooks(record, "post_start", record.spec.post_start)
+            try:
+                await self._run_hooks(record, "post_start", record.spec.post_start)
+            finally:
+                await self._hooks_done(record)
+
+    async def _hooks_done(self, record: ContainerRecord) -> None:
+        """Remember that the hooks have run, well or not: only a kill in between leaves them due."""
+        if not record.hooks_due:
+            return
+        with anyio.CancelScope(shield=True):
+            async with self.locked(record.spec.project, record.id) as now:
+                if now is not None:
+                    self._store.write_container(replace(now, hooks_due=False))
 
     async def _run_hooks(
         self,

@@ -120,6 +120,7 @@ class Observer:
             started_at=record.started_at,
             finished_at=_finished(ended),
             one_off=record.one_off,
+            hooks_due=record.hooks_due and phase is Phase.RUNNING,
             stopped_by_user=record.wanted is Wanted.STOPPED,
             depends_on=spec.depends_on,
             networks=spec.networks,

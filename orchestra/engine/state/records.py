@@ -123,6 +123,8 @@ class ContainerRecord:
     started_at: datetime | None = None
     restarts: int = 0
     one_off: bool = False
+    hooks_due: bool = False
+    """It was started, and its post_start hooks have not been seen to end."""
     labels: Mapping[str, str] = field(default_factory=dict)
 
 

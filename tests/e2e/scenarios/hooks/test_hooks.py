@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.scenario import Scenario, eventually
+from support.scenario import Scenario, eventually, not_on_peer
 
 
 def test_post_start_is_over_before_a_dependent_starts(scenario: Scenario) -> None:
@@ -52,3 +52,41 @@ def test_a_pre_stop_that_fails_leaves_it_running(scenario: Scenario) -> None:
     assert "services.db.pre_stop.0: the hook failed" in done.err
     assert scenario.container("db").state == "running"
     scenario.run("kill", "db")
+
+
+def test_a_run_in_the_foreground_runs_them_too(scenario: Scenario) -> None:
+    not_on_peer("post_start hooks in run")
+    wait = "until grep -q over /out/post; do sleep 0.1; done; cat /out/post"
+    done = scenario.run("run", "--rm", "--no-deps", "-u", "0", "db", "sh", "-c", wait)
+    assert done.out == "0\nhello in /tmp\nover\n"
+    assert scenario.containers() == ()
+
+
+def test_a_run_that_ends_before_its_hooks_is_no_failure(scenario: Scenario) -> None:
+    assert scenario.run("run", "--rm", "--no-deps", "db", "echo", "quick").out == "quick\n"
+
+
+def test_a_hook_that_fails_ends_a_run(scenario: Scenario) -> None:
+    not_on_peer("post_start hooks in run")
+    scenario.edit("sleep 1; echo over >> /out/post", "echo no such table >&2; exit 3")
+    done = scenario.run("run", "--rm", "--no-deps", "db", "sleep", "1000", code=5)
+    assert "services.db.post_start.1: the hook failed" in done.err
+    assert scenario.containers() == ()
+
+
+def test_hooks_that_a_kill_left_out_are_made_up_for(scenario: Scenario) -> None:
+    not_on_peer("made up hooks")
+    scenario.edit("sleep 1; echo over", "sleep 5; echo over")
+    with scenario.running("up", "-d", "db") as command:
+        path = "data/volumes/*/_data/post"
+        eventually(
+            lambda: any("hello" in p.read_text() for p in scenario.root.glob(path)),
+            "the hooks have begun",
+        )
+        command.kill()
+    assert "its post_start hooks did not run" in scenario.run("plan", "db").out
+    before = scenario.started("db")
+    scenario.up("db")
+    assert "over" in scenario.exec("db", "cat", "/out/post").out
+    assert scenario.started("db") == before
+    assert "post_start" not in scenario.run("plan", "db").out
