@@ -46,7 +46,7 @@ NOTES: Mapping[str, tuple[str, str]] = {
     "services.*.build.secrets.[].uid": ("refused", "it is the Dockerfile's business"),
     "services.*.build.secrets.[].gid": ("refused", "it is the Dockerfile's business"),
     "services.*.build.secrets.[].mode": ("refused", "it is the Dockerfile's business"),
-    "services.*.devices": ("done", "paths; other names (CDI) are refused"),
+    "services.*.devices": ("done", "paths, and names of CDI devices"),
     "services.*.networks.*.driver_opts": ("done", "endpoint.sysctls and endpoint.ifname"),
     "services.*.restart": ("done", "and the unhealthy are healed"),
     "models": ("refused", "where a service asks for one: no model runner is there"),

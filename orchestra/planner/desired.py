@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
 
-from orchestra.planner.limits import DeviceSpec, Resources, Ulimit
+from orchestra.planner.limits import DeviceRequest, DeviceSpec, Resources, Ulimit
 from orchestra.values import dataclass, field
 
 
@@ -240,6 +240,7 @@ class ContainerSpec:
     cap_drop: tuple[str, ...] = ()
     security_opt: tuple[str, ...] = ()
     devices: tuple[DeviceSpec, ...] = ()
+    device_requests: tuple[DeviceRequest, ...] = ()
     device_cgroup_rules: tuple[str, ...] = ()
     ulimits: tuple[Ulimit, ...] = ()
     sysctls: Mapping[str, str] = field(default_factory=dict)

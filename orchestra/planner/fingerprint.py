@@ -46,6 +46,7 @@ _NOT_HASHED = frozenset(
 
 _WORDS: Mapping[str, str] = {
     "cgroup_mode": "cgroup",
+    "device_requests": "devices",
     "dns_options": "dns_opt",
     "files": "configs or secrets",
     "health": "healthcheck",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from orchestra.values import dataclass
+from collections.abc import Mapping
+
+from orchestra.values import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,6 +14,17 @@ class DeviceSpec:
     source: str
     target: str
     permissions: str = "rwm"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceRequest:
+    """Devices by what they can do, or, with driver "cdi", by name; ``count`` -1 is all."""
+
+    driver: str = ""
+    count: int = 0
+    device_ids: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from orchestra.engine.container.capabilities import (
     capability_set,
     capability_sets,
 )
+from orchestra.engine.container.cdi import Edits
 from orchestra.engine.container.limits import device_rules, linux_resources, rlimits
 from orchestra.engine.container.mounts import default_mounts, root_propagation
 from orchestra.engine.container.users import ResolvedUser
@@ -86,7 +87,7 @@ class Surroundings:
 
     ``mounts`` come after the default ones, in order. ``joins`` maps a namespace type to the path
     of one to join. ``available``: capabilities that this host can grant. ``thermal``: per-CPU
-    thermal_throttle paths to mask.
+    thermal_throttle paths to mask. ``edits``: what requested devices add.
     """
 
     container_id: str
@@ -98,6 +99,7 @@ class Surroundings:
     seccomp: Seccomp | None = None
     available: Sequence[str] = ALL_CAPABILITIES
     thermal: Sequence[str] = ()
+    edits: Edits = field(default_factory=Edits)
 
 
 def parse_security(options: Sequence[str]) -> Security:
@@ -157,7 +159,8 @@ def make_config(
                 shm_bytes=spec.shm_size_bytes,
                 host_ipc=spec.ipc_mode == "host",
             ),
-            *around.mounts,
+            *_without(around.mounts, around.edits.mounts),
+            *around.edits.mounts,
         ],
         "linux": _linux(spec, around, security),
     }
@@ -170,7 +173,15 @@ def make_config(
         annotations[INIT_ANNOTATION] = "true"
     if annotations:
         config["annotations"] = annotations
+    if around.edits.hooks:
+        config["hooks"] = around.edits.hooks
     return config
+
+
+def _without(mounts: Sequence[OciMount], others: Sequence[OciMount]) -> list[OciMount]:
+    """Return the mounts but those in whose place others stand."""
+    taken = {mount["destination"] for mount in others}
+    return [mount for mount in mounts if mount["destination"] not in taken]
 
 
 def _process(
@@ -181,9 +192,11 @@ def _process(
     security: Security,
 ) -> Process:
     names = granted_capabilities(spec, around.available)
+    who = user_of(user)
+    who["additionalGids"] = list(dict.fromkeys((*user.groups, *around.edits.gids)))
     process: Process = {
         "terminal": spec.tty,
-        "user": user_of(user),
+        "user": who,
         "args": list(merge_argv(spec.entrypoint, spec.command, image.entrypoint, image.cmd)),
         "env": merge_environment(
             image.env,
@@ -197,6 +210,9 @@ def _process(
         "capabilities": capability_sets(names, uid=user.uid),
         "noNewPrivileges": security.no_new_privileges,
     }
+    if around.edits.env:
+        added = dict(line.split("=", 1) for line in around.edits.env)
+        process["env"] = override_environment(process["env"], added)
     if spec.ulimits:
         process["rlimits"] = rlimits(spec.ulimits)
     if spec.resources.oom_score_adj is not None:
@@ -215,13 +231,16 @@ def absolute(path: str) -> str:
 
 
 def _linux(spec: ContainerSpec, around: Surroundings, security: Security) -> Linux:
-    rules = device_rules(around.devices, spec.device_cgroup_rules, privileged=spec.privileged)
+    edited = {device["path"] for device, _ in around.edits.devices}
+    kept = [(device, text) for device, text in around.devices if device["path"] not in edited]
+    devices = [*kept, *around.edits.devices]
+    rules = device_rules(devices, spec.device_cgroup_rules, privileged=spec.privileged)
     linux: Linux = {
         "namespaces": _namespaces(spec, around.joins),
         "cgroupsPath": around.cgroup_path,
         "resources": linux_resources(spec.resources, rules, around.block_io),
         "rootfsPropagation": root_propagation(spec.mounts),
-        "devices": [device for device, _ in around.devices],
+        "devices": [device for device, _ in devices],
     }
     sysctls = {name: value for name, value in sorted(spec.sysctls.items()) if not _of_net(name)}
     if sysctls:

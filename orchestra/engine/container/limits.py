@@ -56,6 +56,8 @@ def device_rules(
         return [{"allow": True, "access": "rwm"}]
     rules = list(DEFAULT_DEVICE_RULES)
     for device, permissions in devices:
+        if device["type"] == "p" or not permissions:
+            continue
         rules.append(_rule(device["type"], device.get("major"), device.get("minor"), permissions))
     return rules + [_parse_rule(text) for text in texts]
 

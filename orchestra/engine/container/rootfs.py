@@ -10,7 +10,9 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from orchestra.engine.container.accelerators import edits_of
 from orchestra.engine.container.bundle import Surroundings, hostname_of, make_config
+from orchestra.engine.container.cdi import Edits
 from orchestra.engine.container.host import (
     available_capabilities,
     block_io_of,
@@ -21,7 +23,7 @@ from orchestra.engine.container.host import (
 from orchestra.engine.container.mounts import bind_mount, file_mounts, user_mounts
 from orchestra.engine.container.places import Places
 from orchestra.engine.container.stages import stage_volumes
-from orchestra.engine.container.users import read_user_files, resolve_user
+from orchestra.engine.container.users import ResolvedUser, read_user_files, resolve_user
 from orchestra.engine.network.hosts import ResolvConf, container_files
 from orchestra.engine.shim.rootfs import FILES_DIRECTORY
 from orchestra.engine.state.records import ContainerRecord
@@ -29,6 +31,7 @@ from orchestra.errors import ContainerError
 from orchestra.oci.image import ImageConfig
 from orchestra.oci.runtime import OciMount
 from orchestra.planner.desired import ContainerSpec, Mount, MountKind
+from orchestra.values import replace
 
 _NETWORK_FILES = ("hosts", "resolv.conf", "hostname")
 
@@ -89,8 +92,16 @@ def _config(
         seccomp=seccomp_of(spec, available),
         available=available,
         thermal=thermal_paths(),
+        edits=_owned(edits_of(spec.device_requests), user),
     )
     return make_config(spec, image, user=user, around=around)
+
+
+def _owned(edits: Edits, user: ResolvedUser) -> Edits:
+    """Let a device whose owner its spec leaves open be the container's user's (CDI's toOCI)."""
+    owner = {key: value for key, value in (("uid", user.uid), ("gid", user.gid)) if value}
+    devices = tuple(({**owner, **device}, text) for device, text in edits.devices)
+    return replace(edits, devices=devices)  # type: ignore[arg-type] # keys of a Device
 
 
 def _network_mounts(places: Places, record: ContainerRecord, host: ResolvConf) -> list[OciMount]:

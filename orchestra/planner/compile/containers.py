@@ -10,6 +10,7 @@ from orchestra.planner.compile.complaints import Complaints
 from orchestra.planner.compile.images import image_of
 from orchestra.planner.compile.limits import (
     compile_cgroup_parent,
+    compile_device_requests,
     compile_devices,
     compile_heal,
     compile_health,
@@ -153,6 +154,7 @@ def _template(service: Service, project: Project, complaints: Complaints) -> Con
         cap_drop=tuple(sorted(service.cap_drop)),
         security_opt=tuple(sorted(service.security_opt)),
         devices=compile_devices(service, complaints),
+        device_requests=compile_device_requests(service),
         device_cgroup_rules=service.device_cgroup_rules,
         ulimits=compile_ulimits(service),
         sysctls=dict(sorted(service.sysctls.items())),

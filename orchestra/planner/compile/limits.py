@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from orchestra.planner.compile.complaints import Complaints
@@ -10,17 +11,31 @@ from orchestra.planner.desired import (
     RestartMode,
     RestartPolicy,
 )
-from orchestra.planner.limits import BlockIo, BlockLimit, DeviceSpec, Resources, Ulimit
+from orchestra.planner.limits import (
+    BlockIo,
+    BlockLimit,
+    DeviceRequest,
+    DeviceSpec,
+    Resources,
+    Ulimit,
+)
 from orchestra.spec.keypath import KeyPath
 from orchestra.spec.model.healthcheck import Healthcheck
 from orchestra.spec.model.service import Service
 
 if TYPE_CHECKING:
+    from orchestra.spec.model.container import Device
     from orchestra.spec.model.limits import BlkioConfig
+    from orchestra.spec.model.limits import DeviceRequest as WrittenRequest
 
 _EXTENSION = "x-orchestra"
 _MOST_SWAPPINESS = 100
 _RT_PERIOD_US = 1_000_000
+_QUALIFIED = re.compile(
+    r"[A-Za-z]([\w.-]*[A-Za-z0-9])?/[A-Za-z]([\w.-]*[A-Za-z0-9])?"
+    r"=[A-Za-z0-9]([\w.:-]*[A-Za-z0-9])?",
+    re.ASCII,
+)
 _RESTART_WORDS = {
     "": RestartMode.NO,
     "no": RestartMode.NO,
@@ -124,11 +139,11 @@ def compile_ulimits(service: Service) -> tuple[Ulimit, ...]:
 def compile_devices(service: Service, complaints: Complaints) -> tuple[DeviceSpec, ...]:
     """Return the host's devices that a container sees."""
     for index, device in enumerate(service.devices):
-        if not device.source.startswith("/"):
+        if not (device.source.startswith("/") or _is_qualified(device)):
             complaints.refuse(
                 ("services", service.name, "devices", index),
-                f'"{device.source}" is no path',
-                "give the path of a device, as in /dev/sda",
+                f'"{device.source}" is neither a path nor the name of a CDI device',
+                "give the path of a device, as in /dev/sda, or vendor.com/class=name",
             )
     return tuple(
         DeviceSpec(
@@ -137,6 +152,33 @@ def compile_devices(service: Service, complaints: Complaints) -> tuple[DeviceSpe
             permissions=device.permissions or "rwm",
         )
         for device in service.devices
+        if not _is_qualified(device)
+    )
+
+
+def _is_qualified(device: Device) -> bool:
+    """Tell whether an entry of ``devices`` is a CDI device's name."""
+    return bool(_QUALIFIED.fullmatch(device.source)) and device.target in {None, device.source}
+
+
+def compile_device_requests(service: Service) -> tuple[DeviceRequest, ...]:
+    """Return the devices asked for by name (CDI), by ``gpus`` and by ``deploy``'s reservations."""
+    deployed = service.deploy.resources if service.deploy else None
+    reservations = deployed.reservations if deployed else None
+    names = tuple(device.source for device in service.devices if _is_qualified(device))
+    found = [DeviceRequest(driver="cdi", device_ids=names)] if names else []
+    found += [_request(asked, "gpu") for asked in service.gpus]
+    found += [_request(asked) for asked in (reservations.devices if reservations else ())]
+    return tuple(found)
+
+
+def _request(asked: WrittenRequest, *capabilities: str) -> DeviceRequest:
+    return DeviceRequest(
+        driver=asked.driver or "",
+        count=asked.count or 0,
+        device_ids=asked.device_ids,
+        capabilities=tuple(dict.fromkeys((*asked.capabilities, *capabilities))),
+        options=dict(sorted(asked.options.items())),
     )
 
 

@@ -25,7 +25,6 @@ _MOUNT = "services.*.volumes.[]."
 
 _SWARM = "it is for Swarm"
 _WINDOWS = "it exists on Windows only"
-_DEVICES = "accelerators are not handed to containers"
 _RIGHTS = "build steps get no more rights than containers"
 
 
@@ -46,13 +45,11 @@ class Values:
 
 
 REFUSED: Mapping[str, tuple[str, str]] = {
-    _SERVICE + "gpus": (_DEVICES, "remove it, or pass the device with `devices`"),
     _SERVICE + "models": ("no model runner is there", ""),
     _SERVICE + "pre_start": ("containers that run before a service are not made", ""),
     _SERVICE + "provider": ("services are not handed to other programs", ""),
     _SERVICE + "storage_opt": ("the size of a container's layer is not limited", ""),
     _SERVICE + "use_api_socket": ("there is no engine socket to hand over", ""),
-    _RESERVED + "devices": (_DEVICES, "remove it, or pass the device with `devices`"),
     _BUILD + "cache_to": ("the build cache is not exported", ""),
     _BUILD + "{entitlements,privileged}": (_RIGHTS, ""),
     _BUILD + "no_cache_filter": ("the cache is used for all stages or for none", ""),

@@ -24,7 +24,7 @@ from orchestra.planner.desired import (
     RestartPolicy,
     VolumesFrom,
 )
-from orchestra.planner.limits import BlockIo, BlockLimit, Resources
+from orchestra.planner.limits import BlockIo, BlockLimit, DeviceRequest, Resources
 from orchestra.spec.loader import LoadOptions, load_project
 
 ROOT = Path(__file__).parents[3]
@@ -224,6 +224,22 @@ def test_swappiness_realtime_and_the_parent_cgroup(service):
     assert service("mem_swappiness: 0").resources.memory_swappiness is None
 
 
+def test_requests_for_devices(service):
+    spec = service(
+        "devices: [/dev/null, acme.com/gpu=0, 'acme.com/gpu=1']\n"
+        "gpus: [{driver: nvidia, device_ids: ['0']}]\n"
+        "deploy: {resources: {reservations: {devices: [{capabilities: [tpu], count: 2}]}}}\n"
+    )
+    assert [device.source for device in spec.devices] == ["/dev/null"]
+    assert spec.device_requests == (
+        DeviceRequest(driver="cdi", device_ids=("acme.com/gpu=0", "acme.com/gpu=1")),
+        DeviceRequest(driver="nvidia", device_ids=("0",), capabilities=("gpu",)),
+        DeviceRequest(count=2, capabilities=("tpu",)),
+    )
+    (request,) = service("gpus: all").device_requests
+    assert request == DeviceRequest(count=-1, capabilities=("gpu",))
+
+
 def test_healthcheck_disabled(service):
     assert service("healthcheck: {disable: true}").health == HealthSpec(test=("NONE",))
 
@@ -396,14 +412,10 @@ def test_hooks(service):
         ("provider: {type: x}", "provider"),
         ("isolation: hyperv", "isolation"),
         ("cgroup_parent: ../x", "cgroup_parent"),
-        ("gpus: all", "gpus"),
+        ("devices: [gpu0]", "devices[0]"),
         ("storage_opt: {size: 1g}", "storage_opt"),
         ("mem_swappiness: 101", "mem_swappiness"),
         ("cpu_rt_runtime: 1000001", "cpu_rt_runtime"),
-        (
-            "deploy: {resources: {reservations: {devices: [{capabilities: [gpu]}]}}}",
-            "deploy.resources.reservations.devices",
-        ),
         ("networks: {default: {link_local_ips: [x]}}", "networks.default.link_local_ips[0]"),
         ("networks: {default: {driver_opts: {a: b}}}", "networks.default.driver_opts.a"),
         (
@@ -428,8 +440,10 @@ def test_what_is_not_implemented_is_refused_by_name(load, body, key):
 
 
 def test_all_refusals_are_told_together(load):
-    found = refused(load, "services: {a: {image: x, gpus: all}, b: {image: y, isolation: hyperv}}")
-    assert sorted(found) == ["services.a.gpus", "services.b.isolation"]
+    found = refused(
+        load, "services: {a: {image: x, storage_opt: {size: 1g}}, b: {image: y, isolation: hyperv}}"
+    )
+    assert sorted(found) == ["services.a.storage_opt", "services.b.isolation"]
 
 
 @pytest.mark.parametrize(
@@ -509,7 +523,7 @@ def test_errors_carry_place_and_hint_and_come_in_file_order(load, tmp_path):
     restart: sometimes
   api:
     image: y
-    gpus: all
+    use_api_socket: true
     logging:
       driver: syslog
   "a.b":
@@ -525,7 +539,7 @@ secrets:
     assert [str(error.location) for error in caught.value.errors] == [
         f"{file}:6:22: services.web.ports[1].published",
         f"{file}:8:5: services.web.restart",
-        f"{file}:11:5: services.api.gpus",
+        f"{file}:11:5: services.api.use_api_socket",
         f"{file}:13:7: services.api.logging.driver",
         f"{file}:16:15: services.a.b.secrets[0]",
     ]
@@ -534,11 +548,14 @@ secrets:
 
 def test_places_follow_a_key_into_the_file_that_set_it(tmp_path):
     (tmp_path / "one.yaml").write_text("services:\n  web:\n    image: x\n")
-    (tmp_path / "two.yaml").write_text("services:\n  web:\n\n    gpus: all\n")
+    (tmp_path / "two.yaml").write_text("services:\n  web:\n\n    use_api_socket: true\n")
     options = LoadOptions(files=("one.yaml", "two.yaml"), project_name="shop")
     with pytest.raises(SpecErrors) as caught:
         compile_project(load_project(options, {}, tmp_path))
-    assert str(caught.value.errors[0].location) == f"{tmp_path}/two.yaml:4:5: services.web.gpus"
+    assert (
+        str(caught.value.errors[0].location)
+        == f"{tmp_path}/two.yaml:4:5: services.web.use_api_socket"
+    )
 
 
 def test_places_are_no_part_of_what_a_project_is(tmp_path):
