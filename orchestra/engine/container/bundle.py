@@ -29,6 +29,7 @@ from orchestra.oci.image import ImageConfig
 from orchestra.oci.runtime import (
     BlockIo,
     Device,
+    IdMapping,
     Linux,
     Namespace,
     OciMount,
@@ -87,7 +88,8 @@ class Surroundings:
 
     ``mounts`` come after the default ones, in order. ``joins`` maps a namespace type to the path
     of one to join. ``available``: capabilities that this host can grant. ``thermal``: per-CPU
-    thermal_throttle paths to mask. ``edits``: what requested devices add.
+    thermal_throttle paths to mask. ``uids`` and ``gids``: a user namespace's. ``edits``: what
+    requested devices add.
     """
 
     container_id: str
@@ -100,6 +102,8 @@ class Surroundings:
     available: Sequence[str] = ALL_CAPABILITIES
     thermal: Sequence[str] = ()
     edits: Edits = field(default_factory=Edits)
+    uids: Sequence[IdMapping] = ()
+    gids: Sequence[IdMapping] = ()
 
 
 def parse_security(options: Sequence[str]) -> Security:
@@ -236,12 +240,14 @@ def _linux(spec: ContainerSpec, around: Surroundings, security: Security) -> Lin
     devices = [*kept, *around.edits.devices]
     rules = device_rules(devices, spec.device_cgroup_rules, privileged=spec.privileged)
     linux: Linux = {
-        "namespaces": _namespaces(spec, around.joins),
+        "namespaces": _namespaces(spec, around.joins, remapped=bool(around.uids)),
         "cgroupsPath": around.cgroup_path,
         "resources": linux_resources(spec.resources, rules, around.block_io),
         "rootfsPropagation": root_propagation(spec.mounts),
         "devices": [device for device, _ in devices],
     }
+    if around.uids:
+        linux["uidMappings"], linux["gidMappings"] = list(around.uids), list(around.gids)
     sysctls = {name: value for name, value in sorted(spec.sysctls.items()) if not _of_net(name)}
     if sysctls:
         linux["sysctl"] = sysctls
@@ -266,9 +272,16 @@ def network_sysctls(sysctls: Mapping[str, str]) -> dict[str, str]:
     return _NETWORK_SYSCTLS | asked
 
 
-def _namespaces(spec: ContainerSpec, joins: Mapping[str, str]) -> list[Namespace]:
-    """Return the namespaces; the host's are had by leaving their type out."""
+def _namespaces(
+    spec: ContainerSpec, joins: Mapping[str, str], *, remapped: bool
+) -> list[Namespace]:
+    """Return the namespaces; the host's are had by leaving their type out.
+
+    With remapped ids the network's is made with the container, so that it belongs to it.
+    """
     namespaces: list[Namespace] = [{"type": "mount"}]
+    if remapped:
+        namespaces += [{"type": "user"}, {"type": "network"}]
     if spec.pid_mode != "host":
         namespaces.append(_namespace({"type": "pid"}, joins))
     if spec.ipc_mode != "host":

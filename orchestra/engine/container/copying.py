@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from orchestra.engine.container.trees import Entry, Tree, Write, give_way, write_archive
-from orchestra.engine.container.unpacking import Owner, Unpacker
+from orchestra.engine.container.unpacking import Unpacker
+from orchestra.engine.container.userns import Shift
 from orchestra.engine.image.compression import decompress
-from orchestra.engine.image.tar import HARD_LINK, TarReader
+from orchestra.engine.image.tar import HARD_LINK, Member, TarReader
 from orchestra.engine.linux.flags import AT_FDCWD, Resolve
 from orchestra.engine.linux.syscalls import openat2
 from orchestra.errors import ContainerError, ImageError
@@ -40,6 +41,7 @@ class Side:
     root: int
     resolve: int
     prefix: str = ""
+    shift: Shift = Shift()
 
     def open(self, path: str, flags: int = os.O_PATH) -> int:
         """Open a path.
@@ -57,9 +59,9 @@ LOCAL = Side(root=AT_FDCWD, resolve=0)
 """This machine, with absolute paths."""
 
 
-def inside(root: int, name: str) -> Side:
+def inside(root: int, name: str, shift: Shift | None = None) -> Side:
     """Return a container's side; ``root`` is its root directory."""
-    return Side(root=root, resolve=_IN_ROOT, prefix=f"{name}:")
+    return Side(root=root, resolve=_IN_ROOT, prefix=f"{name}:", shift=shift or Shift())
 
 
 def cleaned(path: str, directory: str = "/") -> str:
@@ -91,7 +93,7 @@ def open_source(side: Side, path: str, *, follow: bool) -> Iterator[Tree]:
     except OSError as err:
         raise side.refused(path, err) from err
     try:
-        yield Tree(fd, split(path)[1], _hollow(side))
+        yield Tree(fd, split(path)[1], _hollow(side), side.shift)
     finally:
         os.close(fd)
 
@@ -194,7 +196,7 @@ def copy_out(
         try:
             side_here = Side(root=directory, resolve=_BENEATH)
             unpacker = _unpacker(side_here, ".", owner, tame=True)
-            _pass(Tree(tree.fd, place.name, tree.hollow), unpacker, side, source)
+            _pass(Tree(tree.fd, place.name, tree.hollow, tree.shift), unpacker, side, source)
         finally:
             os.close(directory)
 
@@ -210,7 +212,7 @@ def copy_in(
         place = _arranged(tree, side, target)
         _check_directory(side, place.directory)
         unpacker = _unpacker(side, place.directory, owner)
-        _pass(Tree(tree.fd, place.name, tree.hollow), unpacker, LOCAL, source)
+        _pass(Tree(tree.fd, place.name, tree.hollow, tree.shift), unpacker, LOCAL, source)
 
 
 def archive_out(side: Side, source: str, write: Write, *, follow: bool) -> None:
@@ -242,7 +244,7 @@ def archive_root(side: Side, write: Write) -> None:
                 yield member, content
 
     try:
-        write_archive(entries(Tree(side.root, ".")), write)
+        write_archive(entries(Tree(side.root, ".", shift=side.shift)), write)
     except BrokenPipeError:
         raise
     except OSError as err:
@@ -297,7 +299,9 @@ def _check_directory(side: Side, path: str) -> None:
 def _unpacker(
     side: Side, base: str, fixed: tuple[int, int] | None, *, tame: bool = False
 ) -> Unpacker:
-    owner: Owner = (lambda _: fixed) if fixed else (lambda member: (member.uid, member.gid))
+    def owner(member: Member) -> tuple[int, int]:
+        return side.shift.inward(*(fixed or (member.uid, member.gid)))
+
     return Unpacker(
         root=side.root,
         base=base,

@@ -11,6 +11,7 @@ import anyio.to_thread
 from orchestra.engine.container import copying
 from orchestra.engine.container.places import Places
 from orchestra.engine.container.roots import open_root
+from orchestra.engine.container.userns import Shift
 from orchestra.engine.container.users import read_user_files, resolve_user
 from orchestra.engine.linux.pipes import write_all
 from orchestra.engine.state.lock import container_lock
@@ -54,6 +55,9 @@ async def copy_to(store: Store, project: str, container_id: str, copy: Copy) -> 
 
     def work(side: copying.Side, record: ContainerRecord) -> None:
         owner = _user_of(store, record) if copy.archive else None
+        side.shift.run(lambda: into(side, owner))
+
+    def into(side: copying.Side, owner: tuple[int, int] | None) -> None:
         if source is None:
             copying.archive_in(side, copying.reader_of(0), target, owner=owner)
             return
@@ -87,7 +91,9 @@ async def _in_root(
 
     def enter(record: ContainerRecord) -> None:
         with open_root(store.paths, record, volumes=volumes) as root:
-            work(copying.inside(root, record.spec.name), record)
+            running = Places.of(store.paths, record).init() is not None
+            shift = Shift(remap=record.remap if running else None)
+            work(copying.inside(root, record.spec.name, shift), record)
 
     async with container_lock(store.paths, project, container_id):
         record = store.container(project, container_id)

@@ -28,6 +28,7 @@ from orchestra.engine.container.requests import Neighbours, shim_request
 from orchestra.engine.container.rootfs import remove_tree, write_container_files
 from orchestra.engine.container.runtime import runtime_prefix
 from orchestra.engine.container.signals import signal_number
+from orchestra.engine.container.userns import remap_of
 from orchestra.engine.linux import process
 from orchestra.engine.network.networks import Networks
 from orchestra.engine.paths import Paths
@@ -90,6 +91,7 @@ class Containers:
             ports=tuple(ports),
             one_off=one_off,
             labels=dict(spec.labels),
+            remap=remap_of(spec, self._paths),
         )
         await anyio.to_thread.run_sync(self._write, record, image, dict(mounts or {}))
         return record

@@ -9,7 +9,8 @@ from orchestra.engine.container.bundle import network_sysctls
 from orchestra.engine.container.mounts import bind_mount
 from orchestra.engine.container.places import Places
 from orchestra.engine.container.rootfs import joins_network, network_file_mounts
-from orchestra.engine.container.stages import Lender, borrow, read_stages
+from orchestra.engine.container.stages import Lender, borrow, read_stages, stage_shm
+from orchestra.engine.container.userns import host_id, shim_namespace
 from orchestra.engine.paths import Paths
 from orchestra.engine.shim.identity import write_json
 from orchestra.engine.shim.protocol import (
@@ -20,8 +21,10 @@ from orchestra.engine.shim.protocol import (
     ShimFile,
     ShimNetwork,
     ShimRequest,
+    Stage,
 )
-from orchestra.engine.state.records import ContainerRecord
+from orchestra.engine.shim.stages import STAGES_DIRECTORY
+from orchestra.engine.state.records import ContainerRecord, Remap
 from orchestra.engine.state.store import Store
 from orchestra.errors import ContainerError
 from orchestra.oci.runtime import RuntimeConfig
@@ -45,7 +48,8 @@ def shim_request(
     :raises ContainerError: when the logging options make no sense.
     """
     spec = record.spec
-    return {
+    stages = read_stages(places)
+    request: ShimRequest = {
         "version": 1,
         "id": record.id,
         "project": spec.project,
@@ -58,22 +62,41 @@ def shim_request(
             "upper": str(places.upper),
             "work": str(places.work),
         },
-        "stages": read_stages(places),
-        "files": [shim_file(index, file) for index, file in enumerate(spec.files)],
+        "stages": stages,
+        "files": [shim_file(index, file, record.remap) for index, file in enumerate(spec.files)],
         "network": network,
         "tty": spec.tty,
         "stdin": spec.stdin_open,
         "output": "log",
         "log": log_options(spec.logging),
     }
+    if record.remap is not None:
+        mapped = _mapped_targets(record.remap, places, stages)
+        request["userns"] = shim_namespace(record.remap, mapped)
+    return request
 
 
-def shim_file(index: int, file: FileMount) -> ShimFile:
+def _mapped_targets(remap: Remap, places: Places, stages: Sequence[Stage]) -> list[str]:
+    """Return where a container with remapped ids sees what is its own: volumes, hosts files.
+
+    An image's files are mapped layer by layer, and configs and secrets have their owners already.
+    """
+    ours = (f"{remap.mapped_below}/", f"{places.directory}/")
+    prefix = f"{places.run_directory}/{STAGES_DIRECTORY}/"
+    parts = {f"{prefix}{s['name']}" for s in stages if s.get("source", "").startswith(ours)}
+    return [
+        mount["destination"]
+        for mount in places.read_config().get("mounts", [])
+        if mount.get("source", "").startswith(ours) or mount.get("source", "") in parts
+    ]
+
+
+def shim_file(index: int, file: FileMount, remap: Remap | None = None) -> ShimFile:
     """Return a config or secret as the shim's file number ``index``."""
     entry: ShimFile = {
         "name": str(index),
-        "uid": file.uid,
-        "gid": file.gid,
+        "uid": host_id(remap.uids, file.uid) if remap else file.uid,
+        "gid": host_id(remap.gids, file.gid) if remap else file.gid,
         "mode": file.mode,
     }
     if file.source_path is not None:
@@ -163,7 +186,7 @@ class Neighbours:
             _, init = self._find(record, mode)
             _set_namespace(config, kind, f"/proc/{init['pid']}/ns/{kind}")
             if kind == "ipc":
-                _share_shm(config, init["pid"])
+                _share_shm(config, stage_shm(places, init))
         if joins_network(spec):
             neighbour, _ = self._find(record, spec.network_mode)
             _set_network_files(config, neighbour)
@@ -218,12 +241,12 @@ def _set_namespace(config: RuntimeConfig, kind: str, path: str) -> None:
             namespace["path"] = path
 
 
-def _share_shm(config: RuntimeConfig, pid: int) -> None:
+def _share_shm(config: RuntimeConfig, source: str) -> None:
     """Let /dev/shm be the neighbour's: POSIX shared memory is a file system, not a namespace."""
     mounts = config.get("mounts", [])
     for index, mount in enumerate(mounts):
         if mount["destination"] == "/dev/shm":  # noqa: S108 - a place inside the container
-            mounts[index] = bind_mount(f"/proc/{pid}/root/dev/shm", "/dev/shm")  # noqa: S108
+            mounts[index] = bind_mount(source, "/dev/shm")  # noqa: S108
 
 
 def _set_network_files(config: RuntimeConfig, neighbour: Places) -> None:

@@ -23,6 +23,7 @@ from orchestra.engine.container.host import (
 from orchestra.engine.container.mounts import bind_mount, file_mounts, user_mounts
 from orchestra.engine.container.places import Places
 from orchestra.engine.container.stages import stage_volumes
+from orchestra.engine.container.userns import mappings
 from orchestra.engine.container.users import ResolvedUser, read_user_files, resolve_user
 from orchestra.engine.network.hosts import ResolvConf, container_files
 from orchestra.engine.shim.rootfs import FILES_DIRECTORY
@@ -92,6 +93,8 @@ def _config(
         seccomp=seccomp_of(spec, available),
         available=available,
         thermal=thermal_paths(),
+        uids=mappings(record.remap.uids) if record.remap else (),
+        gids=mappings(record.remap.gids) if record.remap else (),
         edits=_owned(edits_of(spec.device_requests), user),
     )
     return make_config(spec, image, user=user, around=around)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from orchestra.engine.container.places import Places
 from orchestra.engine.container.spawning import reap
-from orchestra.engine.container.stages import read_stages
+from orchestra.engine.container.stages import standing_stages
 from orchestra.engine.linux import process
 from orchestra.engine.paths import Paths
 from orchestra.engine.shim import wire
@@ -89,7 +89,7 @@ def _wanted(places: Places, record: ContainerRecord, *, volumes: bool) -> Wanted
         "mounts": config.get("mounts", []) if volumes else [],
         "read_only": config.get("root", {}).get("readonly", False),
         "run_directory": str(places.run_directory),
-        "stages": read_stages(places) if volumes else [],
+        "stages": standing_stages(places) if volumes else [],
     }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from orchestra.engine.container.places import Places
 from orchestra.engine.shim.identity import write_json
-from orchestra.engine.shim.protocol import Stage
+from orchestra.engine.shim.protocol import Identity, Stage
 from orchestra.engine.shim.stages import STAGES_DIRECTORY
 from orchestra.engine.state.records import ContainerRecord, ImageMount, VolumeUse
 from orchestra.oci.runtime import OciMount, RuntimeConfig
@@ -72,6 +72,26 @@ def _place(places: Places, name: str) -> str:
 def read_stages(places: Places) -> list[Stage]:
     """Return the stages of a container; none where nothing was written down."""
     return _read(places.directory)[0]
+
+
+def standing_stages(places: Places) -> list[Stage]:
+    """Return the stages that a container has also while it does not run."""
+    return [stage for stage in read_stages(places) if "init" not in stage]
+
+
+def stage_shm(places: Places, init: Identity) -> str:
+    """Let /dev/shm be another container's; return the source of its mount."""
+    stages, borrowed = _read(places.directory)
+    stage: Stage = {
+        "name": "shm",
+        "what": "the other container's /dev/shm",
+        "subpath": "",
+        "source": "/dev/shm",  # noqa: S108 - a place inside the container
+        "init": init,
+    }
+    kept = [other for other in stages if other["name"] != stage["name"]]
+    write_json(str(places.directory / _FILE), {"stages": [*kept, stage], "borrowed": borrowed})
+    return _place(places, stage["name"])
 
 
 def _read(directory: Path) -> tuple[list[Stage], list[str]]:

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 
 import anyio.from_thread
 
+from orchestra.engine.container.userns import Shift
 from orchestra.engine.image.tar import (
     BLOCK,
     BLOCK_DEVICE,
@@ -65,6 +66,7 @@ class Tree:
     fd: int
     name: str
     hollow: frozenset[tuple[int, int]] = frozenset()
+    shift: Shift = Shift()
 
     def entries(self) -> Iterator[Entry]:
         """Yield it and everything below it, directories before what is in them.
@@ -72,13 +74,14 @@ class Tree:
         :raises ContainerError: when a file shrinks meanwhile, or the tree is too deep.
         :raises OSError: when something cannot be read.
         """
-        walk = _Walk(self.hollow)
+        walk = _Walk(self.hollow, self.shift)
         yield from walk.item(self.fd, self.name, 0)
 
 
 @dataclass(slots=True)
 class _Walk:
     hollow: frozenset[tuple[int, int]]
+    shift: Shift
     links: dict[tuple[int, int], str] = field(default_factory=dict)
 
     def item(self, fd: int, name: str, depth: int) -> Iterator[Entry]:
@@ -88,6 +91,7 @@ class _Walk:
         if kind is None:
             return  # a socket: nothing that an archive could bring back to life
         member = _member(name, kind, status)
+        member.uid, member.gid = self.shift.outward(member.uid, member.gid)
         if kind == DIRECTORY:
             yield member, iter(())
             yield from self._children(fd, member.name, status, depth)

@@ -62,6 +62,14 @@ class Born:
     master: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """What the network still lacks: to be made beside the init's mounts, or once it is there."""
+
+    meanwhile: Callable[[], None]
+    afterwards: Callable[[int], None]
+
+
 def now_text() -> str:
     """Return the time as ISO 8601 in UTC with microseconds."""
     return stamp(time.time_ns())[:_MICROSECOND_DIGITS] + "Z"
@@ -127,10 +135,15 @@ def _work(task: ShimTask, stdio: Stdio, channel: socket.socket, shim: int) -> No
 def _answer(task: ShimTask, stdio: Stdio) -> tuple[dict[str, object], tuple[int, ...]]:
     driver: Driver | None = None
     try:
-        furnish = _prepare(task)
-        config = read_config(task.request["bundle"])
-        driver = driver_of(task.request, config)
-        return _launch(task, stdio, config, driver, furnish)
+        request = task.request
+        prepared = _prepare(task)
+        config = read_config(request["bundle"])
+        if "userns" in request:
+            from orchestra.engine.shim.mapped import enter_stage  # noqa: PLC0415 - seldom asked for
+
+            request = enter_stage(request, config)
+        driver = driver_of(request, config)
+        return _launch(task, stdio, config, driver, prepared)
     except ShimFailure as failure:
         answer = failed(failure)
     except OSError as err:
@@ -140,17 +153,24 @@ def _answer(task: ShimTask, stdio: Stdio) -> tuple[dict[str, object], tuple[int,
     return dict(answer), ()
 
 
-def _prepare(task: ShimTask) -> Callable[[], None]:
+def _prepare(task: ShimTask) -> _Prepared:
     """Make the places the container lives in: mounts, network, sockets.
 
-    What the network still lacks can be made while others go on: by what is returned.
+    With remapped ids the network is the container's own to make, and its root comes later.
     """
     request = task.request
     wanted = request["network"]
     listeners = bind_ports(wanted["listen"])
     rootfs.enter_mount_namespace()
-    rootfs.mount_rootfs(f"{request['bundle']}/rootfs", request["rootfs"])
     rootfs.mount_files(request["run_directory"], request["files"])
+    if "userns" in request:
+
+        def afterwards(pid: int) -> None:
+            entered = network.enter_network_of(pid, wanted)
+            hand_over(task.channel, wanted["listen"], entered.furnish(), listeners)
+
+        return _Prepared(_nothing, afterwards)
+    rootfs.mount_rootfs(f"{request['bundle']}/rootfs", request["rootfs"])
     if request.get("stages"):
         from orchestra.engine.shim.stages import mount_stages  # noqa: PLC0415 - seldom asked for
 
@@ -160,7 +180,11 @@ def _prepare(task: ShimTask) -> Callable[[], None]:
     def furnish() -> None:
         hand_over(task.channel, wanted["listen"], entered.furnish(), listeners)
 
-    return furnish
+    return _Prepared(furnish, _nothing)
+
+
+def _nothing(_pid: int = 0) -> None:
+    """Do nothing."""
 
 
 def _launch(
@@ -168,14 +192,15 @@ def _launch(
     stdio: Stdio,
     config: RuntimeConfig,
     driver: Driver,
-    furnish: Callable[[], None],
+    prepared: _Prepared,
 ) -> tuple[dict[str, object], tuple[int, ...]]:
     request = task.request
     process_config = config.get("process", {})
     if not task.stdio:
         user = process_config.get("user", {"uid": 0, "gid": 0})
-        _own_pipes(stdio, user["uid"], user["gid"])
-    pid, master = driver.create(stdio, tty=request["tty"], meanwhile=furnish)
+        _own_pipes(stdio, *_owner(request, user["uid"], user["gid"]))
+    pid, master = driver.create(stdio, tty=request["tty"], meanwhile=prepared.meanwhile)
+    prepared.afterwards(pid)
     write_identity(f"{request['run_directory']}/{INIT_FILE}", pid)
     size = process_config.get("consoleSize")
     if master is not None and size:
@@ -186,6 +211,15 @@ def _launch(
         os.unlink(f"{request['directory']}/{EXIT_FILE}")  # noqa: PTH108 - pathlib is 8 ms of import
     message = {"ok": True, "pid": pid, "started_at": started_at}
     return message, () if master is None else (master,)
+
+
+def _owner(request: ShimRequest, uid: int, gid: int) -> tuple[int, int]:
+    """Return the container's user in the host's ids."""
+    if "userns" not in request:
+        return uid, gid
+    from orchestra.engine.shim.mapped import host_owner  # noqa: PLC0415 - seldom asked for
+
+    return host_owner(request["userns"], uid, gid)
 
 
 def _own_pipes(stdio: Stdio, uid: int, gid: int) -> None:

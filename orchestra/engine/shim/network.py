@@ -82,6 +82,26 @@ def enter_network(network: ShimNetwork) -> Entered:
         raise because("cannot set up the network", err) from err
 
 
+def enter_network_of(pid: int, network: ShimNetwork) -> Entered:
+    """Move this process into the network namespace that a container has made for itself.
+
+    It belongs to the container's user namespace, and is empty.
+
+    :raises ShimFailure: when it cannot be had.
+    """
+    host = Netlink()
+    try:
+        theirs = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            syscalls.setns(theirs, CloneFlag.NEWNET)
+        finally:
+            os.close(theirs)
+    except OSError as err:
+        host.close()
+        raise because("cannot set up the network", err) from err
+    return Entered(network, host)
+
+
 def open_dns_sockets(*, redirect: bool) -> tuple[int, int]:
     """Open the resolver's udp and tcp sockets in this namespace.
 

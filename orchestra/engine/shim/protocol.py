@@ -33,7 +33,7 @@ from __future__ import annotations
 
 from typing import Literal, NotRequired, TypedDict
 
-from orchestra.oci.runtime import Process
+from orchestra.oci.runtime import IdMapping, Process
 
 REQUEST_FILE = "shim.json"
 EXIT_FILE = "exit.json"
@@ -82,11 +82,19 @@ class Rootfs(TypedDict):
     work: str
 
 
+class UserNamespace(TypedDict):
+    """The ids of a container with remapped ones; ``mapped``: targets of mounts with such owners."""
+
+    uids: list[IdMapping]
+    gids: list[IdMapping]
+    mapped: list[str]
+
+
 class Stage(TypedDict):
     """A source of mounts that is made for the container, at RUN/stages/``name``.
 
     It shows ``subpath`` ("" is all) of ``source``, a directory, or of what ``rootfs`` mounts.
-    ``what`` names that for people.
+    ``what`` names that for people. With ``init``, the source is in that process's mount namespace.
     """
 
     name: str
@@ -94,6 +102,7 @@ class Stage(TypedDict):
     subpath: str
     source: NotRequired[str]
     rootfs: NotRequired[Rootfs]
+    init: NotRequired[Identity]
 
 
 class Interface(TypedDict):
@@ -172,6 +181,7 @@ class ShimRequest(TypedDict):
     runtime: list[str]
     rootfs: Rootfs
     stages: NotRequired[list[Stage]]
+    userns: NotRequired[UserNamespace]
     files: list[ShimFile]
     network: ShimNetwork
     tty: bool

@@ -13,21 +13,38 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from orchestra.engine.linux import syscalls
-from orchestra.engine.linux.flags import AT_FDCWD, AtFlag, MountFlag, OpenTree, Resolve
+from orchestra.engine.linux.flags import (
+    AT_FDCWD,
+    AtFlag,
+    CloneFlag,
+    MountFlag,
+    OpenTree,
+    Resolve,
+)
+from orchestra.engine.linux.process import pidfd_open
 from orchestra.engine.shim.failure import ShimFailure, because
-from orchestra.engine.shim.protocol import Stage
+from orchestra.engine.shim.protocol import Identity, Rootfs, Stage
 from orchestra.engine.shim.rootfs import mount_rootfs
 
 STAGES_DIRECTORY = "stages"
+MountRoot = Callable[[str, Rootfs, str], None]
 _INSIDE = Resolve.BENEATH | Resolve.NO_MAGICLINKS
 _TREE = int(OpenTree.CLONE | AtFlag.RECURSIVE | AtFlag.EMPTY_PATH)
 
 
-def mount_stages(run_directory: str, stages: Sequence[Stage]) -> None:
-    """Mount every stage below ``run_directory``.
+def mount_root(target: str, rootfs: Rootfs, _name: str) -> None:
+    """Mount an image's root at ``target``.
+
+    :raises ShimFailure: when the kernel refuses.
+    """
+    mount_rootfs(target, rootfs)
+
+
+def mount_stages(run_directory: str, stages: Sequence[Stage], root: MountRoot = mount_root) -> None:
+    """Mount every stage below ``run_directory``; ``root`` mounts what an image shows.
 
     :raises ShimFailure: when a path inside is missing or leads out, or the kernel refuses.
     """
@@ -41,16 +58,24 @@ def mount_stages(run_directory: str, stages: Sequence[Stage]) -> None:
         raise because("cannot mount a tmpfs for parts of volumes", err) from err
     for stage in stages:
         try:
-            _mount_stage(directory, stage)
+            _mount_stage(directory, stage, root)
         except OSError as err:
             raise _refused(stage, err) from err
 
 
-def _mount_stage(directory: str, stage: Stage) -> None:
+def _mount_stage(directory: str, stage: Stage, root: MountRoot) -> None:
     source = stage.get("source", "")
+    if "init" in stage:
+        tree = _foreign_tree(stage["init"], source)
+        try:
+            os.mkdir(f"{directory}/{stage['name']}", 0o700)  # noqa: PTH102
+            syscalls.move_mount(tree, AT_FDCWD, f"{directory}/{stage['name']}")
+        finally:
+            os.close(tree)
+        return
     if "rootfs" in stage:
         source = f"{directory}/{stage['name']}.root"
-        mount_rootfs(source, stage["rootfs"])
+        root(source, stage["rootfs"], f"stage.{stage['name']}")
     whole = os.open(source, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         part = syscalls.openat2(whole, stage["subpath"] or ".", os.O_PATH, resolve=_INSIDE)
@@ -60,6 +85,29 @@ def _mount_stage(directory: str, stage: Stage) -> None:
             os.close(part)
     finally:
         os.close(whole)
+
+
+def _foreign_tree(init: Identity, path: str) -> int:
+    """Return a copy of a mount of another container.
+
+    Between entering its namespace and leaving it again nothing is imported or read, and no link
+    of its is followed.
+    """
+    own = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    theirs = pidfd_open(init)
+    try:
+        syscalls.setns(theirs, CloneFlag.NEWNS)
+        try:
+            found = syscalls.openat2(AT_FDCWD, path, os.O_PATH, resolve=Resolve.NO_SYMLINKS)
+            try:
+                return syscalls.open_tree(found, "", _TREE)
+            finally:
+                os.close(found)
+        finally:
+            syscalls.setns(own, CloneFlag.NEWNS)
+    finally:
+        os.close(theirs)
+        os.close(own)
 
 
 def _show(part: int, target: str) -> None:

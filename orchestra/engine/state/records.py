@@ -103,6 +103,24 @@ class ImageMount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IdRange:
+    """Ids of a container and those that they are on this machine."""
+
+    container_id: int
+    host_id: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remap:
+    """The user namespace of a container; mounts of what is ``mapped_below`` have its owners."""
+
+    uids: tuple[IdRange, ...]
+    gids: tuple[IdRange, ...]
+    mapped_below: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerRecord:
     """A container on this machine: what was asked, and what was chosen for it.
 
@@ -119,6 +137,7 @@ class ContainerRecord:
     endpoints: tuple[Endpoint, ...] = ()
     volumes: tuple[VolumeUse, ...] = ()
     images: tuple[ImageMount, ...] = ()
+    remap: Remap | None = None
     ports: tuple[PortSpec, ...] = ()
     started_at: datetime | None = None
     restarts: int = 0
