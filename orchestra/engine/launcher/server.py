@@ -266,10 +266,8 @@ class Launcher:
 
     def _hold(self, child: Child) -> None:
         """Take sockets from a shim; the end of its channel says nothing, its death does."""
-        if child.channel is None:
-            return
         try:
-            received = wire.receive(child.channel)
+            received = wire.receive(child.channel) if child.channel else None
         except BlockingIOError:
             return
         except OSError:
@@ -278,9 +276,10 @@ class Launcher:
             self._close_channel(child)
             return
         message, fds = received
-        count = 2 if message.get("dns") else 0
-        listen = cast("Sequence[Listen]", message.get("listen", []))
-        self._holdings.hold(child.id, Holding(listen, fds[:count], fds[count:]))
+        if message.get("op") == "hold":  # else an adopter says how it went, to nobody
+            count = 2 if message.get("dns") else 0
+            listen = cast("Sequence[Listen]", message.get("listen", []))
+            self._holdings.hold(child.id, Holding(listen, fds[:count], fds[count:]))
 
     def _close_channel(self, child: Child) -> None:
         if child.channel is not None:
@@ -347,9 +346,10 @@ class Launcher:
         """Give up a container's sockets, unless it lives on: then it gets a new shim."""
         with suppress(OSError, ShimFailure):
             request = _read_request(child.request_path)
-            init = f"{request['run_directory']}/{INIT_FILE}"
-            tries = self._adoptions.get(child.id, 0)
-            if status and identity.is_alive(init) and tries < _ADOPTIONS_MAX:
+            directory, tries = request["run_directory"], self._adoptions.get(child.id, 0)
+            if identity.is_alive(f"{directory}/{SHIM_FILE}"):
+                return  # another has its place: two were asked for, by us and by a supervisor
+            if status and identity.is_alive(f"{directory}/{INIT_FILE}") and tries < _ADOPTIONS_MAX:
                 self._adoptions[child.id] = tries + 1
                 self._start(child.request_path, None, [], adopt=True)
                 return

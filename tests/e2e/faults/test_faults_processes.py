@@ -164,6 +164,7 @@ def test_a_killed_shim_loses_no_line_and_its_end_is_noticed(compose: Compose) ->
     kill(old)
     eventually(lambda: shim(scenario, "web") != old, "a new shim", seconds=5)
     assert scenario.started("web") == before
+    assert resolves(scenario), "its resolver's sockets are held on"
     said = scenario.logs("--no-log-prefix", "web").splitlines()
     last = int(said[-1].split()[1])
     eventually(lambda: f"line {last + 5}\n" in scenario.logs("web"), "the log goes on", seconds=5)
