@@ -83,6 +83,8 @@ class Foreground:
                     stdio = pipes.given if pipes else None
                     session = await stack.enter_async_context(launcher.run(request, stdio))
                     self._store.write_container(replace(record, started_at=datetime.now(UTC)))
+                if not record.spec.post_start:
+                    return await _accompany(session, pipes, streams)
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._run_hooks, record, launcher)
                     code = await _accompany(session, pipes, streams)
@@ -99,8 +101,6 @@ class Foreground:
 
         They go through the launcher that is at hand, so that none of the project's stays behind.
         """
-        if not record.spec.post_start:
-            return
         from orchestra.engine.container.hooks import run_hooks  # noqa: PLC0415 - seldom asked for
 
         places = Places.of(self._paths, record)

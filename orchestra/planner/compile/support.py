@@ -48,7 +48,10 @@ REFUSED: Mapping[str, tuple[str, str]] = {
     _SERVICE + "models": ("no model runner is there", ""),
     _SERVICE + "pre_start": ("containers that run before a service are not made", ""),
     _SERVICE + "provider": ("services are not handed to other programs", ""),
-    _SERVICE + "storage_opt": ("the size of a container's layer is not limited", ""),
+    _SERVICE + "storage_opt": (
+        "a layer's size is limited on xfs with the mount option pquota alone, and not yet there",
+        "",
+    ),
     _SERVICE + "use_api_socket": ("there is no engine socket to hand over", ""),
     _BUILD + "cache_to": ("the build cache is not exported", ""),
     _BUILD + "{entitlements,privileged}": (_RIGHTS, ""),

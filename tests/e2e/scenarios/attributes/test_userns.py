@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.scenario import Scenario, not_on_peer
+from support.scenario import Scenario, eventually, not_on_peer
 
 APP = 'command: ["sleep", "1000"]'
 FIRST = 2_000_000_000
@@ -20,6 +24,11 @@ SERVICES = """
       - ./shared:/shared
       - {type: image, source: alpine, target: /tools}
       - {type: volume, source: data, target: /part, volume: {subpath: .}}
+  term:
+    image: busybox
+    tty: true
+    stop_signal: SIGKILL
+    command: ["sh", "-c", "tty; echo typed > /dev/tty; stat -c %u /dev/console; exec sleep 1000"]
   plain:
     image: busybox
     userns_mode: host
@@ -67,6 +76,7 @@ def test_a_containers_root_is_nobody_here(remapped: Scenario) -> None:
     assert remapped.exec("plain", "cat", "/proc/self/uid_map").out.split()[1] == "0"
     assert "hush\n" in remapped.logs("--no-log-prefix", "app")
     assert "said\n" in remapped.logs("--no-log-prefix", "app")
+    assert remapped.logs("--no-log-prefix", "term").split() == ["/dev/pts/0", "typed", "0"]
     # Its image, its volumes and its hosts file are its own; what is the host's is not.
     for path in ("/bin", "/data", "/etc/hosts", "/tools/etc", "/part", "/run/secrets/word"):
         assert remapped.exec("app", "stat", "-c", "%u:%g", path).out == "0:0\n", path
@@ -90,11 +100,32 @@ def test_files_go_in_and_out_as_they_are(remapped: Scenario) -> None:
     remapped.run("cp", "-a", "app:/out", "copy")
     status = (remapped.directory / "copy").stat()
     assert (status.st_uid, status.st_gid) == (3, 4)
+    remapped.run("export", "-o", "all.tar", "app")
+    with tarfile.open(remapped.directory / "all.tar") as archive:
+        found = {m.name: (m.uid, m.gid) for m in archive if m.name in {"out", "bin/busybox"}}
+    assert found == {"out": (3, 4), "bin/busybox": (0, 0)}
+    remapped.run("commit", "app", "kept:1")
     remapped.run("stop", "-t", "1", "app")
     remapped.run("cp", "-a", "app:/out", "again")
     assert (remapped.directory / "again").stat().st_uid == 3
     remapped.run("start", "app")
     assert remapped.exec("app", "stat", "-c", "%u:%g", "/out").out == "3:4\n"
+
+
+def test_one_that_loses_its_shim_goes_on(remapped: Scenario) -> None:
+    remapped.up()
+    (path,) = remapped.root.glob(f"run/projects/*/containers/{_id(remapped)}*/shim.pid")
+    before = path.read_text()
+    os.kill(json.loads(before)["pid"], signal.SIGKILL)
+    eventually(lambda: path.read_text() != before, "it has another shim")
+    assert remapped.exec("app", "id", "-u").out == "0\n"
+    remapped.exec("app", "ping", "-c", "1", "-W", "5", "plain")
+    remapped.run("restart", "-t", "1", "app")
+    assert remapped.exec("app", "cat", "/proc/self/uid_map").out.split()[1] == str(FIRST)
+
+
+def _id(scenario: Scenario) -> str:
+    return scenario.container("app").id
 
 
 def test_a_run_has_them_too(remapped: Scenario) -> None:
