@@ -158,9 +158,9 @@ class Foreground:
             if (network := self._store.network(endpoint.network)) is not None:
                 await self._networks.ensure(network)
         await self._networks.publish(record)
-        return record, await anyio.to_thread.run_sync(self._write_request, record)
+        return await anyio.to_thread.run_sync(self._write_request, record)
 
-    def _write_request(self, record: ContainerRecord) -> str:
+    def _write_request(self, record: ContainerRecord) -> tuple[ContainerRecord, str]:
         places = Places.of(self._paths, record)
         neighbours = Neighbours(self._paths, self._store)
         record = neighbours.complete(record, places)
@@ -173,7 +173,7 @@ class Foreground:
         request = shim_request(record, places, network=network, runtime=runtime)
         request["output"] = "inherit"
         write_json(str(places.request), request)
-        return str(places.request)
+        return record, str(places.request)
 
 
 async def _accompany(session: ExecSession, pipes: Pipes | None, streams: Streams) -> int:
