@@ -13,13 +13,13 @@ import anyio
 import anyio.to_thread
 
 from orchestra.engine.build.cache import BuildCache
+from orchestra.engine.build.command_lines import PROXIES
 from orchestra.engine.build.context import open_context
 from orchestra.engine.build.dockerfile import parse_dockerfile
 from orchestra.engine.build.environment import BuildEnvironment, NetworkMode, Reports
 from orchestra.engine.build.export import final_config, history_of
 from orchestra.engine.build.graph import Graph, make_graph
 from orchestra.engine.build.kept import build_environment
-from orchestra.engine.build.lowering import PROXIES
 from orchestra.engine.build.runs import RunSettings
 from orchestra.engine.build.solver import Solved, Solver
 from orchestra.engine.build.steps import Job

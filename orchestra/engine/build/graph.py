@@ -53,6 +53,10 @@ class Graph:
     contexts: frozenset[str]
     warnings: tuple[str, ...]
 
+    def where(self, stage: Stage) -> str:
+        """Return how an error names a stage; "" where there is only one."""
+        return f' in stage "{stage.label}"' if len(self.stages) > 1 else ""
+
     def source_of(self, name: str, before: int) -> Source:
         """Resolve what a --from in the stage numbered ``before`` names.
 

@@ -33,7 +33,7 @@ from orchestra.engine.build.instructions import (
     Volume,
     Workdir,
 )
-from orchestra.engine.build.lexer import SPACES
+from orchestra.engine.build.lexer import SPACES, expand
 from orchestra.engine.build.mounts import check_early
 from orchestra.errors import BuildError, Location
 from orchestra.oci.image import ImageHealthcheck
@@ -186,6 +186,11 @@ def _copy(line: Line) -> Copy:
         switches=("link",),
         refused=("parents",),
     )
+    stage = flags.text("from")
+    if expand(stage, {}).text != stage:
+        raise BuildError(
+            "--from cannot hold a variable", hint="name a stage: FROM $IMAGE AS name, --from=name"
+        )
     return _sources(line, flags, add=False)
 
 

@@ -19,11 +19,11 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
+from orchestra.engine.build.command_lines import SCRIPT_DIRECTORY
 from orchestra.engine.build.context import Chosen, choose, digest_of_entry
 from orchestra.engine.build.copying import copy_chosen
 from orchestra.engine.build.environment import BuildEnvironment, NetworkMode
 from orchestra.engine.build.ignore import Matcher
-from orchestra.engine.build.lowering import SCRIPT_DIRECTORY
 from orchestra.engine.build.mounts import RunMount
 from orchestra.engine.build.output import StepOutput
 from orchestra.engine.build.target import Rules, Target, drop_untouched

@@ -135,7 +135,7 @@ class StepRunner:
             if isinstance(error, BuildError) and error.location is not None:
                 raise
             raise BuildError(
-                f"cannot build {step.title[:200]}: {error.message}",
+                f"cannot build {step.title[:200]}{_where(label)}: {error.message}",
                 location=Location(self.job.graph.file, step.line),
                 hint=error.hint,
             ) from error
@@ -310,10 +310,16 @@ class StepRunner:
             tail = output.tail()
             said = f"; its last output:\n{tail}" if tail else " and said nothing"
             raise BuildError(
-                f"cannot build {step.title[:300]}: it exited with code {code}{said}",
+                f"cannot build {step.title[:300]}{_where(label)}: it exited with code {code}{said}",
                 location=Location(self.job.graph.file, step.line),
                 hint=_hint(code),
             )
+
+
+def _where(label: str) -> str:
+    """Name the stage of "STAGE N/M"; "" where there is only one."""
+    stage, blank, _ = label.rpartition(" ")
+    return f' in stage "{stage}"' if blank else ""
 
 
 def _hint(code: int) -> str:

@@ -111,6 +111,42 @@ def test_graphs_that_cannot_be(text, line, why):
     assert caught.value.location.line == line
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("FROM a\nSTOPSIGNAL nope", 'cannot build STOPSIGNAL: there is no signal "nope"'),
+        ("FROM a AS x\nFROM b AS y\nSTOPSIGNAL nope", 'cannot build STOPSIGNAL in stage "y": '),
+        ("FROM a\nENV A=${B:?set-B}", "cannot build ENV: .*set-B"),
+        ("FROM a\nENV A=${B^}", "cannot build ENV: .*modifier"),
+    ],
+)
+def test_errors_name_instruction_and_stage(text, why):
+    with pytest.raises(BuildError, match=why) as caught:
+        lower_all(text)
+    assert caught.value.location.line == len(text.splitlines())
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "term", "9", "SIGRTMIN+3", "$S"])
+def test_stop_signals(name):
+    config = lower(f"FROM a\nARG S=INT\nSTOPSIGNAL {name}").config
+    assert config.stop_signal == name.replace("$S", "INT")
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("${v:-d}", "a.b.a"), ("${n:-d}", "d"), ("${e:-d}", "d"), ("${e-d}", ""), ("${n-d}", "d"),
+        ("${v:+s}", "s"), ("${e:+s}", ""), ("${e+s}", "s"), ("${n+s}", ""), ("${n:-${v}}", "a.b.a"),
+        ("${v?x}", "a.b.a"), ("${v#a*.}", "b.a"), ("${v##a*.}", "a"), ("${v%.*}", "a.b"),
+        ("${v%%.*}", "a"), ("${v/a/X}", "X.b.a"), ("${v//a/X}", "X.b.X"), ("${v/./-}", "a-b.a"),
+        ("${v//./\\/}", "a\\/b\\/a"), ("\\$v", "$v"), ("'$v'", "$v"), ("${n}", ""), ("$v-x", "a.b.a-x"),
+    ],
+)  # fmt: skip
+def test_every_form_of_a_variable(word, value):
+    config = lower(f"FROM a\nARG v=a.b.a e=\nLABEL l={word}").config
+    assert config.labels["l"] == value
+
+
 def test_unknown_target_lists_the_stages():
     with pytest.raises(BuildError, match="nope") as caught:
         graph_of("FROM a AS one\nFROM b AS two", target="nope")
