@@ -19,6 +19,7 @@ import pytest
 
 from orchestra.engine.linux import host
 from orchestra.engine.linux.process import set_child_subreaper
+from tests.support.builds import box, builder  # noqa: F401
 
 _SETTLE_SECONDS = 3.0
 

@@ -91,6 +91,9 @@ class Copy(Place):
     excludes: tuple[str, ...] = ()
     checksum: str = ""
     unpack: bool | None = None
+    parents: bool = False
+    link: bool = False
+    keep_git_dir: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

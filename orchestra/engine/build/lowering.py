@@ -39,6 +39,7 @@ from orchestra.engine.build.lexer import Lexing, expand
 from orchestra.engine.build.mounts import read_mount
 from orchestra.engine.build.ports import read_ports
 from orchestra.engine.build.reading import read_instruction
+from orchestra.engine.build.remote import check_sources
 from orchestra.engine.build.vertices import (
     ContextSource,
     CopyVertex,
@@ -308,11 +309,17 @@ class _Lowering:
             destination=absolute(destination, self.config.working_dir),
             chown=self._expand(instruction.chown),
             chmod=self._expand(instruction.chmod),
-            excludes=instruction.excludes,
+            excludes=tuple(self._expand(pattern) for pattern in instruction.excludes),
             checksum=self._expand(instruction.checksum),
             unpack=unpack,
+            unpack_urls=instruction.unpack is True,
+            parents=instruction.parents,
+            link=instruction.link and not instruction.chmod,
+            keep_git_dir=instruction.keep_git_dir,
         )
+        check_sources(vertex)
         words = ["ADD" if instruction.add else "COPY"]
+        words += ["--parents"] if vertex.parents else []
         words += [f"--chown={vertex.chown}"] if vertex.chown else []
         words += [f"--chmod={vertex.chmod}"] if vertex.chmod else []
         words += [*sources, *(f"<<{name}" for name, _ in documents), destination]

@@ -183,8 +183,7 @@ def _copy(line: Line) -> Copy:
         line.flags,
         texts=("from", "chown", "chmod"),
         lists=("exclude",),
-        switches=("link",),
-        refused=("parents",),
+        switches=("link", "parents"),
     )
     stage = flags.text("from")
     if expand(stage, {}).text != stage:
@@ -199,8 +198,7 @@ def _add(line: Line) -> Copy:
         line.flags,
         texts=("chown", "chmod", "checksum"),
         lists=("exclude",),
-        switches=("link", "unpack"),
-        refused=("keep-git-dir",),
+        switches=("link", "unpack", "keep-git-dir"),
     )
     return _sources(line, flags, add=True)
 
@@ -233,6 +231,9 @@ def _sources(line: Line, flags: Flags, *, add: bool) -> Copy:
         excludes=flags.list("exclude"),
         checksum=flags.text("checksum"),
         unpack=flags.switch("unpack"),
+        parents=flags.switch("parents") is True,
+        link=flags.switch("link") is True,
+        keep_git_dir=flags.switch("keep-git-dir"),
     )
 
 

@@ -23,6 +23,7 @@ from orchestra.engine.build.command_lines import SCRIPT_DIRECTORY
 from orchestra.engine.build.context import Chosen, choose, digest_of_entry
 from orchestra.engine.build.copying import copy_chosen
 from orchestra.engine.build.environment import BuildEnvironment, NetworkMode
+from orchestra.engine.build.git_fetch import GitAccess
 from orchestra.engine.build.ignore import Matcher
 from orchestra.engine.build.mounts import RunMount
 from orchestra.engine.build.output import StepOutput
@@ -63,6 +64,7 @@ class RunSettings:
     extra_hosts: tuple[tuple[str, str], ...]
     shm_size_bytes: int | None
     project: str
+    git: GitAccess = GitAccess()
 
 
 def prepare_mount(mount: RunMount, tree: Tree, *, owners: bool) -> MountInput:
@@ -70,7 +72,7 @@ def prepare_mount(mount: RunMount, tree: Tree, *, owners: bool) -> MountInput:
 
     :raises BuildError: when it is not there.
     """
-    (chosen,) = choose(tree, _literal(mount.source), Matcher(), owners=owners)
+    (chosen,) = choose(tree, _literal(mount.source), Matcher())
     digest = digest_of_entry(chosen.entry, owners=owners)
     return MountInput(tree=tree, chosen=chosen, owners=owners, digest=digest)
 

@@ -5,25 +5,23 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import assert_never
 
 import anyio
 import anyio.to_thread
 
 from orchestra.engine.build.cache import Cache, CacheRecord, cache_key
-from orchestra.engine.build.download import download
 from orchestra.engine.build.environment import BuildEnvironment, NetworkMode, Reports
+from orchestra.engine.build.fetching import fetch_sources
 from orchestra.engine.build.graph import Graph
 from orchestra.engine.build.ops import (
     CopyPlan,
-    check_sources,
     do_copy,
-    is_remote,
     make_directory,
     prepare_copy,
 )
 from orchestra.engine.build.output import StepOutput
+from orchestra.engine.build.remote import is_remote
 from orchestra.engine.build.runs import MountInput, Run, RunSettings, impure, prepare_mount
 from orchestra.engine.build.tree import Tree
 from orchestra.engine.build.vertices import (
@@ -154,8 +152,9 @@ class StepRunner:
         scope = ""
         if isinstance(vertex, RunVertex) and impure(vertex):
             scope = f"{self.environment.scope}\0{'|'.join(vertex.proxies)}"
+        free = isinstance(vertex, CopyVertex) and vertex.free
         key = cache_key(
-            [layer.diff_id for layer in below],
+            [] if free else [layer.diff_id for layer in below],
             str(platform),
             {**definition(vertex), **self._ground(vertex)},
             plan.digests,
@@ -235,16 +234,10 @@ class StepRunner:
         return Tree(await self.environment.layers.directories(files.layers))
 
     async def _plan_copy(self, vertex: CopyVertex, files: FilesOf) -> StepPlan:
-        check_sources(vertex)
         found = await files(vertex.source)
         tree = await self._tree(found)
         scratch = self.workspace.make("inputs")
-        downloads: dict[str, Path] = {}
-        for number, source in enumerate(vertex.sources):
-            if is_remote(source):
-                directory = scratch / f"download-{number}"
-                directory.mkdir()
-                downloads[source] = await download(source, directory, vertex.checksum)
+        fetched = await fetch_sources(vertex, scratch, self.job.settings.git)
         documents = scratch / "documents"
         documents.mkdir()
         plan = await anyio.to_thread.run_sync(
@@ -253,7 +246,7 @@ class StepRunner:
                 vertex,
                 tree,
                 owners=found.owners,
-                downloads=downloads,
+                fetched=fetched,
                 scratch=documents,
             )
         )
@@ -270,9 +263,8 @@ class StepRunner:
         match step.vertex:
             case CopyVertex() as vertex:
                 copy = plan.copy or CopyPlan(pieces=(), digests=())
-                await anyio.to_thread.run_sync(
-                    do_copy, vertex, copy, upper, lower, self.job.epoch_ns
-                )
+                work = partial(do_copy, linkable=bool(rootfs["upper"]))
+                await anyio.to_thread.run_sync(work, vertex, copy, upper, lower, self.job.epoch_ns)
             case MakeDirectoryVertex() as vertex:
                 await anyio.to_thread.run_sync(
                     make_directory, vertex, upper, lower, self.job.epoch_ns
