@@ -16,10 +16,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pytest
+from support.builds import box, builder  # noqa: F401
 
 from orchestra.engine.linux import host
 from orchestra.engine.linux.process import set_child_subreaper
-from tests.support.builds import box, builder  # noqa: F401
 
 _SETTLE_SECONDS = 3.0
 

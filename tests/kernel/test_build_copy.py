@@ -10,13 +10,13 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from support.builds import Ground
 
 from orchestra.engine.build.context import open_context
 from orchestra.engine.build.ops import do_copy, make_directory, prepare_copy
 from orchestra.engine.build.tree import Tree
 from orchestra.engine.build.vertices import ContextSource, CopyVertex, MakeDirectoryVertex
 from orchestra.errors import BuildError
-from tests.support.builds import Ground
 
 if sys.version_info >= (3, 14):
     from compression import zstd

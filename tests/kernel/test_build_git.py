@@ -6,11 +6,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from support.gitserver import git_server
 
 from orchestra.engine.build.git_fetch import GitAccess, git_environment
 from orchestra.engine.build.git_source import read_git_source
 from orchestra.errors import BuildError
-from tests.support.gitserver import git_server
 
 pytestmark = pytest.mark.kernel
 

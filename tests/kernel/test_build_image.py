@@ -13,10 +13,10 @@ from pathlib import Path, PurePosixPath
 
 import anyio
 import pytest
+from support.builds import AMD64, Builder, command_lines, join_workers
 
 from orchestra.engine.build.cache import BuildCache, CacheRecord
 from orchestra.errors import BuildError
-from tests.support.builds import AMD64, Builder, command_lines, join_workers
 
 pytestmark = pytest.mark.kernel
 

@@ -6,10 +6,10 @@ import os
 import stat
 
 import pytest
+from support.builds import Ground
 
 from orchestra.engine.build.tree import Tree
 from orchestra.errors import BuildError
-from tests.support.builds import Ground
 
 pytestmark = pytest.mark.kernel
 

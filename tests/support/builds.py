@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import threading
 from contextlib import suppress
@@ -20,7 +21,8 @@ from orchestra.engine.image.store import ImageStore
 from orchestra.engine.paths import Paths
 from orchestra.engine.state.store import Store
 from orchestra.oci.platform import Platform
-from orchestra.planner.desired import BuildSpec
+from orchestra.planner.building import BuildSpec
+from orchestra.values import replace
 
 BUSYBOX = Path(shutil.which("busybox") or "/bin/busybox")
 AMD64 = Platform("linux", "amd64")
@@ -64,9 +66,9 @@ class Builder:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
 
-    def environment(self):
+    def environment(self, stdin=None):
         snapshotter = open_snapshotter(self.paths, self.store)
-        return build_environment(
+        environment = build_environment(
             self.paths,
             self.store,
             snapshotter,
@@ -76,6 +78,7 @@ class Builder:
             variables=self.variables,
             scope=self.scope,
         )
+        return replace(environment, stdin=stdin)
 
     def build(self, text, reference="test/result", **spec):
         """Build, and return the image; what was said and done is in lines and actions."""
@@ -85,6 +88,8 @@ class Builder:
             join_workers()
 
     async def start(self, text, reference="test/result", spec=None):
+        spec = dict(spec or {})
+        stdin = spec.pop("stdin", None)
         dockerfile = self.root / "Dockerfile"
         dockerfile.write_text(text)
         self.lines.clear()
@@ -94,13 +99,13 @@ class Builder:
                 "context": str(self.context),
                 "dockerfile": str(dockerfile),
                 "network": "none",
-                **(spec or {}),
+                **spec,
             }
         )
         return await build_image(
             full,
             reference,
-            environment=self.environment(),
+            environment=self.environment(None if stdin is None else lambda: io.BytesIO(stdin)),
             progress=lambda progress: self.actions.append(progress.action),
             output=self.hear,
         )
@@ -130,8 +135,8 @@ class Builder:
 
     def left_over(self):
         temporary = Path(self.paths.build_cache) / "tmp"
-        secrets = Path(self.paths.run) / "build-secrets"
-        return [p for d in (temporary, secrets) if d.exists() for p in d.iterdir()]
+        handed = [Path(self.paths.run) / name for name in ("build-secrets", "build-ssh")]
+        return [p for d in (temporary, *handed) if d.exists() for p in d.iterdir()]
 
 
 @pytest.fixture(scope="module")

@@ -20,22 +20,35 @@ def command(
     pull: Annotated[
         bool, Option("--pull", help="Always attempt to pull a newer version of the image")
     ] = False,
+    ssh: Annotated[
+        list[str] | None,
+        Option(
+            "--ssh",
+            metavar="default|ID[=SOCKET|KEY]",
+            help="Forward an ssh agent, or a key, to the steps that ask for it",
+        ),
+    ] = None,
     quiet: Annotated[bool, Option("--quiet", "-q", help="Suppress the build output")] = False,
 ) -> None:
     """Build, independent images side by side."""
     from dataclasses import replace
 
     from orchestra.cli.render.progress import progress
-    from orchestra.cli.transact import changed_builds, parse_build_args, references_of
+    from orchestra.cli.transact import changed_builds, parse_build_args, parse_ssh, references_of
     from orchestra.planner.options import UpOptions
     from orchestra.planner.reconcile import plan_images
 
     session = Session.of(ctx)
     arguments = parse_build_args(build_args or (), session.environment)
+    agents = dict(parse_ssh(text) for text in ssh or ())
 
     async def main() -> None:
         desired = changed_builds(
-            session.desired(services or ()), args=arguments, no_cache=no_cache, pull=pull
+            session.desired(services or ()),
+            args=arguments,
+            no_cache=no_cache,
+            pull=pull,
+            ssh=agents,
         )
         if quiet:
             session.options = replace(session.options, progress="quiet")

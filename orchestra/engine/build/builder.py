@@ -6,36 +6,37 @@ when to build: the cache makes an unchanged build cheap and its image the very s
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import anyio
 import anyio.to_thread
 
+from orchestra.engine.build.agents import agents
 from orchestra.engine.build.cache import BuildCache
 from orchestra.engine.build.command_lines import PROXIES
-from orchestra.engine.build.context import open_context
+from orchestra.engine.build.contexts import ContextOpener, Contexts
 from orchestra.engine.build.dockerfile import parse_dockerfile
 from orchestra.engine.build.environment import BuildEnvironment, NetworkMode, Reports
 from orchestra.engine.build.export import final_config, history_of
+from orchestra.engine.build.git_fetch import GitAccess
 from orchestra.engine.build.graph import Graph, make_graph
+from orchestra.engine.build.handed import SecretSource, read_secret
 from orchestra.engine.build.kept import build_environment
 from orchestra.engine.build.runs import RunSettings
 from orchestra.engine.build.solver import Solved, Solver
 from orchestra.engine.build.steps import Job
-from orchestra.engine.build.tree import Tree
 from orchestra.engine.build.workspace import workspace
 from orchestra.engine.events import LogLine, Progress
 from orchestra.engine.image.document import encode_config
 from orchestra.errors import BuildError, ImageError, Location
 from orchestra.oci.image import Image
 from orchestra.oci.platform import Platform, parse_platform
-from orchestra.planner.desired import BuildSpec
+from orchestra.planner.building import BuildSpec
+from orchestra.values import replace
 
 __all__ = ["BuildEnvironment", "build_environment", "build_image"]
 
-_DOCKERFILE_BYTES_MAX = 4 << 20
-_IMAGE_CONTEXT = "docker-image://"
 _EPOCH = "SOURCE_DATE_EPOCH"
 _ALWAYS_KNOWN = frozenset({*PROXIES, *(name.lower() for name in PROXIES), _EPOCH})
 
@@ -56,13 +57,16 @@ async def build_image(
     """
     reports = Reports(progress=progress, output=output)
     arguments = build_arguments(spec.args, environment.variables)
-    job = await anyio.to_thread.run_sync(_job, spec, reference, environment, arguments)
     parent = environment.paths.build_cache / "tmp"
     cache = BuildCache(environment.paths.build_cache / "records")
-    with environment.layers.writing(), workspace(parent) as scratch:
-        solver = Solver(job, environment, reports, scratch, cache)
-        solved = await solver.solve()
-        image = await _export(spec, reference, job, solved, environment)
+    async with agents(spec.ssh, environment.variables, environment.paths.run) as sockets:
+        settings = await anyio.to_thread.run_sync(_settings, spec, environment, sockets)
+        with environment.layers.writing(), workspace(parent) as scratch:
+            contexts = await ContextOpener(environment, scratch, settings.git).open(spec)
+            job = _job(spec, reference, environment, arguments, contexts, settings)
+            solver = Solver(job, environment, reports, scratch, cache)
+            solved = await solver.solve()
+            image = await _export(spec, reference, job, solved, environment)
     for warning in _warnings(job, solver.used_arguments(), spec.dockerfile):
         output(LogLine(source=reference, stream="stderr", text=f"warning: {warning}\n"))
     progress(Progress(subject=reference, action="built"))
@@ -77,55 +81,70 @@ def build_arguments(
     return {name: value for name, value in found.items() if value is not None}
 
 
+def _settings(
+    spec: BuildSpec, environment: BuildEnvironment, sockets: Mapping[str, str]
+) -> RunSettings:
+    """Return what the build hands to its steps, and to git."""
+    known = {name: SecretSource(path=path) for name, path in spec.secrets.items()}
+    for name, content in spec.secret_contents.items():
+        known[name] = SecretSource(content=content)
+    for name, rights in spec.secret_rights.items():
+        if name in known:
+            known[name] = replace(known[name], rights=rights)
+    tokens = {
+        name: read_secret(source, name).decode("utf-8", "replace").strip()
+        for name, source in known.items()
+        if name.startswith("GIT_AUTH_")
+    }
+    return RunSettings(
+        secrets=known,
+        extra_hosts=spec.extra_hosts,
+        shm_size_bytes=spec.shm_size_bytes,
+        project=environment.scope or "build",
+        git=GitAccess(
+            tokens=tokens,
+            ssh_socket=sockets.get("default", ""),
+            variables={**os.environ, **environment.variables},
+        ),
+        ssh=sockets,
+        ulimits=spec.ulimits,
+        entitlements=frozenset(spec.entitlements)
+        | ({"network.host"} if spec.network == "host" else frozenset()),
+    )
+
+
 def _job(
-    spec: BuildSpec, reference: str, environment: BuildEnvironment, arguments: Mapping[str, str]
+    spec: BuildSpec,
+    reference: str,
+    environment: BuildEnvironment,
+    arguments: Mapping[str, str],
+    contexts: Contexts,
+    settings: RunSettings,
 ) -> Job:
-    text = spec.dockerfile_inline
-    if text is None:
-        text = _read(spec.dockerfile)
     platform = _platform(spec, environment)
-    images, trees = _contexts(spec)
     graph = make_graph(
-        parse_dockerfile(text, spec.dockerfile),
+        parse_dockerfile(contexts.dockerfile, spec.dockerfile),
         file=spec.dockerfile,
         arguments=arguments,
         target=spec.target or "",
         build_platform=environment.platform,
         target_platform=platform,
-        contexts=(*images, *(name for name in trees if name)),
+        contexts=(*contexts.images, *(name for name in contexts.trees if name)),
     )
     return Job(
         reference=reference,
         graph=graph,
         arguments=arguments,
         platform=platform,
-        trees=trees,
-        context_images=images,
+        trees=contexts.trees,
+        context_images=contexts.images,
         network=_network(spec),
         no_cache=spec.no_cache,
+        no_cache_stages=frozenset(name.lower() for name in spec.no_cache_filter),
         pull=spec.pull,
         epoch=_epoch(arguments, environment.variables),
-        settings=RunSettings(
-            secrets=spec.secrets,
-            extra_hosts=spec.extra_hosts,
-            shm_size_bytes=spec.shm_size_bytes,
-            project=environment.scope or "build",
-        ),
+        settings=settings,
     )
-
-
-def _read(path: str) -> str:
-    try:
-        with Path(path).open("rb") as file:
-            data = file.read(_DOCKERFILE_BYTES_MAX + 1)
-    except OSError as error:
-        raise BuildError(
-            f'cannot build: cannot read the Dockerfile "{path}": {error.strerror}',
-            hint="check build.context and build.dockerfile",
-        ) from error
-    if len(data) > _DOCKERFILE_BYTES_MAX:
-        raise BuildError(f'cannot build: the Dockerfile "{path}" is larger than 4 MiB')
-    return data.decode("utf-8", "replace")
 
 
 def _platform(spec: BuildSpec, environment: BuildEnvironment) -> Platform:
@@ -135,24 +154,6 @@ def _platform(spec: BuildSpec, environment: BuildEnvironment) -> Platform:
         return parse_platform(spec.platform)
     except ImageError as error:
         raise BuildError(f"cannot build: {error.message}", hint=error.hint) from error
-
-
-def _contexts(spec: BuildSpec) -> tuple[dict[str, str], dict[str, Tree]]:
-    images: dict[str, str] = {}
-    own = spec.dockerfile if spec.dockerfile_inline is None else ""
-    trees = {"": open_context(spec.context, own)}
-    for name, value in spec.additional_contexts.items():
-        if value.startswith(_IMAGE_CONTEXT):
-            images[name] = value.removeprefix(_IMAGE_CONTEXT)
-        elif Path(value).is_absolute():
-            trees[name] = open_context(value, "")
-        else:
-            raise BuildError(
-                f'cannot build: the additional context "{name}" is "{value}", '
-                "which is not supported",
-                hint=f"give a directory, or {_IMAGE_CONTEXT}NAME",
-            )
-    return images, trees
 
 
 def _network(spec: BuildSpec) -> NetworkMode:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import Literal, Protocol
+from typing import IO, Literal, Protocol
 
 from orchestra.engine.clock import Clock
 from orchestra.engine.container.launching import LauncherClient
@@ -99,6 +99,8 @@ class BuildEnvironment:
     launcher: Launcher
     variables: Mapping[str, str] = field(default_factory=dict)
     scope: str = ""
+    stdin: Callable[[], IO[bytes]] | None = None
+    """Opens what a context of "-" is read from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

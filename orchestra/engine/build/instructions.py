@@ -75,6 +75,7 @@ class Run(Place):
     command: Command
     mounts: tuple[str, ...] = ()
     network: Literal["default", "none", "host"] = "default"
+    insecure: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from orchestra.engine.clock import SystemClock
 from orchestra.engine.container.launching import private_launcher
 from orchestra.engine.events import Progress
 from orchestra.engine.image.document import encode_manifest
+from orchestra.engine.image.layout import LAYOUT, load_layout
 from orchestra.engine.image.settings import RegistrySettings
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.paths import Paths
@@ -94,6 +95,9 @@ class KeptImages:
 
         :raises ImageError: when it cannot be had.
         """
+        if reference.startswith(LAYOUT):
+            text = reference.removeprefix(LAYOUT)
+            return await anyio.to_thread.run_sync(load_layout, self.store, text, platform)
         found = None if pull else self.store.get(reference)
         if found is not None and platform.accepts(found.config.platform):
             return found

@@ -339,6 +339,7 @@ class _Lowering:
             cwd=self.config.working_dir or "/",
             user=self.config.user,
             network=instruction.network,
+            insecure=instruction.insecure,
             proxies=proxies(self.build_arguments),
             script=script,
             mounts=mounts,

@@ -22,7 +22,14 @@ from orchestra.engine.build.ops import (
 )
 from orchestra.engine.build.output import StepOutput
 from orchestra.engine.build.remote import is_remote
-from orchestra.engine.build.runs import MountInput, Run, RunSettings, impure, prepare_mount
+from orchestra.engine.build.runs import (
+    MountInput,
+    Run,
+    RunSettings,
+    check_entitlements,
+    impure,
+    prepare_mount,
+)
 from orchestra.engine.build.tree import Tree
 from orchestra.engine.build.vertices import (
     ContextSource,
@@ -54,6 +61,7 @@ class Job:
     context_images: Mapping[str, str]
     network: NetworkMode
     no_cache: bool
+    no_cache_stages: frozenset[str]
     pull: bool
     epoch: int | None
     settings: RunSettings
@@ -121,14 +129,23 @@ class StepRunner:
         self.launcher = launcher
 
     async def solve(
-        self, step: Step, label: str, below: Sequence[Layer], platform: Platform, files: FilesOf
+        self,
+        step: Step,
+        label: str,
+        below: Sequence[Layer],
+        platform: Platform,
+        files: FilesOf,
+        *,
+        fresh: bool = False,
     ) -> StepResult:
         """Return what a step leaves on the layers ``below``, from the cache or by doing it.
+
+        ``fresh``: the cache is not asked, only told.
 
         :raises BuildError: at its line, when it fails.
         """
         try:
-            return await self._solve(step, label, below, platform, files)
+            return await self._solve(step, label, below, platform, files, fresh=fresh)
         except OrchestraError as error:
             if isinstance(error, BuildError) and error.location is not None:
                 raise
@@ -139,13 +156,22 @@ class StepRunner:
             ) from error
 
     async def _solve(
-        self, step: Step, label: str, below: Sequence[Layer], platform: Platform, files: FilesOf
+        self,
+        step: Step,
+        label: str,
+        below: Sequence[Layer],
+        platform: Platform,
+        files: FilesOf,
+        *,
+        fresh: bool,
     ) -> StepResult:
         vertex = step.vertex
         if vertex is None:
             raise BuildError("this step has nothing to do")
+        if isinstance(vertex, RunVertex):
+            check_entitlements(vertex, self.job.settings.entitlements)
         alias = await self._alias(vertex, below, platform, files)
-        known = self._known(alias)
+        known = None if fresh else self._known(alias)
         if known is not None:
             return known
         plan = await self._plan(step, files)
@@ -160,7 +186,7 @@ class StepRunner:
             plan.digests,
             scope,
         )
-        known = self._known(key)
+        known = None if fresh else self._known(key)
         if known is None:
             layer = await self._perform(step, label, below, plan)
             created = self.environment.clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -171,7 +197,7 @@ class StepRunner:
         return known
 
     def _known(self, key: str) -> StepResult | None:
-        record = self.cache.get(key) if key and not self.job.no_cache else None
+        record = self.cache.get(key) if key else None
         if record is None:
             return None
         if record.layer is not None and not self.environment.layers.has(record.layer):

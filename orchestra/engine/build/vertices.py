@@ -56,6 +56,7 @@ class RunVertex:
     cwd: str
     user: str
     network: Literal["default", "none", "host"]
+    insecure: bool = False
     proxies: tuple[str, ...] = ()
     script: Script | None = None
     mounts: tuple[RunMount, ...] = ()
@@ -140,6 +141,8 @@ def definition(vertex: Vertex) -> dict[str, object]:
             document: dict[str, object] = asdict(
                 replace(vertex, proxies=(), mount_sources=()),
             )
+            if not vertex.insecure:
+                del document["insecure"]
             return {"op": "run", **document}
         case CopyVertex():
             switches = ("unpack_urls", "parents", "link")

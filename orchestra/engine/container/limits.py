@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from orchestra.errors import ContainerError
 from orchestra.oci.runtime import BlockIo, Cpu, Device, DeviceRule, LinuxResources, Memory, Rlimit
-from orchestra.planner.desired import Resources, Ulimit
+from orchestra.planner.building import Ulimit
+from orchestra.planner.desired import Resources
 
 _CPU_PERIOD_US = 100_000
 _ULIMITS = frozenset(

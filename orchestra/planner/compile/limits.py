@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from orchestra.planner.building import Ulimit
 from orchestra.planner.compile.complaints import Complaints
 from orchestra.planner.desired import (
     BlockIo,
@@ -13,14 +14,16 @@ from orchestra.planner.desired import (
     Resources,
     RestartMode,
     RestartPolicy,
-    Ulimit,
 )
 from orchestra.spec.keypath import KeyPath
 from orchestra.spec.model.healthcheck import Healthcheck
 from orchestra.spec.model.service import Service
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from orchestra.spec.model.limits import BlkioConfig
+    from orchestra.spec.model.limits import Ulimit as WrittenUlimit
 
 _EXTENSION = "x-orchestra"
 _RESTART_WORDS = {
@@ -78,11 +81,11 @@ def _block_io(written: BlkioConfig | None) -> BlockIo:
     )
 
 
-def compile_ulimits(service: Service) -> tuple[Ulimit, ...]:
-    """Return the resource limits, by name."""
+def ulimits_of(limits: Mapping[str, WrittenUlimit]) -> tuple[Ulimit, ...]:
+    """Return resource limits, by name."""
     return tuple(
         Ulimit(name=name, soft=limit.soft, hard=limit.hard)
-        for name, limit in sorted(service.ulimits.items())
+        for name, limit in sorted(limits.items())
     )
 
 

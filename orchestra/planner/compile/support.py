@@ -26,7 +26,6 @@ _MOUNT = "services.*.volumes.[]."
 _SWARM = "it is for Swarm"
 _WINDOWS = "it exists on Windows only"
 _DEVICES = "accelerators are not handed to containers"
-_RIGHTS = "build steps get no more rights than containers"
 _REAL_TIME = "real-time scheduling is not set up"
 
 
@@ -64,10 +63,6 @@ REFUSED: Mapping[str, tuple[str, str]] = {
     _SERVICE + "networks.*.link_local_ips": ("no further addresses are given", ""),
     _RESERVED + "devices": (_DEVICES, "remove it, or pass the device with `devices`"),
     _BUILD + "cache_to": ("the build cache is not exported", ""),
-    _BUILD + "{entitlements,privileged}": (_RIGHTS, ""),
-    _BUILD + "no_cache_filter": ("the cache is used for all stages or for none", ""),
-    _BUILD + "ssh": ("no agent is forwarded into builds", ""),
-    _BUILD + "ulimits": ("build steps have the engine's own limits", ""),
     _MOUNT + "volume.labels": ("anonymous volumes have no labels", ""),
     _MOUNT + "volume.subpath": ("volumes are mounted whole", ""),
     "jobs": ("jobs are not run", "run its command by `orchestra run`"),
@@ -200,8 +195,6 @@ def _check_build(build: Build, path: KeyPath, complaints: Complaints) -> None:
         complaints.refuse(
             (*path, "platforms"), "images are built for one platform", "keep one of them"
         )
-    if build.context and "://" in build.context:
-        complaints.refuse((*path, "context"), "remote contexts are not fetched", "clone it first")
 
 
 def _check_mount(mount: ServiceVolume, path: KeyPath, complaints: Complaints) -> None:

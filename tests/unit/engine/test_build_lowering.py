@@ -284,7 +284,7 @@ def test_a_copy_is_known_by_what_it_copies_not_by_how_it_was_named():
 
 def test_what_changes_a_run_changes_its_definition():
     texts = ["RUN x", "RUN y", "USER 1\nRUN x", "ENV A=1\nRUN x", "RUN --network=none x",
-             "RUN --mount=type=tmpfs,target=/t x", "SHELL [\"s\"]\nRUN x"]  # fmt: skip
+             "RUN --mount=type=tmpfs,target=/t x", "RUN --security=insecure x", "SHELL [\"s\"]\nRUN x"]  # fmt: skip
     seen = [str(definition(vertices(f"FROM a\n{text}")[-1])) for text in texts]
     assert len(set(seen)) == len(texts)
 
@@ -300,6 +300,11 @@ def test_what_changes_a_run_changes_its_definition():
         ("type=secret,id=a,source=b", "either"),
         ("type=secret,id=a,mode=9", "mode"),
         ("type=bind,target=/x,size=1", "not allowed"),
+        ("type=ssh,source=/x", "not allowed"),
+        ("type=ssh,from=a", "not allowed"),
+        ("type=bind,target=/x,required", "not allowed"),
+        ("type=cache,target=/x,env=A", "not allowed"),
+        ("type=tmpfs,target=/x,uid=1", "not allowed"),
         ("type=bind,target=/x,what=1", "unknown key"),
         ("type=bind,target", "needs a value"),
         ("type=cache,target=/x,ro=maybe", "true or false"),
@@ -319,6 +324,9 @@ def test_mounts_are_read():
     secret = read_mount("type=secret,id=tok", str, "/w")
     assert (secret.target, secret.read_only) == ("/run/secrets/tok", True)
     assert read_mount("type=secret,id=tok,env=T", str, "/w").target == ""
+    agent = read_mount("type=ssh,uid=5,mode=0666,required", str, "/w")
+    assert (agent.id, agent.target, agent.uid, agent.mode) == ("default", "", 5, 0o666)
+    assert agent.required
     bind = read_mount("target=go.mod,source=go.mod", str, "/w")
     assert (bind.kind, bind.target, bind.read_only) == ("bind", "/w/go.mod", True)
     assert not read_mount("target=/x,rw", str, "/w").read_only

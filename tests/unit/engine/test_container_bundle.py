@@ -30,15 +30,8 @@ from orchestra.engine.container.users import ResolvedUser, UserFiles, resolve_us
 from orchestra.errors import ContainerError
 from orchestra.oci.image import ImageConfig
 from orchestra.oci.platform import Platform
-from orchestra.planner.desired import (
-    ContainerSpec,
-    FileMount,
-    LogSpec,
-    Mount,
-    MountKind,
-    Resources,
-    Ulimit,
-)
+from orchestra.planner.building import Ulimit
+from orchestra.planner.desired import ContainerSpec, FileMount, LogSpec, Mount, MountKind, Resources
 
 ID = "0123456789ab" + "c" * 52
 IMAGE = ImageConfig(
