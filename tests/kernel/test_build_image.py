@@ -15,8 +15,10 @@ import anyio
 import pytest
 from support.builds import AMD64, Builder, command_lines, join_workers
 
+from orchestra.engine.build.builder import check_image
 from orchestra.engine.build.cache import BuildCache, CacheRecord
 from orchestra.errors import BuildError
+from orchestra.planner.building import BuildSpec
 
 pytestmark = pytest.mark.kernel
 
@@ -348,6 +350,37 @@ def test_add_of_a_url(builder):
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def test_a_build_warns_of_what_a_check_finds(builder):
+    builder.build("FROM test/box\nENV A b\nCMD echo $PATH")
+    assert "Dockerfile:2: LegacyKeyValueFormat: " in builder.said
+    assert "Dockerfile:3: JSONArgsRecommended: " in builder.said
+    builder.build("# check=skip=all\nFROM test/box\nENV A b\nCMD x")
+    assert builder.said == ""
+
+
+def test_a_build_may_refuse_what_a_check_finds(builder):
+    text = "# check=error=true\nFROM test/box\nRUN echo ran\nCOPY $NOPE /x\nCMD x"
+    with pytest.raises(BuildError, match="JSONArgsRecommended, UndefinedVar") as caught:
+        builder.build(text)
+    assert caught.value.location.line == 4
+    assert builder.said == ""
+
+
+def test_a_check_builds_nothing(builder):
+    builder.build("FROM test/box\nENV FROM_BASE=1\nRUN true", "test/env")
+    builder.write(_dockerignore="hidden", hidden="1")
+    before = {path for path in Path(builder.paths.data).rglob("*") if path.is_file()}
+    dockerfile = builder.root / "Dockerfile"
+    dockerfile.write_text("FROM test/env\nCOPY $FROM_BASE hidden /\nRUN exit 1\nCMD x\n")
+    spec = BuildSpec(context=str(builder.context), dockerfile=str(dockerfile))
+    checked = anyio.run(lambda: check_image(spec, environment=builder.environment()))
+    join_workers()
+    rules = [(finding.line, finding.rule) for finding in checked.findings]
+    assert rules == [(2, "CopyIgnoredFile"), (4, "JSONArgsRecommended")]
+    assert checked.error is None
+    assert {path for path in Path(builder.paths.data).rglob("*") if path.is_file()} == before
 
 
 def test_a_cancelled_build_leaves_nothing(builder):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from typing import TYPE_CHECKING, Annotated
 
-from orchestra.cli.declare import Argument, Context, Option
+from orchestra.cli.declare import Argument, Context, Exit, Option
 from orchestra.cli.session import Session
+
+if TYPE_CHECKING:
+    from orchestra.planner.desired import DesiredState
 
 
 def command(
@@ -28,12 +32,16 @@ def command(
             help="Forward an ssh agent, or a key, to the steps that ask for it",
         ),
     ] = None,
+    check: Annotated[
+        bool, Option("--check", help="Check the build configuration, and build nothing")
+    ] = False,
     quiet: Annotated[bool, Option("--quiet", "-q", help="Suppress the build output")] = False,
 ) -> None:
     """Build, independent images side by side."""
     from dataclasses import replace
 
     from orchestra.cli.render.progress import progress
+    from orchestra.cli.render.terminal import tame
     from orchestra.cli.transact import changed_builds, parse_build_args, parse_ssh, references_of
     from orchestra.planner.options import UpOptions
     from orchestra.planner.reconcile import plan_images
@@ -42,14 +50,30 @@ def command(
     arguments = parse_build_args(build_args or (), session.environment)
     agents = dict(parse_ssh(text) for text in ssh or ())
 
-    async def main() -> None:
-        desired = changed_builds(
+    def wanted() -> DesiredState:
+        return changed_builds(
             session.desired(services or ()),
             args=arguments,
             no_cache=no_cache,
             pull=pull,
             ssh=agents,
         )
+
+    async def checked() -> None:
+        desired, clean = wanted(), True
+        for image in desired.images:
+            if image.build is None or (services and not {*services} & {*image.services}):
+                continue
+            found = await session.machine.check_build(desired.project, image.build)
+            sys.stdout.write(tame(found.report))
+            if found.error is not None:
+                raise found.error
+            clean = clean and not found.findings
+        if not clean:
+            raise Exit(1)
+
+    async def main() -> None:
+        desired = wanted()
         if quiet:
             session.options = replace(session.options, progress="quiet")
         controller = session.controller(desired.project)
@@ -60,4 +84,4 @@ def command(
                 references=references_of(desired),
             )
 
-    session.run(main)
+    session.run(checked if check else main)

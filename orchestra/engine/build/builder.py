@@ -7,22 +7,30 @@ when to build: the cache makes an unchanged build cheap and its image the very s
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import anyio
 import anyio.to_thread
 
 from orchestra.engine.build.agents import agents
 from orchestra.engine.build.cache import BuildCache
+from orchestra.engine.build.checking import (
+    Checked,
+    Question,
+    bases_of,
+    check,
+    lint_config,
+    refusal,
+)
 from orchestra.engine.build.command_lines import PROXIES
 from orchestra.engine.build.contexts import ContextOpener, Contexts
 from orchestra.engine.build.dockerfile import parse_dockerfile
 from orchestra.engine.build.environment import BuildEnvironment, NetworkMode, Reports
 from orchestra.engine.build.export import final_config, history_of
 from orchestra.engine.build.git_fetch import GitAccess
-from orchestra.engine.build.graph import Graph, make_graph
 from orchestra.engine.build.handed import SecretSource, read_secret
 from orchestra.engine.build.kept import build_environment
+from orchestra.engine.build.lint_rules import Finding
 from orchestra.engine.build.runs import RunSettings
 from orchestra.engine.build.solver import Solved, Solver
 from orchestra.engine.build.steps import Job
@@ -30,13 +38,14 @@ from orchestra.engine.build.workspace import workspace
 from orchestra.engine.events import LogLine, Progress
 from orchestra.engine.image.document import encode_config
 from orchestra.errors import BuildError, ImageError, Location
-from orchestra.oci.image import Image
+from orchestra.oci.image import Image, ImageConfig
 from orchestra.oci.platform import Platform, parse_platform
 from orchestra.planner.building import BuildSpec
 from orchestra.values import replace
 
-__all__ = ["BuildEnvironment", "build_environment", "build_image"]
+__all__ = ["BuildEnvironment", "build_environment", "build_image", "check_image"]
 
+_OWN_ARGUMENTS = "BUILDKIT_"
 _EPOCH = "SOURCE_DATE_EPOCH"
 _ALWAYS_KNOWN = frozenset({*PROXIES, *(name.lower() for name in PROXIES), _EPOCH})
 
@@ -63,11 +72,18 @@ async def build_image(
         settings = await anyio.to_thread.run_sync(_settings, spec, environment, sockets)
         with environment.layers.writing(), workspace(parent) as scratch:
             contexts = await ContextOpener(environment, scratch, settings.git).open(spec)
-            job = _job(spec, reference, environment, arguments, contexts, settings)
+            question = _question(spec, environment, arguments, contexts, whole=False)
+            if lint_config(question).error:
+                checked = await _checked(question, environment)
+                if checked.refused:
+                    raise refusal(checked)
+            epoch = _epoch(arguments, environment.variables)
+            job = _job(spec, reference, question, contexts, settings, epoch)
             solver = Solver(job, environment, reports, scratch, cache)
             solved = await solver.solve()
             image = await _export(spec, reference, job, solved, environment)
-    for warning in _warnings(job, solver.used_arguments(), spec.dockerfile):
+    found = check(question, solver.configs()).findings
+    for warning in _warnings(job, solver.used_arguments(), found):
         output(LogLine(source=reference, stream="stderr", text=f"warning: {warning}\n"))
     progress(Progress(subject=reference, action="built"))
     return image
@@ -113,36 +129,71 @@ def _settings(
     )
 
 
-def _job(
+def _question(
     spec: BuildSpec,
-    reference: str,
     environment: BuildEnvironment,
     arguments: Mapping[str, str],
     contexts: Contexts,
-    settings: RunSettings,
-) -> Job:
-    platform = _platform(spec, environment)
-    graph = make_graph(
-        parse_dockerfile(contexts.dockerfile, spec.dockerfile),
+    *,
+    whole: bool,
+) -> Question:
+    return Question(
+        text=contexts.dockerfile,
         file=spec.dockerfile,
         arguments=arguments,
         target=spec.target or "",
         build_platform=environment.platform,
-        target_platform=platform,
+        platform=_platform(spec, environment),
         contexts=(*contexts.images, *(name for name in contexts.trees if name)),
+        ignore=contexts.trees[""].matcher,
+        whole=whole,
+        name=spec.dockerfile.removeprefix(f"{spec.context.rstrip('/')}/"),
     )
+
+
+async def check_image(spec: BuildSpec, *, environment: BuildEnvironment) -> Checked:
+    """Check how an image would be built; base images are known by their configs, if to be had.
+
+    :raises BuildError: when the Dockerfile or a context cannot be read.
+    """
+    arguments = build_arguments(spec.args, environment.variables)
+    settings = await anyio.to_thread.run_sync(_settings, spec, environment, {})
+    with workspace(environment.paths.build_cache / "tmp") as scratch:
+        contexts = await ContextOpener(environment, scratch, settings.git).open(spec)
+        question = _question(spec, environment, arguments, contexts, whole=True)
+        return await _checked(question, environment)
+
+
+async def _checked(question: Question, environment: BuildEnvironment) -> Checked:
+    configs: dict[int, ImageConfig] = {}
+    for index, (reference, platform) in bases_of(question).items():
+        config = await environment.images.config(reference, platform)
+        if config is not None:
+            configs[index] = config
+    return check(question, configs)
+
+
+def _job(
+    spec: BuildSpec,
+    reference: str,
+    question: Question,
+    contexts: Contexts,
+    settings: RunSettings,
+    epoch: int | None,
+) -> Job:
+    graph = question.graph(parse_dockerfile(contexts.dockerfile, spec.dockerfile))
     return Job(
         reference=reference,
         graph=graph,
-        arguments=arguments,
-        platform=platform,
+        arguments=question.arguments,
+        platform=question.platform,
         trees=contexts.trees,
         context_images=contexts.images,
         network=_network(spec),
         no_cache=spec.no_cache,
         no_cache_stages=frozenset(name.lower() for name in spec.no_cache_filter),
         pull=spec.pull,
-        epoch=_epoch(arguments, environment.variables),
+        epoch=epoch,
         settings=settings,
     )
 
@@ -202,11 +253,17 @@ async def _export(
     )
 
 
-def _warnings(job: Job, used: frozenset[str], file: str) -> list[str]:
-    graph: Graph = job.graph
-    unused = sorted(job.arguments.keys() - used - graph.used_arguments - _ALWAYS_KNOWN)
-    warnings = list(graph.warnings)
+def _warnings(job: Job, used: frozenset[str], findings: Sequence[Finding]) -> list[str]:
+    graph = job.graph
+    warnings = [
+        f"{Location(graph.file, finding.line)}: {finding.rule}: {finding.detail}"
+        for finding in findings
+    ]
+    asked = used | graph.used_arguments | _ALWAYS_KNOWN
+    unused = sorted(
+        name for name in job.arguments.keys() - asked if not name.startswith(_OWN_ARGUMENTS)
+    )
     if unused:
-        place = Location(file)
+        place = Location(graph.file)
         warnings.append(f"{place}: build arguments that no ARG asks for: {', '.join(unused)}")
     return warnings

@@ -13,6 +13,7 @@ from orchestra.engine.build.instructions import Command
 from orchestra.engine.build.vertices import Script
 from orchestra.errors import BuildError
 
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 SCRIPT_DIRECTORY = "/dev/pipes"
 

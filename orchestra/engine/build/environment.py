@@ -11,7 +11,7 @@ from orchestra.engine.container.launching import LauncherClient
 from orchestra.engine.events import LogLine, Progress
 from orchestra.engine.paths import Paths
 from orchestra.engine.shim.protocol import Rootfs, ShimNetwork
-from orchestra.oci.image import Image, Layer
+from orchestra.oci.image import Image, ImageConfig, Layer
 from orchestra.oci.platform import Platform
 from orchestra.values import dataclass, field
 
@@ -68,6 +68,10 @@ class Images(Protocol):
         progress: Callable[[Progress], None],
     ) -> Image:
         """Return an image, from the store when it is there (and not ``pull``), else pulled."""
+        ...
+
+    async def config(self, reference: str, platform: Platform) -> ImageConfig | None:
+        """Return an image's config alone, its layers left where they are; None if not to be had."""
         ...
 
     async def add(self, config: bytes, layers: Sequence[Layer], references: Sequence[str]) -> Image:

@@ -51,7 +51,6 @@ class Graph:
     arguments: Mapping[str, str]
     used_arguments: frozenset[str]
     contexts: frozenset[str]
-    warnings: tuple[str, ...]
 
     def where(self, stage: Stage) -> str:
         """Return how an error names a stage; "" where there is only one."""
@@ -109,14 +108,7 @@ def make_graph(
     groups, leading = _groups(document, file)
     stage_name = target or groups[-1][0].name
     defaults = platform_arguments(build_platform, target_platform, stage_name)
-    globals_ = {**defaults, **{key: arguments[key] for key in defaults if key in arguments}}
-    for arg in leading:
-        for name, default in arg.arguments:
-            value = arguments.get(name)
-            if value is None and default is not None:
-                value = _expanded(default, globals_, document.escape, file, arg.line)
-            if value is not None:
-                globals_[name] = value
+    globals_ = global_arguments(leading, defaults, arguments, escape=document.escape, file=file)
     names = [name for arg in leading for name, _ in arg.arguments]
     graph = Graph(
         file=file,
@@ -127,13 +119,35 @@ def make_graph(
         arguments=globals_,
         used_arguments=frozenset(names) | defaults.keys(),
         contexts=frozenset(contexts),
-        warnings=document.warnings,
     )
     stages: tuple[Stage, ...] = ()
     for first, rest in groups:
         stages = (*stages, _stage(replace(graph, stages=stages), first, tuple(rest)))
     graph = replace(graph, stages=stages, target=_target(stages, target, file))
     return replace(graph, needed=_needed(graph))
+
+
+def global_arguments(
+    leading: Sequence[Arg],
+    defaults: Mapping[str, str],
+    arguments: Mapping[str, str],
+    *,
+    escape: str,
+    file: str,
+) -> dict[str, str]:
+    """Return the variables of FROM: of the platforms, and of the ARGs before the first FROM.
+
+    :raises BuildError: at its line, when a default cannot be expanded.
+    """
+    found = {**defaults, **{key: arguments[key] for key in defaults if key in arguments}}
+    for arg in leading:
+        for name, default in arg.arguments:
+            value = arguments.get(name)
+            if value is None and default is not None:
+                value = _expanded(default, found, escape, file, arg.line)
+            if value is not None:
+                found[name] = value
+    return found
 
 
 Group = tuple[From, list[Instruction]]

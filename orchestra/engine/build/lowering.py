@@ -11,7 +11,7 @@ import posixpath
 from collections.abc import Mapping
 from typing import assert_never
 
-from orchestra.engine.build.command_lines import absolute, command_line, proxies
+from orchestra.engine.build.command_lines import DEFAULT_PATH, absolute, command_line, proxies
 from orchestra.engine.build.dockerfile import parse_dockerfile
 from orchestra.engine.build.graph import Graph, Stage
 from orchestra.engine.build.instructions import (
@@ -55,7 +55,6 @@ from orchestra.errors import BuildError, ContainerError, Location
 from orchestra.oci.image import History, ImageConfig
 from orchestra.values import dataclass, replace
 
-DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _DEFAULT_SHELL = ("/bin/sh", "-c")
 _COMMENT = "orchestra"
 
@@ -309,7 +308,7 @@ class _Lowering:
             destination=absolute(destination, self.config.working_dir),
             chown=self._expand(instruction.chown),
             chmod=self._expand(instruction.chmod),
-            excludes=tuple(self._expand(pattern) for pattern in instruction.excludes),
+            excludes=instruction.excludes,
             checksum=self._expand(instruction.checksum),
             unpack=unpack,
             unpack_urls=instruction.unpack is True,

@@ -6,7 +6,7 @@ up as soon as the layers below it are known, so a build whose steps are all know
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Generic, TypeVar, assert_never
 
 import anyio
@@ -102,10 +102,15 @@ class Solver:
         self._tasks: anyio.abc.TaskGroup
         self._count = 0
         self._used: set[str] = set()
+        self._configs: dict[int, ImageConfig] = {}
 
     def used_arguments(self) -> frozenset[str]:
         """Return the names that ARG asked for in the stages that were solved."""
         return frozenset(self._used)
+
+    def configs(self) -> Mapping[int, ImageConfig]:
+        """Return the configs of the images that stages were begun with."""
+        return self._configs
 
     async def solve(self) -> Solved:
         """Solve the target, and every stage that it needs.
@@ -221,6 +226,7 @@ class Solver:
                         location=Location(self.job.graph.file, stage.line),
                         hint=error.hint,
                     ) from error
+                self._configs[stage.index] = image.config
                 return _on_image(image)
             case _:
                 assert_never(base)

@@ -63,3 +63,23 @@ def test_an_unknown_instruction_is_told_with_its_line(scenario: Scenario) -> Non
     assert done.code not in {0, 70}
     assert "EXPSE" in done.text
     assert re.search(r"Dockerfile:16|line 16", done.text)
+
+
+def test_what_a_build_is_given(scenario: Scenario) -> None:
+    scenario.environment["WORD"] = "hidden"
+    scenario.run("build", "given")
+    assert scenario.run("run", "--rm", "-T", "given").out == "440\n77\nrights\n"
+    kept = [path for path in scenario.root.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert kept
+    said = [path for path in kept if path.name != "compose.yaml" and "snapshots" not in path.parts]
+    written = [path for path in said if b"= hidden" not in path.read_bytes()]
+    assert not [path for path in written if b"hidden" in path.read_bytes()]
+
+
+def test_a_check_says_what_docker_says_and_builds_nothing(scenario: Scenario) -> None:
+    assert scenario.run("build", "--check", "app").out == "Check complete, no warnings found.\n"
+    scenario.edit("ENV GREETING=", "ENV GREETING ", file="Dockerfile")
+    done = scenario.run("build", "--check", "app", code=1)
+    assert "WARNING: LegacyKeyValueFormat - https://docs.docker.com/" in done.out
+    assert re.search(r"\nDockerfile:7\n-+\n(.*\n)+   7 \| >>> ENV GREETING ", done.out)
+    assert scenario.run("images", "--quiet").out == ""
