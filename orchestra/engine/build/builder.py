@@ -31,7 +31,7 @@ from orchestra.engine.build.git_fetch import GitAccess
 from orchestra.engine.build.handed import SecretSource, read_secret
 from orchestra.engine.build.kept import build_environment
 from orchestra.engine.build.lint_rules import Finding
-from orchestra.engine.build.runs import RunSettings
+from orchestra.engine.build.runs import HOSTNAME, RunSettings
 from orchestra.engine.build.solver import Solved, Solver
 from orchestra.engine.build.steps import Job
 from orchestra.engine.build.workspace import workspace
@@ -46,6 +46,8 @@ from orchestra.values import replace
 __all__ = ["BuildEnvironment", "build_environment", "build_image", "check_image"]
 
 _OWN_ARGUMENTS = "BUILDKIT_"
+_HOSTNAME = "BUILDKIT_SANDBOX_HOSTNAME"
+_KEEP_GIT = "BUILDKIT_CONTEXT_KEEP_GIT_DIR"
 _EPOCH = "SOURCE_DATE_EPOCH"
 _ALWAYS_KNOWN = frozenset({*PROXIES, *(name.lower() for name in PROXIES), _EPOCH})
 
@@ -70,15 +72,17 @@ async def build_image(
     cache = BuildCache(environment.paths.build_cache / "records")
     async with agents(spec.ssh, environment.variables, environment.paths.run) as sockets:
         settings = await anyio.to_thread.run_sync(_settings, spec, environment, sockets)
+        settings = replace(settings, hostname=arguments.get(_HOSTNAME) or HOSTNAME)
+        keep = arguments.get(_KEEP_GIT, "") in ("1", "true")
         with environment.layers.writing(), workspace(parent) as scratch:
-            contexts = await ContextOpener(environment, scratch, settings.git).open(spec)
+            opener = ContextOpener(environment, scratch, settings.git, keep_git_dir=keep)
+            contexts = await opener.open(spec)
             question = _question(spec, environment, arguments, contexts, whole=False)
             if lint_config(question).error:
                 checked = await _checked(question, environment)
                 if checked.refused:
                     raise refusal(checked)
-            epoch = _epoch(arguments, environment.variables)
-            job = _job(spec, reference, question, contexts, settings, epoch)
+            job = _job(spec, reference, question, contexts, settings, environment.variables)
             solver = Solver(job, environment, reports, scratch, cache)
             solved = await solver.solve()
             image = await _export(spec, reference, job, solved, environment)
@@ -179,9 +183,11 @@ def _job(
     question: Question,
     contexts: Contexts,
     settings: RunSettings,
-    epoch: int | None,
+    variables: Mapping[str, str],
 ) -> Job:
     graph = question.graph(parse_dockerfile(contexts.dockerfile, spec.dockerfile))
+    arguments = question.arguments
+    epoch = _epoch(arguments, {_EPOCH: graph.arguments.get(_EPOCH) or variables.get(_EPOCH, "")})
     return Job(
         reference=reference,
         graph=graph,

@@ -20,7 +20,7 @@ from orchestra.engine.build.context import open_context
 from orchestra.engine.build.download import download
 from orchestra.engine.build.environment import BuildEnvironment
 from orchestra.engine.build.git_fetch import GitAccess, fetch_git
-from orchestra.engine.build.git_source import GitSource, read_git_source
+from orchestra.engine.build.git_source import GitSource, read_git_source, with_flags
 from orchestra.engine.build.ignore import make_matcher, parse_ignore_file
 from orchestra.engine.build.target import Rules, Target
 from orchestra.engine.build.tree import Tree
@@ -59,11 +59,17 @@ class ContextOpener:
     """Opens the contexts of one build; what has to be fetched goes below ``scratch``."""
 
     def __init__(
-        self, environment: BuildEnvironment, scratch: Workspace, access: GitAccess
+        self,
+        environment: BuildEnvironment,
+        scratch: Workspace,
+        access: GitAccess,
+        *,
+        keep_git_dir: bool = False,
     ) -> None:
         self.environment = environment
         self.scratch = scratch
         self.access = access
+        self.keep_git_dir = keep_git_dir
 
     async def open(self, spec: BuildSpec) -> Contexts:
         """Open every context, and read the Dockerfile.
@@ -113,7 +119,9 @@ class ContextOpener:
         except BuildError as error:
             raise BuildError(f"cannot build: {error.message}", hint=error.hint) from error
         if repository is not None:
-            return _Fetched(tree=await self._clone(repository))
+            keep = self.keep_git_dir if repository.keep_git_dir is None else None
+            flagged = with_flags(repository, checksum="", keep_git_dir=keep)
+            return _Fetched(tree=await self._clone(flagged))
         if value == STDIN:
             path = self.scratch.make("stdin") / "stdin"
             await anyio.to_thread.run_sync(self._take_stdin, path)
@@ -173,7 +181,7 @@ def _decoded(data: bytes, name: str) -> str:
 
 def _read_file(path: str) -> str:
     try:
-        with Path(path).open("rb") as file:
+        with _there(Path(path)).open("rb") as file:
             return _text(file, path)
     except OSError as error:
         raise BuildError(
@@ -182,10 +190,18 @@ def _read_file(path: str) -> str:
         ) from error
 
 
+def _there(path: Path) -> Path:
+    """Return where a Dockerfile is: one that is not there may be written in lower case."""
+    lower = path.with_name(path.name.lower())
+    return lower if path.name == "Dockerfile" and not path.exists() and lower.exists() else path
+
+
 def _with_ignore(tree: Tree, dockerfile: str, text: str | None) -> tuple[Tree, str]:
     """Return a fetched tree without what its ignore file hides, and the Dockerfile in it."""
     if text is None:
         data = tree.read(posixpath.join("/", dockerfile), _DOCKERFILE_BYTES_MAX + 1)
+        if data is None and dockerfile == "Dockerfile":
+            data = tree.read("/dockerfile", _DOCKERFILE_BYTES_MAX + 1)
         if data is None:
             raise BuildError(
                 f'cannot build: there is no Dockerfile "{dockerfile}" in the context',

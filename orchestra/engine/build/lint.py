@@ -13,7 +13,8 @@ from orchestra.engine.build.ignore import Matcher
 from orchestra.engine.build.instructions import Arg, From
 from orchestra.engine.build.lexer import Lexing, expand
 from orchestra.engine.build.lint_rules import Sieve
-from orchestra.engine.build.lint_stage import StageLint, suggest
+from orchestra.engine.build.lint_stage import StageLint
+from orchestra.engine.build.nearest import suggest
 from orchestra.engine.build.reading import read_instruction
 from orchestra.engine.build.vertices import ImageSource, StageSource
 from orchestra.errors import BuildError, ImageError

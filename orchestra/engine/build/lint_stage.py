@@ -7,7 +7,7 @@ then none is called undefined.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from orchestra.engine.build.command_lines import DEFAULT_PATH
 from orchestra.engine.build.dockerfile import Line
@@ -16,6 +16,7 @@ from orchestra.engine.build.ignore import Matcher, clean
 from orchestra.engine.build.instructions import Copy, Run
 from orchestra.engine.build.lexer import Lexing, expand
 from orchestra.engine.build.lint_rules import Sieve
+from orchestra.engine.build.nearest import suggest
 from orchestra.engine.build.reading import read_instruction
 from orchestra.errors import BuildError
 from orchestra.oci.image import ImageConfig
@@ -26,7 +27,6 @@ _SECRET = re.compile(
 _NO_SECRET = re.compile(r"(?:_|^)(?:public|file|version)(?:_|$)", re.I)
 _NO_VARIABLES = frozenset({"BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"})
 _ROOT_HIDDEN = ("*", "**", "**/*")
-_SUGGEST_WITHIN = 3
 
 
 class StageLint:
@@ -214,26 +214,3 @@ class StageLint:
             verb = "Add" if add else "Copy"
             text = f'Attempting to {verb} file "{path}" that is excluded by .dockerignore'
             sieve.add("CopyIgnoredFile", line.line, line.end_line, text)
-
-
-def suggest(name: str, names: Sequence[str]) -> str:
-    """Return the name that is meant, it seems: the nearest one within two edits; "" is none."""
-    best, least = "", _SUGGEST_WITHIN
-    for candidate in names:
-        distance = _distance(name, candidate)
-        if distance == 0:
-            return ""
-        if distance < least:
-            best, least = candidate, distance
-    return best
-
-
-def _distance(one: str, other: str) -> int:
-    """Return the Levenshtein distance."""
-    row = list(range(len(other) + 1))
-    for number, left in enumerate(one, 1):
-        before, row[0] = row[0], number
-        for column, right in enumerate(other, 1):
-            cost = min(row[column] + 1, row[column - 1] + 1, before + (left != right))
-            before, row[column] = row[column], cost
-    return row[-1]

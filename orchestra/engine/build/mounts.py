@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Literal
 
+from orchestra.engine.build.nearest import did_you_mean
 from orchestra.errors import BuildError
 from orchestra.values import dataclass
 
@@ -96,7 +97,8 @@ def _kind(value: str) -> Kind:
             return "ssh"
         case _:
             raise BuildError(
-                f"--mount=type={value[:50]} is not supported", hint=f"it is one of {_KINDS}"
+                f"--mount=type={value[:50]} is not supported",
+                hint=did_you_mean(value, _KINDS) or f"it is one of {', '.join(_KINDS)}",
             )
 
 
@@ -117,7 +119,9 @@ def read_mount(text: str, expand: Callable[[str], str], cwd: str) -> RunMount:
         else:
             value = expand(value)  # noqa: PLW2901
         if key not in _KEYS:
-            raise BuildError(f'--mount: unknown key "{key[:50]}"')
+            raise BuildError(
+                f'--mount: unknown key "{key[:50]}"', hint=did_you_mean(key, list(_KEYS)) or None
+            )
         fields[key] = value
     kind = _kind(fields.get("type", "bind"))
     _check(kind, fields)

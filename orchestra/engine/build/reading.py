@@ -35,6 +35,7 @@ from orchestra.engine.build.instructions import (
 )
 from orchestra.engine.build.lexer import SPACES, expand
 from orchestra.engine.build.mounts import check_early
+from orchestra.engine.build.nearest import did_you_mean
 from orchestra.errors import BuildError, Location
 from orchestra.oci.image import ImageHealthcheck
 
@@ -64,7 +65,8 @@ def read_instruction(line: Line, file: str = "Dockerfile") -> Instruction:
         raise BuildError(
             f'unknown instruction "{line.keyword[:50]}"',
             location=Location(file, line.line),
-            hint=f"the instructions are {', '.join(sorted(_READERS))}",
+            hint=did_you_mean(keyword, sorted(_READERS))
+            or f"the instructions are {', '.join(sorted(_READERS))}",
         )
     try:
         return reader(line)

@@ -10,7 +10,7 @@ import fcntl
 import hashlib
 import os
 import posixpath
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import assert_never
@@ -68,6 +68,7 @@ class RunSettings:
     ssh: Mapping[str, str] = field(default_factory=dict)
     ulimits: tuple[Ulimit, ...] = ()
     entitlements: frozenset[str] = frozenset()
+    hostname: str = HOSTNAME
 
 
 def prepare_mount(mount: RunMount, tree: Tree, *, owners: bool) -> MountInput:
@@ -145,9 +146,9 @@ class Run:
                 user=vertex.user,
                 mounts=tuple(mounts),
                 network=network.network,
-                hostname=HOSTNAME,
+                hostname=self.settings.hostname,
                 resolv_conf=network.resolv_conf,
-                hosts=_hosts(self.settings.extra_hosts, network.gateway),
+                hosts=_hosts(self.settings, network.gateway),
                 shm_size_bytes=self.settings.shm_size_bytes,
                 privileged=vertex.insecure,
                 ulimits=self.settings.ulimits,
@@ -224,6 +225,8 @@ class Run:
             directory = parent / f"data-{slot}"
             if not directory.exists():
                 await anyio.to_thread.run_sync(self._make_cache, number, mount, directory)
+            if mount.source and not mount.stage:
+                directory = await anyio.to_thread.run_sync(_inside, directory, mount.source)
             yield directory
         finally:
             if fd >= 0:
@@ -240,6 +243,17 @@ class Run:
         except OSError:
             if not directory.exists():
                 raise
+
+
+def _inside(directory: Path, source: str) -> Path:
+    """Return what a cache mount's source names in the cache; links do not lead out of it.
+
+    :raises BuildError: when it is not there.
+    """
+    located = Tree((str(directory),), overlay=False).locate(source)
+    if not located.exists:
+        raise BuildError(f'"{source}" is not there in the cache mount')
+    return directory.joinpath(*located.parts)
 
 
 def _agents(vertex: RunVertex) -> list[str]:
@@ -292,10 +306,11 @@ def _tmpfs(mount: RunMount) -> OciMount:
     }
 
 
-def _hosts(extra: Sequence[tuple[str, str]], gateway: str) -> str:
+def _hosts(settings: RunSettings, gateway: str) -> str:
     """Return /etc/hosts of a build step.
 
     :raises NetworkError: when a name or an address is not valid.
     """
-    own = [("127.0.1.1", (HOSTNAME,))]
+    own = [("127.0.1.1", (settings.hostname,))]
+    extra = settings.extra_hosts
     return hosts_text(own, [(name, gateway if at == HOST_GATEWAY else at) for name, at in extra])

@@ -15,7 +15,7 @@ import anyio.abc
 from orchestra.engine.build.cache import Cache
 from orchestra.engine.build.environment import BuildEnvironment, NetworkMode, Reports
 from orchestra.engine.build.export import Made
-from orchestra.engine.build.graph import Stage
+from orchestra.engine.build.graph import SCRATCH, Stage
 from orchestra.engine.build.lowering import Base, lower_stage
 from orchestra.engine.build.steps import Files, Job, StepRunner
 from orchestra.engine.build.vertices import (
@@ -210,6 +210,8 @@ class Solver:
             name = self.job.context_images.get(base.name)
             if name is None:
                 return await self._ground_of_files(stage, base, platform)
+            if name == SCRATCH:
+                return _empty(platform)
             base = ImageSource(name)
         match base:
             case None:
@@ -262,8 +264,10 @@ class Solver:
                 tree = self.job.trees.get(name)
                 if tree is not None:
                     return Files(tree)
-                image = await self._image(self.job.context_images[name], self.job.platform)
-                layers: Sequence[Layer] = image.layers
+                reference = self.job.context_images[name]
+                if reference == SCRATCH:
+                    return Files(None)
+                layers: Sequence[Layer] = (await self._image(reference, self.job.platform)).layers
             case StageSource(index=index):
                 layers = (await self._start(index).get()).layers
             case ImageSource(reference=reference):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from orchestra.engine.build.checking import Question, check, refusal
 from orchestra.engine.build.ignore import make_matcher
 from orchestra.engine.build.lint_rules import RULES, Finding, read_check
-from orchestra.engine.build.lint_stage import suggest
+from orchestra.engine.build.nearest import suggest
 from orchestra.errors import BuildError
 from orchestra.oci.image import ImageConfig
 from orchestra.oci.platform import Platform
