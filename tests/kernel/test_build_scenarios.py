@@ -10,6 +10,7 @@ import threading
 import pytest
 from support.builds import Builder
 from support.gitserver import git_server
+from support.webserver import web_server
 
 from orchestra.errors import BuildError
 from orchestra.oci.platform import Platform
@@ -429,6 +430,37 @@ def test_reproducible_dates(builder):
         builder.build(text.format("yesterday"))
     other = Builder(builder.root, variables={"SOURCE_DATE_EPOCH": "1200000000"})
     assert other.build("FROM test/box\nRUN touch /u").config.created == "2008-01-10T21:20:00Z"
+
+
+def test_dates_are_those_of_a_context(builder, tmp_path):
+    told = "FROM scratch\nARG SOURCE_DATE_EPOCH\nLABEL told=$SOURCE_DATE_EPOCH\n"
+    fetched = io.BytesIO()
+    with tarfile.open(fileobj=fetched, mode="w") as tar:
+        info = tarfile.TarInfo("Dockerfile")
+        info.size, info.mtime = len(told), 1300000000
+        tar.addfile(info, io.BytesIO(told.encode()))
+    with git_server(tmp_path) as repositories, web_server({"/c.tar": fetched.getvalue()}) as url:
+        repositories.make("r", Dockerfile=told)
+        git = f"{repositories.url}/r.git"
+        for context in (git, f"{url}/c.tar"):
+            image = builder.build(
+                "", context=context, dockerfile="Dockerfile", args={"SOURCE_DATE_EPOCH": "context"}
+            )
+            assert image.config.labels["told"] == "1000000000"
+            assert image.config.created == "2001-09-09T01:46:40Z"
+        image = builder.build(
+            told, additional_contexts={"src": git}, args={"SOURCE_DATE_EPOCH": "src"}
+        )
+        assert image.config.created == "2001-09-09T01:46:40Z"
+    image = builder.build(
+        "",
+        context="-",
+        dockerfile="Dockerfile",
+        stdin=fetched.getvalue(),
+        args={"SOURCE_DATE_EPOCH": "context"},
+    )
+    assert image.config.labels["told"] == "1300000000"
+    assert builder.build(told, args={"SOURCE_DATE_EPOCH": "context"}).config.labels == {"told": ""}
 
 
 def test_a_git_context_keeps_its_directory_where_that_is_asked_for(builder, tmp_path):

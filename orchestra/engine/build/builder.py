@@ -187,11 +187,17 @@ def _job(
 ) -> Job:
     graph = question.graph(parse_dockerfile(contexts.dockerfile, spec.dockerfile))
     arguments = question.arguments
-    epoch = _epoch(arguments, {_EPOCH: graph.arguments.get(_EPOCH) or variables.get(_EPOCH, "")})
+    given = arguments.get(_EPOCH)
+    if given is None:
+        given = graph.arguments.get(_EPOCH) or variables.get(_EPOCH, "")
+    epoch = _epoch(given, contexts)
+    arguments = {name: value for name, value in arguments.items() if name != _EPOCH}
+    if epoch is not None and _EPOCH in question.arguments:
+        arguments[_EPOCH] = str(epoch)
     return Job(
         reference=reference,
         graph=graph,
-        arguments=question.arguments,
+        arguments=arguments,
         platform=question.platform,
         trees=contexts.trees,
         context_images=contexts.images,
@@ -228,13 +234,22 @@ def _network(spec: BuildSpec) -> NetworkMode:
             )
 
 
-def _epoch(arguments: Mapping[str, str], variables: Mapping[str, str]) -> int | None:
-    text = arguments.get(_EPOCH, variables.get(_EPOCH, ""))
+def _epoch(text: str, contexts: Contexts) -> int | None:
+    """Read SOURCE_DATE_EPOCH: seconds, or "context" or a named context to take them from.
+
+    :raises BuildError: when it is neither.
+    """
     if not text:
         return None
-    if not text.isascii() or not text.isdecimal():
-        raise BuildError(f'cannot build: {_EPOCH} "{text[:50]}" is not a number of seconds')
-    return int(text)
+    if text.isascii() and text.isdecimal():
+        return int(text)
+    name = "" if text == "context" else text
+    if name in contexts.trees or name in contexts.images:
+        return contexts.times.get(name)
+    raise BuildError(
+        f'cannot build: {_EPOCH} "{text[:50]}" is not a number of seconds',
+        hint='or "context", or the name of an additional context, to take their time',
+    )
 
 
 async def _export(

@@ -28,7 +28,7 @@ from orchestra.engine.build.workspace import Workspace
 from orchestra.engine.image.layout import LAYOUT
 from orchestra.errors import BuildError
 from orchestra.planner.building import BuildSpec
-from orchestra.values import dataclass
+from orchestra.values import dataclass, replace
 
 STDIN = "-"
 _IMAGE = "docker-image://"
@@ -40,11 +40,15 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contexts:
-    """The files of a build. ``trees`` has the main one as ""; ``images`` maps names to images."""
+    """The files of a build. ``trees`` has the main one as ""; ``images`` maps names to images.
+
+    ``times`` are those of what was fetched, where it has one: seconds, by the name in ``trees``.
+    """
 
     trees: Mapping[str, Tree]
     images: Mapping[str, str]
     dockerfile: str
+    times: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +57,7 @@ class _Fetched:
 
     tree: Tree
     dockerfile: str | None = None
+    time: int | None = None
 
 
 class ContextOpener:
@@ -70,6 +75,7 @@ class ContextOpener:
         self.scratch = scratch
         self.access = access
         self.keep_git_dir = keep_git_dir
+        self._times: dict[str, int] = {}
 
     async def open(self, spec: BuildSpec) -> Contexts:
         """Open every context, and read the Dockerfile.
@@ -87,7 +93,7 @@ class ContextOpener:
                 trees[name] = await anyio.to_thread.run_sync(open_context, value, "")
             else:
                 trees[name] = await self._additional(name, value)
-        return Contexts(trees=trees, images=images, dockerfile=dockerfile)
+        return Contexts(trees=trees, images=images, dockerfile=dockerfile, times=self._times)
 
     async def _main(self, spec: BuildSpec) -> tuple[Tree, str]:
         fetched = await self._fetched(spec.context)
@@ -98,6 +104,7 @@ class ContextOpener:
             if text is None:
                 text = await anyio.to_thread.run_sync(_read_file, spec.dockerfile)
             return tree, text
+        self._remember("", fetched)
         text = spec.dockerfile_inline if spec.dockerfile_inline is not None else fetched.dockerfile
         return await anyio.to_thread.run_sync(_with_ignore, fetched.tree, spec.dockerfile, text)
 
@@ -110,7 +117,12 @@ class ContextOpener:
                 hint="give a directory, docker-image://NAME, oci-layout://DIRECTORY, "
                 "service:NAME, a git repository, or the URL of a tarball",
             )
+        self._remember(name, fetched)
         return (await anyio.to_thread.run_sync(_with_ignore, fetched.tree, "", ""))[0]
+
+    def _remember(self, name: str, fetched: _Fetched) -> None:
+        if fetched.time is not None:
+            self._times[name] = fetched.time
 
     async def _fetched(self, value: str) -> _Fetched | None:
         """Fetch what is not on this machine; None for what is."""
@@ -121,17 +133,19 @@ class ContextOpener:
         if repository is not None:
             keep = self.keep_git_dir if repository.keep_git_dir is None else None
             flagged = with_flags(repository, checksum="", keep_git_dir=keep)
-            return _Fetched(tree=await self._clone(flagged))
+            return await self._clone(flagged)
         if value == STDIN:
             path = self.scratch.make("stdin") / "stdin"
             await anyio.to_thread.run_sync(self._take_stdin, path)
             return await anyio.to_thread.run_sync(self._unpacked, path, "stdin")
         if value.startswith(("http://", "https://")):
             path = await download(value, self.scratch.make("url"), "")
-            return await anyio.to_thread.run_sync(self._unpacked, path, value)
+            found = await anyio.to_thread.run_sync(self._unpacked, path, value)
+            modified = int(path.stat().st_mtime)
+            return replace(found, time=modified) if modified else found
         return None
 
-    async def _clone(self, source: GitSource) -> Tree:
+    async def _clone(self, source: GitSource) -> _Fetched:
         directory = self.scratch.make("git") / "repository"
         checkout = await fetch_git(source, directory, self.access)
         located = Tree((str(checkout.directory),), overlay=False).locate(source.directory)
@@ -139,7 +153,8 @@ class ContextOpener:
             raise BuildError(
                 f'cannot build: "{source.directory}" is not a directory of "{source.shown}"'
             )
-        return Tree((str(Path(checkout.directory, *located.parts)),), overlay=False)
+        path = Path(checkout.directory, *located.parts)
+        return _Fetched(tree=Tree((str(path),), overlay=False), time=checkout.time)
 
     def _take_stdin(self, path: Path) -> None:
         if self.environment.stdin is None:
@@ -157,6 +172,7 @@ class ContextOpener:
         directory = self.scratch.make("context")
         directory.chmod(0o755)
         tree = Tree((str(directory),), overlay=False)
+        time = None
         with path.open("rb") as file:
             archive = open_archive(file)
             if archive is None:
@@ -165,7 +181,9 @@ class ContextOpener:
                 target = Target(str(directory), (), Rules())
                 unpack_archive(archive, target, "/")
                 target.close()
-        return _Fetched(tree=tree)
+                times = [int(member.mtime) for member in archive.getmembers() if member.isfile()]
+                time = max(times, default=None)
+        return _Fetched(tree=tree, time=time)
 
 
 def _text(file: IO[bytes], name: str) -> str:

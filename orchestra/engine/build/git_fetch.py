@@ -44,6 +44,8 @@ class Checkout:
     directory: Path
     commit: str
     identity: str
+    time: int
+    """When the commit was made, in seconds."""
 
 
 async def fetch_git(source: GitSource, directory: Path, access: GitAccess) -> Checkout:
@@ -55,7 +57,7 @@ async def fetch_git(source: GitSource, directory: Path, access: GitAccess) -> Ch
     home.mkdir(mode=0o700)
     git = _Git(source, directory, git_environment(source, home, access))
     try:
-        commit = await git.fetch()
+        commit, time = await git.fetch()
     except CommandError as error:
         raise BuildError(
             f'cannot fetch the git repository "{source.shown}": {error.message}{_said(error)}',
@@ -64,7 +66,7 @@ async def fetch_git(source: GitSource, directory: Path, access: GitAccess) -> Ch
     finally:
         shutil.rmtree(home, ignore_errors=True)
     identity = f"git\0{commit}\0{bool(source.keep_git_dir)}\0{source.submodules is not False}"
-    return Checkout(directory=directory, commit=commit, identity=identity)
+    return Checkout(directory=directory, commit=commit, identity=identity, time=time)
 
 
 _HINT = "check the address and the ref; a private one needs GIT_AUTH_TOKEN as a secret, or ssh"
@@ -151,8 +153,8 @@ class _Git:
         output = await run_group(argv, env=self.environment, timeout=_TIMEOUT)
         return output.decode("utf-8", "replace").strip()
 
-    async def fetch(self) -> str:
-        """Fetch and check out; return the commit."""
+    async def fetch(self) -> tuple[str, int]:
+        """Fetch and check out; return the commit, and when it was made."""
         source = self.source
         self.directory.mkdir(mode=0o755)
         await self.run("init", "--quiet", "--template=")
@@ -170,7 +172,7 @@ class _Git:
             await self.run("submodule", "--quiet", "update", "--init", "--recursive", "--depth=1")
         time = int(await self.run("show", "--no-patch", "--format=%ct", commit))
         await self._finish(time)
-        return commit
+        return commit, time
 
     async def _fetch_ref(self, ref: str) -> None:
         words = ("fetch", "--quiet", "--no-tags", "--depth=1", "--update-head-ok", "origin")
