@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import socket
 from pathlib import Path
 
+import anyio
+import anyio.to_thread
 import pytest
+from support.builds import command_lines, join_workers
 from support.gitserver import git_server
 
 from orchestra.engine.build.git_fetch import GitAccess, git_environment
@@ -158,3 +162,22 @@ def test_a_password_in_an_address_is_not_kept(builder, repositories):
     url = repositories.url.replace("http://", "http://user:s3cr3t@")
     image = builder.build(f"FROM scratch\nADD --keep-git-dir=true {url}/r.git /src")
     assert not [name for name, data in builder.layer_files(image).items() if b"s3cr3t" in data]
+
+
+def test_a_cancelled_fetch_leaves_no_process(builder):
+    """The server accepts and says nothing: git and its helper wait for it until they are killed."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/r.git"
+
+        async def cancelled():
+            with anyio.fail_after(20):
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(builder.start, f"FROM scratch\nADD {url} /")
+                    client, _ = await anyio.to_thread.run_sync(server.accept)
+                    tasks.cancel_scope.cancel()
+                client.close()
+
+        anyio.run(cancelled)
+    join_workers()
+    assert not [line for line in command_lines() if url.encode() in line]
+    assert builder.left_over() == []

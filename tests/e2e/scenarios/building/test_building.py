@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
+from support.gitserver import git_server
 from support.scenario import Scenario
 
 
@@ -83,3 +85,14 @@ def test_a_check_says_what_docker_says_and_builds_nothing(scenario: Scenario) ->
     assert "WARNING: LegacyKeyValueFormat - https://docs.docker.com/" in done.out
     assert re.search(r"\nDockerfile:7\n-+\n(.*\n)+   7 \| >>> ENV GREETING ", done.out)
     assert scenario.run("images", "--quiet").out == ""
+
+
+def test_a_context_from_git(scenario: Scenario, tmp_path: Path) -> None:
+    with git_server(tmp_path) as repositories:
+        text = "FROM busybox\nCOPY a /said\n"
+        repositories.make("r", web__Dockerfile=text, web__a="from git\n")
+        scenario.edit("context: .", f"context: {repositories.url}/r.git#main:web")
+        scenario.edit("      target: base\n", "")
+        scenario.edit('["cat", "/flavour"]', '["cat", "/said"]')
+        scenario.run("build", "target")
+    assert scenario.run("run", "--rm", "-T", "target").out == "from git\n"
