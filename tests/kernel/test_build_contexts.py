@@ -79,6 +79,13 @@ def test_a_fetched_context_reads_nothing_of_this_host(builder, repositories, fil
         remote(builder, f"{repositories.url}/r.git")
 
 
+def test_a_fetched_dockerfile_has_its_own_ignore_file(builder, repositories):
+    repositories.make("r", web_Dockerfile="FROM scratch\nCOPY a b /\n", web_Dockerfile_dockerignore="b\n", _dockerignore="a\n", a="1", b="2")  # fmt: skip
+    url = f"{repositories.url}/r.git"
+    with pytest.raises(BuildError, match='"b" is not there'):
+        remote(builder, url, "web.Dockerfile")
+
+
 def test_the_ignore_file_of_a_fetched_context_is_its_own(builder, repositories):
     repositories.make(
         "r", Dockerfile="FROM scratch\nCOPY . /\n", a="1", _dockerignore="-> /etc/passwd"

@@ -104,6 +104,14 @@ def test_an_unchanged_repository_is_not_added_again(builder, repositories):
     assert made.manifest == again.manifest
 
 
+def test_a_kept_directory_is_that_of_its_own_address(builder, repositories):
+    repositories.make("r", a="1")
+    repositories.git("clone", "-q", "--bare", "r.git", "mirror.git")
+    for name in ("r", "mirror"):
+        image = builder.build(f"FROM scratch\nADD {repositories.url}/{name}.git?keep-git-dir=1 /")
+        assert f"/{name}.git".encode() in builder.layer_files(image)[".git/config"]
+
+
 def test_submodules_come_along_and_may_be_left_out(builder, repositories):
     repositories.make("sub", s="sub")
     repositories.make("r", a="1")

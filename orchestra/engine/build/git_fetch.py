@@ -65,7 +65,9 @@ async def fetch_git(source: GitSource, directory: Path, access: GitAccess) -> Ch
         ) from error
     finally:
         shutil.rmtree(home, ignore_errors=True)
-    identity = f"git\0{commit}\0{bool(source.keep_git_dir)}\0{source.submodules is not False}"
+    submodules = source.submodules is not False
+    kept = source.shown if source.keep_git_dir else ""  # it stands in .git/config
+    identity = "\0".join(("git", commit, source.mtime, str(submodules), kept))
     return Checkout(directory=directory, commit=commit, identity=identity, time=time)
 
 
