@@ -18,7 +18,7 @@ from orchestra.planner.observed import ObservedContainer, ObservedState
 from orchestra.values import dataclass, replace
 
 if TYPE_CHECKING:
-    from orchestra.engine.build.checking import Checked
+    from orchestra.engine.build.builds import Builds
     from orchestra.engine.build.environment import BuildEnvironment
     from orchestra.engine.clock import SystemClock
     from orchestra.engine.container.launching import LauncherClient
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from orchestra.engine.state.records import ContainerRecord
     from orchestra.engine.target import Commit
     from orchestra.engine.volume.volumes import Volumes
-    from orchestra.planner.building import BuildSpec
     from orchestra.planner.desired import ContainerSpec
     from orchestra.planner.observed import Phase
 
@@ -351,14 +350,11 @@ class Machine:
             if record is not None:
                 await (self._containers.pause if paused else self._containers.resume)(record)
 
-    async def check_build(self, project: str, spec: BuildSpec) -> Checked:
-        """Check how an image would be built, and build nothing.
+    def builds(self, project: str) -> Builds:
+        """Return what builds and checks images outside of plans; "" is no project's."""
+        from orchestra.engine.build.builds import Builds  # noqa: PLC0415 - only builds pay
 
-        :raises BuildError: when the Dockerfile or a context cannot be read.
-        """
-        from orchestra.engine.build.builder import check_image  # noqa: PLC0415 - only builds pay
-
-        return await check_image(spec, environment=self._build_environment(project))
+        return Builds(self._build_environment(project))
 
     async def commit(self, project: str, container_id: str, wanted: Commit) -> str:
         """Make an image of a container, running or not; return its id.

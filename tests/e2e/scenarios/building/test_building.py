@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from support.gitserver import git_server
-from support.scenario import Scenario
+from support.scenario import Scenario, not_on_peer
 
 
 def slow_step(scenario: Scenario) -> str:
@@ -96,3 +96,18 @@ def test_a_context_from_git(scenario: Scenario, tmp_path: Path) -> None:
         scenario.edit('["cat", "/flavour"]', '["cat", "/said"]')
         scenario.run("build", "target")
     assert scenario.run("run", "--rm", "-T", "target").out == "from git\n"
+
+
+def test_a_build_of_what_comes_in_on_stdin(scenario: Scenario) -> None:
+    not_on_peer("docker compose builds services only")
+    text = "FROM busybox\nARG WORD\nRUN echo $WORD > /flavour\n"
+    done = scenario.run("build", "-q", "--tag", "piped", "--build-arg", "WORD=in", "-", stdin=text)
+    assert re.fullmatch(r"sha256:[0-9a-f]{64}\n", done.out)
+    scenario.edit(
+        "      target: base\n", "      additional_contexts: {piped: docker-image://piped}\n"
+    )
+    scenario.edit("context: .", "context: .\n      dockerfile_inline: FROM piped")
+    scenario.run("build", "target")
+    assert scenario.run("run", "--rm", "-T", "target").out == "in\n"
+    assert scenario.run("build", "--check", "-", stdin="FROM busybox\nCMD x\n", code=1).out
+    assert "--tag" in scenario.run("build", "-", stdin=text, code=2).text
