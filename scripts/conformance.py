@@ -40,12 +40,17 @@ LOADING: Mapping[str, str] = {
 
 NOTES: Mapping[str, tuple[str, str]] = {
     "services.*.develop": ("no effect", "it is for `watch`, which is not there"),
-    "services.*.build.context": ("done", "directories; URLs are refused"),
+    "services.*.build.context": ("done", "directories, git repositories, tarballs by their URL"),
+    "services.*.build.additional_contexts": (
+        "done",
+        "directories, images, image layouts, services, git repositories, tarballs by their URL",
+    ),
+    "services.*.build.entitlements": ("done", "network.host, security.insecure"),
+    "services.*.build.ssh": ("done", "agents, and keys without a passphrase"),
     "services.*.build.platforms": ("done", "one; several are refused"),
-    "services.*.build.secrets": ("done", "from files; other sources are refused"),
-    "services.*.build.secrets.[].uid": ("refused", "it is the Dockerfile's business"),
-    "services.*.build.secrets.[].gid": ("refused", "it is the Dockerfile's business"),
-    "services.*.build.secrets.[].mode": ("refused", "it is the Dockerfile's business"),
+    "services.*.build.secrets.[].uid": ("done", "where the Dockerfile says none"),
+    "services.*.build.secrets.[].gid": ("done", "where the Dockerfile says none"),
+    "services.*.build.secrets.[].mode": ("done", "where the Dockerfile says none"),
     "services.*.devices": ("done", "paths, and names of CDI devices"),
     "services.*.networks.*.driver_opts": ("done", "endpoint.sysctls and endpoint.ifname"),
     "services.*.restart": ("done", "and the unhealthy are healed"),

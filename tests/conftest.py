@@ -8,7 +8,10 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+settings.register_profile("no hurry", deadline=None)  # on a busy machine a time says nothing
+settings.load_profile("no hurry")
 TESTS = Path(__file__).parent
 for place in (TESTS.parent, TESTS):
     if str(place) not in sys.path:

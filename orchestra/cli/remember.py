@@ -26,14 +26,14 @@ def remembered(
     purpose: str,
     make: Callable[[Project], T],
     *,
-    write: Callable[[T], Json],
+    write: Callable[[T], Json | None],
     read: Callable[[object], T],
     environment: Mapping[str, str],
 ) -> tuple[T, tuple[str, ...]]:
     """Return what ``make`` makes of a project, and the project's warnings.
 
     ``purpose`` names ``make`` and all that it depends on beside the project; ``read`` raises
-    ValueError for what ``write`` did not write.
+    ValueError for what ``write`` did not write. What ``write`` gives None for is not kept.
 
     :raises SpecErrors: when anything in the files is wrong.
     """
@@ -50,6 +50,6 @@ def remembered(
                 pass
     project = loaded.project()
     made = make(project)
-    if key is not None:
-        memo.put(key, {"warnings": list(project.warnings), "value": write(made)})
+    if key is not None and (kept := write(made)) is not None:
+        memo.put(key, {"warnings": list(project.warnings), "value": kept})
     return made, project.warnings

@@ -104,10 +104,10 @@ class Session:
         """
 
         def write(value: Value) -> Json:
-            return cast("Json", value)  # what is printed holds no durations any more
+            return cast("Json", [value])  # what is printed holds no durations any more
 
         def read(value: object) -> Value:
-            return cast("Value", value)
+            return cast("list[Value]", value)[0]
 
         return self._remembered(purpose, make, write, read, services, phases)
 
@@ -115,7 +115,7 @@ class Session:
         self,
         purpose: str,
         make: Callable[[Project], T],
-        write: Callable[[T], Json],
+        write: Callable[[T], Json | None],
         read: Callable[[object], T],
         services: Sequence[str] = (),
         phases: Phases | None = None,
@@ -214,10 +214,14 @@ class Session:
         from orchestra.engine.state.codec import decode, encode
         from orchestra.planner.desired import DesiredState
 
+        def write(state: DesiredState) -> Json | None:
+            secret = any(image.build and image.build.secret_contents for image in state.images)
+            return None if secret else encode(state)
+
         def read(value: object) -> DesiredState:
             return decode(DesiredState, value)
 
-        return self._remembered(purpose, make, encode, read, services)
+        return self._remembered(purpose, make, write, read, services)
 
     def declared_services(self) -> frozenset[str]:
         """Return every service of the files, or of what `up` last wrote; none when unknown."""

@@ -111,8 +111,26 @@ def parse_build_args(
     return arguments
 
 
+def parse_ssh(text: str) -> tuple[str, str]:
+    """Parse ``--ssh``: an id, and the absolute path of a socket or a key; "" is the user's agent.
+
+    :raises UsageError: when the id is blank, or one that is not "default" names no path.
+    """
+    name, equals, path = text.partition("=")
+    if not name or (name != "default" and not path) or (equals and not path):
+        raise UsageError(
+            f'--ssh "{text}" names no agent', hint="write --ssh default, or --ssh ID=SOCKET_OR_KEY"
+        )
+    return name, str(Path(path).expanduser().absolute()) if path else ""
+
+
 def changed_builds(
-    desired: DesiredState, *, args: Mapping[str, str | None], no_cache: bool, pull: bool
+    desired: DesiredState,
+    *,
+    args: Mapping[str, str | None],
+    no_cache: bool,
+    pull: bool,
+    ssh: Mapping[str, str] | None = None,
 ) -> DesiredState:
     """Return the state with the command line's build options in every build."""
     from orchestra.planner.fingerprint import build_hash
@@ -126,6 +144,7 @@ def changed_builds(
                 args={**image.build.args, **args},
                 no_cache=image.build.no_cache or no_cache,
                 pull=image.build.pull or pull,
+                ssh={**image.build.ssh, **(ssh or {})},
             ),
         )
         if image.build

@@ -18,6 +18,7 @@ from orchestra.planner.observed import ObservedContainer, ObservedState
 from orchestra.values import dataclass, replace
 
 if TYPE_CHECKING:
+    from orchestra.engine.build.builds import Builds
     from orchestra.engine.build.environment import BuildEnvironment
     from orchestra.engine.clock import SystemClock
     from orchestra.engine.container.launching import LauncherClient
@@ -348,6 +349,12 @@ class Machine:
         async with self._steps.locked(project, container_id) as record:
             if record is not None:
                 await (self._containers.pause if paused else self._containers.resume)(record)
+
+    def builds(self, project: str) -> Builds:
+        """Return what builds and checks images outside of plans; "" is no project's."""
+        from orchestra.engine.build.builds import Builds  # noqa: PLC0415 - only builds pay
+
+        return Builds(self._build_environment(project))
 
     async def commit(self, project: str, container_id: str, wanted: Commit) -> str:
         """Make an image of a container, running or not; return its id.

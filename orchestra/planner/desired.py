@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
 
+from orchestra.planner.building import BuildSpec
 from orchestra.planner.limits import DeviceRequest, DeviceSpec, Resources, Ulimit
 from orchestra.values import dataclass, field
 
@@ -257,30 +258,6 @@ class ContainerSpec:
     post_start: tuple[Hook, ...] = ()
     pre_stop: tuple[Hook, ...] = ()
     attach: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuildSpec:
-    """How to build an image. ``context`` and ``dockerfile`` are absolute paths.
-
-    ``secrets`` maps an id to a file path. ``fingerprint`` is not here: the builder's cache decides.
-    """
-
-    context: str
-    dockerfile: str
-    dockerfile_inline: str | None = None
-    target: str | None = None
-    args: Mapping[str, str | None] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
-    tags: tuple[str, ...] = ()
-    no_cache: bool = False
-    pull: bool = False
-    network: str | None = None
-    extra_hosts: tuple[tuple[str, str], ...] = ()
-    secrets: Mapping[str, str] = field(default_factory=dict)
-    shm_size_bytes: int | None = None
-    platform: str | None = None
-    additional_contexts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,8 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from orchestra.errors import BugError
-from orchestra.planner.desired import BuildSpec, ContainerSpec, NetworkSpec, VolumeSpec
+from orchestra.planner.building import BuildSpec, without_secrets
+from orchestra.planner.desired import ContainerSpec, NetworkSpec, VolumeSpec
 from orchestra.values import fields_of, replace
 
 OWN_LABELS = "com.docker.compose."
@@ -130,7 +131,8 @@ def volume_hash(spec: VolumeSpec) -> str:
 
 def build_hash(spec: BuildSpec) -> str:
     """Return the hash of how an image is built; files of the context are the cache's business."""
-    return _digest(replace(spec, no_cache=False, pull=False, labels=_foreign(spec.labels)))
+    plain = replace(without_secrets(spec), no_cache=False, no_cache_filter=(), pull=False)
+    return _digest(replace(plain, labels=_foreign(spec.labels)))
 
 
 def _neutral(spec: ContainerSpec) -> ContainerSpec:

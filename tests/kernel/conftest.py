@@ -16,6 +16,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pytest
+from support.builds import box, builder  # noqa: F401
 
 from orchestra.engine.linux import host
 from orchestra.engine.linux.process import set_child_subreaper

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import os
 import stat
+import sys
 import tarfile
 from pathlib import Path
 
 import pytest
+from support.builds import Ground
 
 from orchestra.engine.build.context import open_context
 from orchestra.engine.build.ops import do_copy, make_directory, prepare_copy
@@ -16,68 +18,12 @@ from orchestra.engine.build.tree import Tree
 from orchestra.engine.build.vertices import ContextSource, CopyVertex, MakeDirectoryVertex
 from orchestra.errors import BuildError
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
 pytestmark = pytest.mark.kernel
-
-
-class Ground:
-    """A context, two lower layers and an upper directory."""
-
-    def __init__(self, path):
-        self.path = path
-        self.context = path / "context"
-        self.top = path / "top"
-        self.bottom = path / "bottom"
-        self.upper = path / "upper"
-        for directory in (self.context, self.top, self.bottom, self.upper):
-            directory.mkdir()
-            directory.chmod(0o755)
-        self.count = 0
-
-    @property
-    def lower(self):
-        return (str(self.top), str(self.bottom))
-
-    def fill(self, root, files):
-        """Make files (str), directories (None) and links (tuple) below a root."""
-        for name, content in files.items():
-            path = root / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if content is None:
-                path.mkdir(exist_ok=True)
-            elif isinstance(content, tuple):
-                path.symlink_to(content[0])
-            else:
-                path.write_text(content)
-
-    def copy(self, *words, tree=None, owners=False, add=False, documents=(), epoch=None, **flags):
-        *sources, destination = words
-        vertex = CopyVertex(
-            add=add,
-            sources=tuple(sources),
-            documents=tuple(documents),
-            source=ContextSource(),
-            destination=destination,
-            unpack=add,
-            **flags,
-        )
-        self.count += 1
-        scratch = self.path / f"scratch-{self.count}"
-        scratch.mkdir()
-        tree = tree or open_context(str(self.context), str(self.context / "Dockerfile"))
-        plan = prepare_copy(vertex, tree, owners=owners, downloads={}, scratch=scratch)
-        do_copy(vertex, plan, str(self.upper), self.lower, epoch)
-        return plan.digests
-
-    def made(self):
-        """Return what the upper layer holds: path -> text, link target or None."""
-        found = {}
-        for path in sorted(self.upper.rglob("*")):
-            name = str(path.relative_to(self.upper))
-            if path.is_symlink():
-                found[name] = (str(path.readlink()),)
-            else:
-                found[name] = None if path.is_dir() else path.read_text()
-        return found
 
 
 @pytest.fixture
@@ -365,7 +311,7 @@ def test_a_source_that_changes_meanwhile_is_told(ground):
         add=False, sources=("a",), documents=(), source=ContextSource(), destination="/a"
     )
     tree = open_context(str(ground.context), "Dockerfile")
-    plan = prepare_copy(vertex, tree, owners=False, downloads={}, scratch=ground.path)
+    plan = prepare_copy(vertex, tree, owners=False, fetched={}, scratch=ground.path)
     (ground.context / "a").write_text("22")
     with pytest.raises(BuildError, match="changed while"):
         do_copy(vertex, plan, str(ground.upper), ground.lower, None)
@@ -377,7 +323,7 @@ def test_a_directory_swapped_for_a_link_leads_nowhere(ground):
         add=False, sources=("d",), documents=(), source=ContextSource(), destination="/a"
     )
     tree = open_context(str(ground.context), "Dockerfile")
-    plan = prepare_copy(vertex, tree, owners=False, downloads={}, scratch=ground.path)
+    plan = prepare_copy(vertex, tree, owners=False, fetched={}, scratch=ground.path)
     (ground.context / "d").rename(ground.context / "old")
     (ground.context / "d").symlink_to("/etc")
     with pytest.raises(BuildError):
@@ -452,6 +398,14 @@ def test_add_unpacks_an_archive(ground, mode):
     assert (status.st_uid, status.st_gid, status.st_mtime) == (3, 4, 1000)
     ground.copy("x.tar", "/y/", add=False)
     assert (ground.upper / "y/x.tar").is_file()
+
+
+def test_add_unpacks_zstandard(ground):
+    archive(ground.context / "plain", {"a": "1"}, "w")
+    packed = zstd.compress((ground.context / "plain").read_bytes())
+    (ground.context / "x.tar.zst").write_bytes(packed)
+    ground.copy("x.tar.zst", "/x", add=True)
+    assert ground.made() == {"x": None, "x/a": "1"}
 
 
 def test_add_of_what_is_no_archive_copies(ground):

@@ -2,169 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
+import tarfile
 import threading
-from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path, PurePosixPath
 
 import anyio
 import pytest
+from support.builds import AMD64, Builder, command_lines, join_workers
 
-from orchestra.engine.build.builder import build_environment, build_image
+from orchestra.engine.build.builder import check_image
 from orchestra.engine.build.cache import BuildCache, CacheRecord
-from orchestra.engine.image.layers import open_snapshotter
-from orchestra.engine.image.settings import load_settings
-from orchestra.engine.image.store import ImageStore
-from orchestra.engine.paths import Paths
-from orchestra.engine.state.store import Store
 from orchestra.errors import BuildError
-from orchestra.oci.platform import Platform
-from orchestra.planner.desired import BuildSpec
+from orchestra.planner.building import BuildSpec
 
 pytestmark = pytest.mark.kernel
-
-BUSYBOX = Path(shutil.which("busybox") or "/bin/busybox")
-AMD64 = Platform("linux", "amd64")
-
-
-def join_workers():
-    """Wait for the worker threads of an event loop that has ended: they end a little later."""
-    for thread in threading.enumerate():
-        if "AnyIO worker" in thread.name or "WorkerThread" in type(thread).__name__:
-            thread.join(5)
-
-
-def command_lines():
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
-            yield path.read_bytes()
-
-
-class Builder:
-    """A data directory, a context, and builds of Dockerfiles given as text."""
-
-    def __init__(self, root, variables=None, scope="test"):
-        self.root = root
-        self.context = root / "context"
-        self.context.mkdir(exist_ok=True)
-        self.paths = Paths(
-            PurePosixPath(root / "data"),
-            PurePosixPath(root / "run"),
-            PurePosixPath(root / "config"),
-        )
-        self.store = ImageStore(self.paths)
-        self.variables = variables or {}
-        self.scope = scope
-        self.lines = []
-        self.actions = []
-        self.heard = None
-
-    def write(self, **files):
-        for name, text in files.items():
-            path = self.context / name.replace("__", "/").replace("_", ".")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-
-    def environment(self):
-        snapshotter = open_snapshotter(self.paths, self.store)
-        return build_environment(
-            self.paths,
-            self.store,
-            snapshotter,
-            load_settings(self.paths, {}),
-            Store(self.paths),
-            platform=AMD64,
-            variables=self.variables,
-            scope=self.scope,
-        )
-
-    def build(self, text, reference="test/result", **spec):
-        """Build, and return the image; what was said and done is in lines and actions."""
-        try:
-            return anyio.run(self.start, text, reference, spec)
-        finally:
-            join_workers()
-
-    async def start(self, text, reference="test/result", spec=None):
-        dockerfile = self.root / "Dockerfile"
-        dockerfile.write_text(text)
-        self.lines.clear()
-        self.actions.clear()
-        full = BuildSpec(
-            **{
-                "context": str(self.context),
-                "dockerfile": str(dockerfile),
-                "network": "none",
-                **(spec or {}),
-            }
-        )
-        return await build_image(
-            full,
-            reference,
-            environment=self.environment(),
-            progress=lambda progress: self.actions.append(progress.action),
-            output=self.hear,
-        )
-
-    def hear(self, line):
-        self.lines.append(line.text)
-        if self.heard is not None:
-            self.heard.set()
-
-    @property
-    def said(self):
-        return "".join(self.lines)
-
-    def done(self):
-        """Return the steps that were not cached."""
-        return [a.partition("] ")[2][:-5] for a in self.actions if a.endswith(" DONE")]
-
-    def layer_files(self, image):
-        """Return every file of an image's layers, uppermost state: path -> bytes."""
-        snapshotter = open_snapshotter(self.paths, self.store)
-        found = {}
-        for directory in reversed(snapshotter.layers(image)):
-            for path in Path(directory).rglob("*"):
-                if path.is_file() and not path.is_symlink():
-                    found[str(path.relative_to(directory))] = path.read_bytes()
-        return found
-
-    def left_over(self):
-        temporary = Path(self.paths.build_cache) / "tmp"
-        secrets = Path(self.paths.run) / "build-secrets"
-        return [p for d in (temporary, secrets) if d.exists() for p in d.iterdir()]
-
-
-@pytest.fixture(scope="module")
-def ground(tmp_path_factory):
-    """A data directory with an image of busybox, test/box; shared, since all of it is content."""
-    root = tmp_path_factory.mktemp("build")
-    for directory in (root, *root.parents[:2]):
-        directory.chmod(0o755)
-    if not BUSYBOX.exists():
-        pytest.skip("busybox is not installed")
-    builder = Builder(root)
-    shutil.copy2(BUSYBOX, builder.context / "busybox")
-    builder.build(
-        "FROM scratch\nCOPY busybox /bin/busybox\n"
-        'RUN ["/bin/busybox", "sh", "-c", "for a in $(/bin/busybox --list); do '
-        '/bin/busybox ln -s busybox /bin/$a; done"]\n'
-        "COPY <<passwd <<group /etc/\nroot:x:0:0::/root:/bin/sh\nbob:x:1000:1001::/home/bob:/bin/sh\n"
-        "passwd\nroot:x:0:\nbob:x:1001:\ngroup\n",
-        "test/box",
-    )
-    return root
-
-
-@pytest.fixture
-def builder(ground, tmp_path):
-    shutil.rmtree(ground / "context")
-    builder = Builder(ground)
-    yield builder
-    assert builder.left_over() == []
 
 
 def test_run_sees_the_files_and_leaves_its_own(builder):
@@ -455,12 +311,19 @@ def test_additional_contexts(builder, tmp_path):
 
 
 def test_add_of_a_url(builder):
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        info = tarfile.TarInfo("in")
+        info.size = 2
+        tar.addfile(info, io.BytesIO(b"in"))
+    contents = {"/f.txt": b"from the web", "/x.tgz": packed.getvalue()}
+
     class Server(BaseHTTPRequestHandler):
         def do_GET(self):
-            self.send_response(200 if self.path == "/f.txt" else 404)
+            self.send_response(200 if self.path in contents else 404)
             self.send_header("Last-Modified", "Sun, 09 Sep 2001 01:46:40 GMT")
             self.end_headers()
-            self.wfile.write(b"from the web")
+            self.wfile.write(contents.get(self.path, b""))
 
         def log_message(self, *_):
             pass
@@ -478,10 +341,46 @@ def test_add_of_a_url(builder):
             builder.build(f"FROM scratch\nADD --checksum=sha256:{'0' * 64} {url}/f.txt /d/")
         with pytest.raises(BuildError, match="404"):
             builder.build(f"FROM scratch\nADD {url}/none /d/")
+        builder.build(
+            f"FROM test/box\nADD {url}/f.txt {url}/x.tgz /d/\nADD --unpack=true {url}/x.tgz /u\n"
+            "RUN stat -c '%a %Y %n' /d/f.txt /d/x.tgz; cat /u/in"
+        )
+        assert builder.said == "600 1000000000 /d/f.txt\n600 1000000000 /d/x.tgz\nin\n"
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def test_a_build_warns_of_what_a_check_finds(builder):
+    builder.build("FROM test/box\nENV A b\nCMD echo $PATH")
+    assert "Dockerfile:2: LegacyKeyValueFormat: " in builder.said
+    assert "Dockerfile:3: JSONArgsRecommended: " in builder.said
+    builder.build("# check=skip=all\nFROM test/box\nENV A b\nCMD x")
+    assert builder.said == ""
+
+
+def test_a_build_may_refuse_what_a_check_finds(builder):
+    text = "# check=error=true\nFROM test/box\nRUN echo ran\nCOPY $NOPE /x\nCMD x"
+    with pytest.raises(BuildError, match="JSONArgsRecommended, UndefinedVar") as caught:
+        builder.build(text)
+    assert caught.value.location.line == 4
+    assert builder.said == ""
+
+
+def test_a_check_builds_nothing(builder):
+    builder.build("FROM test/box\nENV FROM_BASE=1\nRUN true", "test/env")
+    builder.write(_dockerignore="hidden", hidden="1")
+    before = {path for path in Path(builder.paths.data).rglob("*") if path.is_file()}
+    dockerfile = builder.root / "Dockerfile"
+    dockerfile.write_text("FROM test/env\nCOPY $FROM_BASE hidden /\nRUN exit 1\nCMD x\n")
+    spec = BuildSpec(context=str(builder.context), dockerfile=str(dockerfile))
+    checked = anyio.run(lambda: check_image(spec, environment=builder.environment()))
+    join_workers()
+    rules = [(finding.line, finding.rule) for finding in checked.findings]
+    assert rules == [(2, "CopyIgnoredFile"), (4, "JSONArgsRecommended")]
+    assert checked.error is None
+    assert {path for path in Path(builder.paths.data).rglob("*") if path.is_file()} == before
 
 
 def test_a_cancelled_build_leaves_nothing(builder):

@@ -10,9 +10,9 @@ from typing import TypeVar
 
 from hypothesis import strategies as st
 
+from orchestra.planner.building import BuildSpec
 from orchestra.planner.desired import (
     Attachment,
-    BuildSpec,
     Condition,
     ContainerSpec,
     Dependency,

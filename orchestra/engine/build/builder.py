@@ -6,36 +6,48 @@ when to build: the cache makes an unchanged build cheap and its image the very s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
+import os
+from collections.abc import Callable, Mapping, Sequence
 
 import anyio
 import anyio.to_thread
 
+from orchestra.engine.build.agents import agents
 from orchestra.engine.build.cache import BuildCache
-from orchestra.engine.build.context import open_context
+from orchestra.engine.build.checking import (
+    Checked,
+    Question,
+    bases_of,
+    check,
+    lint_config,
+    refusal,
+)
+from orchestra.engine.build.command_lines import PROXIES
+from orchestra.engine.build.contexts import ContextOpener, Contexts
 from orchestra.engine.build.dockerfile import parse_dockerfile
 from orchestra.engine.build.environment import BuildEnvironment, NetworkMode, Reports
 from orchestra.engine.build.export import final_config, history_of
-from orchestra.engine.build.graph import Graph, make_graph
+from orchestra.engine.build.git_fetch import GitAccess
+from orchestra.engine.build.handed import SecretSource, read_secret
 from orchestra.engine.build.kept import build_environment
-from orchestra.engine.build.lowering import PROXIES
-from orchestra.engine.build.runs import RunSettings
+from orchestra.engine.build.lint_rules import Finding
+from orchestra.engine.build.runs import HOSTNAME, RunSettings
 from orchestra.engine.build.solver import Solved, Solver
 from orchestra.engine.build.steps import Job
-from orchestra.engine.build.tree import Tree
 from orchestra.engine.build.workspace import workspace
 from orchestra.engine.events import LogLine, Progress
 from orchestra.engine.image.document import encode_config
 from orchestra.errors import BuildError, ImageError, Location
-from orchestra.oci.image import Image
+from orchestra.oci.image import Image, ImageConfig
 from orchestra.oci.platform import Platform, parse_platform
-from orchestra.planner.desired import BuildSpec
+from orchestra.planner.building import BuildSpec
+from orchestra.values import replace
 
-__all__ = ["BuildEnvironment", "build_environment", "build_image"]
+__all__ = ["BuildEnvironment", "build_environment", "build_image", "check_image"]
 
-_DOCKERFILE_BYTES_MAX = 4 << 20
-_IMAGE_CONTEXT = "docker-image://"
+_OWN_ARGUMENTS = "BUILDKIT_"
+_HOSTNAME = "BUILDKIT_SANDBOX_HOSTNAME"
+_KEEP_GIT = "BUILDKIT_CONTEXT_KEEP_GIT_DIR"
 _EPOCH = "SOURCE_DATE_EPOCH"
 _ALWAYS_KNOWN = frozenset({*PROXIES, *(name.lower() for name in PROXIES), _EPOCH})
 
@@ -56,14 +68,26 @@ async def build_image(
     """
     reports = Reports(progress=progress, output=output)
     arguments = build_arguments(spec.args, environment.variables)
-    job = await anyio.to_thread.run_sync(_job, spec, reference, environment, arguments)
     parent = environment.paths.build_cache / "tmp"
     cache = BuildCache(environment.paths.build_cache / "records")
-    with environment.layers.writing(), workspace(parent) as scratch:
-        solver = Solver(job, environment, reports, scratch, cache)
-        solved = await solver.solve()
-        image = await _export(spec, reference, job, solved, environment)
-    for warning in _warnings(job, solver.used_arguments(), spec.dockerfile):
+    async with agents(spec.ssh, environment.variables, environment.paths.run) as sockets:
+        settings = await anyio.to_thread.run_sync(_settings, spec, environment, sockets)
+        settings = replace(settings, hostname=arguments.get(_HOSTNAME) or HOSTNAME)
+        keep = arguments.get(_KEEP_GIT, "") in ("1", "true")
+        with environment.layers.writing(), workspace(parent) as scratch:
+            opener = ContextOpener(environment, scratch, settings.git, keep_git_dir=keep)
+            contexts = await opener.open(spec)
+            question = _question(spec, environment, arguments, contexts, whole=False)
+            if lint_config(question).error:
+                checked = await _checked(question, environment)
+                if checked.refused:
+                    raise refusal(checked)
+            job = _job(spec, reference, question, contexts, settings, environment.variables)
+            solver = Solver(job, environment, reports, scratch, cache)
+            solved = await solver.solve()
+            image = await _export(spec, reference, job, solved, environment)
+    found = check(question, solver.configs()).findings
+    for warning in _warnings(job, solver.used_arguments(), found):
         output(LogLine(source=reference, stream="stderr", text=f"warning: {warning}\n"))
     progress(Progress(subject=reference, action="built"))
     return image
@@ -77,55 +101,113 @@ def build_arguments(
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _job(
-    spec: BuildSpec, reference: str, environment: BuildEnvironment, arguments: Mapping[str, str]
-) -> Job:
-    text = spec.dockerfile_inline
-    if text is None:
-        text = _read(spec.dockerfile)
-    platform = _platform(spec, environment)
-    images, trees = _contexts(spec)
-    graph = make_graph(
-        parse_dockerfile(text, spec.dockerfile),
+def _settings(
+    spec: BuildSpec, environment: BuildEnvironment, sockets: Mapping[str, str]
+) -> RunSettings:
+    """Return what the build hands to its steps, and to git."""
+    known = {name: SecretSource(path=path) for name, path in spec.secrets.items()}
+    for name, content in spec.secret_contents.items():
+        known[name] = SecretSource(content=content)
+    for name, rights in spec.secret_rights.items():
+        if name in known:
+            known[name] = replace(known[name], rights=rights)
+    tokens = {
+        name: read_secret(source, name).decode("utf-8", "replace").strip()
+        for name, source in known.items()
+        if name.startswith("GIT_AUTH_")
+    }
+    return RunSettings(
+        secrets=known,
+        extra_hosts=spec.extra_hosts,
+        shm_size_bytes=spec.shm_size_bytes,
+        project=environment.scope or "build",
+        git=GitAccess(
+            tokens=tokens,
+            ssh_socket=sockets.get("default", ""),
+            variables={**os.environ, **environment.variables},
+        ),
+        ssh=sockets,
+        ulimits=spec.ulimits,
+        entitlements=frozenset(spec.entitlements)
+        | ({"network.host"} if spec.network == "host" else frozenset()),
+    )
+
+
+def _question(
+    spec: BuildSpec,
+    environment: BuildEnvironment,
+    arguments: Mapping[str, str],
+    contexts: Contexts,
+    *,
+    whole: bool,
+) -> Question:
+    return Question(
+        text=contexts.dockerfile,
         file=spec.dockerfile,
         arguments=arguments,
         target=spec.target or "",
         build_platform=environment.platform,
-        target_platform=platform,
-        contexts=(*images, *(name for name in trees if name)),
+        platform=_platform(spec, environment),
+        contexts=(*contexts.images, *(name for name in contexts.trees if name)),
+        ignore=contexts.trees[""].matcher,
+        whole=whole,
+        name=spec.dockerfile.removeprefix(f"{spec.context.rstrip('/')}/"),
     )
+
+
+async def check_image(spec: BuildSpec, *, environment: BuildEnvironment) -> Checked:
+    """Check how an image would be built; base images are known by their configs, if to be had.
+
+    :raises BuildError: when the Dockerfile or a context cannot be read.
+    """
+    arguments = build_arguments(spec.args, environment.variables)
+    settings = await anyio.to_thread.run_sync(_settings, spec, environment, {})
+    with workspace(environment.paths.build_cache / "tmp") as scratch:
+        contexts = await ContextOpener(environment, scratch, settings.git).open(spec)
+        question = _question(spec, environment, arguments, contexts, whole=True)
+        return await _checked(question, environment)
+
+
+async def _checked(question: Question, environment: BuildEnvironment) -> Checked:
+    configs: dict[int, ImageConfig] = {}
+    for index, (reference, platform) in bases_of(question).items():
+        config = await environment.images.config(reference, platform)
+        if config is not None:
+            configs[index] = config
+    return check(question, configs)
+
+
+def _job(
+    spec: BuildSpec,
+    reference: str,
+    question: Question,
+    contexts: Contexts,
+    settings: RunSettings,
+    variables: Mapping[str, str],
+) -> Job:
+    graph = question.graph(parse_dockerfile(contexts.dockerfile, spec.dockerfile))
+    arguments = question.arguments
+    given = arguments.get(_EPOCH)
+    if given is None:
+        given = graph.arguments.get(_EPOCH) or variables.get(_EPOCH, "")
+    epoch = _epoch(given, contexts)
+    arguments = {name: value for name, value in arguments.items() if name != _EPOCH}
+    if epoch is not None and _EPOCH in question.arguments:
+        arguments[_EPOCH] = str(epoch)
     return Job(
         reference=reference,
         graph=graph,
         arguments=arguments,
-        platform=platform,
-        trees=trees,
-        context_images=images,
+        platform=question.platform,
+        trees=contexts.trees,
+        context_images=contexts.images,
         network=_network(spec),
         no_cache=spec.no_cache,
+        no_cache_stages=frozenset(name.lower() for name in spec.no_cache_filter),
         pull=spec.pull,
-        epoch=_epoch(arguments, environment.variables),
-        settings=RunSettings(
-            secrets=spec.secrets,
-            extra_hosts=spec.extra_hosts,
-            shm_size_bytes=spec.shm_size_bytes,
-            project=environment.scope or "build",
-        ),
+        epoch=epoch,
+        settings=settings,
     )
-
-
-def _read(path: str) -> str:
-    try:
-        with Path(path).open("rb") as file:
-            data = file.read(_DOCKERFILE_BYTES_MAX + 1)
-    except OSError as error:
-        raise BuildError(
-            f'cannot build: cannot read the Dockerfile "{path}": {error.strerror}',
-            hint="check build.context and build.dockerfile",
-        ) from error
-    if len(data) > _DOCKERFILE_BYTES_MAX:
-        raise BuildError(f'cannot build: the Dockerfile "{path}" is larger than 4 MiB')
-    return data.decode("utf-8", "replace")
 
 
 def _platform(spec: BuildSpec, environment: BuildEnvironment) -> Platform:
@@ -135,24 +217,6 @@ def _platform(spec: BuildSpec, environment: BuildEnvironment) -> Platform:
         return parse_platform(spec.platform)
     except ImageError as error:
         raise BuildError(f"cannot build: {error.message}", hint=error.hint) from error
-
-
-def _contexts(spec: BuildSpec) -> tuple[dict[str, str], dict[str, Tree]]:
-    images: dict[str, str] = {}
-    own = spec.dockerfile if spec.dockerfile_inline is None else ""
-    trees = {"": open_context(spec.context, own)}
-    for name, value in spec.additional_contexts.items():
-        if value.startswith(_IMAGE_CONTEXT):
-            images[name] = value.removeprefix(_IMAGE_CONTEXT)
-        elif Path(value).is_absolute():
-            trees[name] = open_context(value, "")
-        else:
-            raise BuildError(
-                f'cannot build: the additional context "{name}" is "{value}", '
-                "which is not supported",
-                hint=f"give a directory, or {_IMAGE_CONTEXT}NAME",
-            )
-    return images, trees
 
 
 def _network(spec: BuildSpec) -> NetworkMode:
@@ -170,13 +234,22 @@ def _network(spec: BuildSpec) -> NetworkMode:
             )
 
 
-def _epoch(arguments: Mapping[str, str], variables: Mapping[str, str]) -> int | None:
-    text = arguments.get(_EPOCH, variables.get(_EPOCH, ""))
+def _epoch(text: str, contexts: Contexts) -> int | None:
+    """Read SOURCE_DATE_EPOCH: seconds, or "context" or a named context to take them from.
+
+    :raises BuildError: when it is neither.
+    """
     if not text:
         return None
-    if not text.isascii() or not text.isdecimal():
-        raise BuildError(f'cannot build: {_EPOCH} "{text[:50]}" is not a number of seconds')
-    return int(text)
+    if text.isascii() and text.isdecimal():
+        return int(text)
+    name = "" if text == "context" else text
+    if name in contexts.trees or name in contexts.images:
+        return contexts.times.get(name)
+    raise BuildError(
+        f'cannot build: {_EPOCH} "{text[:50]}" is not a number of seconds',
+        hint='or "context", or the name of an additional context, to take their time',
+    )
 
 
 async def _export(
@@ -201,11 +274,17 @@ async def _export(
     )
 
 
-def _warnings(job: Job, used: frozenset[str], file: str) -> list[str]:
-    graph: Graph = job.graph
-    unused = sorted(job.arguments.keys() - used - graph.used_arguments - _ALWAYS_KNOWN)
-    warnings = list(graph.warnings)
+def _warnings(job: Job, used: frozenset[str], findings: Sequence[Finding]) -> list[str]:
+    graph = job.graph
+    warnings = [
+        f"{Location(graph.file, finding.line)}: {finding.rule}: {finding.detail}"
+        for finding in findings
+    ]
+    asked = used | graph.used_arguments | _ALWAYS_KNOWN
+    unused = sorted(
+        name for name in job.arguments.keys() - asked if not name.startswith(_OWN_ARGUMENTS)
+    )
     if unused:
-        place = Location(file)
+        place = Location(graph.file)
         warnings.append(f"{place}: build arguments that no ARG asks for: {', '.join(unused)}")
     return warnings

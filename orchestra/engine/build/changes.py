@@ -102,6 +102,5 @@ def changed(config: ImageConfig, changes: Sequence[str]) -> ImageConfig:
         arguments={},
         used_arguments=frozenset(),
         contexts=frozenset(),
-        warnings=(),
     )
     return lower_stage(graph, stage, Base(config=config), {}).config

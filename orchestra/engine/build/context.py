@@ -30,6 +30,7 @@ from orchestra.values import dataclass
 _CHUNK = 1 << 20
 _IGNORE_BYTES_MAX = 16 << 20
 _CAPABILITY = "security.capability"
+_WILD = re.compile(r"[*?\[\\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ def open_context(directory: str, dockerfile: str) -> Tree:
     return Tree((directory,), overlay=False, matcher=matcher)
 
 
-def choose(tree: Tree, source: str, excludes: Matcher, *, owners: bool) -> list[Chosen]:
+def choose(tree: Tree, source: str, excludes: Matcher) -> list[Chosen]:
     """Find what a source of COPY names; wildcards may find nothing, a plain name may not.
 
     :raises BuildError: when a plain name is not there, or a file cannot be read.
@@ -89,26 +90,24 @@ def choose(tree: Tree, source: str, excludes: Matcher, *, owners: bool) -> list[
     cleaned = clean("/" + source)
     try:
         if not has_wildcard(cleaned):
-            return [_plain(tree, cleaned, source, excludes, owners=owners)]
-        return list(_matching(tree, cleaned, excludes, owners=owners))
+            return [_plain(tree, cleaned, source, excludes)]
+        return list(_matching(tree, cleaned, excludes))
     except OSError as error:
         raise BuildError(f'cannot read "{source}": {error.strerror}') from error
 
 
-def _plain(tree: Tree, cleaned: str, source: str, excludes: Matcher, *, owners: bool) -> Chosen:
+def _plain(tree: Tree, cleaned: str, source: str, excludes: Matcher) -> Chosen:
     located = tree.locate(cleaned)
     if not located.exists:
         hint = "paths are relative to the build context, and links do not lead out of it"
         if tree.matcher.patterns:
             hint += "; does the .dockerignore hide it?"
         raise BuildError(f'"{source}" is not there', hint=hint)
-    return _chosen(tree, cleaned, located.parts, excludes, owners=owners)
+    return _chosen(tree, cleaned, located.parts, excludes)
 
 
-def _chosen(
-    tree: Tree, path: str, parts: tuple[str, ...], excludes: Matcher, *, owners: bool
-) -> Chosen:
-    lister = _Lister(excludes, owners=owners)
+def _chosen(tree: Tree, path: str, parts: tuple[str, ...], excludes: Matcher) -> Chosen:
+    lister = Lister(excludes)
     name = path.rsplit("/", 1)[-1]
     if not parts:
         with tree.root() as root:
@@ -120,24 +119,39 @@ def _chosen(
         return Chosen(name, parts, lister.entry(directory, item, None, ""))
 
 
-def _matching(tree: Tree, pattern: str, excludes: Matcher, *, owners: bool) -> Iterator[Chosen]:
+def _matching(tree: Tree, pattern: str, excludes: Matcher) -> Iterator[Chosen]:
+    for parts in _matches(tree, pattern):
+        path = "/" + "/".join(parts)
+        target = tree.locate(path)
+        if not target.exists:
+            raise BuildError(f'"{path}" is a link that leads nowhere')
+        if not target.is_directory and excludes.match(parts[-1])[0]:
+            continue
+        yield _chosen(tree, path, target.parts, excludes)
+
+
+def find(tree: Tree, pattern: str) -> Iterator[tuple[str, ...]]:
+    """Yield the directories that a cleaned pattern names; links to them count."""
+    candidates = [pattern] if not has_wildcard(pattern) else []
+    if not candidates:
+        candidates = ["/".join(parts) for parts in _matches(tree, pattern)]
+    for candidate in candidates:
+        located = tree.locate(candidate)
+        if located.exists and located.is_directory:
+            yield located.parts
+
+
+def _matches(tree: Tree, pattern: str) -> Iterator[tuple[str, ...]]:
+    """Yield what a pattern with wildcards names; only what comes before them follows links."""
     parts = pattern.strip("/").split("/")
     plain = next(index for index, part in enumerate(parts) if has_wildcard(part))
     located = tree.locate("/".join(parts[:plain]))
     if not located.is_directory:
         return
     regex = glob_regex("/".join(parts[plain:]))
-    depth = len(parts) - plain
     with tree.directory(located.parts) as directory:
-        found = list(_glob(directory, (), regex, depth))
-    for relative in found:
-        path = "/" + "/".join((*located.parts, *relative))
-        target = tree.locate(path)
-        if not target.exists:
-            raise BuildError(f'"{path}" is a link that leads nowhere')
-        if not target.is_directory and excludes.match(relative[-1])[0]:
-            continue
-        yield _chosen(tree, path, target.parts, excludes, owners=owners)
+        found = list(_glob(directory, (), regex, len(parts) - plain))
+    yield from ((*located.parts, *relative) for relative in found)
 
 
 def _glob(
@@ -154,14 +168,18 @@ def _glob(
                 yield from _glob(inner, parts, regex, depth)
 
 
-class _Lister:
-    """Lists below one source; ``excludes`` is matched against paths relative to it."""
+class Lister:
+    """Lists below one source; ``excludes`` is matched against paths relative to it.
 
-    def __init__(self, excludes: Matcher, *, owners: bool) -> None:
+    ``includes`` says which paths there are to be had, and what is below them; None takes all.
+    """
+
+    def __init__(self, excludes: Matcher, *, includes: Matcher | None = None) -> None:
         self.excludes = excludes
-        self.owners = owners
+        self.includes = includes
 
     def entry(self, directory: Directory, item: Item, matched: Matched | None, path: str) -> Entry:
+        """List one item of a directory, at ``path`` below the source."""
         status = item.stat
         if item.is_directory:
             with directory.enter(item) as inner:
@@ -191,6 +209,7 @@ class _Lister:
         matched: Matched | None,
         path: str = "",
     ) -> Entry:
+        """List a directory at ``path`` below the source, which is "" itself."""
         children: list[Entry] = []
         for found in directory.entries():
             if stat.S_ISSOCK(found.stat.st_mode):
@@ -199,11 +218,20 @@ class _Lister:
             hidden, inner = self.excludes.match(below, matched if path else None)
             if hidden and not (found.is_directory and self.excludes.keeps):
                 continue
+            wanted = self.includes is None or self.includes.match(below)[0]
+            if not wanted and not (found.is_directory and self._may_hold(below)):
+                continue
             child = self.entry(directory, found, inner, below)
-            if not hidden or child.children:
+            if (not hidden and wanted) or child.children:
                 children.append(child)
         name, layer = (item.name, item.layer) if item else ("", 0)
         return Entry(name, status, children=tuple(children), layer=layer)
+
+    def _may_hold(self, path: str) -> bool:
+        """Tell whether something that is included may lie below a directory that is not."""
+        patterns = self.includes.patterns if self.includes is not None else ()
+        leads = [_WILD.split(pattern.text, maxsplit=1)[0] for pattern in patterns]
+        return any(lead.startswith(f"{path}/") or f"{path}/".startswith(lead) for lead in leads)
 
 
 def _hash(fd: int) -> str:

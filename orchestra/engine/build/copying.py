@@ -1,7 +1,8 @@
 """Copying chosen entries into a target, as ``cp -a`` would, by the rules of BuildKit's COPY.
 
-A directory's contents are merged into the destination; a file goes into it when it is a directory;
-hard links inside one source stay; a file that changed since it was listed is an error.
+A directory's contents are merged into the destination, which takes nothing else of it; a file goes
+into it when it is a directory; hard links inside one source stay; a file that changed since it was
+listed is an error.
 """
 
 from __future__ import annotations
@@ -52,9 +53,6 @@ def _copy(tree: Tree, chosen: Chosen, target: Target, destination: str) -> None:
             try:
                 copier.root = fd
                 copier.children(chosen.entry, source, fd, target.below(located.parts), "")
-                if not located.exists:
-                    target.forget_time(located.parts)
-                    copier.finish_directory(chosen.entry, fd)
             finally:
                 os.close(fd)
         return
@@ -141,11 +139,11 @@ class _Copier:
         try:
             with source.enter(Item(entry.name, entry.status, entry.layer)) as directory:
                 self.children(entry, directory, inner, under, path)
-            self.finish_directory(entry, inner)
+            self._finish_directory(entry, inner)
         finally:
             os.close(inner)
 
-    def finish_directory(self, entry: Entry, fd: int) -> None:
+    def _finish_directory(self, entry: Entry, fd: int) -> None:
         """Give a directory the source's owner, mode and time."""
         status = entry.status
         set_metadata(fd, *self.rules.owner_of(status), self.rules.mode_of(status.st_mode))

@@ -12,7 +12,7 @@ import re
 from orchestra.engine.build.lexer import SPACES, Lexing, expand
 from orchestra.engine.build.words import read_arguments, split_flags, split_once
 from orchestra.errors import BuildError, Location
-from orchestra.values import dataclass
+from orchestra.values import dataclass, replace
 
 _DIRECTIVE = re.compile(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*\Z")
 _DIRECTIVES = ("syntax", "escape", "check")
@@ -40,7 +40,7 @@ class Line:
     """One logical line. ``arguments`` are split as its keyword wants; ``json``: the exec form.
 
     ENV and LABEL give key, value, "=" (or "" for the old form) for each pair. ``trigger`` is the
-    line inside an ONBUILD. Lines count from 1.
+    line inside an ONBUILD. ``comments`` are those above it, without their mark. Lines count from 1.
     """
 
     keyword: str
@@ -52,16 +52,20 @@ class Line:
     source: str
     line: int
     end_line: int
+    comments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dockerfile:
-    """A parsed Dockerfile: its lines, its escape character, and what BuildKit would warn of."""
+    """A parsed Dockerfile: its lines, its escape character, its directives.
+
+    ``empty_continuations`` are the last lines of instructions that go on after an empty line.
+    """
 
     lines: tuple[Line, ...]
     escape: str
     directives: dict[str, str]
-    warnings: tuple[str, ...]
+    empty_continuations: tuple[int, ...]
 
 
 def parse_dockerfile(text: str, file: str = "Dockerfile") -> Dockerfile:
@@ -101,7 +105,8 @@ class _Parser:
         self.escape = "\\"
         self.directives: dict[str, str] = {}
         self.in_directives = True
-        self.warnings: list[str] = []
+        self.empty: list[int] = []
+        self.comments: list[str] = []
         self._set_escape("\\")
 
     def parse(self) -> Dockerfile:
@@ -118,7 +123,7 @@ class _Parser:
             lines=tuple(lines),
             escape=self.escape,
             directives=self.directives,
-            warnings=tuple(self.warnings),
+            empty_continuations=tuple(self.empty),
         )
 
     def _fail(self, why: str, line: int) -> BuildError:
@@ -137,7 +142,10 @@ class _Parser:
     def _logical_line(self) -> Line | None:
         text = self._read().rstrip(_TRAILING_CR).lstrip(SPACES)
         start = self.next
+        known = len(self.directives)
         self._directive(text)
+        if text.startswith("#") and len(self.directives) == known:
+            self._comment(text)
         text, ended = self._trim("" if text.startswith("#") else text)
         if ended and not text:
             return None
@@ -154,14 +162,24 @@ class _Parser:
             parts.append(text)
         source = "".join(parts)
         if empty:
-            self.warnings.append(f"{self.file}:{start}: empty continuation line")
+            self.empty.append(self.next)
         try:
             line = self._line(source, start)
         except BuildError as error:
             if error.location is not None:
                 raise
             raise self._fail(error.message.removeprefix("cannot parse: "), start) from error
+        line = replace(line, comments=tuple(self.comments))
+        self.comments.clear()
         return self._with_heredocs(line)
+
+    def _comment(self, text: str) -> None:
+        """Keep a comment for the instruction below it; an empty one ends what it says."""
+        comment = text[1:].strip(SPACES)
+        if comment:
+            self.comments.append(comment)
+        else:
+            self.comments.clear()
 
     def _trim(self, text: str) -> tuple[str, bool]:
         match = self.continuation.search(text)
@@ -213,10 +231,10 @@ class _Parser:
         if not takes or "<<" not in line.source:
             return line
         heredocs = tuple(self._body(word, line.line) for word in _heredoc_words(line.source))
-        if line.trigger is not None:
-            trigger = _replaced(line.trigger, heredocs, self.next)
-            return _replaced(line, heredocs, self.next, trigger)
-        return _replaced(line, heredocs, self.next)
+        trigger = line.trigger
+        if trigger is not None:
+            trigger = replace(trigger, heredocs=heredocs, end_line=self.next)
+        return replace(line, heredocs=heredocs, end_line=self.next, trigger=trigger)
 
     def _body(self, heredoc: Heredoc, start: int) -> Heredoc:
         content: list[str] = []
@@ -233,22 +251,6 @@ class _Parser:
             last = self.next == len(self.raw)
             content.append(text if last and self.ends_open else text + "\n")
         raise self._fail(f'the heredoc "{heredoc.name}" has no end', start)
-
-
-def _replaced(
-    line: Line, heredocs: tuple[Heredoc, ...], end: int, trigger: Line | None = None
-) -> Line:
-    return Line(
-        keyword=line.keyword,
-        flags=line.flags,
-        arguments=line.arguments,
-        json=line.json,
-        heredocs=heredocs,
-        trigger=trigger,
-        source=line.source,
-        line=line.line,
-        end_line=end,
-    )
 
 
 def _heredoc_words(source: str) -> list[Heredoc]:

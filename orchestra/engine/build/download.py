@@ -11,15 +11,16 @@ import email.utils
 import hashlib
 import os
 import posixpath
+import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from orchestra.errors import BuildError, ImageError
-from orchestra.oci.digest import parse_digest
+from orchestra.errors import BuildError
 
 _TIMEOUT_SECONDS = 60.0
 _BYTES_MAX = 64 << 30
 _MODE = 0o600
+_DIGITS = {"sha256": 64, "sha384": 96, "sha512": 128}
 
 
 async def download(url: str, directory: Path, checksum: str) -> Path:
@@ -29,9 +30,9 @@ async def download(url: str, directory: Path, checksum: str) -> Path:
     """
     import httpx2  # noqa: PLC0415  # costs too much to import for builds that need it not
 
-    wanted = _checksum(checksum)
+    algorithm, wanted = _checksum(checksum)
     path = directory / _file_name(url)
-    digest = hashlib.sha256()
+    digest = hashlib.new(algorithm)
     size = 0
     try:
         async with (
@@ -50,8 +51,8 @@ async def download(url: str, directory: Path, checksum: str) -> Path:
             modified = response.headers.get("last-modified", "")
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise BuildError(f'cannot fetch "{url}": {error}') from error
-    found = f"sha256:{digest.hexdigest()}"
-    if wanted and found != wanted:
+    found = f"{algorithm}:{digest.hexdigest()}"
+    if wanted and found != checksum:
         raise BuildError(f'the checksum of "{url}" is {found}', hint="compare it with --checksum")
     path.chmod(_MODE)
     time = _time(modified)
@@ -59,11 +60,20 @@ async def download(url: str, directory: Path, checksum: str) -> Path:
     return path
 
 
-def _checksum(text: str) -> str:
-    try:
-        return parse_digest(text) if text else ""
-    except ImageError as error:
-        raise BuildError(f"--checksum: {error.message}") from error
+def _checksum(text: str) -> tuple[str, str]:
+    """Return the algorithm and the hex digits of a checksum; of none, sha256 and "".
+
+    :raises BuildError: when it is not a checksum.
+    """
+    algorithm, _, digits = text.partition(":") if text else ("sha256", "", "")
+    if algorithm not in _DIGITS:
+        raise BuildError(
+            f'--checksum: "{text[:100]}" is of no algorithm that is known',
+            hint=f"it is one of {', '.join(_DIGITS)}",
+        )
+    if text and not re.fullmatch(rf"[0-9a-f]{{{_DIGITS[algorithm]}}}", digits):
+        raise BuildError(f'--checksum: "{text[:100]}" is not a {algorithm} digest')
+    return algorithm, digits
 
 
 def _file_name(url: str) -> str:

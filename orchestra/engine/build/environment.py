@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import Literal, Protocol
+from typing import IO, Literal, Protocol
 
 from orchestra.engine.clock import Clock
 from orchestra.engine.container.launching import LauncherClient
 from orchestra.engine.events import LogLine, Progress
 from orchestra.engine.paths import Paths
 from orchestra.engine.shim.protocol import Rootfs, ShimNetwork
-from orchestra.oci.image import Image, Layer
+from orchestra.oci.image import Image, ImageConfig, Layer
 from orchestra.oci.platform import Platform
 from orchestra.values import dataclass, field
 
@@ -70,6 +70,10 @@ class Images(Protocol):
         """Return an image, from the store when it is there (and not ``pull``), else pulled."""
         ...
 
+    async def config(self, reference: str, platform: Platform) -> ImageConfig | None:
+        """Return an image's config alone, its layers left where they are; None if not to be had."""
+        ...
+
     async def add(self, config: bytes, layers: Sequence[Layer], references: Sequence[str]) -> Image:
         """Store an image of a config and its layers under some names."""
         ...
@@ -99,6 +103,8 @@ class BuildEnvironment:
     launcher: Launcher
     variables: Mapping[str, str] = field(default_factory=dict)
     scope: str = ""
+    stdin: Callable[[], IO[bytes]] | None = None
+    """Opens what a context of "-" is read from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

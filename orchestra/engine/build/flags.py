@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from orchestra.engine.build.nearest import did_you_mean
 from orchestra.errors import BuildError
 from orchestra.values import dataclass
 
@@ -53,9 +54,11 @@ def read_flags(
         if name in switches:
             found[name] = (_switch(name, equals, value),)
         elif name not in texts and name not in lists:
-            known = ", ".join(f"--{known}" for known in sorted((*texts, *lists, *switches)))
+            known = [f"--{known}" for known in sorted((*texts, *lists, *switches))]
             raise BuildError(
-                f'unknown flag "--{name[:50]}"', hint=f"it knows {known}" if known else None
+                f'unknown flag "--{name[:50]}"',
+                hint=did_you_mean(f"--{name}", known)
+                or (f"it knows {', '.join(known)}" if known else None),
             )
         elif not equals:
             raise BuildError(f"--{name} needs a value")

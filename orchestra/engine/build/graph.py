@@ -12,10 +12,12 @@ from orchestra.engine.build.dockerfile import Dockerfile
 from orchestra.engine.build.instructions import Arg, Copy, From, Instruction, Run
 from orchestra.engine.build.lexer import Lexing, expand
 from orchestra.engine.build.mounts import stages_of
+from orchestra.engine.build.nearest import did_you_mean
 from orchestra.engine.build.reading import read_instruction
 from orchestra.engine.build.vertices import ContextSource, ImageSource, Source, StageSource
 from orchestra.errors import BuildError, ImageError, Location
 from orchestra.oci.platform import Platform, parse_platform
+from orchestra.oci.reference import parse_reference
 from orchestra.values import dataclass, replace
 
 SCRATCH = "scratch"
@@ -51,15 +53,29 @@ class Graph:
     arguments: Mapping[str, str]
     used_arguments: frozenset[str]
     contexts: frozenset[str]
-    warnings: tuple[str, ...]
+
+    def context_of(self, name: str) -> str:
+        """Return the additional context that stands in for a name; "" when none does.
+
+        An image is found by what people call it: "alpine" for docker.io/library/alpine:latest.
+        """
+        for spelled in (name, _familiar(name)):
+            if spelled in self.contexts and spelled != SCRATCH:
+                return spelled
+        return ""
+
+    def where(self, stage: Stage) -> str:
+        """Return how an error names a stage; "" where there is only one."""
+        return f' in stage "{stage.label}"' if len(self.stages) > 1 else ""
 
     def source_of(self, name: str, before: int) -> Source:
         """Resolve what a --from in the stage numbered ``before`` names.
 
         :raises BuildError: when it is a stage that does not come earlier.
         """
-        if name in self.contexts:
-            return ContextSource(name)
+        context = self.context_of(name)
+        if context:
+            return ContextSource(context)
         index = _index_of(self.stages, name)
         if index is None:
             return ImageSource(name)
@@ -105,14 +121,7 @@ def make_graph(
     groups, leading = _groups(document, file)
     stage_name = target or groups[-1][0].name
     defaults = platform_arguments(build_platform, target_platform, stage_name)
-    globals_ = {**defaults, **{key: arguments[key] for key in defaults if key in arguments}}
-    for arg in leading:
-        for name, default in arg.arguments:
-            value = arguments.get(name)
-            if value is None and default is not None:
-                value = _expanded(default, globals_, document.escape, file, arg.line)
-            if value is not None:
-                globals_[name] = value
+    globals_ = global_arguments(leading, defaults, arguments, escape=document.escape, file=file)
     names = [name for arg in leading for name, _ in arg.arguments]
     graph = Graph(
         file=file,
@@ -123,13 +132,35 @@ def make_graph(
         arguments=globals_,
         used_arguments=frozenset(names) | defaults.keys(),
         contexts=frozenset(contexts),
-        warnings=document.warnings,
     )
     stages: tuple[Stage, ...] = ()
     for first, rest in groups:
         stages = (*stages, _stage(replace(graph, stages=stages), first, tuple(rest)))
     graph = replace(graph, stages=stages, target=_target(stages, target, file))
     return replace(graph, needed=_needed(graph))
+
+
+def global_arguments(
+    leading: Sequence[Arg],
+    defaults: Mapping[str, str],
+    arguments: Mapping[str, str],
+    *,
+    escape: str,
+    file: str,
+) -> dict[str, str]:
+    """Return the variables of FROM: of the platforms, and of the ARGs before the first FROM.
+
+    :raises BuildError: at its line, when a default cannot be expanded.
+    """
+    found = {**defaults, **{key: arguments[key] for key in defaults if key in arguments}}
+    for arg in leading:
+        for name, default in arg.arguments:
+            value = arguments.get(name)
+            if value is None and default is not None:
+                value = _expanded(default, found, escape, file, arg.line)
+            if value is not None:
+                found[name] = value
+    return found
 
 
 Group = tuple[From, list[Instruction]]
@@ -201,7 +232,15 @@ def _base(graph: Graph, first: From, name: str) -> Source | None:
         return StageSource(named[-1])
     if name == SCRATCH:
         return None
-    return ContextSource(name) if name in graph.contexts else ImageSource(name)
+    context = graph.context_of(name)
+    return ContextSource(context) if context else ImageSource(name)
+
+
+def _familiar(name: str) -> str:
+    try:
+        return parse_reference(name).familiar.removesuffix(":latest")
+    except ImageError:
+        return name
 
 
 def _index_of(stages: Sequence[Stage], name: str) -> int | None:
@@ -217,11 +256,12 @@ def _target(stages: tuple[Stage, ...], target: str, file: str) -> int:
         return len(stages) - 1
     found = [stage.index for stage in stages if stage.name == target.lower()]
     if not found:
-        names = ", ".join(stage.name for stage in stages if stage.name) or "none has a name"
+        known = [stage.name for stage in stages if stage.name]
+        names = ", ".join(known) or "none has a name"
         raise BuildError(
             f'cannot build: there is no stage "{target[:100]}"',
             location=Location(file),
-            hint=f"stages here: {names}",
+            hint=" ".join((did_you_mean(target, known), f"stages here: {names}")).strip(),
         )
     return found[-1]
 

@@ -75,6 +75,7 @@ class Run(Place):
     command: Command
     mounts: tuple[str, ...] = ()
     network: Literal["default", "none", "host"] = "default"
+    insecure: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +92,9 @@ class Copy(Place):
     excludes: tuple[str, ...] = ()
     checksum: str = ""
     unpack: bool | None = None
+    parents: bool = False
+    link: bool = False
+    keep_git_dir: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,12 +14,14 @@ from orchestra.engine.clock import SystemClock
 from orchestra.engine.container.launching import private_launcher
 from orchestra.engine.events import Progress
 from orchestra.engine.image.document import encode_manifest
+from orchestra.engine.image.layout import LAYOUT, load_layout
 from orchestra.engine.image.settings import RegistrySettings
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.paths import Paths
 from orchestra.engine.shim.protocol import Rootfs
 from orchestra.engine.snapshot.snapshotter import Snapshotter
 from orchestra.engine.state.store import Store
+from orchestra.errors import OrchestraError
 from orchestra.oci.digest import digest_of
 from orchestra.oci.image import Image, ImageConfig, Layer
 from orchestra.oci.platform import Platform
@@ -94,6 +96,9 @@ class KeptImages:
 
         :raises ImageError: when it cannot be had.
         """
+        if reference.startswith(LAYOUT):
+            text = reference.removeprefix(LAYOUT)
+            return await anyio.to_thread.run_sync(load_layout, self.store, text, platform)
         found = None if pull else self.store.get(reference)
         if found is not None and platform.accepts(found.config.platform):
             return found
@@ -108,6 +113,24 @@ class KeptImages:
             platform=platform,
             progress=progress,
         )
+
+    async def config(self, reference: str, platform: Platform) -> ImageConfig | None:
+        """Return an image's config alone, its layers left where they are; None if not to be had."""
+        try:
+            if reference.startswith(LAYOUT):
+                text = reference.removeprefix(LAYOUT)
+                image = await anyio.to_thread.run_sync(load_layout, self.store, text, platform)
+                return image.config
+            found = self.store.get(reference)
+            if found is not None:
+                return found.config
+            from orchestra.engine.image.pull import fetch_config  # noqa: PLC0415 - as above
+
+            return await fetch_config(
+                reference, store=self.store, settings=self.settings, platform=platform
+            )
+        except OrchestraError:
+            return None
 
     async def add(self, config: bytes, layers: Sequence[Layer], references: Sequence[str]) -> Image:
         """Store an image of a config and its layers under some names.

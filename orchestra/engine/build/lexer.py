@@ -40,11 +40,12 @@ class Lexing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expansion:
-    """A word after expansion: whole, split at unquoted spaces, and the names that were not set."""
+    """A word after expansion: whole, split at unquoted spaces, and the names that it asked for."""
 
     text: str
     words: tuple[str, ...]
     unset: frozenset[str]
+    found: frozenset[str]
 
 
 def expand(text: str, variables: Mapping[str, str], lexing: Lexing | None = None) -> Expansion:
@@ -54,7 +55,12 @@ def expand(text: str, variables: Mapping[str, str], lexing: Lexing | None = None
     """
     lexer = _Lexer(text, variables, lexing or Lexing())
     result, words = lexer.until("", raw_escapes=lexer.lexing.raw_escapes)
-    return Expansion(text=result, words=tuple(words), unset=frozenset(lexer.unset))
+    return Expansion(
+        text=result,
+        words=tuple(words),
+        unset=frozenset(lexer.unset),
+        found=frozenset(lexer.found),
+    )
 
 
 @dataclass(slots=True)
@@ -89,6 +95,7 @@ class _Lexer:
         self.variables = variables
         self.lexing = lexing
         self.unset: set[str] = set()
+        self.found: set[str] = set()
 
     def peek(self) -> str:
         return self.text[self.position : self.position + 1]
@@ -193,8 +200,7 @@ class _Lexer:
 
     def _value(self, name: str) -> str | None:
         value = self.variables.get(name)
-        if value is None:
-            self.unset.add(name)
+        (self.unset if value is None else self.found).add(name)
         return value
 
     def _dollar(self, *, raw_escapes: bool) -> str:

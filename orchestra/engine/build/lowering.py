@@ -11,7 +11,8 @@ import posixpath
 from collections.abc import Mapping
 from typing import assert_never
 
-from orchestra.engine.build.dockerfile import parse_dockerfile, parse_heredoc_word
+from orchestra.engine.build.command_lines import DEFAULT_PATH, absolute, command_line, proxies
+from orchestra.engine.build.dockerfile import parse_dockerfile
 from orchestra.engine.build.graph import Graph, Stage
 from orchestra.engine.build.instructions import (
     Arg,
@@ -38,24 +39,22 @@ from orchestra.engine.build.lexer import Lexing, expand
 from orchestra.engine.build.mounts import read_mount
 from orchestra.engine.build.ports import read_ports
 from orchestra.engine.build.reading import read_instruction
+from orchestra.engine.build.remote import check_sources
 from orchestra.engine.build.vertices import (
     ContextSource,
     CopyVertex,
     LoweredStage,
     MakeDirectoryVertex,
     RunVertex,
-    Script,
     Source,
     Step,
     Vertex,
 )
-from orchestra.errors import BuildError, Location
+from orchestra.engine.container.signals import signal_number
+from orchestra.errors import BuildError, ContainerError, Location
 from orchestra.oci.image import History, ImageConfig
 from orchestra.values import dataclass, replace
 
-DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
-SCRIPT_DIRECTORY = "/dev/pipes"
 _DEFAULT_SHELL = ("/bin/sh", "-c")
 _COMMENT = "orchestra"
 
@@ -136,7 +135,7 @@ class _Lowering:
             keyword = type(instruction).__name__.upper()
             why = error.message.removeprefix("cannot parse: ")
             raise BuildError(
-                f"cannot build {keyword}: {why}",
+                f"cannot build {keyword}{self.graph.where(self.stage)}: {why}",
                 location=Location(self.graph.file, instruction.line),
                 hint=error.hint,
             ) from error
@@ -178,7 +177,9 @@ class _Lowering:
                 self.config = replace(self.config, volumes=tuple(known))
                 self._add(instruction, f"VOLUME [{' '.join(paths)}]")
             case StopSignal():
-                self.config = replace(self.config, stop_signal=self._expand(instruction.signal))
+                wanted = self._expand(instruction.signal)
+                _check_signal(wanted)
+                self.config = replace(self.config, stop_signal=wanted)
                 self._add(instruction, f"STOPSIGNAL {self.config.stop_signal}")
             case Healthcheck():
                 self.config = replace(self.config, healthcheck=instruction.check)
@@ -282,13 +283,6 @@ class _Lowering:
         vertex = MakeDirectoryVertex(path=path, user=self.config.user) if path != "/" else None
         self._add(instruction, f"WORKDIR {path}", vertex)
 
-    def _absolute(self, path: str) -> str:
-        """Resolve a destination from the working directory, keeping a trailing slash."""
-        directory = path in ("", ".") or path.endswith(("/", "/."))
-        path = posixpath.normpath(posixpath.join("/", self.config.working_dir, path))
-        path = "/" + path.lstrip("/")
-        return path + "/" if directory and path != "/" else path
-
     def _copy(self, instruction: Copy) -> None:
         sources = tuple(self._expand(source) for source in instruction.sources)
         destination = self._expand(instruction.destination)
@@ -311,21 +305,27 @@ class _Lowering:
             sources=sources,
             documents=documents,
             source=source,
-            destination=self._absolute(destination),
+            destination=absolute(destination, self.config.working_dir),
             chown=self._expand(instruction.chown),
             chmod=self._expand(instruction.chmod),
             excludes=instruction.excludes,
             checksum=self._expand(instruction.checksum),
             unpack=unpack,
+            unpack_urls=instruction.unpack is True,
+            parents=instruction.parents,
+            link=instruction.link and not instruction.chmod,
+            keep_git_dir=instruction.keep_git_dir,
         )
+        check_sources(vertex)
         words = ["ADD" if instruction.add else "COPY"]
+        words += ["--parents"] if vertex.parents else []
         words += [f"--chown={vertex.chown}"] if vertex.chown else []
         words += [f"--chmod={vertex.chmod}"] if vertex.chmod else []
         words += [*sources, *(f"<<{name}" for name, _ in documents), destination]
         self._add(instruction, " ".join(words), vertex)
 
     def _run(self, instruction: Run) -> None:
-        args, script = self._command_line(instruction.command)
+        args, script = command_line(instruction.command, self._shell)
         names = [name for name in self.arguments if name in self.variables]
         shown = [f"{name}={self.variables[name]}" for name in names]
         shown = [f"|{len(shown)}", *shown] if shown else []
@@ -338,7 +338,8 @@ class _Lowering:
             cwd=self.config.working_dir or "/",
             user=self.config.user,
             network=instruction.network,
-            proxies=_proxies(self.build_arguments),
+            insecure=instruction.insecure,
+            proxies=proxies(self.build_arguments),
             script=script,
             mounts=mounts,
             mount_sources=tuple(
@@ -350,28 +351,9 @@ class _Lowering:
         )
         self._add(instruction, " ".join(("RUN", *shown, *args)), vertex)
 
-    def _command_line(self, command: Command) -> tuple[tuple[str, ...], Script | None]:
-        words = command.words
-        script = None
-        if command.heredocs and command.shell:
-            first = command.heredocs[0]
-            if parse_heredoc_word(words[0]) is None:
-                bodies = "".join(f"\n{doc.content}{doc.name}" for doc in command.heredocs)
-                words = (words[0] + bodies,)
-            elif first.text.startswith("#!"):
-                script = Script(name=first.name, text=first.text)
-                words = (f"{SCRIPT_DIRECTORY}/{first.name}",)
-            else:
-                words = (first.text,)
-        if not words:
-            raise BuildError("a command is missing")
-        return (self._shell(words) if command.shell else words), script
 
-
-def _proxies(arguments: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the proxy arguments as variables of a RUN, in upper and lower case."""
-    found: dict[str, str] = {}
-    for name in sorted(arguments):
-        if name.upper() in PROXIES:
-            found[name.upper()] = found[name.lower()] = arguments[name]
-    return tuple(f"{name}={value}" for name, value in found.items())
+def _check_signal(name: str) -> None:
+    try:
+        signal_number(name)
+    except ContainerError as error:
+        raise BuildError(error.message, hint=error.hint) from error

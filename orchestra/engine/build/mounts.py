@@ -11,10 +11,13 @@ import re
 from collections.abc import Callable
 from typing import Literal
 
+from orchestra.engine.build.nearest import did_you_mean
 from orchestra.errors import BuildError
 from orchestra.values import dataclass
 
-_KINDS = ("bind", "cache", "tmpfs", "secret")
+Kind = Literal["bind", "cache", "tmpfs", "secret", "ssh"]
+_KINDS = ("bind", "cache", "tmpfs", "secret", "ssh")
+_FILES = ("cache", "secret", "ssh")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgtp]?)i?b?", re.IGNORECASE)
 _UNITS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40, "p": 50}
 _ALIASES = {
@@ -30,9 +33,12 @@ _FALSE = ("0", "f", "F", "false", "FALSE", "False")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunMount:
-    """One mount of a RUN; ``target`` is absolute ("" for a secret that is only in ``env``)."""
+    """One mount of a RUN; ``target`` is absolute.
 
-    kind: Literal["bind", "cache", "tmpfs", "secret"]
+    It is "" for a secret that is only in ``env``, and for an agent's socket at its usual place.
+    """
+
+    kind: Kind
     target: str
     stage: str = ""
     source: str = ""
@@ -77,7 +83,7 @@ def stages_of(mounts: tuple[str, ...]) -> tuple[str, ...]:
     )
 
 
-def _kind(value: str) -> Literal["bind", "cache", "tmpfs", "secret"]:
+def _kind(value: str) -> Kind:
     match value.lower():
         case "bind":
             return "bind"
@@ -87,9 +93,12 @@ def _kind(value: str) -> Literal["bind", "cache", "tmpfs", "secret"]:
             return "tmpfs"
         case "secret":
             return "secret"
+        case "ssh":
+            return "ssh"
         case _:
             raise BuildError(
-                f"--mount=type={value[:50]} is not supported", hint=f"it is one of {_KINDS}"
+                f"--mount=type={value[:50]} is not supported",
+                hint=did_you_mean(value, _KINDS) or f"it is one of {', '.join(_KINDS)}",
             )
 
 
@@ -110,16 +119,16 @@ def read_mount(text: str, expand: Callable[[str], str], cwd: str) -> RunMount:
         else:
             value = expand(value)  # noqa: PLW2901
         if key not in _KEYS:
-            raise BuildError(f'--mount: unknown key "{key[:50]}"')
+            raise BuildError(
+                f'--mount: unknown key "{key[:50]}"', hint=did_you_mean(key, list(_KEYS)) or None
+            )
         fields[key] = value
     kind = _kind(fields.get("type", "bind"))
     _check(kind, fields)
     return _made(kind, fields, cwd)
 
 
-def _made(
-    kind: Literal["bind", "cache", "tmpfs", "secret"], fields: dict[str, str], cwd: str
-) -> RunMount:
+def _made(kind: Kind, fields: dict[str, str], cwd: str) -> RunMount:
     target = fields.get("target", "")
     identity = fields.get("id", "")
     source = fields.get("source", "")
@@ -129,12 +138,14 @@ def _made(
             target = f"/run/secrets/{posixpath.basename(identity)}"
     elif kind == "cache":
         identity = identity or posixpath.normpath(target)
-    if target or kind != "secret":
+    elif kind == "ssh":
+        identity = identity or "default"
+    if target or kind not in ("secret", "ssh"):
         target = posixpath.normpath(posixpath.join("/", cwd, target))
         target = "/" + target.lstrip("/")
         if target == "/":
             raise BuildError('--mount: "/" cannot be a target')
-    read_only = kind in ("bind", "secret")
+    read_only = kind in ("bind", "secret", "ssh")
     if "readonly" in fields:
         read_only = _flag("readonly", fields["readonly"])
     if "readwrite" in fields:
@@ -175,13 +186,13 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "readonly": _KINDS,
     "readwrite": _KINDS,
     "size": ("tmpfs",),
-    "id": ("cache", "secret", "bind", "tmpfs"),
+    "id": _KINDS,
     "sharing": ("cache",),
-    "required": ("secret",),
+    "required": ("secret", "ssh"),
     "env": ("secret",),
-    "mode": ("cache", "secret"),
-    "uid": ("cache", "secret"),
-    "gid": ("cache", "secret"),
+    "mode": _FILES,
+    "uid": _FILES,
+    "gid": _FILES,
 }
 """Keys, and the kinds that may have them."""
 

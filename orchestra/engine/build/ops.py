@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Sequence
+import stat
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
 from orchestra.engine.build.archive import open_archive, unpack_archive
 from orchestra.engine.build.context import Chosen, choose, digest_of_entry
 from orchestra.engine.build.copying import copy_chosen
+from orchestra.engine.build.git_fetch import Checkout
 from orchestra.engine.build.ignore import Matcher, make_matcher
 from orchestra.engine.build.modes import read_mode
 from orchestra.engine.build.owners import resolve_owner
+from orchestra.engine.build.parents import choose_with_parents
+from orchestra.engine.build.remote import git_source
 from orchestra.engine.build.target import Rules, Target
 from orchestra.engine.build.tree import Tree
 from orchestra.engine.build.vertices import CopyVertex, MakeDirectoryVertex
@@ -29,12 +33,16 @@ _DOCUMENT_MODE = 0o644
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
-    """Something to copy: from which tree, what, whether owners are kept and archives unpacked."""
+    """Something to copy: from which tree, what, whether owners are kept and archives unpacked.
+
+    ``identity`` stands for the content, where something better than its digest is known.
+    """
 
     tree: Tree
     chosen: Chosen
     owners: bool
     unpack: bool
+    identity: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,39 +53,15 @@ class CopyPlan:
     digests: tuple[str, ...]
 
 
-def is_remote(source: str) -> bool:
-    """Tell whether a source of ADD is a URL."""
-    return source.startswith(("http://", "https://"))
-
-
-def _is_git(source: str) -> bool:
-    if source.startswith(("git@", "git://", "ssh://")):
-        return True
-    return is_remote(source) and source.partition("#")[0].endswith(".git")
-
-
-def check_sources(vertex: CopyVertex) -> None:
-    """Refuse sources that this instruction cannot have.
-
-    :raises BuildError: for a URL in COPY, a git repository, or a checksum that fits nothing.
-    """
-    for source in vertex.sources:
-        remote = is_remote(source)
-        if _is_git(source):
-            raise BuildError(
-                f'the git repository "{source}" as a source is not supported',
-                hint="clone it beside the Dockerfile, or in a RUN",
-            )
-        if remote and not vertex.add:
-            raise BuildError("a URL cannot be a source of COPY", hint="use ADD")
-    if vertex.checksum and (len(vertex.sources) != 1 or not is_remote(vertex.sources[0])):
-        raise BuildError("--checksum needs exactly one URL as the source")
-
-
 def prepare_copy(
-    vertex: CopyVertex, tree: Tree, *, owners: bool, downloads: dict[str, Path], scratch: Path
+    vertex: CopyVertex,
+    tree: Tree,
+    *,
+    owners: bool,
+    fetched: Mapping[str, Path | Checkout],
+    scratch: Path,
 ) -> CopyPlan:
-    """Find every source, in ``tree`` or among ``downloads``, and digest it.
+    """Find every source, in ``tree`` or among what was ``fetched``, and digest it.
 
     Inline documents are written below ``scratch``.
 
@@ -86,12 +70,16 @@ def prepare_copy(
     excludes = make_matcher(vertex.excludes)
     pieces: list[Piece] = []
     for source in vertex.sources:
-        if is_remote(source):
-            path = downloads[source]
-            pieces += _local_file(path.parent, path.name, unpack=False)
-            continue
-        for chosen in choose(tree, source, excludes, owners=owners):
-            pieces.append(Piece(tree=tree, chosen=chosen, owners=owners, unpack=vertex.unpack))
+        found = fetched.get(source)
+        if isinstance(found, Checkout):
+            pieces.append(_checked_out(vertex, source, found, excludes))
+        elif found is not None:
+            pieces += _local_file(found.parent, found.name, unpack=vertex.unpack_urls)
+        else:
+            find = choose_with_parents if vertex.parents else choose
+            for chosen in find(tree, source, excludes):
+                piece = Piece(tree=tree, chosen=chosen, owners=owners, unpack=vertex.unpack)
+                pieces.append(piece)
     for name, text in vertex.documents:
         path = scratch / name
         if posixpath.basename(name) != name or name in ("", ".", ".."):
@@ -100,16 +88,29 @@ def prepare_copy(
         path.chmod(_DOCUMENT_MODE)
         os.utime(path, (0, 0))
         pieces += _local_file(scratch, name, unpack=False)
-    digests = [
-        f"{piece.chosen.name}\0{digest_of_entry(piece.chosen.entry, owners=piece.owners)}"
-        for piece in pieces
-    ]
-    return CopyPlan(pieces=tuple(pieces), digests=tuple(digests))
+    return CopyPlan(pieces=tuple(pieces), digests=tuple(_digest(piece) for piece in pieces))
+
+
+def _digest(piece: Piece) -> str:
+    known = piece.identity or digest_of_entry(piece.chosen.entry, owners=piece.owners)
+    return f"{piece.chosen.name}\0{known}"
+
+
+def _checked_out(vertex: CopyVertex, source: str, checkout: Checkout, excludes: Matcher) -> Piece:
+    """Return the directory of a repository that ADD takes; links in it lead nowhere else."""
+    repository = git_source(source)
+    directory = repository.directory if repository else ""
+    tree = Tree((str(checkout.directory),), overlay=False)
+    (chosen,) = choose(tree, _escaped(directory) or "/", excludes)
+    if not stat.S_ISDIR(chosen.entry.status.st_mode):
+        raise BuildError(f'"{directory}" is not a directory of the git repository')
+    identity = "\0".join((checkout.identity, directory, *vertex.excludes))
+    return Piece(tree=tree, chosen=chosen, owners=False, unpack=False, identity=identity)
 
 
 def _local_file(directory: Path, name: str, *, unpack: bool) -> list[Piece]:
     tree = Tree((str(directory),), overlay=False)
-    found = choose(tree, _escaped(name), Matcher(), owners=False)
+    found = choose(tree, _escaped(name), Matcher())
     return [Piece(tree=tree, chosen=chosen, owners=False, unpack=unpack) for chosen in found]
 
 
@@ -118,21 +119,32 @@ def _escaped(name: str) -> str:
 
 
 def do_copy(
-    vertex: CopyVertex, plan: CopyPlan, upper: str, lower: Sequence[str], epoch_ns: int | None
+    vertex: CopyVertex,
+    plan: CopyPlan,
+    upper: str,
+    lower: Sequence[str],
+    epoch_ns: int | None,
+    *,
+    linkable: bool = True,
 ) -> None:
-    """Copy what was planned into ``upper``.
+    """Copy what was planned into ``upper``; ``linkable``: it is a directory of its own.
 
     :raises BuildError: when something is in the way, or a source changed since it was planned.
     """
     mode = read_mode(vertex.chmod) if vertex.chmod else None
     owner = resolve_owner(vertex.chown, Tree(lower)) if vertex.chown else None
+    destination = vertex.destination
+    if vertex.parents and not destination.endswith("/"):
+        destination += "/"
+    if vertex.link and linkable:
+        lower = ()
     for piece in plan.pieces:
         kept = None if piece.owners else (0, 0)
         rules = Rules(owner=owner or kept, mode=mode, epoch_ns=epoch_ns)
-        if piece.unpack and _unpack(piece, upper, lower, vertex.destination, rules, owner):
+        if piece.unpack and _unpack(piece, upper, lower, destination, rules, owner):
             continue
         target = Target(upper, lower, rules)
-        copy_chosen(piece.tree, piece.chosen, target, vertex.destination)
+        copy_chosen(piece.tree, piece.chosen, target, destination)
         target.close()
 
 

@@ -33,8 +33,9 @@ from orchestra.engine.build.instructions import (
     Volume,
     Workdir,
 )
-from orchestra.engine.build.lexer import SPACES
+from orchestra.engine.build.lexer import SPACES, expand
 from orchestra.engine.build.mounts import check_early
+from orchestra.engine.build.nearest import did_you_mean
 from orchestra.errors import BuildError, Location
 from orchestra.oci.image import ImageHealthcheck
 
@@ -64,7 +65,8 @@ def read_instruction(line: Line, file: str = "Dockerfile") -> Instruction:
         raise BuildError(
             f'unknown instruction "{line.keyword[:50]}"',
             location=Location(file, line.line),
-            hint=f"the instructions are {', '.join(sorted(_READERS))}",
+            hint=did_you_mean(keyword, sorted(_READERS))
+            or f"the instructions are {', '.join(sorted(_READERS))}",
         )
     try:
         return reader(line)
@@ -148,10 +150,10 @@ def _run(line: Line) -> Run:
     flags = read_flags(
         line.flags, texts=("network", "security"), lists=("mount",), refused=("device",)
     )
-    if flags.text("security") not in ("", "sandbox"):
+    security = flags.text("security")
+    if security not in ("", "sandbox", "insecure"):
         raise BuildError(
-            f"--security={flags.text('security')} is not supported",
-            hint="a build step always runs with a container's walls",
+            f'"{security[:50]}" is not a security mode', hint="--security is sandbox or insecure"
         )
     for mount in flags.list("mount"):
         check_early(mount)
@@ -161,6 +163,7 @@ def _run(line: Line) -> Run:
         command=_command(line),
         mounts=flags.list("mount"),
         network=_network(flags.text("network")),
+        insecure=security == "insecure",
     )
 
 
@@ -183,9 +186,13 @@ def _copy(line: Line) -> Copy:
         line.flags,
         texts=("from", "chown", "chmod"),
         lists=("exclude",),
-        switches=("link",),
-        refused=("parents",),
+        switches=("link", "parents"),
     )
+    stage = flags.text("from")
+    if expand(stage, {}).text != stage:
+        raise BuildError(
+            "--from cannot hold a variable", hint="name a stage: FROM $IMAGE AS name, --from=name"
+        )
     return _sources(line, flags, add=False)
 
 
@@ -194,8 +201,7 @@ def _add(line: Line) -> Copy:
         line.flags,
         texts=("chown", "chmod", "checksum"),
         lists=("exclude",),
-        switches=("link", "unpack"),
-        refused=("keep-git-dir",),
+        switches=("link", "unpack", "keep-git-dir"),
     )
     return _sources(line, flags, add=True)
 
@@ -228,6 +234,9 @@ def _sources(line: Line, flags: Flags, *, add: bool) -> Copy:
         excludes=flags.list("exclude"),
         checksum=flags.text("checksum"),
         unpack=flags.switch("unpack"),
+        parents=flags.switch("parents") is True,
+        link=flags.switch("link") is True,
+        keep_git_dir=flags.switch("keep-git-dir"),
     )
 
 

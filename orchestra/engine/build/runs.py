@@ -10,20 +10,21 @@ import fcntl
 import hashlib
 import os
 import posixpath
-import secrets
-import shutil
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import assert_never
 
 import anyio
 import anyio.to_thread
 
+from orchestra.engine.build.command_lines import SCRIPT_DIRECTORY
 from orchestra.engine.build.context import Chosen, choose, digest_of_entry
 from orchestra.engine.build.copying import copy_chosen
 from orchestra.engine.build.environment import BuildEnvironment, NetworkMode
+from orchestra.engine.build.git_fetch import GitAccess
+from orchestra.engine.build.handed import SecretSource, hand_agent, hand_secret
 from orchestra.engine.build.ignore import Matcher
-from orchestra.engine.build.lowering import SCRIPT_DIRECTORY
 from orchestra.engine.build.mounts import RunMount
 from orchestra.engine.build.output import StepOutput
 from orchestra.engine.build.target import Rules, Target, drop_untouched
@@ -36,12 +37,12 @@ from orchestra.engine.network.hosts import HOST_GATEWAY, hosts_text
 from orchestra.engine.shim.protocol import Rootfs
 from orchestra.errors import BuildError
 from orchestra.oci.runtime import OciMount
-from orchestra.values import dataclass
+from orchestra.planner.limits import Ulimit
+from orchestra.values import dataclass, field
 
 _LOCK_POLL_SECONDS = 0.05
-_SECRET_MODE = 0o400
-_SECRET_BYTES_MAX = 512 * 1024
 _CACHE_MODE = 0o755
+_IMPURE = ("cache", "secret", "ssh")
 HOSTNAME = "buildkitsandbox"
 
 
@@ -57,12 +58,17 @@ class MountInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings:
-    """What the build says about every RUN. ``secrets`` maps an id to a file."""
+    """What the build says about every RUN. ``ssh`` maps an id to an agent's socket."""
 
-    secrets: Mapping[str, str]
+    secrets: Mapping[str, SecretSource]
     extra_hosts: tuple[tuple[str, str], ...]
     shm_size_bytes: int | None
     project: str
+    git: GitAccess = field(default_factory=GitAccess)
+    ssh: Mapping[str, str] = field(default_factory=dict)
+    ulimits: tuple[Ulimit, ...] = ()
+    entitlements: frozenset[str] = frozenset()
+    hostname: str = HOSTNAME
 
 
 def prepare_mount(mount: RunMount, tree: Tree, *, owners: bool) -> MountInput:
@@ -70,7 +76,7 @@ def prepare_mount(mount: RunMount, tree: Tree, *, owners: bool) -> MountInput:
 
     :raises BuildError: when it is not there.
     """
-    (chosen,) = choose(tree, _literal(mount.source), Matcher(), owners=owners)
+    (chosen,) = choose(tree, _literal(mount.source), Matcher())
     digest = digest_of_entry(chosen.entry, owners=owners)
     return MountInput(tree=tree, chosen=chosen, owners=owners, digest=digest)
 
@@ -79,9 +85,24 @@ def _literal(path: str) -> str:
     return path or "/"
 
 
+def check_entitlements(vertex: RunVertex, granted: frozenset[str]) -> None:
+    """Refuse a RUN that asks for more than the build was given.
+
+    :raises BuildError: when an entitlement is missing.
+    """
+    asked = {"security.insecure": vertex.insecure, "network.host": vertex.network == "host"}
+    for name, needed in asked.items():
+        if needed and name not in granted:
+            flag = "--security=insecure" if vertex.insecure else "--network=host"
+            raise BuildError(
+                f"{flag} needs the entitlement {name}, which this build has not",
+                hint=f"if you trust the Dockerfile: build.entitlements: [{name}]",
+            )
+
+
 def impure(vertex: RunVertex) -> bool:
     """Tell whether something outside the cache key may change what a RUN leaves."""
-    return bool(vertex.proxies) or any(mount.kind in ("cache", "secret") for mount in vertex.mounts)
+    return bool(vertex.proxies) or any(mount.kind in _IMPURE for mount in vertex.mounts)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -125,10 +146,12 @@ class Run:
                 user=vertex.user,
                 mounts=tuple(mounts),
                 network=network.network,
-                hostname=HOSTNAME,
+                hostname=self.settings.hostname,
                 resolv_conf=network.resolv_conf,
-                hosts=_hosts(self.settings.extra_hosts, network.gateway),
+                hosts=_hosts(self.settings, network.gateway),
                 shm_size_bytes=self.settings.shm_size_bytes,
+                privileged=vertex.insecure,
+                ulimits=self.settings.ulimits,
             )
             try:
                 code = await run_once(shot, launcher=launcher, output=output)
@@ -144,6 +167,8 @@ class Run:
     async def _mounts(self, stack: AsyncExitStack) -> tuple[list[OciMount], list[str]]:
         mounts: list[OciMount] = []
         env: list[str] = []
+        agents: list[Path | None] = []
+        run = Path(self.environment.paths.run)
         for number, mount in enumerate(self.vertex.mounts):
             match mount.kind:
                 case "tmpfs":
@@ -155,7 +180,20 @@ class Run:
                     directory = await stack.enter_async_context(self._cache(number, mount))
                     mounts.append(_bind(mount.target, directory, read_only=mount.read_only))
                 case "secret":
-                    await self._secret(stack, mount, mounts, env)
+                    handed = await hand_secret(stack, mount, self.settings.secrets, run)
+                    mounts += (
+                        [_bind(mount.target, handed.path, read_only=True)] if handed.path else []
+                    )
+                    env += [handed.variable] if handed.variable else []
+                case "ssh":
+                    agents.append(await hand_agent(stack, mount, self.settings.ssh, run))
+                case _:
+                    assert_never(mount.kind)
+        for number, (target, agent) in enumerate(zip(_agents(self.vertex), agents, strict=True)):
+            if agent is not None:
+                mounts.append(_bind(target, agent, read_only=True))
+                known = any(entry.startswith("SSH_AUTH_SOCK=") for entry in self.vertex.env)
+                env += [f"SSH_AUTH_SOCK={target}"] if number == 0 and not known else []
         if self.vertex.script is not None:
             directory = self.workspace.make("script")
             directory.chmod(0o755)
@@ -187,6 +225,8 @@ class Run:
             directory = parent / f"data-{slot}"
             if not directory.exists():
                 await anyio.to_thread.run_sync(self._make_cache, number, mount, directory)
+            if mount.source and not mount.stage:
+                directory = await anyio.to_thread.run_sync(_inside, directory, mount.source)
             yield directory
         finally:
             if fd >= 0:
@@ -204,28 +244,22 @@ class Run:
             if not directory.exists():
                 raise
 
-    async def _secret(
-        self,
-        stack: AsyncExitStack,
-        mount: RunMount,
-        mounts: list[OciMount],
-        env: list[str],
-    ) -> None:
-        source = self.settings.secrets.get(mount.id)
-        if source is None:
-            if mount.required:
-                raise BuildError(
-                    f'the secret "{mount.id}" is not given',
-                    hint=f"list it under build.secrets (known: {sorted(self.settings.secrets)})",
-                )
-            return
-        data = await anyio.to_thread.run_sync(_read_secret, source, mount.id)
-        if mount.env is not None:
-            env.append(f"{mount.env or mount.id}={data.decode('utf-8', 'surrogateescape')}")
-        if mount.target:
-            path = _write_secret(Path(self.environment.paths.run), data, mount)
-            stack.callback(shutil.rmtree, path.parent, ignore_errors=True)
-            mounts.append(_bind(mount.target, path, read_only=True))
+
+def _inside(directory: Path, source: str) -> Path:
+    """Return what a cache mount's source names in the cache; links do not lead out of it.
+
+    :raises BuildError: when it is not there.
+    """
+    located = Tree((str(directory),), overlay=False).locate(source)
+    if not located.exists:
+        raise BuildError(f'"{source}" is not there in the cache mount')
+    return directory.joinpath(*located.parts)
+
+
+def _agents(vertex: RunVertex) -> list[str]:
+    """Return where each agent's socket is shown."""
+    found = [mount.target for mount in vertex.mounts if mount.kind == "ssh"]
+    return [target or f"/run/buildkit/ssh_agent.{number}" for number, target in enumerate(found)]
 
 
 async def _lock_slot(parent: Path, *, private: bool) -> tuple[int, int]:
@@ -250,31 +284,6 @@ async def _lock_slot(parent: Path, *, private: bool) -> tuple[int, int]:
         slot += 1
 
 
-def _read_secret(path: str, identity: str) -> bytes:
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123
-            data = file.read(_SECRET_BYTES_MAX + 1)
-    except OSError as error:
-        raise BuildError(
-            f'cannot read the secret "{identity}" from "{path}": {error.strerror}'
-        ) from error
-    if len(data) > _SECRET_BYTES_MAX:
-        raise BuildError(f'the secret "{identity}" is larger than 512 KiB')
-    return data
-
-
-def _write_secret(run: Path, data: bytes, mount: RunMount) -> Path:
-    directory = run / "build-secrets" / secrets.token_hex(8)
-    make_private(directory)
-    path = directory / "secret"
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(data)
-        os.fchown(fd, mount.uid or 0, mount.gid or 0)
-        os.fchmod(fd, _SECRET_MODE if mount.mode is None else mount.mode)
-    return path
-
-
 def _bind(target: str, source: Path, *, read_only: bool) -> OciMount:
     access = "ro" if read_only else "rw"
     return {
@@ -297,10 +306,11 @@ def _tmpfs(mount: RunMount) -> OciMount:
     }
 
 
-def _hosts(extra: Sequence[tuple[str, str]], gateway: str) -> str:
+def _hosts(settings: RunSettings, gateway: str) -> str:
     """Return /etc/hosts of a build step.
 
     :raises NetworkError: when a name or an address is not valid.
     """
-    own = [("127.0.1.1", (HOSTNAME,))]
+    own = [("127.0.1.1", (settings.hostname,))]
+    extra = settings.extra_hosts
     return hosts_text(own, [(name, gateway if at == HOST_GATEWAY else at) for name, at in extra])

@@ -6,7 +6,7 @@ up as soon as the layers below it are known, so a build whose steps are all know
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Generic, TypeVar, assert_never
 
 import anyio
@@ -15,11 +15,12 @@ import anyio.abc
 from orchestra.engine.build.cache import Cache
 from orchestra.engine.build.environment import BuildEnvironment, NetworkMode, Reports
 from orchestra.engine.build.export import Made
-from orchestra.engine.build.graph import Stage
+from orchestra.engine.build.graph import SCRATCH, Stage
 from orchestra.engine.build.lowering import Base, lower_stage
 from orchestra.engine.build.steps import Files, Job, StepRunner
 from orchestra.engine.build.vertices import (
     ContextSource,
+    CopyVertex,
     ImageSource,
     LoweredStage,
     Source,
@@ -101,10 +102,15 @@ class Solver:
         self._tasks: anyio.abc.TaskGroup
         self._count = 0
         self._used: set[str] = set()
+        self._configs: dict[int, ImageConfig] = {}
 
     def used_arguments(self) -> frozenset[str]:
         """Return the names that ARG asked for in the stages that were solved."""
         return frozenset(self._used)
+
+    def configs(self) -> Mapping[int, ImageConfig]:
+        """Return the configs of the images that stages were begun with."""
+        return self._configs
 
     async def solve(self) -> Solved:
         """Solve the target, and every stage that it needs.
@@ -157,13 +163,14 @@ class Solver:
         layers, made = list(ground.layers), list(ground.made)
         total = 1 + sum(step.vertex is not None for step in lowered.steps)
         number = 1
+        fresh = self.job.no_cache or stage.name in self.job.no_cache_stages
         for step in lowered.steps:
             if step.vertex is None:
                 made.append(Made(history=step.history, layer=None, created=None))
                 continue
             number += 1
             label = f"{self._prefix(stage)}{number}/{total}"
-            entry = await self._step(step, label, layers, ground.platform)
+            entry = await self._step(step, label, layers, ground.platform, fresh=fresh)
             made.append(entry)
             layers += [entry.layer] if entry.layer is not None else []
         once.set(
@@ -182,10 +189,11 @@ class Solver:
         return f"{stage.label} " if len(self.job.graph.stages) > 1 else ""
 
     async def _step(
-        self, step: Step, label: str, layers: Sequence[Layer], platform: Platform
+        self, step: Step, label: str, layers: Sequence[Layer], platform: Platform, *, fresh: bool
     ) -> Made:
         self._report(f"[{label}] {step.title}")
-        result = await self.runner.solve(step, label, tuple(layers), platform, self._files)
+        below = tuple(layers)
+        result = await self.runner.solve(step, label, below, platform, self._files, fresh=fresh)
         self._count += 1
         self._report(f"[{label}] {step.title}{' CACHED' if result.cached else ' DONE'}")
         return Made(history=step.history, layer=result.layer, created=result.created)
@@ -201,10 +209,9 @@ class Solver:
         if isinstance(base, ContextSource):
             name = self.job.context_images.get(base.name)
             if name is None:
-                raise BuildError(
-                    f'cannot build FROM "{base.name}": that context is a directory, not an image',
-                    location=Location(self.job.graph.file, stage.line),
-                )
+                return await self._ground_of_files(stage, base, platform)
+            if name == SCRATCH:
+                return _empty(platform)
             base = ImageSource(name)
         match base:
             case None:
@@ -221,9 +228,23 @@ class Solver:
                         location=Location(self.job.graph.file, stage.line),
                         hint=error.hint,
                     ) from error
+                self._configs[stage.index] = image.config
                 return _on_image(image)
             case _:
                 assert_never(base)
+
+    async def _ground_of_files(
+        self, stage: Stage, source: ContextSource, platform: Platform
+    ) -> _Ground:
+        """Make a layer of a context's files, for a stage to start from."""
+        vertex = CopyVertex(add=False, sources=("/",), documents=(), source=source, destination="/")
+        title = f"FROM {source.name}"
+        history = History(created_by=title, comment="orchestra")
+        step = Step(line=stage.line, title=title, history=history, vertex=vertex)
+        label = f"{self._prefix(stage)}1"
+        made = await self._step(step, label, (), platform, fresh=self.job.no_cache)
+        ground = _empty(platform)
+        return replace(ground, layers=(made.layer,) if made.layer else (), made=(made,))
 
     async def _image(self, reference: str, platform: Platform) -> Image:
         key = (reference, str(platform))
@@ -243,8 +264,10 @@ class Solver:
                 tree = self.job.trees.get(name)
                 if tree is not None:
                     return Files(tree)
-                image = await self._image(self.job.context_images[name], self.job.platform)
-                layers: Sequence[Layer] = image.layers
+                reference = self.job.context_images[name]
+                if reference == SCRATCH:
+                    return Files(None)
+                layers: Sequence[Layer] = (await self._image(reference, self.job.platform)).layers
             case StageSource(index=index):
                 layers = (await self._start(index).get()).layers
             case ImageSource(reference=reference):

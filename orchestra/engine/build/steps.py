@@ -5,26 +5,31 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import assert_never
 
 import anyio
 import anyio.to_thread
 
 from orchestra.engine.build.cache import Cache, CacheRecord, cache_key
-from orchestra.engine.build.download import download
 from orchestra.engine.build.environment import BuildEnvironment, NetworkMode, Reports
+from orchestra.engine.build.fetching import fetch_sources
 from orchestra.engine.build.graph import Graph
 from orchestra.engine.build.ops import (
     CopyPlan,
-    check_sources,
     do_copy,
-    is_remote,
     make_directory,
     prepare_copy,
 )
 from orchestra.engine.build.output import StepOutput
-from orchestra.engine.build.runs import MountInput, Run, RunSettings, impure, prepare_mount
+from orchestra.engine.build.remote import is_remote
+from orchestra.engine.build.runs import (
+    MountInput,
+    Run,
+    RunSettings,
+    check_entitlements,
+    impure,
+    prepare_mount,
+)
 from orchestra.engine.build.tree import Tree
 from orchestra.engine.build.vertices import (
     ContextSource,
@@ -56,6 +61,7 @@ class Job:
     context_images: Mapping[str, str]
     network: NetworkMode
     no_cache: bool
+    no_cache_stages: frozenset[str]
     pull: bool
     epoch: int | None
     settings: RunSettings
@@ -123,45 +129,64 @@ class StepRunner:
         self.launcher = launcher
 
     async def solve(
-        self, step: Step, label: str, below: Sequence[Layer], platform: Platform, files: FilesOf
+        self,
+        step: Step,
+        label: str,
+        below: Sequence[Layer],
+        platform: Platform,
+        files: FilesOf,
+        *,
+        fresh: bool = False,
     ) -> StepResult:
         """Return what a step leaves on the layers ``below``, from the cache or by doing it.
+
+        ``fresh``: the cache is not asked, only told.
 
         :raises BuildError: at its line, when it fails.
         """
         try:
-            return await self._solve(step, label, below, platform, files)
+            return await self._solve(step, label, below, platform, files, fresh=fresh)
         except OrchestraError as error:
             if isinstance(error, BuildError) and error.location is not None:
                 raise
             raise BuildError(
-                f"cannot build {step.title[:200]}: {error.message}",
+                f"cannot build {step.title[:200]}{_where(label)}: {error.message}",
                 location=Location(self.job.graph.file, step.line),
                 hint=error.hint,
             ) from error
 
     async def _solve(
-        self, step: Step, label: str, below: Sequence[Layer], platform: Platform, files: FilesOf
+        self,
+        step: Step,
+        label: str,
+        below: Sequence[Layer],
+        platform: Platform,
+        files: FilesOf,
+        *,
+        fresh: bool,
     ) -> StepResult:
         vertex = step.vertex
         if vertex is None:
             raise BuildError("this step has nothing to do")
+        if isinstance(vertex, RunVertex):
+            check_entitlements(vertex, self.job.settings.entitlements)
         alias = await self._alias(vertex, below, platform, files)
-        known = self._known(alias)
+        known = None if fresh else self._known(alias)
         if known is not None:
             return known
         plan = await self._plan(step, files)
         scope = ""
         if isinstance(vertex, RunVertex) and impure(vertex):
             scope = f"{self.environment.scope}\0{'|'.join(vertex.proxies)}"
+        free = isinstance(vertex, CopyVertex) and vertex.free
         key = cache_key(
-            [layer.diff_id for layer in below],
+            [] if free else [layer.diff_id for layer in below],
             str(platform),
             {**definition(vertex), **self._ground(vertex)},
             plan.digests,
             scope,
         )
-        known = self._known(key)
+        known = None if fresh else self._known(key)
         if known is None:
             layer = await self._perform(step, label, below, plan)
             created = self.environment.clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -172,7 +197,7 @@ class StepRunner:
         return known
 
     def _known(self, key: str) -> StepResult | None:
-        record = self.cache.get(key) if key and not self.job.no_cache else None
+        record = self.cache.get(key) if key else None
         if record is None:
             return None
         if record.layer is not None and not self.environment.layers.has(record.layer):
@@ -235,16 +260,10 @@ class StepRunner:
         return Tree(await self.environment.layers.directories(files.layers))
 
     async def _plan_copy(self, vertex: CopyVertex, files: FilesOf) -> StepPlan:
-        check_sources(vertex)
         found = await files(vertex.source)
         tree = await self._tree(found)
         scratch = self.workspace.make("inputs")
-        downloads: dict[str, Path] = {}
-        for number, source in enumerate(vertex.sources):
-            if is_remote(source):
-                directory = scratch / f"download-{number}"
-                directory.mkdir()
-                downloads[source] = await download(source, directory, vertex.checksum)
+        fetched = await fetch_sources(vertex, scratch, self.job.settings.git)
         documents = scratch / "documents"
         documents.mkdir()
         plan = await anyio.to_thread.run_sync(
@@ -253,7 +272,7 @@ class StepRunner:
                 vertex,
                 tree,
                 owners=found.owners,
-                downloads=downloads,
+                fetched=fetched,
                 scratch=documents,
             )
         )
@@ -270,9 +289,8 @@ class StepRunner:
         match step.vertex:
             case CopyVertex() as vertex:
                 copy = plan.copy or CopyPlan(pieces=(), digests=())
-                await anyio.to_thread.run_sync(
-                    do_copy, vertex, copy, upper, lower, self.job.epoch_ns
-                )
+                work = partial(do_copy, linkable=bool(rootfs["upper"]))
+                await anyio.to_thread.run_sync(work, vertex, copy, upper, lower, self.job.epoch_ns)
             case MakeDirectoryVertex() as vertex:
                 await anyio.to_thread.run_sync(
                     make_directory, vertex, upper, lower, self.job.epoch_ns
@@ -310,10 +328,16 @@ class StepRunner:
             tail = output.tail()
             said = f"; its last output:\n{tail}" if tail else " and said nothing"
             raise BuildError(
-                f"cannot build {step.title[:300]}: it exited with code {code}{said}",
+                f"cannot build {step.title[:300]}{_where(label)}: it exited with code {code}{said}",
                 location=Location(self.job.graph.file, step.line),
                 hint=_hint(code),
             )
+
+
+def _where(label: str) -> str:
+    """Name the stage of "STAGE N/M"; "" where there is only one."""
+    stage, blank, _ = label.rpartition(" ")
+    return f' in stage "{stage}"' if blank else ""
 
 
 def _hint(code: int) -> str:

@@ -56,6 +56,7 @@ class RunVertex:
     cwd: str
     user: str
     network: Literal["default", "none", "host"]
+    insecure: bool = False
     proxies: tuple[str, ...] = ()
     script: Script | None = None
     mounts: tuple[RunMount, ...] = ()
@@ -78,6 +79,17 @@ class CopyVertex:
     excludes: tuple[str, ...] = ()
     checksum: str = ""
     unpack: bool = False
+    unpack_urls: bool = False
+    parents: bool = False
+    """The directories above a source are kept, from ``/./`` in it on."""
+    link: bool = False
+    """What lies below has no say in where things go: the layer is the same on any ground."""
+    keep_git_dir: bool | None = None
+
+    @property
+    def free(self) -> bool:
+        """Tell whether the layers below change nothing of the result."""
+        return self.link and (not self.chown or not self.chown.strip("0123456789:"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,14 +141,18 @@ def definition(vertex: Vertex) -> dict[str, object]:
             document: dict[str, object] = asdict(
                 replace(vertex, proxies=(), mount_sources=()),
             )
+            if not vertex.insecure:
+                del document["insecure"]
             return {"op": "run", **document}
         case CopyVertex():
+            switches = ("unpack_urls", "parents", "link")
             return {
                 "op": "copy",
                 "destination": vertex.destination,
                 "chown": vertex.chown,
                 "chmod": vertex.chmod,
                 "unpack": vertex.unpack,
+                **{name: True for name in switches if getattr(vertex, name)},
             }
         case MakeDirectoryVertex():
             return {"op": "mkdir", "path": vertex.path, "user": vertex.user}

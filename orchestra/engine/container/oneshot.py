@@ -31,6 +31,7 @@ from orchestra.oci.image import ImageConfig
 from orchestra.oci.platform import Platform
 from orchestra.oci.runtime import OciMount, RuntimeConfig
 from orchestra.planner.desired import ContainerSpec
+from orchestra.planner.limits import Ulimit
 from orchestra.values import dataclass, field
 
 HOST_NETWORK: ShimNetwork = {
@@ -75,6 +76,7 @@ class OneShot:
     shm_size_bytes: int | None = None
     runtime: tuple[str, ...] = ()
     privileged: bool = False
+    ulimits: tuple[Ulimit, ...] = ()
 
 
 async def run_once(
@@ -147,6 +149,7 @@ def _config(shot: OneShot, mounts: Sequence[OciMount]) -> RuntimeConfig:
         hostname=shot.hostname,
         shm_size_bytes=shot.shm_size_bytes,
         privileged=shot.privileged,
+        ulimits=shot.ulimits,
     )
     image = ImageConfig(platform=Platform("linux", ""), diff_ids=(), env=shot.env)
     available = available_capabilities()

@@ -11,7 +11,7 @@ from orchestra.engine.events import Progress
 from orchestra.engine.image.settings import RegistrySettings
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.snapshot.snapshotter import Snapshotter
-from orchestra.oci.image import Image
+from orchestra.oci.image import Image, ImageConfig
 from orchestra.oci.platform import Platform
 from orchestra.oci.reference import parse_reference
 
@@ -40,3 +40,21 @@ async def pull(
         async with HttpClient() as http:
             transfer = Transfer(http, parsed, store, settings, Meter(reference, progress))
             return await transfer.run(snapshotter, platform)
+
+
+async def fetch_config(
+    reference: str, *, store: ImageStore, settings: RegistrySettings, platform: Platform
+) -> ImageConfig:
+    """Fetch an image's config from its registry, verified, and none of its layers.
+
+    :raises RegistryError: when no registry gives it.
+    :raises ImageError: when it is not what it claims to be.
+    """
+    from orchestra.engine.image.http import HttpClient  # noqa: PLC0415 - 80 ms: httpx2
+    from orchestra.engine.image.transfer import Meter, Transfer  # noqa: PLC0415
+
+    with store.writing():
+        async with HttpClient() as http:
+            meter = Meter(reference, lambda _: None)
+            transfer = Transfer(http, parse_reference(reference), store, settings, meter)
+            return await transfer.config(platform)

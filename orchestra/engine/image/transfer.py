@@ -25,7 +25,7 @@ from orchestra.engine.image.store import SOURCE_DIGEST, ImageStore, make_image
 from orchestra.engine.image.wire import Index, Manifest, parse_document
 from orchestra.engine.snapshot.snapshotter import Snapshotter
 from orchestra.errors import ImageError, OrchestraError
-from orchestra.oci.image import MANIFEST_BYTES_MAX, Descriptor, Image, Layer
+from orchestra.oci.image import MANIFEST_BYTES_MAX, Descriptor, Image, ImageConfig, Layer
 from orchestra.oci.platform import Platform
 from orchestra.oci.reference import ImageRef
 
@@ -82,6 +82,18 @@ class Transfer:
         self._meter = meter
         self._repository = Repository(http, reference, settings, meter.say)
         self._layers = StoredLayers(store, settings.limits)
+
+    async def config(self, platform: Platform) -> ImageConfig:
+        """Fetch and verify the config alone.
+
+        :raises RegistryError: when the registry does not give it.
+        :raises ImageError: when something is not what it claims to be.
+        """
+        name = self._reference.digest or self._reference.tag or "latest"
+        top = await self._repository.manifest(name)
+        document, manifest = await self._choose(top, platform)
+        self._store.put_blob(document.data)
+        return (await self._describe(document, manifest, platform)).config
 
     async def run(self, snapshotter: Snapshotter, platform: Platform) -> Image:
         """Fetch, verify, unpack, and name the image.

@@ -16,7 +16,7 @@ from orchestra.planner.compile.limits import (
     compile_health,
     compile_resources,
     compile_restart,
-    compile_ulimits,
+    ulimits_of,
 )
 from orchestra.planner.compile.mounts import compile_files, compile_mounts, compile_volumes_from
 from orchestra.planner.compile.networking import (
@@ -156,7 +156,7 @@ def _template(service: Service, project: Project, complaints: Complaints) -> Con
         devices=compile_devices(service, complaints),
         device_requests=compile_device_requests(service),
         device_cgroup_rules=service.device_cgroup_rules,
-        ulimits=compile_ulimits(service),
+        ulimits=ulimits_of(service.ulimits),
         sysctls=dict(sorted(service.sysctls.items())),
         shm_size_bytes=service.shm_size or None,
         resources=compile_resources(service, complaints),

@@ -6,10 +6,15 @@ import posixpath
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import TypedDict
 
+from orchestra.planner.building import BuildSpec, FileRights
 from orchestra.planner.compile.complaints import Complaints
+from orchestra.planner.compile.limits import ulimits_of
+from orchestra.planner.compile.mounts import number_of
 from orchestra.planner.compile.networking import host_pairs
-from orchestra.planner.desired import BuildSpec, ImageSpec, PullPolicy
+from orchestra.planner.desired import ImageSpec, PullPolicy
+from orchestra.spec.keypath import KeyPath
 from orchestra.spec.model.build import Build
 from orchestra.spec.model.project import Project
 from orchestra.spec.model.service import Service
@@ -22,6 +27,7 @@ _SPANS = {"daily": timedelta(days=1), "weekly": timedelta(weeks=1)}
 _UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 _PART = re.compile(r"([0-9]+)([wdhms])")
 _PARTS = re.compile(r"([0-9]+[wdhms])+")
+_LAYOUT_CONTEXT = "oci-layout://"
 
 
 def image_of(service: Service, project: Project) -> str:
@@ -104,9 +110,10 @@ def _build(build: Build, service: Service, project: Project, complaints: Complai
         "com.docker.compose.project": project.name,
         "com.docker.compose.service": service.name,
     }
+    dockerfile = build.dockerfile or "Dockerfile"
     return BuildSpec(
         context=context,
-        dockerfile=posixpath.join(context, build.dockerfile or "Dockerfile"),
+        dockerfile=dockerfile if is_remote(context) else posixpath.join(context, dockerfile),
         dockerfile_inline=build.dockerfile_inline,
         target=build.target or None,
         args=dict(sorted(build.args.items())),
@@ -116,7 +123,11 @@ def _build(build: Build, service: Service, project: Project, complaints: Complai
         pull=build.pull,
         network=build.network or None,
         extra_hosts=host_pairs(build.extra_hosts),
-        secrets=_build_secrets(build, service, project, complaints),
+        **_build_secrets(build, service, project, complaints),
+        ssh={name: path or "" for name, path in sorted(build.ssh.items())},
+        entitlements=_entitlements(build, service, complaints),
+        ulimits=ulimits_of(build.ulimits),
+        no_cache_filter=build.no_cache_filter,
         shm_size_bytes=build.shm_size or None,
         platform=(build.platforms[0] if build.platforms else service.platform) or None,
         additional_contexts={
@@ -128,25 +139,73 @@ def _build(build: Build, service: Service, project: Project, complaints: Complai
 
 def _context(value: str, project: Project) -> str:
     """Return an additional context; another service's image goes by its reference."""
+    if value.startswith(_LAYOUT_CONTEXT):
+        return _LAYOUT_CONTEXT + posixpath.join(
+            project.working_dir, value.removeprefix(_LAYOUT_CONTEXT)
+        )
     name = value.removeprefix(_SERVICE_CONTEXT)
     if name == value or name not in project.all_services:
         return value
     return IMAGE_CONTEXT + image_of(project.all_services[name], project)
 
 
+def is_remote(context: str) -> bool:
+    """Tell whether a build context has to be fetched: nothing in it is a path of this machine."""
+    return context == "-" or "://" in context or context.startswith(("github.com/", "git@"))
+
+
+class _Secrets(TypedDict):
+    secrets: Mapping[str, str]
+    secret_contents: Mapping[str, str]
+    secret_rights: Mapping[str, FileRights]
+
+
 def _build_secrets(
     build: Build, service: Service, project: Project, complaints: Complaints
-) -> Mapping[str, str]:
-    found: dict[str, str] = {}
+) -> _Secrets:
+    files: dict[str, str] = {}
+    contents: dict[str, str] = {}
+    rights: dict[str, FileRights] = {}
     for index, reference in enumerate(build.secrets):
-        key = ("services", service.name, "build", "secrets", index)
+        key: KeyPath = ("services", service.name, "build", "secrets", index)
         secret = project.secrets.get(reference.source or "")
         if secret is None:
             continue
-        if secret.file is None:
-            complaints.refuse(key, "a build takes secrets from files only")
-        elif reference.uid or reference.gid or reference.mode is not None:
-            complaints.refuse(key, "owner and mode are the Dockerfile's business")
+        name = reference.target or reference.source or ""
+        if secret.content is not None:
+            contents[name] = secret.content
+        elif secret.file is not None:
+            files[name] = secret.file
+        elif secret.environment:
+            complaints.add(
+                key,
+                f'environment variable "{secret.environment}" is not set',
+                hint=f'set it, or give "{secret.name}" a file',
+            )
         else:
-            found[reference.target or reference.source or ""] = secret.file
-    return dict(sorted(found.items()))
+            complaints.refuse(key, f'"{secret.name}" is external, and there is no store')
+        given = FileRights(
+            uid=_id(reference.uid, (*key, "uid"), complaints),
+            gid=_id(reference.gid, (*key, "gid"), complaints),
+            mode=reference.mode,
+        )
+        if given != FileRights():
+            rights[name] = given
+    return _Secrets(secrets=files, secret_contents=contents, secret_rights=rights)
+
+
+def _id(text: str | None, key: KeyPath, complaints: Complaints) -> int | None:
+    return number_of(text, key, complaints) if text else None
+
+
+def _entitlements(build: Build, service: Service, complaints: Complaints) -> tuple[str, ...]:
+    known = ("network.host", "security.insecure")
+    for index, name in enumerate(build.entitlements):
+        if name not in known:
+            complaints.refuse(
+                ("services", service.name, "build", "entitlements", index),
+                f'"{name}" is not an entitlement',
+                f"it is one of {', '.join(known)}",
+            )
+    granted = {*build.entitlements, *(("security.insecure",) if build.privileged else ())}
+    return tuple(sorted(granted))

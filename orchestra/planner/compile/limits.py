@@ -24,9 +24,12 @@ from orchestra.spec.model.healthcheck import Healthcheck
 from orchestra.spec.model.service import Service
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from orchestra.spec.model.container import Device
     from orchestra.spec.model.limits import BlkioConfig
     from orchestra.spec.model.limits import DeviceRequest as WrittenRequest
+    from orchestra.spec.model.limits import Ulimit as WrittenUlimit
 
 _EXTENSION = "x-orchestra"
 _MOST_SWAPPINESS = 100
@@ -128,11 +131,11 @@ def _block_io(written: BlkioConfig | None) -> BlockIo:
     )
 
 
-def compile_ulimits(service: Service) -> tuple[Ulimit, ...]:
-    """Return the resource limits, by name."""
+def ulimits_of(limits: Mapping[str, WrittenUlimit]) -> tuple[Ulimit, ...]:
+    """Return resource limits, by name."""
     return tuple(
         Ulimit(name=name, soft=limit.soft, hard=limit.hard)
-        for name, limit in sorted(service.ulimits.items())
+        for name, limit in sorted(limits.items())
     )
 
 

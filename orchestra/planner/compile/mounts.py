@@ -151,13 +151,14 @@ def _file(
         target=target,
         source_path=source.file if source.content is None else None,
         content=source.content,
-        uid=_number(reference.uid, (*key, "uid"), complaints),
-        gid=_number(reference.gid, (*key, "gid"), complaints),
+        uid=number_of(reference.uid, (*key, "uid"), complaints),
+        gid=number_of(reference.gid, (*key, "gid"), complaints),
         mode=_FILE_MODE if reference.mode is None else reference.mode,
     )
 
 
-def _number(text: str | None, key: KeyPath, complaints: Complaints) -> int:
+def number_of(text: str | None, key: KeyPath, complaints: Complaints) -> int:
+    """Return a numeric id, 0 where none is given; what is no number is complained of."""
     if not text:
         return 0
     if text.isascii() and text.isdecimal():

@@ -25,7 +25,6 @@ _MOUNT = "services.*.volumes.[]."
 
 _SWARM = "it is for Swarm"
 _WINDOWS = "it exists on Windows only"
-_RIGHTS = "build steps get no more rights than containers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +53,6 @@ REFUSED: Mapping[str, tuple[str, str]] = {
     ),
     _SERVICE + "use_api_socket": ("there is no engine socket to hand over", ""),
     _BUILD + "cache_to": ("the build cache is not exported", ""),
-    _BUILD + "{entitlements,privileged}": (_RIGHTS, ""),
-    _BUILD + "no_cache_filter": ("the cache is used for all stages or for none", ""),
-    _BUILD + "ssh": ("no agent is forwarded into builds", ""),
-    _BUILD + "ulimits": ("build steps have the engine's own limits", ""),
     "jobs": ("jobs are not run", "run its command by `orchestra run`"),
     "networks.*.ipam.options": ("address management takes no options", ""),
 }
@@ -181,8 +176,6 @@ def _check_build(build: Build, path: KeyPath, complaints: Complaints) -> None:
         complaints.refuse(
             (*path, "platforms"), "images are built for one platform", "keep one of them"
         )
-    if build.context and "://" in build.context:
-        complaints.refuse((*path, "context"), "remote contexts are not fetched", "clone it first")
 
 
 def _check_mount(mount: ServiceVolume, path: KeyPath, complaints: Complaints) -> None:

@@ -200,6 +200,21 @@ def test_an_unknown_key_without_a_value_is_wrong_all_the_same(shop: Shop) -> Non
     assert not shop("config").made
 
 
+def test_a_secret_of_a_build_is_not_written_down(shop: Shop) -> None:
+    shop.variables["TOKEN"] = "s3cr3t"
+    shop.write(
+        "compose.yaml",
+        "services: {web: {build: {context: ., secrets: [token]}}}\n"
+        "secrets: {token: {environment: TOKEN}}\n",
+    )
+    for _ in range(2):
+        said = shop("plan")
+        assert said.made
+        assert said.code == 0, said.err
+    found = shop.memory.iterdir() if shop.memory.exists() else ()
+    assert not any(b"s3cr3t" in entry.read_bytes() for entry in found)
+
+
 def test_the_oldest_make_room(tmp_path: Path) -> None:
     memo = Memo(tmp_path / "memo")
     for number in range(300):

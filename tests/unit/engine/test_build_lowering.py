@@ -111,6 +111,42 @@ def test_graphs_that_cannot_be(text, line, why):
     assert caught.value.location.line == line
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("FROM a\nSTOPSIGNAL nope", 'cannot build STOPSIGNAL: there is no signal "nope"'),
+        ("FROM a AS x\nFROM b AS y\nSTOPSIGNAL nope", 'cannot build STOPSIGNAL in stage "y": '),
+        ("FROM a\nENV A=${B:?set-B}", "cannot build ENV: .*set-B"),
+        ("FROM a\nENV A=${B^}", "cannot build ENV: .*modifier"),
+    ],
+)
+def test_errors_name_instruction_and_stage(text, why):
+    with pytest.raises(BuildError, match=why) as caught:
+        lower_all(text)
+    assert caught.value.location.line == len(text.splitlines())
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "term", "9", "SIGRTMIN+3", "$S"])
+def test_stop_signals(name):
+    config = lower(f"FROM a\nARG S=INT\nSTOPSIGNAL {name}").config
+    assert config.stop_signal == name.replace("$S", "INT")
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("${v:-d}", "a.b.a"), ("${n:-d}", "d"), ("${e:-d}", "d"), ("${e-d}", ""), ("${n-d}", "d"),
+        ("${v:+s}", "s"), ("${e:+s}", ""), ("${e+s}", "s"), ("${n+s}", ""), ("${n:-${v}}", "a.b.a"),
+        ("${v?x}", "a.b.a"), ("${v#a*.}", "b.a"), ("${v##a*.}", "a"), ("${v%.*}", "a.b"),
+        ("${v%%.*}", "a"), ("${v/a/X}", "X.b.a"), ("${v//a/X}", "X.b.X"), ("${v/./-}", "a-b.a"),
+        ("${v//./\\/}", "a\\/b\\/a"), ("\\$v", "$v"), ("'$v'", "$v"), ("${n}", ""), ("$v-x", "a.b.a-x"),
+    ],
+)  # fmt: skip
+def test_every_form_of_a_variable(word, value):
+    config = lower(f"FROM a\nARG v=a.b.a e=\nLABEL l={word}").config
+    assert config.labels["l"] == value
+
+
 def test_unknown_target_lists_the_stages():
     with pytest.raises(BuildError, match="nope") as caught:
         graph_of("FROM a AS one\nFROM b AS two", target="nope")
@@ -248,7 +284,7 @@ def test_a_copy_is_known_by_what_it_copies_not_by_how_it_was_named():
 
 def test_what_changes_a_run_changes_its_definition():
     texts = ["RUN x", "RUN y", "USER 1\nRUN x", "ENV A=1\nRUN x", "RUN --network=none x",
-             "RUN --mount=type=tmpfs,target=/t x", "SHELL [\"s\"]\nRUN x"]  # fmt: skip
+             "RUN --mount=type=tmpfs,target=/t x", "RUN --security=insecure x", "SHELL [\"s\"]\nRUN x"]  # fmt: skip
     seen = [str(definition(vertices(f"FROM a\n{text}")[-1])) for text in texts]
     assert len(set(seen)) == len(texts)
 
@@ -264,6 +300,11 @@ def test_what_changes_a_run_changes_its_definition():
         ("type=secret,id=a,source=b", "either"),
         ("type=secret,id=a,mode=9", "mode"),
         ("type=bind,target=/x,size=1", "not allowed"),
+        ("type=ssh,source=/x", "not allowed"),
+        ("type=ssh,from=a", "not allowed"),
+        ("type=bind,target=/x,required", "not allowed"),
+        ("type=cache,target=/x,env=A", "not allowed"),
+        ("type=tmpfs,target=/x,uid=1", "not allowed"),
         ("type=bind,target=/x,what=1", "unknown key"),
         ("type=bind,target", "needs a value"),
         ("type=cache,target=/x,ro=maybe", "true or false"),
@@ -283,6 +324,9 @@ def test_mounts_are_read():
     secret = read_mount("type=secret,id=tok", str, "/w")
     assert (secret.target, secret.read_only) == ("/run/secrets/tok", True)
     assert read_mount("type=secret,id=tok,env=T", str, "/w").target == ""
+    agent = read_mount("type=ssh,uid=5,mode=0666,required", str, "/w")
+    assert (agent.id, agent.target, agent.uid, agent.mode) == ("default", "", 5, 0o666)
+    assert agent.required
     bind = read_mount("target=go.mod,source=go.mod", str, "/w")
     assert (bind.kind, bind.target, bind.read_only) == ("bind", "/w/go.mod", True)
     assert not read_mount("target=/x,rw", str, "/w").read_only

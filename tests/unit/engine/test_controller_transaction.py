@@ -11,10 +11,12 @@ from orchestra.engine.controller import ProjectController
 from orchestra.engine.paths import Paths
 from orchestra.engine.state.store import Store
 from orchestra.errors import ContainerError, LockError
-from orchestra.planner.desired import DesiredState, VolumeSpec
+from orchestra.planner.building import BuildSpec
+from orchestra.planner.desired import DesiredState, ImageSpec, VolumeSpec
 from orchestra.planner.observed import Phase
 from orchestra.planner.plan import Plan
 from orchestra.planner.steps import CreateVolume, StartContainer, StopContainer
+from orchestra.values import replace
 
 pytestmark = pytest.mark.anyio
 NOTHING = Plan.of([])
@@ -165,3 +167,12 @@ async def test_forget_takes_away_all_that_is_left(world):
 async def test_interrupt_without_a_plan_is_nothing(world):
     world.controller.interrupt()
     await world.run(NOTHING)
+
+
+async def test_secrets_of_builds_are_not_written_down(world):
+    build = BuildSpec(context="/x", dockerfile="Dockerfile", secret_contents={"a": "s3cr3t"})
+    image = ImageSpec(reference="x", build=build)
+    world.controller.remember(replace(STATE, images=(image,)))
+    files = [path for path in Path(world.paths.data).rglob("*") if path.is_file()]
+    assert files
+    assert not [path for path in files if b"s3cr3t" in path.read_bytes()]

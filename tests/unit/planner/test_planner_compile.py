@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestra.errors import SpecErrors
+from orchestra.planner.building import FileRights
 from orchestra.planner.compile import compile_project
 from orchestra.planner.desired import (
     Attachment,
@@ -24,7 +25,7 @@ from orchestra.planner.desired import (
     RestartPolicy,
     VolumesFrom,
 )
-from orchestra.planner.limits import BlockIo, BlockLimit, DeviceRequest, Resources
+from orchestra.planner.limits import BlockIo, BlockLimit, DeviceRequest, Resources, Ulimit
 from orchestra.spec.loader import LoadOptions, load_project
 
 ROOT = Path(__file__).parents[3]
@@ -369,6 +370,59 @@ def test_of_two_spans_the_shorter_counts(load):
     assert image.refresh_after == timedelta(hours=2)
 
 
+def test_what_a_build_is_given(load, tmp_path):
+    text = """
+services:
+  a:
+    build:
+      context: .
+      ssh: [default, "key=./k"]
+      privileged: true
+      entitlements: [network.host]
+      ulimits: {nofile: {soft: 1, hard: 2}, nproc: 3}
+      no_cache_filter: [one]
+      secrets: [file, {source: value, target: v, uid: "5", mode: 0440}]
+      additional_contexts: {l: "oci-layout://l", g: "https://h/r.git", i: "docker-image://x"}
+secrets: {file: {file: ./s}, value: {environment: VALUE}}
+"""
+    (image,) = load(text, {"VALUE": "s3cr3t"}).images
+    build = image.build
+    assert build.ssh == {"default": "", "key": str(tmp_path / "k")}
+    assert build.entitlements == ("network.host", "security.insecure")
+    assert build.ulimits == (
+        Ulimit(name="nofile", soft=1, hard=2),
+        Ulimit(name="nproc", soft=3, hard=3),
+    )
+    assert build.no_cache_filter == ("one",)
+    assert build.secrets == {"file": str(tmp_path / "s")}
+    assert build.secret_contents == {"v": "s3cr3t"}
+    assert build.secret_rights == {"v": FileRights(uid=5, mode=0o440)}
+    assert build.additional_contexts["l"] == f"oci-layout://{tmp_path}/l"
+    assert build.additional_contexts["g"] == "https://h/r.git"
+
+
+def test_a_secret_of_a_build_that_is_not_set(load):
+    text = "services: {a: {build: {context: ., secrets: [s]}}}\nsecrets: {s: {environment: NOPE}}"
+    assert refused(load, text) == {
+        "services.a.build.secrets[0]": 'environment variable "NOPE" is not set'
+    }
+
+
+@pytest.mark.parametrize(
+    ("context", "dockerfile", "found"),
+    [
+        ("https://h/r.git#main:d", None, "Dockerfile"),
+        ("git@h:o/r.git", "x/Dockerfile", "x/Dockerfile"),
+        ("github.com/o/r", None, "Dockerfile"),
+        ("https://h/c.tar.gz", None, "Dockerfile"),
+    ],
+)
+def test_a_remote_context_has_its_dockerfile_inside(load, context, dockerfile, found):
+    more = f", dockerfile: {dockerfile}" if dockerfile else ""
+    (image,) = load(f"services: {{a: {{build: {{context: '{context}'{more}}}}}}}").images
+    assert (image.build.context, image.build.dockerfile) == (context, found)
+
+
 def test_inactive_services_are_known_but_not_there(load):
     state = load("services: {web: {image: x}, debug: {image: y, profiles: [p]}}")
     assert state.services == ("debug", "web")
@@ -429,7 +483,8 @@ def test_hooks(service):
             "volumes[0].bind.recursive",
         ),
         ("volumes: [{type: npipe, source: a, target: /b}]", "volumes[0].type"),
-        ("build: {context: ., ssh: [default]}", "build.ssh"),
+        ("build: {context: ., entitlements: [device]}", "build.entitlements[0]"),
+        ("build: {context: ., provenance: max}", "build.provenance"),
         ("x-orchestra: {on_unhealthy: maybe}", "x-orchestra.on_unhealthy"),
         ("x-orchestra: {typo: 1}", "x-orchestra"),
     ],

@@ -8,12 +8,8 @@ from datetime import timedelta
 import pytest
 from support.worlds import container, network, volume
 
-from orchestra.planner.desired import (
-    BuildSpec,
-    Dependency,
-    FileMount,
-    HealthSpec,
-)
+from orchestra.planner.building import BuildSpec
+from orchestra.planner.desired import Dependency, FileMount, HealthSpec
 from orchestra.planner.fingerprint import (
     build_hash,
     changes,
@@ -92,7 +88,13 @@ def test_keys_are_no_part_of_networks_and_volumes_but_names_are():
 def test_a_build_is_the_same_however_its_cache_is_used():
     build = BuildSpec(context="/x", dockerfile="/x/Dockerfile")
     assert build_hash(replace(build, no_cache=True, pull=True)) == build_hash(build)
+    assert build_hash(replace(build, no_cache_filter=("a",))) == build_hash(build)
     assert build_hash(replace(build, args={"A": "1"})) != build_hash(build)
+
+
+def test_a_secret_of_a_build_is_no_part_of_its_hash():
+    build = BuildSpec(context="/x", dockerfile="/x/Dockerfile")
+    assert build_hash(replace(build, secret_contents={"a": "s3cr3t"})) == build_hash(build)
 
 
 def test_a_hash_tells_next_to_nothing_of_a_variable():

@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 from support.worlds import NOW, container, empty, network, observe, project, running, volume
 
+from orchestra.planner.building import BuildSpec
 from orchestra.planner.desired import (
     Attachment,
-    BuildSpec,
     Condition,
     Dependency,
     ImageSpec,

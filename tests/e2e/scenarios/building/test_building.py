@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
-from support.scenario import Scenario
+from support.gitserver import git_server
+from support.scenario import Scenario, not_on_peer
 
 
 def slow_step(scenario: Scenario) -> str:
@@ -63,3 +65,49 @@ def test_an_unknown_instruction_is_told_with_its_line(scenario: Scenario) -> Non
     assert done.code not in {0, 70}
     assert "EXPSE" in done.text
     assert re.search(r"Dockerfile:16|line 16", done.text)
+
+
+def test_what_a_build_is_given(scenario: Scenario) -> None:
+    scenario.environment["WORD"] = "hidden"
+    scenario.run("build", "given")
+    assert scenario.run("run", "--rm", "-T", "given").out == "440\n77\nrights\n"
+    kept = [path for path in scenario.root.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert kept
+    said = [path for path in kept if path.name != "compose.yaml" and "snapshots" not in path.parts]
+    written = [path for path in said if b"= hidden" not in path.read_bytes()]
+    assert not [path for path in written if b"hidden" in path.read_bytes()]
+
+
+def test_a_check_says_what_docker_says_and_builds_nothing(scenario: Scenario) -> None:
+    assert scenario.run("build", "--check", "app").out == "Check complete, no warnings found.\n"
+    scenario.edit("ENV GREETING=", "ENV GREETING ", file="Dockerfile")
+    done = scenario.run("build", "--check", "app", code=1)
+    assert "WARNING: LegacyKeyValueFormat - https://docs.docker.com/" in done.out
+    assert re.search(r"\nDockerfile:7\n-+\n(.*\n)+   7 \| >>> ENV GREETING ", done.out)
+    assert scenario.run("images", "--quiet").out == ""
+
+
+def test_a_context_from_git(scenario: Scenario, tmp_path: Path) -> None:
+    with git_server(tmp_path) as repositories:
+        text = "FROM busybox\nCOPY a /said\n"
+        repositories.make("r", web__Dockerfile=text, web__a="from git\n")
+        scenario.edit("context: .", f"context: {repositories.url}/r.git#main:web")
+        scenario.edit("      target: base\n", "")
+        scenario.edit('["cat", "/flavour"]', '["cat", "/said"]')
+        scenario.run("build", "target")
+    assert scenario.run("run", "--rm", "-T", "target").out == "from git\n"
+
+
+def test_a_build_of_what_comes_in_on_stdin(scenario: Scenario) -> None:
+    not_on_peer("docker compose builds services only")
+    text = "FROM busybox\nARG WORD\nRUN echo $WORD > /flavour\n"
+    done = scenario.run("build", "-q", "--tag", "piped", "--build-arg", "WORD=in", "-", stdin=text)
+    assert re.fullmatch(r"sha256:[0-9a-f]{64}\n", done.out)
+    scenario.edit(
+        "      target: base\n", "      additional_contexts: {piped: docker-image://piped}\n"
+    )
+    scenario.edit("context: .", "context: .\n      dockerfile_inline: FROM piped")
+    scenario.run("build", "target")
+    assert scenario.run("run", "--rm", "-T", "target").out == "in\n"
+    assert scenario.run("build", "--check", "-", stdin="FROM busybox\nCMD x\n", code=1).out
+    assert "--tag" in scenario.run("build", "-", stdin=text, code=2).text

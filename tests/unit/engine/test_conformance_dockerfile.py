@@ -1,0 +1,30 @@
+"""docs/conformance-dockerfile.md names tests that are there, and says how each scenario stands."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs/conformance-dockerfile.md").read_text()
+STATES = {"same", "other", "refused", "not offered", "not applicable", "not tested"}
+
+
+def test_every_test_that_is_named_is_there():
+    named = re.findall(r"\[(test_\w+)\]\(\.\./(tests/[\w/]+\.py)\)", PAGE)
+    assert len(named) > 100
+    missing = {
+        (name, file)
+        for name, file in named
+        if not re.search(rf"(?m)^(async )?def {name}\(", (ROOT / file).read_text())
+    }
+    assert not missing
+
+
+def test_every_scenario_has_a_state_and_the_same_ones_a_test():
+    rows = re.findall(r"(?m)^\| (\w+|[\w/]+\.go) \| ([a-z ]+) \| (.*) \|$", PAGE)
+    rows = [row for row in rows if row[0] not in ("scenario", "file")]
+    assert len(rows) > 250
+    assert {state for _, state, _ in rows} <= STATES
+    assert not [name for name, state, text in rows if state == "same" and "tests/" not in text]
+    assert not [name for name, _, text in rows if not text.strip()]
