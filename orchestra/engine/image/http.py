@@ -25,6 +25,8 @@ _REDIRECTS_MAX = 5
 _PASSING = {408, 429, 500, 502, 503, 504}
 """Statuses that may be others in a moment."""
 _USER_AGENT = "orchestra"
+Body = bytes | Callable[[], AsyncIterator[bytes]]
+"""What a request carries; a stream is made anew for each time that it is sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,18 +90,20 @@ class HttpClient:
         *,
         headers: Mapping[str, str] | None = None,
         form: Mapping[str, str] | None = None,
+        body: Body | None = None,
         verify: bool = True,
         redirects: bool = True,
+        again: bool = True,
     ) -> AsyncIterator[httpx2.Response]:
         """Send a request and give its answer, the body not read yet; any status may come.
 
         What looks like a moment's trouble is tried again, as the server asks (Retry-After) or with
-        growing pauses.
+        growing pauses; not with ``again`` False, where the caller has to look at what has arrived.
 
         :raises Unreachable: when no answer is to be had.
         :raises RegistryError: when a redirect leads where it must not.
         """
-        request = _Request(method, url, dict(headers or {}), form, verify, redirects)
+        request = _Request(method, url, dict(headers or {}), form, body, verify, redirects, again)
         response = await self._answer(request)
         try:
             yield response
@@ -112,7 +116,7 @@ class HttpClient:
         attempt = 0
         while True:
             attempt += 1
-            last = attempt >= self.patience.attempts
+            last = attempt >= self.patience.attempts or not request.again
             try:
                 response = await self._follow(request)
             except Unreachable as err:
@@ -157,7 +161,11 @@ class HttpClient:
         self, request: _Request, url: httpx2.URL, headers: Mapping[str, str]
     ) -> httpx2.Response:
         client = await self._client(verify=request.verify)
-        built = client.build_request(request.method, url, headers=headers, data=request.form)
+        body = request.body
+        content = None if body is None else body if isinstance(body, bytes) else body()
+        built = client.build_request(
+            request.method, url, headers=headers, data=request.form, content=content
+        )
         try:
             return await client.send(built, stream=True)
         except (httpx2.TransportError, ssl.SSLError) as err:
@@ -226,8 +234,10 @@ class _Request:
     url: str
     headers: Mapping[str, str]
     form: Mapping[str, str] | None
+    body: Body | None
     verify: bool
     redirects: bool
+    again: bool
 
 
 def redirect_target(url: httpx2.URL, location: str) -> httpx2.URL:
