@@ -28,8 +28,8 @@ with suppress(ImportError):  # a machine that isal is not built for
 
 PIECE_BYTES = 1 << 18
 _WINDOW_LOG_MAX = 27
-_GZIP = b"\x1f\x8b"
-_ZSTD = b"\x28\xb5\x2f\xfd"
+GZIP = b"\x1f\x8b"
+ZSTD = b"\x28\xb5\x2f\xfd"
 _XZ = b"\xfd7zXZ"
 _BZIP2 = b"BZh"
 _BROKEN: tuple[type[Exception], ...] = (zlib.error, fast_zlib.error, zstd.ZstdError, EOFError)
@@ -61,9 +61,9 @@ def decompress(read: Callable[[int], bytes]) -> Iterator[bytes]:
     first = read(PIECE_BYTES)
     while len(first) < 6 and (more := read(PIECE_BYTES)):
         first += more
-    if first.startswith(_GZIP):
+    if first.startswith(GZIP):
         return _pieces(_gunzip(first, read))
-    if first.startswith(_ZSTD):
+    if first.startswith(ZSTD):
         return _pieces(_unzstd(first, read))
     if first.startswith((_XZ, _BZIP2)):
         raise ImageError("cannot unpack a layer: it is neither gzip, zstd nor plain tar")
