@@ -1,0 +1,36 @@
+"""``orchestra image pull``: fetch an image by its name."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from orchestra.cli.declare import Argument, Context, Option
+from orchestra.cli.session import Session
+
+
+def command(
+    ctx: Context,
+    name: Annotated[str, Argument(metavar="NAME[:TAG|@DIGEST]")],
+    all_tags: Annotated[
+        bool, Option("--all-tags", "-a", help="Download all tagged images in the repository")
+    ] = False,
+    platform: Annotated[
+        str | None, Option("--platform", help="Choose the platform, as linux/arm64")
+    ] = None,
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Suppress verbose output")] = False,
+) -> None:
+    """Pull, and print the name in full."""
+    from orchestra.cli.render.transfers import transfers
+
+    session = Session.of(ctx)
+    traffic = session.machine.traffic
+
+    async def main() -> tuple[str, ...]:
+        async with transfers(session.options, quiet=quiet) as report:
+            references = await traffic.references(name, all_tags=all_tags)
+            for reference in references:
+                await traffic.pull(reference, platform, report)
+            return references
+
+    for reference in session.run(main):
+        print(session.machine.library.canonical(reference))
