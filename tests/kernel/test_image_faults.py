@@ -6,6 +6,7 @@ the n-th of its effects on files; what is left is checked, the command run again
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import signal
@@ -265,8 +266,6 @@ def test_sweep_asks_what_is_in_use_once_nobody_writes(paths: Paths) -> None:
 
 
 def _try_shared(store: ImageStore) -> None:
-    import fcntl
-
     fd = os.open(store.incoming("lock"), os.O_RDWR)
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)

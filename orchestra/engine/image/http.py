@@ -25,6 +25,8 @@ _REDIRECTS_MAX = 5
 _PASSING = {408, 429, 500, 502, 503, 504}
 """Statuses that may be others in a moment."""
 _USER_AGENT = "orchestra"
+Trust = bool | str
+"""Whom TLS trusts: the system's roots, nobody in particular (False), a file's roots as well."""
 Body = bytes | Callable[[], AsyncIterator[bytes]]
 """What a request carries; a stream is made anew for each time that it is sent."""
 
@@ -73,7 +75,7 @@ class HttpClient:
         self._clock = clock or SystemClock()
         self.sleep = sleep
         self._stack = AsyncExitStack()
-        self._clients: dict[bool, httpx2.AsyncClient] = {}
+        self._clients: dict[Trust, httpx2.AsyncClient] = {}
 
     async def __aenter__(self) -> HttpClient:
         return self
@@ -91,7 +93,7 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         form: Mapping[str, str] | None = None,
         body: Body | None = None,
-        verify: bool = True,
+        verify: Trust = True,
         redirects: bool = True,
         again: bool = True,
     ) -> AsyncIterator[httpx2.Response]:
@@ -171,13 +173,13 @@ class HttpClient:
         except (httpx2.TransportError, ssl.SSLError) as err:
             raise unreachable(_host(url), err) from err
 
-    async def _client(self, *, verify: bool) -> httpx2.AsyncClient:
+    async def _client(self, *, verify: Trust) -> httpx2.AsyncClient:
         client = self._clients.get(verify)
         if client is None:
             patience = self.patience
             timeout = httpx2.Timeout(patience.read, connect=patience.connect, pool=None)
             client = httpx2.AsyncClient(
-                verify=verify,
+                verify=_context(verify) if isinstance(verify, str) else verify,
                 timeout=timeout,
                 follow_redirects=False,
                 headers={"user-agent": _USER_AGENT, "accept-encoding": "identity"},
@@ -235,9 +237,25 @@ class _Request:
     headers: Mapping[str, str]
     form: Mapping[str, str] | None
     body: Body | None
-    verify: bool
+    verify: Trust
     redirects: bool
     again: bool
+
+
+def _context(authorities: str) -> ssl.SSLContext:
+    """Trust the system's roots, and those of a file.
+
+    :raises ImageError: when the file cannot be read, or holds no certificate.
+    """
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(cafile=authorities)
+    except (OSError, ssl.SSLError) as err:
+        raise ImageError(
+            f'cannot read the certificates in "{authorities}": {err.strerror or err}',
+            hint="name a PEM file as ca of the registry in config.toml",
+        ) from err
+    return context
 
 
 def redirect_target(url: httpx2.URL, location: str) -> httpx2.URL:

@@ -6,7 +6,7 @@ that it names on another host gets none.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 
 import httpx2
@@ -45,6 +45,12 @@ class Refusal(RegistryError):
         super().__init__(message, hint=hint)
         self.status = status
         self.code = code
+
+
+def telling(failures: Sequence[RegistryError]) -> RegistryError:
+    """Return the failure that tells most: an answer, and not that to plain HTTP on a TLS port."""
+    answers = [err for err in failures if isinstance(err, Refusal)]
+    return next((err for err in answers if err.status != 400), (answers or failures)[0])
 
 
 class Place:

@@ -14,7 +14,7 @@ import httpx2
 
 from orchestra.engine.image.auth import Authorizer, Credentials
 from orchestra.engine.image.http import HttpClient
-from orchestra.engine.image.place import Place, Refusal
+from orchestra.engine.image.place import Place, Refusal, telling
 from orchestra.engine.image.settings import RegistrySettings
 from orchestra.engine.image.wire import ACCEPT, parse_tags
 from orchestra.errors import ImageError, RegistryError
@@ -132,7 +132,7 @@ class Repository:
     def _failure(self, failures: list[tuple[Place, RegistryError]]) -> RegistryError:
         """Make one error of all: the registry's own, and in the hint what the mirrors said."""
         own = [err for place, err in failures if not place.endpoint.mirror]
-        chosen = next((err for err in own if isinstance(err, Refusal)), own[0])
+        chosen = telling(own)
         mirrors = "; ".join(
             f"its mirror {place.endpoint.url} was tried too: {err.message}"
             for place, err in failures

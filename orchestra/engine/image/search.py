@@ -6,8 +6,8 @@ from contextlib import AsyncExitStack
 from urllib.parse import quote
 
 from orchestra.engine.image.auth import Authorizer, Credentials
-from orchestra.engine.image.http import HttpClient, Unreachable
-from orchestra.engine.image.place import Place, Refusal, Request
+from orchestra.engine.image.http import HttpClient
+from orchestra.engine.image.place import Place, Request, telling
 from orchestra.engine.image.settings import Endpoint, RegistrySettings
 from orchestra.engine.image.wire import parse_json
 from orchestra.errors import RegistryError
@@ -42,16 +42,16 @@ async def search(term: str, settings: RegistrySettings, *, limit: int) -> tuple[
             endpoints: tuple[Endpoint, ...] = (Endpoint(url=_HUB),)
         else:
             endpoints = tuple(e for e in settings.endpoints(registry) if not e.mirror)
-        failure: RegistryError | None = None
+        failures: list[RegistryError] = []
         for endpoint in endpoints:
             reference = ImageRef(registry, word or "x", None)
             authorizer = Authorizer(http, endpoint, Credentials(settings.docker_config))
             place = Place(http, endpoint, reference, authorizer)
             try:
                 return await _asked(place, word, limit, hub=registry == DOCKER_HUB)
-            except (Unreachable, Refusal) as err:
-                failure = failure or err
-        raise failure or RegistryError(f'no way to "{registry}"')
+            except RegistryError as err:
+                failures.append(err)
+        raise telling(failures)
 
 
 async def _asked(place: Place, word: str, limit: int, *, hub: bool) -> tuple[Hit, ...]:

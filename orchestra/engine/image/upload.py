@@ -19,7 +19,7 @@ from orchestra.engine.events import Progress
 from orchestra.engine.image.auth import Authorizer, Credentials
 from orchestra.engine.image.document import docker_manifest
 from orchestra.engine.image.http import HttpClient, Unreachable
-from orchestra.engine.image.place import Place, Refusal, Request
+from orchestra.engine.image.place import Place, Refusal, Request, telling
 from orchestra.engine.image.settings import RegistrySettings
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.image.wire import Manifest, parse_document
@@ -105,7 +105,7 @@ class Upload:
     async def _place(self) -> Place:
         """Return the endpoint of the registry that answers; mirrors are not pushed to."""
         credentials = Credentials(self._settings.docker_config)
-        failure: RegistryError | None = None
+        failures: list[RegistryError] = []
         for endpoint in self._settings.endpoints(self._reference.registry):
             if endpoint.mirror:
                 continue
@@ -116,10 +116,10 @@ class Upload:
                     response = await place.exchange(stack, Request(path="/v2/", scopes=self._scope))
                     if response.status_code == 200:
                         return place
-                    failure = failure or await place.refusal(response)
-            except Unreachable as err:
-                failure = failure or err
-        raise failure or RegistryError(f'no way to "{self._reference.registry}"')
+                    failures.append(await place.refusal(response))
+            except RegistryError as err:
+                failures.append(err)
+        raise telling(failures)
 
     async def _blob(self, place: Place, blob: Descriptor, source: str | None) -> None:
         """Make sure that the registry has a blob."""

@@ -29,6 +29,7 @@ from orchestra.values import dataclass, field
 _MANIFESTS = (MANIFEST_OCI, MANIFEST_DOCKER)
 _INDEXES = (INDEX_OCI, INDEX_DOCKER)
 ACCEPT = ", ".join((*_INDEXES, *_MANIFESTS))
+_UNUSABLE = ("nondistributable", ".foreign.", "+encrypted")
 _LAYERS_MAX = 500
 _BLOB_BYTES_MAX = 1 << 40
 
@@ -117,6 +118,13 @@ def parse_document(data: bytes, media_type: str = "") -> Manifest | Index:
     layers = tuple(parse_descriptor(entry) for entry in _list(fields, "layers"))
     if len(layers) > _LAYERS_MAX:
         raise ImageError(f"the image has {len(layers)} layers, more than {_LAYERS_MAX}")
+    for layer in layers:
+        if any(word in layer.media_type for word in _UNUSABLE):
+            raise ImageError(
+                f'a layer of type "{layer.media_type[:100]}" is not distributed with its image, '
+                "or not for everybody",
+                hint="Windows' base layers and encrypted ones cannot be used here",
+            )
     config = parse_descriptor(fields.get("config"))
     return Manifest(
         media_type=kind or MANIFEST_OCI, config=config, layers=layers, annotations=annotations
