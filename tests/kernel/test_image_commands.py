@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
 import sys
 import tarfile
 from collections.abc import Callable, Iterator
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from support import images
-from support.registry import Registry, serve_registry
+from support.registry import Handler, Registry, serve_registry
 
 from orchestra.cli import app
 from orchestra.engine.image.store import ImageStore
@@ -280,6 +282,116 @@ def test_pull_and_push_through_the_command_line(
         f"{registry.address}/y:2",
     ]
     assert run("search", f"{registry.address}/x")[0] != 0, "this registry has no catalog"
+
+
+def test_pull_tells_whether_there_was_something_new(
+    store: ImageStore, run: Run, registry: Registry
+) -> None:
+    images.publish(registry, "x", "1", made("1"))
+    name = f"{registry.address}/x:1"
+    digest = f"Digest: {made('1').digest}"
+    fresh = [digest, f"Status: Downloaded newer image for {name}", name]
+    assert run("image", "pull", name)[1].splitlines() == fresh
+    known = [digest, f"Status: Image is up to date for {name}", name]
+    assert run("image", "pull", name)[1].splitlines() == known
+    images.publish(registry, "x", "1", made("2"))
+    assert "Downloaded newer image" in run("image", "pull", name)[1]
+    assert len(store.list()) == 2, "the old one has lost its name"
+
+
+def test_search_asks_a_registry_for_its_list(run: Run, registry: Registry) -> None:
+    def catalog(handler: Handler) -> bool:
+        if "last=" in handler.path:
+            handler.answer(200, b'{"repositories": ["team/web-x"]}')
+        else:
+            link = '</v2/_catalog?last=b>; rel="next"'
+            handler.answer(200, b'{"repositories": ["db", "web"]}', Link=link)
+        return True
+
+    registry.faults["/v2/_catalog"] = catalog
+    code, out, _ = run("search", f"{registry.address}/web", "--format", "{{.Name}}")
+    assert (code, out.split()) == (0, [f"{registry.address}/{n}" for n in ("team/web-x", "web")])
+
+    def search(handler: Handler) -> bool:
+        results = [
+            {"name": "a/web", "description": "d " * 60, "star_count": 7, "is_official": True},
+            {"name": "b/web", "description": "", "star_count": 1},
+            {"name": 3},
+        ]
+        handler.answer(200, json.dumps({"results": results}).encode())
+        return True
+
+    registry.faults["/v1/search"] = search
+    rows = run("search", f"{registry.address}/web", "-f", "stars=2")[1].splitlines()
+    assert rows[0].split() == ["NAME", "DESCRIPTION", "STARS", "OFFICIAL"]
+    assert len(rows) == 2
+    assert rows[1].endswith("7       [OK]")
+    assert run("search", "x", "--limit", "0")[0] == 2
+    assert run("search", "x", "-f", "colour=red")[0] == 2
+
+
+def test_archives_go_through_pipes_and_never_to_a_terminal(
+    store: ImageStore, tmp_path: Path
+) -> None:
+    image = images.store_image(store, "x:1", made("x"))
+    program = [sys.executable, "-m", "orchestra"]
+    root = str(Path(__file__).parents[2])
+    environment = {**os.environ, "PYTHONPATH": root}
+    archive = subprocess.run(
+        [*program, "save", "x:1"], env=environment, capture_output=True, check=True
+    ).stdout
+    store.untag("x:1")
+    said = subprocess.run(
+        [*program, "load"], env=environment, input=archive, capture_output=True, check=True
+    ).stdout
+    assert said == b"Loaded image: x:1\n"
+    assert store.get("x:1") == image
+    leader, follower = os.openpty()
+    try:
+        for words in (["save", "x:1"], ["load"], ["import", "-"]):
+            done = subprocess.run(
+                [*program, *words],
+                env=environment,
+                stdin=follower,
+                stdout=follower,
+                stderr=subprocess.PIPE,
+                check=False,
+            )
+            assert done.returncode == 2
+            assert b"terminal" in done.stderr
+    finally:
+        os.close(leader)
+        os.close(follower)
+    assert (
+        subprocess.run(
+            [*program, "save", "x:1", "-o", str(tmp_path / "no/such/place")],
+            env=environment,
+            capture_output=True,
+            check=False,
+        ).returncode
+        == 2
+    )
+
+
+def test_layers_of_the_build_cache_outlive_their_images(
+    store: ImageStore, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY f /f\n")
+    (tmp_path / "f").write_text("x")
+    built = run("image", "build", "-q", "-t", "x:1", ".")[1]
+    image = store.get("x:1")
+    assert image is not None
+    run("rmi", "x:1")
+    run("image", "prune", "-af")
+    layer = image.layers[0].descriptor
+    assert store.blobs() == (layer.digest,), "the layer is the cache's, the documents are not"
+    cache = json.loads(run("system", "df", "--format", "json")[1].splitlines()[-1])
+    assert cache["Type"] == "Build Cache"
+    assert cache["Reclaimable"] != "0B"
+    assert run("image", "build", "-q", "-t", "x:1", ".")[1] == built, "out of the cache"
+    run("rmi", "x:1")
+    assert run("system", "prune", "-af")[0] == 0
+    assert store.blobs() == ()
 
 
 def test_compose_push_is_for_services_that_are_built(

@@ -17,7 +17,7 @@ from orchestra.engine.image.catalogue import (
     created_of,
     repository_of,
 )
-from orchestra.engine.image.store import ImageStore
+from orchestra.engine.image.store import SOURCE_DIGEST, ImageStore
 from orchestra.errors import ImageError
 from orchestra.oci.digest import Digest
 from orchestra.oci.image import Image
@@ -101,6 +101,19 @@ class ImageLibrary:
     def canonical(self, reference: str) -> str:
         """Return a name in full, registry and tag included."""
         return str(parse_reference(reference))
+
+    def familiar(self, reference: str) -> str:
+        """Return a name as people write it, the tag included."""
+        return parse_reference(reference).familiar
+
+    def id_of(self, reference: str) -> str:
+        """Return the id of the image that has a name, "" when it is not here."""
+        image = self.store.get(reference)
+        return image.id if image else ""
+
+    def digest_of(self, reference: str) -> str:
+        """Return the digest by which its registry knows an image of a name."""
+        return self.store.annotations(reference).get(SOURCE_DIGEST, "")
 
     def containers(self) -> Mapping[str, tuple[ObservedContainer, ...]]:
         """Return the containers of every image that has some, by the image's id."""

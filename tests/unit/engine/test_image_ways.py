@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,7 +20,22 @@ from orchestra.engine.image.settings import RegistrySettings
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.paths import paths_of
 from orchestra.errors import ImageError, RegistryError
-from orchestra.oci.image import MANIFEST_DOCKER, MANIFEST_OCI, Image
+from orchestra.oci.digest import digest_of
+from orchestra.oci.image import (
+    LAYER_GZIP,
+    LAYER_TAR,
+    LAYER_ZSTD,
+    MANIFEST_DOCKER,
+    MANIFEST_OCI,
+    Descriptor,
+    Image,
+    Layer,
+)
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 
 @pytest.fixture
@@ -105,3 +122,27 @@ def test_layer_of_a_foreign_place_is_refused_and_its_address_not_asked(
         fetch(tmp_path, f"{registry.address}/x:1")
     assert registry.paths("evil") == []
     assert registry.paths("/blobs/") == []
+
+
+@pytest.mark.parametrize(
+    ("media_type", "pack"),
+    [
+        (LAYER_TAR, bytes),
+        (LAYER_ZSTD, zstd.compress),
+        (LAYER_GZIP, lambda data: gzip.compress(data[:700]) + gzip.compress(data[700:])),
+        (LAYER_GZIP, zstd.compress),
+    ],
+    ids=["plain", "zstd", "gzip in members", "zstd that calls itself gzip"],
+)
+def test_every_packing_is_pulled(
+    registry: Registry, tmp_path: Path, media_type: str, pack: Callable[[bytes], bytes]
+) -> None:
+    plain = images.tar([images.file("a", b"content" * 1000)])
+    data = pack(plain)
+    descriptor = Descriptor(media_type=media_type, digest=digest_of(data), size=len(data))
+    blob = images.Blob(Layer(diff_id=digest_of(plain), descriptor=descriptor), data)
+    images.publish(registry, "x", "1", images.image([blob]))
+    image = fetch(tmp_path, f"{registry.address}/x:1")
+    assert image.layers[0].diff_id == digest_of(plain)
+    [unpacked] = (tmp_path / "data/snapshots").glob("*/a")
+    assert unpacked.read_bytes() == b"content" * 1000

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from orchestra.cli.declare import Argument, Context, Option
 from orchestra.cli.session import Session
+
+if TYPE_CHECKING:
+    from orchestra.engine.local.library import ImageLibrary
 
 
 def command(
@@ -23,14 +26,23 @@ def command(
     from orchestra.cli.render.transfers import transfers
 
     session = Session.of(ctx)
-    traffic = session.machine.traffic
+    library, traffic = session.machine.library, session.machine.traffic
 
     async def main() -> tuple[str, ...]:
         async with transfers(session.options, quiet=quiet) as report:
             references = await traffic.references(name, all_tags=all_tags)
             for reference in references:
+                before = library.id_of(reference)
                 await traffic.pull(reference, platform, report)
+                if not quiet:
+                    _tell(library, reference, fresh=before != library.id_of(reference))
             return references
 
     for reference in session.run(main):
-        print(session.machine.library.canonical(reference))
+        print(library.canonical(reference))
+
+
+def _tell(library: ImageLibrary, reference: str, *, fresh: bool) -> None:
+    status = "Downloaded newer image" if fresh else "Image is up to date"
+    print(f"Digest: {library.digest_of(reference)}")
+    print(f"Status: {status} for {library.familiar(reference)}")
