@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from support import images
 from support.registry import Handler, Registry, serve_registry
+from support.storecheck import check_store, leftovers
 
 from orchestra.cli import app
 from orchestra.engine.image.store import ImageStore
@@ -462,3 +463,24 @@ def test_import_makes_an_image_of_a_root(
         assert run("import", "-")[0] == 0
     assert len(store.list()) == 2
     assert "RUN is no change" in run("import", "-c", "RUN x", "root.tar")[2]
+
+
+def test_hostile_root_is_refused(
+    store: ImageStore, run: Run, paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, entries in {
+        "climbs": [images.file("../../../evil")],
+        "link": [images.link("d", str(tmp_path)), images.file("d/evil", b"x")],
+        "bomb": [images.file("big", bytes(2 << 20))],
+    }.items():
+        (tmp_path / "root.tar").write_bytes(images.tar(entries))
+        monkeypatch.setenv("ORCHESTRA_LAYER_BYTES_MAX", str(1 << 20))
+        code, _, err = run("import", "root.tar", "x:1")
+        assert (code == 0) is (name == "link"), err
+        assert "Traceback" not in err
+        assert not (tmp_path / "evil").exists()
+        assert (store.get("x:1") is not None) is (name == "link")
+        run("image", "prune", "-af")
+        assert check_store(paths) == []
+        assert leftovers(paths) == []
+    assert not Path("/evil").exists()

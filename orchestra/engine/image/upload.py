@@ -33,6 +33,8 @@ _PIECE_BYTES = 1 << 20
 _SMALL_BYTES = 1 << 16
 """A blob of at most this size is sent with the request that ends its upload."""
 _PASSING = {408, 416, 429, 500, 502, 503, 504}
+_LOST = {404, 416}
+"""Statuses of an upload that the registry knows no longer, or has otherwise than we think."""
 _REPORT_SECONDS = 0.1
 
 
@@ -122,27 +124,24 @@ class Upload:
         raise telling(failures)
 
     async def _blob(self, place: Place, blob: Descriptor, source: str | None) -> None:
-        """Make sure that the registry has a blob."""
-        if await self._is_there(place, blob):
-            self._add(blob.size)
-            return
+        """Make sure that the registry has a blob, begun anew where an upload got lost."""
         failed = 0
-        while True:
+        while not await self._is_there(place, blob):
             begun = self._sent
             try:
                 location = await self._begin(place, blob, source)
-                if location is None:
-                    self._add(blob.size)
+                if location is not None:
+                    await self._send(place, blob, location)
                     return
-                await self._send(place, blob, location)
-                return
+                break
             except (Unreachable, Refusal) as err:
-                self._sent = min(begun, self._sent)
+                self._sent = begun
                 failed += 1
-                passing = err.passing if isinstance(err, Unreachable) else err.status in _PASSING
-                if failed >= self._http.patience.attempts or not passing:
+                lost = err.passing if isinstance(err, Unreachable) else err.status in _LOST
+                if failed >= self._http.patience.attempts or not lost:
                     raise
                 await self._http.sleep(self._http.patience.backoff * 2 ** (failed - 1))
+        self._add(blob.size)
 
     async def _is_there(self, place: Place, blob: Descriptor) -> bool:
         async with AsyncExitStack() as stack:
@@ -241,7 +240,6 @@ class Upload:
                 path=f"{location}{mark}digest={quote(blob.digest, safe='')}",
                 headers={"content-type": "application/octet-stream"},
                 body=data,
-                again=False,
                 redirects=False,
                 scopes=self._scope,
             )

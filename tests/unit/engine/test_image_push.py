@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
+import httpx2
 import pytest
 from support import images
 from support.registry import Handler, Registry, serve_registry
 
 from orchestra.engine.events import Progress
 from orchestra.engine.image import push as pushing
+from orchestra.engine.image.http import redirect_target
 from orchestra.engine.image.push import Pushed, push
 from orchestra.engine.image.settings import RegistrySettings
 from orchestra.engine.image.store import ImageStore
@@ -225,6 +227,79 @@ def test_location_on_another_host_gets_no_credentials(
         )
         assert other.requests
         assert all("authorization" not in seen.headers for seen in other.requests)
+
+
+def test_registry_that_stores_another_manifest_is_told(
+    world: World, registry: Registry, made: images.MadeImage
+) -> None:
+    world.keep(made)
+
+    def lie(handler: Handler) -> bool:
+        if handler.command != "PUT":
+            return False
+        handler.body()
+        handler.answer(201, Docker_Content_Digest="sha256:" + "0" * 64)
+        return True
+
+    registry.faults["/manifests/"] = lie
+    with pytest.raises(ImageError, match="stored a manifest with digest"):
+        world.push()
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (401, "asks for a login"),
+        (403, "denies access"),
+        (404, "has no"),
+        (429, "too many requests"),
+        (500, r"out of order \(500\)"),
+    ],
+)
+def test_each_status_has_its_own_words(
+    world: World,
+    registry: Registry,
+    made: images.MadeImage,
+    status: int,
+    message: str,
+) -> None:
+    world.keep(made)
+
+    def refuse(handler: Handler) -> bool:
+        if handler.command != "POST":
+            return False
+        handler.body()
+        handler.error(status, "X")
+        return True
+
+    registry.faults["/uploads/"] = refuse
+    with pytest.raises(RegistryError, match=f"cannot push .*{message}"):
+        world.push()
+
+
+def test_passing_trouble_is_waited_for(
+    world: World, registry: Registry, made: images.MadeImage
+) -> None:
+    world.keep(made)
+    seen: list[str] = []
+
+    def busy(handler: Handler) -> bool:
+        if handler.command not in {"POST", "PUT"} or len(seen) > 2:
+            return False
+        seen.append(handler.path)
+        handler.body()
+        handler.error(503, "BUSY", Retry_After="0")
+        return True
+
+    registry.faults["/v2/x/"] = busy
+    world.push()
+    assert len(seen) == 3
+    assert ("x", "1") in registry.manifests
+
+
+def test_redirect_of_an_upload_to_less_protection_is_refused() -> None:
+    with pytest.raises(RegistryError, match="from https to http, refused"):
+        redirect_target(httpx2.URL("https://registry.example/v2/x/"), "http://registry.example/u")
 
 
 def test_a_digest_is_nothing_to_push(world: World, made: images.MadeImage) -> None:
