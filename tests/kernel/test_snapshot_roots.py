@@ -251,6 +251,18 @@ def test_sweep_spares_what_containers_use(paths: Paths, store: ImageStore, image
     assert store.by_id(image.id) == image
 
 
+def test_sweep_spares_layers_of_a_container_whose_image_is_gone(
+    paths: Paths, store: ImageStore, image: Image
+) -> None:
+    snapshotter = open_snapshotter(paths, store)
+    layers = ensure(snapshotter, image)
+    store.untag("x")
+    roots = Roots(directories=frozenset(layers))
+    anyio.run(lambda: sweep(store, snapshotter, lambda: roots))
+    assert all(Path(path).exists() for path in layers)
+    assert not store.has_blob(image.id)
+
+
 def test_sweep_removes_leftovers_but_not_of_the_living(paths: Paths, store: ImageStore) -> None:
     root = Path(paths.snapshots)
     for name in (".new-dead/d", ".gone-dead/d", ".new-living/d"):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import anyio
 import httpx2
@@ -300,6 +302,43 @@ def test_passing_trouble_is_waited_for(
 def test_redirect_of_an_upload_to_less_protection_is_refused() -> None:
     with pytest.raises(RegistryError, match="from https to http, refused"):
         redirect_target(httpx2.URL("https://registry.example/v2/x/"), "http://registry.example/u")
+
+
+def test_token_is_asked_for_every_repository_of_a_mount(
+    world: World, registry: Registry, made: images.MadeImage
+) -> None:
+    """A challenge names both repositories; each is a scope of its own (token authentication)."""
+    registry.strict = True
+    world.keep(made)
+    world.push()
+    world.keep(made, "team/y:2")
+    asked: list[list[str]] = []
+
+    def token(handler: Handler) -> bool:
+        scopes = parse_qs(handler.path.partition("?")[2])["scope"]
+        asked.append(scopes)
+        body = {"token": base64.urlsafe_b64encode(" ".join(scopes).encode()).decode()}
+        handler.answer(200, json.dumps(body).encode())
+        return True
+
+    def guard(handler: Handler) -> bool:
+        needed = ["repository:team/y:pull,push"]
+        if "from=" in handler.path:
+            needed.append("repository:x:pull")
+        packed = handler.headers.get("Authorization", "").removeprefix("Bearer ")
+        if set(needed) <= set(base64.urlsafe_b64decode(packed).decode().split()):
+            return False
+        handler.body()
+        realm = f'Bearer realm="http://{registry.address}/token",scope="{" ".join(needed)}"'
+        handler.answer(401, WWW_Authenticate=realm)
+        return True
+
+    registry.faults |= {"/token": token, "/v2/": guard}
+    world.push("team/y:2")
+    assert ["repository:team/y:pull,push", "repository:x:pull"] in asked
+    assert ("team/y", "2") in registry.manifests
+    layers = {blob.layer.descriptor.digest for blob in made.layers}
+    assert {digest for name, digest in registry.links if name == "team/y"} >= layers
 
 
 def test_a_digest_is_nothing_to_push(world: World, made: images.MadeImage) -> None:
