@@ -6,6 +6,7 @@ that it names on another host gets none.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 
@@ -20,6 +21,7 @@ from orchestra.oci.reference import ImageRef
 from orchestra.values import dataclass, field
 
 _ERROR_BYTES_MAX = 1 << 16
+_CODE = re.compile(r"[A-Z][A-Z_]{0,60}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,12 +151,15 @@ def _said(host: str, reference: ImageRef, status: int, code: str) -> str:
         case 404:
             name = reference.digest or reference.tag
             return f'registry "{host}" has no "{name}" of "{reference.repository}"'
+        case 413:
+            return f'registry "{host}" takes nothing of this size (413)'
         case 429:
             return f'registry "{host}" answers that there were too many requests (429)'
         case _ if status >= 500:
             return f'registry "{host}" is out of order ({status})'
         case _:
-            return f'registry "{host}" answers {status}'
+            word = f" ({code})" if _CODE.fullmatch(code) else ""
+            return f'registry "{host}" answers {status}{word}'
 
 
 def _hint(host: str, status: int, retry_after: str) -> str:
@@ -166,5 +171,7 @@ def _hint(host: str, status: int, retry_after: str) -> str:
         case 429:
             wait = f"wait {retry_after} s" if retry_after.isdigit() else "wait a while"
             return f"{wait}, log in, or set a mirror (ORCHESTRA_REGISTRY_MIRROR)"
+        case _ if 400 <= status < 500 and status != 408:
+            return "its own log, or whoever runs it, may tell more"
         case _:
             return "try again later, or set a mirror (ORCHESTRA_REGISTRY_MIRROR)"

@@ -7,6 +7,7 @@ is. Imports httpx2: reached through push.py alone.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from urllib.parse import quote
@@ -245,7 +246,9 @@ class Upload:
             )
             response = await place.exchange(stack, request)
             if response.status_code not in {201, 204}:
-                raise await place.refusal(response)
+                refusal = await place.refusal(response)
+                await anyio.to_thread.run_sync(self._check, blob)
+                raise refusal
 
     async def _manifest(self, place: Place, data: bytes, manifest: Manifest) -> Digest:
         """Name the image at the registry; one that knows no OCI gets docker's form."""
@@ -293,6 +296,22 @@ class Upload:
                 left -= len(piece)
                 yield piece
                 self._add(len(piece))
+
+    def _check(self, blob: Descriptor) -> None:
+        """Look whether it was our fault that a blob was not taken.
+
+        :raises ImageError: when it is damaged; it is dropped then.
+        """
+        found = hashlib.sha256()
+        with self._store.open_blob(blob.digest) as file:
+            while piece := file.read(_PIECE_BYTES):
+                found.update(piece)
+        if found.hexdigest() == hex_of(blob.digest):
+            return
+        self._store.drop_blob(blob.digest)
+        raise ImageError(
+            f"blob {blob.digest[:19]} is damaged on disk", hint="pull or build the image again"
+        )
 
     def _read_whole(self, blob: Descriptor) -> bytes:
         with self._store.open_blob(blob.digest) as file:

@@ -619,7 +619,7 @@ def test_error_tells_of_registry_and_mirror(world: World, registry: Registry) ->
         (429, "too many requests", "mirror"),
         (500, "is out of order (500)", "try again later"),
         (503, "is out of order (503)", "try again later"),
-        (418, "answers 418", "try again"),
+        (418, "answers 418", "its own log"),
     ],
 )
 def test_each_status_has_its_own_words(

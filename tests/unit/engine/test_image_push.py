@@ -341,6 +341,22 @@ def test_token_is_asked_for_every_repository_of_a_mount(
     assert {digest for name, digest in registry.links if name == "team/y"} >= layers
 
 
+@pytest.mark.parametrize("number", [0, 1], ids=["streamed", "sent at once"])
+def test_blob_that_is_damaged_here_is_told_and_dropped(
+    world: World, registry: Registry, made: images.MadeImage, number: int
+) -> None:
+    world.keep(made)
+    layer = made.layers[number].layer.descriptor
+    path = world.store.blob_path(layer.digest)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ImageError, match=f"cannot push .*blob {layer.digest[:19]} is damaged"):
+        world.push()
+    assert not world.store.has_blob(layer.digest)
+    assert ("x", "1") not in registry.manifests
+
+
 def test_a_digest_is_nothing_to_push(world: World, made: images.MadeImage) -> None:
     world.keep(made)
     with pytest.raises(ImageError, match="a registry gives digests"):
