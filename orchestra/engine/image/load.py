@@ -14,7 +14,7 @@ import posixpath
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from orchestra.engine.image.compression import decompress
+from orchestra.engine.image.compression import decompress_archive
 from orchestra.engine.image.layer import Limits
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.image.tar import DIRECTORY, HARD_LINK, REGULAR, SYMLINK, Member, TarReader
@@ -150,7 +150,7 @@ class Unloaded:
         return None
 
     def _read(self, read: Callable[[int], bytes], limits: Limits) -> None:
-        reader = TarReader(_bounded(decompress(read), limits.bytes_max))
+        reader = TarReader(_bounded(decompress_archive(read), limits.bytes_max))
         try:
             for count, member in enumerate(reader.members()):
                 if count > min(_MEMBERS_MAX, limits.members_max):

@@ -9,7 +9,7 @@ from functools import partial
 
 import anyio.to_thread
 
-from orchestra.engine.image.compression import decompress, gzip_compressor
+from orchestra.engine.image.compression import decompress_archive, gzip_compressor
 from orchestra.engine.image.document import encode_config, encode_manifest
 from orchestra.engine.image.layer import Limits
 from orchestra.engine.image.store import ImageStore, make_image
@@ -53,7 +53,7 @@ def _layer(store: ImageStore, read: Callable[[int], bytes], limits: Limits) -> L
     size = 0
     try:
         with target.open("xb") as file:
-            for piece in _bounded(decompress(read), limits.bytes_max):
+            for piece in _bounded(decompress_archive(read), limits.bytes_max):
                 plain.update(piece)
                 data = compressor.compress(piece)
                 outer.update(data)
