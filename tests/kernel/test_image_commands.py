@@ -94,6 +94,9 @@ def names(output: str) -> list[str]:
         (("--filter", "before=gone:1"), ["<none>:<none>", "old:1"]),
         (("-f", "since=gone:1"), ["team/new:2"]),
         (("-f", "reference=*w"), []),
+        (("ol?",), ["old:1"]),
+        (("[a-p]l[^x]:[12]",), ["old:1"]),
+        (("[",), []),
         (("-f", "reference=*/*w"), ["team/new:2"]),
         (("-f", "until=2022-06-01T00:00:00Z"), ["<none>:<none>", "old:1"]),
     ],
@@ -127,6 +130,7 @@ def test_table_has_dockers_columns(three: ImageStore, run: Run) -> None:
         (("image", "ls", "--filter", "before=nope"), 'no image "nope" here'),
         (("image", "prune", "-f", "--filter", "before=x"), 'invalid filter "before=x"'),
         (("image", "frobnicate"), 'unknown command "image frobnicate"'),
+        (("image", "ls", "[z-a]"), '"[z-a]" is no pattern'),
         (("tag", "nope", "x"), 'no image "nope" here'),
         (("tag", "old:1", "X:1"), '"X:1" is not an image reference'),
         (("tag", "old:1", "x@sha256:" + "0" * 64), "that is a digest"),
@@ -192,6 +196,40 @@ def test_a_tag_is_one_more_name(three: ImageStore, run: Run) -> None:
     code, out, _ = run("rmi", "old:1")
     assert (code, out) == (0, "Untagged: old:1\n")
     assert three.get("registry.example:5000/old") is not None
+
+
+def test_a_name_that_moves_leaves_its_digest_behind(
+    store: ImageStore, run: Run, registry: Registry
+) -> None:
+    for tag in ("1", "2"):
+        images.publish(registry, "x", tag, made(tag))
+        assert run("image", "pull", "-q", f"{registry.address}/x:{tag}")[0] == 0
+    one, two = (f"{registry.address}/x:{tag}" for tag in ("1", "2"))
+    run("tag", one, two)
+    run("tag", one, "elsewhere:1")
+    rows = run("image", "ls", "--format", "{{.Repository}}:{{.Tag}} {{.Digest}}")[1].splitlines()
+    digest = made("1").digest
+    assert set(rows) == {
+        f"{one} {digest}",
+        f"{two} {digest}",
+        "elsewhere:1 <none>",
+        "<none>:<none> <none>",
+    }
+
+
+def test_prune_clears_away_what_is_damaged(three: ImageStore, run: Run, paths: Paths) -> None:
+    image = three.get("old:1")
+    assert image is not None
+    three.blob_path(image.id).write_bytes(b"{}")
+    code, _, err = run("image", "inspect", "old:1")
+    assert code == 5
+    assert "pull or build the image again" in err
+    assert run("image", "prune", "-f")[0] == 0
+    assert check_store(paths) == []
+    assert {line.reference for line in three.list()} == {
+        "docker.io/library/gone:1",
+        "docker.io/team/new:2",
+    }
 
 
 def test_the_last_name_takes_the_image_with_it(three: ImageStore, run: Run) -> None:

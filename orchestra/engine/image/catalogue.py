@@ -164,7 +164,10 @@ def _matches(line: Listed, patterns: Iterable[str]) -> bool:
 @cache
 def _pattern(text: str) -> re.Pattern[str]:
     """Compile a pattern of path.Match: no wildcard of it goes beyond a slash."""
-    return re.compile("".join(map(_piece, _PIECES.findall(text))))
+    try:
+        return re.compile("".join(map(_piece, _PIECES.findall(text))))
+    except re.error as err:
+        raise ImageError(f'"{text[:100]}" is no pattern for names: {err.msg}') from err
 
 
 def _piece(text: str) -> str:

@@ -141,14 +141,21 @@ class ImageLibrary:
         if name.digest is not None:
             raise ImageError(f'cannot name an image "{target}": that is a digest')
         with self.store.writing():
-            image = self.catalogue().find(source).image
-            noted = {line.reference: line.annotations for line in self.catalogue().lines}
-            if image.manifest not in {self._manifest(str(name))}:
-                self.store.tag(image.manifest, str(name), annotations=noted.get(name, {}))
+            found = self.catalogue().find(source)
+            if self._manifest(str(name)) != found.image.manifest:
+                notes = self._notes_of(found, repository_of(name))
+                self.store.tag(found.image.manifest, str(name), annotations=notes)
 
     def _manifest(self, name: str) -> Digest | None:
         known = self.store.get(name)
         return known.manifest if known else None
+
+    def _notes_of(self, found: Found, repository: str) -> Mapping[str, str]:
+        """Return the digest by which an image is known in a repository, where it is."""
+        for line in self.catalogue().names_of(found.image):
+            if line.repository == repository and SOURCE_DIGEST in line.annotations:
+                return {SOURCE_DIGEST: line.annotations[SOURCE_DIGEST]}
+        return {}
 
     async def remove(self, text: str, *, force: bool, prune: bool) -> tuple[str, ...]:
         """Take a name from an image, and with its last name the image; return docker's lines.
@@ -214,7 +221,8 @@ class ImageLibrary:
             }
             for line in chosen.values():
                 before[line.image.id] = self.catalogue().names_of(line.image)
-            return lambda entry: entry.descriptor.digest in chosen
+            identity = self.store.id_of  # "" of what is damaged: nobody can use that any more
+            return lambda entry: entry.descriptor.digest in chosen or not identity(entry)
 
         def roots() -> Roots:
             if cache:  # under the lock that keeps builds away

@@ -14,6 +14,9 @@ import pytest
 from support.registry import Handler, Registry, serve_registry
 
 from orchestra.cli import app
+from orchestra.engine.image.auth import server_of
+from orchestra.engine.image.logins import registry_of
+from orchestra.errors import ImageError
 
 SECRET = "s3cret-pass"
 BASIC = "Basic " + base64.b64encode(f"joe:{SECRET}".encode()).decode()
@@ -266,3 +269,27 @@ def test_debugging_shows_no_secret(
     told = captured.out + captured.err + caplog.text
     for secret in (SECRET, "wr0ng", "T0KEN", "R3FRESH", BASIC.partition(" ")[2]):
         assert secret not in told
+
+
+@pytest.mark.parametrize(
+    ("server", "registry", "known_as"),
+    [
+        ("", "docker.io", "https://index.docker.io/v1/"),
+        ("docker.io", "docker.io", "https://index.docker.io/v1/"),
+        ("https://index.docker.io/v1/", "docker.io", "https://index.docker.io/v1/"),
+        ("ghcr.io", "ghcr.io", "ghcr.io"),
+        ("https://ghcr.io/", "ghcr.io", "ghcr.io"),
+        ("ghcr.io/owner", "ghcr.io", "ghcr.io"),
+        ("localhost:5000", "localhost:5000", "localhost:5000"),
+        ("registry", "registry", "registry"),
+    ],
+)
+def test_registry_is_known_by_dockers_names(server: str, registry: str, known_as: str) -> None:
+    assert registry_of(server) == registry
+    assert server_of(registry) == known_as
+
+
+@pytest.mark.parametrize("server", ["a b", "../x", "x:y:z", "-", "a\nb", "u:p@host"])
+def test_what_is_no_registry_is_refused(server: str) -> None:
+    with pytest.raises(ImageError):
+        registry_of(server)
