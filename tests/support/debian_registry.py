@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import ssl
 import subprocess
@@ -11,6 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
+
+from scripts.standins.__main__ import cache_directory
+from scripts.standins.errors import StandinError
+from scripts.standins.server import Server
 
 USER, PASSWORD = "joe", "s3cret-pass"
 _HASH = "$2y$05$abcdefghijklmnopqrstuuV7fpPozvyqJfnY19y0802WTlXUm6Rjy"
@@ -40,13 +45,11 @@ class DebianRegistry:
 
 @contextmanager
 def serve_debian_registry(directory: Path) -> Iterator[DebianRegistry]:
-    """Run one; its files lie in the directory.
-
-    :raises FileNotFoundError: when the program is not installed.
-    """
-    program = shutil.which("docker-registry") or str(
-        Path("~/.cache/orchestra-standins/docker-registry").expanduser()
-    )
+    """Run one; its files lie in the directory."""
+    try:
+        program = Server(cache_directory()).program()
+    except StandinError as err:
+        pytest.skip(f"no docker-registry: {err}")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
