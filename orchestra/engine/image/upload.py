@@ -31,6 +31,8 @@ from orchestra.oci.reference import ImageRef
 
 _AT_ONCE = 5
 _PIECE_BYTES = 1 << 20
+_PIECE_BYTES_MAX = 8 << 20
+"""Of a piece of a blob, where a registry does not take it whole (413)."""
 _SMALL_BYTES = 1 << 16
 """A blob of at most this size is sent with the request that ends its upload."""
 _PASSING = {408, 416, 429, 500, 502, 503, 504}
@@ -58,6 +60,7 @@ class Upload:
         self._sent = 0
         self._total = 0
         self._told_at = 0.0
+        self._piece_max = 0
         self._scope = f"repository:{reference.repository}:pull,push"
 
     async def run(self, image: Image, sources: Mapping[Digest, str]) -> Digest:
@@ -185,34 +188,46 @@ class Upload:
         offset, failed = 0, 0
         while offset < blob.size:
             before = offset
+            end = min(blob.size, offset + (self._piece_max or blob.size))
             try:
-                location = await self._patch(place, blob, location, offset)
-                offset = blob.size
+                location = await self._patch(place, blob, location, offset, end)
+                offset = end
             except (Unreachable, Refusal) as err:
-                passing = err.passing if isinstance(err, Unreachable) else err.status in _PASSING
-                if not passing:
-                    raise
-                await self._http.sleep(self._http.patience.backoff * 2**failed)
+                if not self._takes_less(err, end - offset):
+                    if not _is_passing(err):
+                        raise
+                    await self._http.sleep(self._http.patience.backoff * 2**failed)
+                    failed += 1
                 location, offset = await self._arrived(place, location)
-                failed = failed + 1 if offset <= before else 0
+                failed = 0 if offset > before else failed
                 if failed >= self._http.patience.attempts or offset > blob.size:
                     raise
         await self._end(place, blob, location, b"")
 
-    async def _patch(self, place: Place, blob: Descriptor, location: str, offset: int) -> str:
-        """Send a blob from an offset on; return where the upload goes on."""
+    def _takes_less(self, err: Exception, size: int) -> bool:
+        """Send smaller pieces from now on, where something on the way took none of this size."""
+        smaller = min(size // 2, _PIECE_BYTES_MAX)
+        if not isinstance(err, Refusal) or err.status != 413 or smaller < _SMALL_BYTES:
+            return False
+        self._piece_max = smaller
+        return True
+
+    async def _patch(
+        self, place: Place, blob: Descriptor, location: str, offset: int, end: int
+    ) -> str:
+        """Send a blob from an offset to another; return where the upload goes on."""
         headers = {
             "content-type": "application/octet-stream",
-            "content-length": str(blob.size - offset),
+            "content-length": str(end - offset),
         }
-        if offset:
-            headers["content-range"] = f"{offset}-{blob.size - 1}"
+        if end - offset < blob.size:
+            headers["content-range"] = f"{offset}-{end - 1}"
         async with AsyncExitStack() as stack:
             request = Request(
                 method="PATCH",
                 path=location,
                 headers=headers,
-                body=lambda: self._pieces(blob, offset),
+                body=lambda: self._pieces(blob, offset, end),
                 again=False,
                 redirects=False,
                 scopes=self._scope,
@@ -285,10 +300,10 @@ class Upload:
                 )
             return None
 
-    async def _pieces(self, blob: Descriptor, offset: int) -> AsyncIterator[bytes]:
+    async def _pieces(self, blob: Descriptor, offset: int, end: int) -> AsyncIterator[bytes]:
         with self._store.open_blob(blob.digest) as file:
             file.seek(offset)
-            left = blob.size - offset
+            left = end - offset
             while left:
                 piece = await anyio.to_thread.run_sync(file.read, min(left, _PIECE_BYTES))
                 if not piece:
@@ -347,3 +362,7 @@ def _parsed(data: bytes) -> Manifest:
     if not isinstance(manifest, Manifest):
         raise ImageError("it is an index, not an image")
     return manifest
+
+
+def _is_passing(err: Unreachable | Refusal) -> bool:
+    return err.passing if isinstance(err, Unreachable) else err.status in _PASSING

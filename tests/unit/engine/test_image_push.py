@@ -156,6 +156,48 @@ def test_broken_connection_is_taken_up_where_the_registry_is(
     assert registry.blobs[made.layers[0].layer.descriptor.digest] == made.layers[0].data
 
 
+def test_blob_goes_in_pieces_where_it_is_not_taken_whole(
+    world: World, registry: Registry, made: images.MadeImage
+) -> None:
+    """As behind a proxy with a limit for bodies (nginx, client_max_body_size)."""
+    world.keep(made)
+    sizes: list[int] = []
+
+    def limited(handler: Handler) -> bool:
+        size = int(handler.headers.get("Content-Length", "0"))
+        if handler.command != "PATCH":
+            return False
+        sizes.append(size)
+        if size <= 1 << 20:
+            return False
+        handler.body()
+        handler.error(413, "TOO_LARGE")
+        return True
+
+    registry.faults["/uploads/"] = limited
+    world.push()
+    assert registry.blobs[made.layers[0].layer.descriptor.digest] == made.layers[0].data
+    assert len([size for size in sizes if size <= 1 << 20]) >= 3
+    assert len([size for size in sizes if size > 1 << 20]) <= 2
+
+
+def test_registry_that_takes_no_piece_at_all_is_told(
+    world: World, registry: Registry, made: images.MadeImage
+) -> None:
+    world.keep(made)
+
+    def full(handler: Handler) -> bool:
+        if handler.command != "PATCH":
+            return False
+        handler.body()
+        handler.error(413, "TOO_LARGE")
+        return True
+
+    registry.faults["/uploads/"] = full
+    with pytest.raises(RegistryError, match=r"takes nothing of this size \(413\)"):
+        world.push()
+
+
 def test_upload_that_never_succeeds_ends_with_an_error(
     world: World, registry: Registry, made: images.MadeImage
 ) -> None:
