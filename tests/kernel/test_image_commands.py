@@ -465,7 +465,7 @@ services:
 
 
 def test_build_without_a_tag_leaves_a_nameless_image(
-    store: ImageStore, run: Run, tmp_path: Path
+    store: ImageStore, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY f /f\n")
     (tmp_path / "f").write_text("x")
@@ -477,6 +477,13 @@ def test_build_without_a_tag_leaves_a_nameless_image(
     assert run("image", "build", "-q", "-t", "x:1", "-t", "x:2", ".")[0] == 0
     assert store.get("x:1") is not None
     assert store.get("x:2") is not None
+    with io.StringIO("FROM scratch\nLABEL from=stdin\n") as typed:
+        monkeypatch.setattr(sys, "stdin", typed)
+        assert run("image", "build", "-q", "-t", "x:3", "-")[0] == 0
+    piped = store.get("x:3")
+    assert piped is not None
+    assert piped.config.labels["from"] == "stdin"
+    assert "a directory of this machine" in run("image", "build", "https://x/y.git")[2]
     code, _, err = run("image", "build", "-q", "--build-arg", "A=1", "nowhere")
     assert code == 5
     assert "Traceback" not in err

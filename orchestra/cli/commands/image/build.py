@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,12 +12,12 @@ from orchestra.cli.session import Session
 from orchestra.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 
 def command(
     ctx: Context,
-    path: Annotated[str, Argument(metavar="PATH|URL|-")],
+    path: Annotated[str, Argument(metavar="PATH|-")],
     add_hosts: Annotated[
         list[str] | None, Option("--add-host", help="Add a custom host-to-IP mapping, HOST:IP")
     ] = None,
@@ -60,39 +61,56 @@ def command(
     from orchestra.planner.desired import BuildSpec
 
     session = Session.of(ctx)
-    inline = None
-    if path == "-":
-        if sys.stdin.isatty():
-            raise UsageError("a Dockerfile on stdin is wanted, and that is a terminal")
-        inline = sys.stdin.read()
-    remote = "://" in path or path.startswith("git@")
-    context = path if remote or inline is not None else str(Path(path).absolute())
-    spec = BuildSpec(
-        context="/var/empty" if inline is not None else context,
-        dockerfile=str(Path(file).absolute()) if file else f"{context}/Dockerfile",
-        dockerfile_inline=inline,
-        target=target,
-        args=parse_build_args(build_args or (), session.environment),
-        labels=dict(_pair("--label", text, needed=False) for text in labels or ()),
-        tags=tuple(tags[1:] if tags else ()),
-        no_cache=no_cache,
-        pull=pull,
-        network=network,
-        extra_hosts=tuple(_host(text) for text in add_hosts or ()),
-        secrets=dict(_secret(text) for text in secrets or ()),
-        platform=platform,
-        additional_contexts=dict(_context(text) for text in build_contexts or ()),
-    )
+    arguments = parse_build_args(build_args or (), session.environment)
+    with _context_of(path) as (context, inline):
+        spec = BuildSpec(
+            context=context,
+            dockerfile=str(Path(file).absolute()) if file else f"{context}/Dockerfile",
+            dockerfile_inline=inline,
+            target=target,
+            args=arguments,
+            labels=dict(_pair("--label", text, needed=False) for text in labels or ()),
+            tags=tuple(tags[1:] if tags else ()),
+            no_cache=no_cache,
+            pull=pull,
+            network=network,
+            extra_hosts=tuple(_host(text) for text in add_hosts or ()),
+            secrets=dict(_secret(text) for text in secrets or ()),
+            platform=platform,
+            additional_contexts=dict(_context(text) for text in build_contexts or ()),
+        )
 
-    async def main() -> str:
-        async with transfers(session.options, quiet=quiet) as report:
-            traffic = session.machine.traffic
-            return await traffic.build(spec, tags[0] if tags else None, report)
+        async def main() -> str:
+            async with transfers(session.options, quiet=quiet) as report:
+                traffic = session.machine.traffic
+                return await traffic.build(spec, tags[0] if tags else None, report)
 
-    made = session.run(main)
+        made = session.run(main)
     if iidfile:
         Path(iidfile).write_text(made, "ascii")
     print(made)
+
+
+@contextmanager
+def _context_of(path: str) -> Iterator[tuple[str, str | None]]:
+    """Give the directory of a build, and the Dockerfile where that comes on stdin.
+
+    :raises UsageError: when it is no directory of this machine, or stdin is a terminal.
+    """
+    if "://" in path or path.startswith("git@"):
+        raise UsageError(
+            f'cannot build "{path}": a context is a directory of this machine',
+            hint="clone or unpack it first",
+        )
+    if path != "-":
+        yield str(Path(path).absolute()), None
+        return
+    if sys.stdin.isatty():
+        raise UsageError("a Dockerfile on stdin is wanted, and that is a terminal")
+    from tempfile import TemporaryDirectory
+
+    with TemporaryDirectory(prefix="orchestra-") as empty:
+        yield empty, sys.stdin.read()
 
 
 def _pair(option: str, text: str, *, needed: bool = True) -> tuple[str, str]:
