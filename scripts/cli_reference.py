@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 
 from orchestra import errors
-from orchestra.cli.app import COMMANDS
+from orchestra.cli.app import COMMANDS, OTHER_NAMES, every_command
 from orchestra.cli.typed import app
 
 COLUMNS = 100
@@ -42,14 +42,19 @@ def pages() -> dict[str, str]:
     settings = {**program.context_settings, "terminal_width": COLUMNS}
     top = program.context_class(program, info_name="orchestra", **settings)
     found = {"": top.get_help()}
-    assert isinstance(program, typer.core.TyperGroup)
-    for name in sorted(COMMANDS):
-        command = program.get_command(top, name)
-        assert command is not None
-        settings = {**command.context_settings, "terminal_width": COLUMNS}
-        found[name] = command.context_class(
-            command, info_name=name, parent=top, **settings
-        ).get_help()
+    for name in sorted((*COMMANDS, *every_command())):
+        if name in OTHER_NAMES:
+            found[name] = f"{COMMANDS[name]}: another name of `{OTHER_NAMES[name]}`."
+            continue
+        context = top
+        for word in name.split():
+            group = context.command
+            assert isinstance(group, typer.core.TyperGroup)
+            command = group.get_command(context, word)
+            assert command is not None
+            settings = {**command.context_settings, "terminal_width": COLUMNS}
+            context = command.context_class(command, info_name=word, parent=context, **settings)
+        found[name] = context.get_help()
     return found
 
 

@@ -27,8 +27,14 @@ COMMANDS = {
     "down": "Stop and remove containers, networks",
     "exec": "Execute a command in a running container",
     "export": "Export a service container's filesystem as a tar archive",
+    "history": "Show the history of an image",
+    "image": "Manage images",
     "images": "List images used by the created containers",
+    "import": "Import the contents from a tarball to create a filesystem image",
     "kill": "Force stop service containers",
+    "load": "Load an image from a tar archive or STDIN",
+    "login": "Authenticate to a registry",
+    "logout": "Log out from a registry",
     "logs": "View output from containers",
     "ls": "List projects",
     "pause": "Pause services",
@@ -36,17 +42,57 @@ COMMANDS = {
     "port": "Print the public port for a port binding",
     "ps": "List containers",
     "pull": "Pull service images",
+    "push": "Push service images",
     "restart": "Restart service containers",
     "rm": "Remove stopped service containers",
+    "rmi": "Remove one or more images",
     "run": "Run a one-off command on a service",
+    "save": "Save one or more images to a tar archive (streamed to STDOUT by default)",
+    "search": "Search a registry for images",
     "start": "Start services",
     "stats": "Display a live stream of containers' resource usage",
     "stop": "Stop services",
+    "system": "Manage what Orchestra keeps on this machine",
+    "tag": "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE",
     "top": "Display the running processes",
     "unpause": "Unpause services",
     "up": "Create and start containers",
     "version": "Show the version information",
 }
+GROUPS = {
+    "image": {
+        "build": "Build an image from a Dockerfile",
+        "history": "Show the history of an image",
+        "import": "Import the contents from a tarball to create a filesystem image",
+        "inspect": "Display detailed information on one or more images",
+        "load": "Load an image from a tar archive or STDIN",
+        "ls": "List images",
+        "prune": "Remove unused images",
+        "pull": "Download an image from a registry",
+        "push": "Upload an image to a registry",
+        "rm": "Remove one or more images",
+        "save": "Save one or more images to a tar archive (streamed to STDOUT by default)",
+        "search": "Search a registry for images",
+        "tag": "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE",
+    },
+    "system": {
+        "df": "Show disk usage",
+        "prune": "Remove unused data",
+    },
+}
+"""Commands of two words, by their first one."""
+OTHER_NAMES = {
+    "history": "image history",
+    "image list": "image ls",
+    "image remove": "image rm",
+    "import": "image import",
+    "load": "image load",
+    "rmi": "image rm",
+    "save": "image save",
+    "search": "image search",
+    "tag": "image tag",
+}
+"""Names of docker's that mean a command of another name."""
 
 
 def entry(
@@ -89,10 +135,25 @@ def entry(
     )
 
 
+def every_command() -> dict[str, str]:
+    """Return what each command is for, those of two words with both; no group."""
+    alone = {name: text for name, text in COMMANDS.items() if name not in GROUPS}
+    return alone | {
+        f"{group} {name}": text for group in GROUPS for name, text in GROUPS[group].items()
+    }
+
+
 def body_of(name: str) -> Callable[..., object]:
-    """Import a command and return its function."""
-    body: Callable[..., object] = importlib.import_module(f"orchestra.cli.commands.{name}").command
+    """Import a command, of one word or two, and return its function."""
+    module = importlib.import_module(f"orchestra.cli.commands.{module_of(name)}")
+    body: Callable[..., object] = module.command
     return body
+
+
+def module_of(name: str) -> str:
+    """Return the module of a command, below ``commands``."""
+    module = OTHER_NAMES.get(name, name).replace(" ", ".")
+    return f"{module}_" if module == "image.import" else module  # a word of Python's own
 
 
 def interspersed(name: str) -> bool:
@@ -109,18 +170,33 @@ def _read(arguments: list[str]) -> Callable[[], object]:
     :raises NotPlainError: when typer has to look at it.
     """
     before, read = Reader(entry).read(arguments, command_follows=True)
-    if read == len(arguments) or arguments[read] not in COMMANDS:
-        raise NotPlainError
-    name = arguments[read]
+    name, length = _name(arguments[read : read + 2])
     body = body_of(name)
     reader = Reader(body, interspersed=interspersed(name))
-    values, _ = reader.read(arguments[read + 1 :])
+    values, _ = reader.read(arguments[read + length :])
     context = Context()
     collect: Callable[..., object] = entry
     collect(context, **before)
     if reader.context is not None:
         values[reader.context] = context
     return partial(body, **values)
+
+
+def _name(words: list[str]) -> tuple[str, int]:
+    """Return the command that a line begins with, and of how many words it is.
+
+    :raises NotPlainError: when there is none.
+    """
+    if not words or words[0] not in COMMANDS:
+        raise NotPlainError
+    if words[0] not in GROUPS:
+        return words[0], 1
+    name = " ".join(words)
+    if name in OTHER_NAMES:
+        return name, 2
+    if words[-1] not in GROUPS[words[0]]:
+        raise NotPlainError
+    return name, 2
 
 
 def _answer(arguments: list[str]) -> int:

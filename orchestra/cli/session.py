@@ -31,6 +31,7 @@ from orchestra.errors import Interrupted, SpecError, UsageError, ungrouped
 if TYPE_CHECKING:
     from orchestra.cli.declare import Context
     from orchestra.engine.controller import ProjectController
+    from orchestra.engine.image.registries import Registries
     from orchestra.engine.state.codec import Json
     from orchestra.engine.wiring import Machine
     from orchestra.planner.desired import DesiredState
@@ -240,6 +241,13 @@ class Session:
         from orchestra.engine.wiring import open_machine
 
         return open_machine(self.environment, uid=os.getuid(), runtime=self.options.runtime)
+
+    @cached_property
+    def registries(self) -> Registries:
+        """The registries, for what needs no right to this machine."""
+        from orchestra.engine.wiring import open_registries
+
+        return open_registries(self.environment, uid=os.getuid())
 
     def controller(self, project: str | None = None) -> ProjectController:
         """Return the controller of the project; Ctrl-C breaks off what it executes."""

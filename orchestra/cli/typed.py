@@ -5,14 +5,14 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import TYPE_CHECKING, Annotated, get_args, get_type_hints
 
 import typer
 from typer.core import TyperGroup
 
-from orchestra.cli.app import COMMANDS, body_of, entry, interspersed
+from orchestra.cli.app import COMMANDS, GROUPS, OTHER_NAMES, body_of, entry, interspersed
 from orchestra.cli.declare import Argument, Context, Option
 from orchestra.errors import UsageError
 
@@ -31,37 +31,77 @@ _HELP = {"help_option_names": ["--help", "-h"]}
 class LazyGroup(TyperGroup):
     """A group whose commands are imported when they are called."""
 
+    prefix = ""
+    helps: Mapping[str, str] = COMMANDS
+
     def list_commands(self, ctx: ClickContext) -> list[str]:  # noqa: ARG002
         """Return every command's name."""
-        return sorted(COMMANDS)
+        return sorted(self.helps)
 
     def get_command(self, ctx: ClickContext, cmd_name: str) -> Command | None:  # noqa: ARG002
         """Import a command."""
-        if cmd_name not in COMMANDS:
+        name = self.prefix + cmd_name
+        cmd_name = OTHER_NAMES.get(name, cmd_name).removeprefix(self.prefix)
+        if cmd_name in _GROUPS and not self.prefix:
+            return _group(cmd_name)
+        help_text = self.helps.get(cmd_name) or self.helps.get(name)
+        if help_text is None:
             return None
         app = typer.Typer(add_completion=False, rich_markup_mode=None)
-        settings = {**_HELP, "allow_interspersed_args": interspersed(cmd_name)}
-        app.command(name=cmd_name, help=COMMANDS[cmd_name], context_settings=settings)(
-            typed(body_of(cmd_name))
+        settings = {**_HELP, "allow_interspersed_args": interspersed(name)}
+        app.command(name=name.rpartition(" ")[2], help=help_text, context_settings=settings)(
+            typed(body_of(name))
         )
         return typer.main.get_command(app)
 
     def format_commands(self, ctx: ClickContext, formatter: HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing any."""
         with formatter.section("Commands"):
-            formatter.write_dl(sorted(COMMANDS.items()))
+            formatter.write_dl(sorted(self.helps.items()))
 
     def resolve_command(
         self, ctx: ClickContext, args: list[str]
     ) -> tuple[str | None, Command | None, list[str]]:
         """Name the nearest command when there is none of that name."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+        name = self.prefix + args[0] if args else ""
+        if args and args[0] not in self.helps and name not in OTHER_NAMES and args[0][:1] != "-":
             import difflib
 
-            near = difflib.get_close_matches(args[0], COMMANDS, 1)
-            hint = f"did you mean {near[0]}?" if near else "see `orchestra --help`"
-            raise UsageError(f'unknown command "{args[0]}"', hint=hint)
+            near = difflib.get_close_matches(args[0], self.helps, 1)
+            program = f"orchestra {self.prefix}".rstrip()
+            hint = f"did you mean {near[0]}?" if near else f"see `{program} --help`"
+            raise UsageError(f'unknown command "{name}"', hint=hint)
         return super().resolve_command(ctx, args)
+
+
+class _ImageGroup(LazyGroup):
+    prefix = "image "
+    helps = GROUPS["image"]
+
+
+class _SystemGroup(LazyGroup):
+    prefix = "system "
+    helps = GROUPS["system"]
+
+
+_GROUPS: dict[str, type[LazyGroup]] = {"image": _ImageGroup, "system": _SystemGroup}
+
+
+def _group(name: str) -> Command:
+    """Return the group of the commands of two words that begin with this one."""
+
+    def nothing() -> None:
+        return
+
+    group = typer.Typer(
+        name=name,
+        cls=_GROUPS[name],
+        add_completion=False,
+        rich_markup_mode=None,
+        context_settings=_HELP,
+    )
+    group.callback(help=COMMANDS[name])(nothing)
+    return typer.main.get_command(group)
 
 
 def typed(function: Callable[..., object]) -> Callable[..., object]:
@@ -103,6 +143,12 @@ app = typer.Typer(
 app.callback(help="Run Compose projects on Linux with no daemon.")(typed(entry))
 
 
+def _with_help(arguments: list[str]) -> list[str]:
+    """Ask for the help of what cannot stand alone."""
+    alone = not arguments or arguments in [[name] for name in GROUPS]
+    return [*arguments, "--help"] if alone else arguments
+
+
 def answer(arguments: list[str]) -> int:
     """Run one command line and return the exit code.
 
@@ -110,7 +156,7 @@ def answer(arguments: list[str]) -> int:
     """
     try:
         result = typer.main.get_command(app).main(
-            arguments or ["--help"], prog_name="orchestra", standalone_mode=False
+            _with_help(arguments), prog_name="orchestra", standalone_mode=False
         )
     except typer.Exit as err:
         return err.exit_code

@@ -131,3 +131,20 @@ class Supervision(Protocol):
     async def release(self) -> None:
         """Let it end if nothing is left to watch; return when it has."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFilter:
+    """Which images are meant: those for which every condition that is set holds.
+
+    ``references`` are patterns of names, of which one has to fit; ``before`` and ``since`` name
+    images by which times are compared; labels are ``key`` or ``key=value``.
+    """
+
+    references: tuple[str, ...] = ()
+    dangling: bool | None = None
+    labels: tuple[str, ...] = ()
+    without_labels: tuple[str, ...] = ()
+    before: str | None = None
+    since: str | None = None
+    until: datetime | None = None

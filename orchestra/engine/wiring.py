@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, cast
 from orchestra.engine.paths import Paths, paths_of
 from orchestra.engine.state.store import Store
 from orchestra.errors import ContainerError, HostError
-from orchestra.planner.observed import ObservedContainer, ObservedState
-from orchestra.values import dataclass, replace
+from orchestra.planner.observed import ObservedState
+from orchestra.values import replace
 
 if TYPE_CHECKING:
     from orchestra.engine.build.builds import Builds
@@ -24,12 +24,15 @@ if TYPE_CHECKING:
     from orchestra.engine.container.launching import LauncherClient
     from orchestra.engine.container.lifecycle import Containers
     from orchestra.engine.controller import ProjectController
+    from orchestra.engine.image.registries import Registries
     from orchestra.engine.image.settings import RegistrySettings
     from orchestra.engine.image.store import ImageStore
     from orchestra.engine.local.access import LocalAccess
     from orchestra.engine.local.containers import ContainerSteps
     from orchestra.engine.local.images import ImageSteps
+    from orchestra.engine.local.library import ImageLibrary
     from orchestra.engine.local.observe import Observer
+    from orchestra.engine.local.traffic import ImageTraffic
     from orchestra.engine.local.warden import LocalWarden
     from orchestra.engine.network.networks import Networks
     from orchestra.engine.shim.protocol import ExitRecord
@@ -41,18 +44,6 @@ if TYPE_CHECKING:
     from orchestra.planner.observed import Phase
 
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageSummary:
-    """What ``images`` shows of one image."""
-
-    id: str
-    repository: str
-    tag: str
-    platform: str
-    size_bytes: int
-    created: datetime | None
 
 
 def open_machine(environment: Mapping[str, str], *, uid: int, runtime: str | None) -> Machine:
@@ -81,6 +72,14 @@ async def digests_of(
 
     settings = load_settings(paths_of(environment, uid=uid), environment)
     return await ask(references, settings, notice)
+
+
+def open_registries(environment: Mapping[str, str], *, uid: int) -> Registries:
+    """Return the registries as this user's settings have them; needs no right to anything."""
+    from orchestra.engine.image.registries import Registries  # noqa: PLC0415
+    from orchestra.engine.image.settings import load_settings  # noqa: PLC0415
+
+    return Registries(load_settings(paths_of(environment, uid=uid), environment))
 
 
 class PhaseReader:
@@ -290,6 +289,31 @@ class Machine:
 
         return LocalAccess(self.store)
 
+    @cached_property
+    def library(self) -> ImageLibrary:
+        """The images of this machine, whoever uses them."""
+        from orchestra.engine.local.library import ImageLibrary  # noqa: PLC0415
+
+        return ImageLibrary(
+            self.paths,
+            self.store,
+            self._images,
+            lambda: self._snapshotter,
+            lambda: (c for project in self.projects() for c in self.containers(project).containers),
+        )
+
+    @cached_property
+    def traffic(self) -> ImageTraffic:
+        """What brings images in and out."""
+        from orchestra.engine.local.traffic import ImageTraffic  # noqa: PLC0415
+
+        return ImageTraffic(
+            self._images,
+            lambda: self._snapshotter,
+            lambda: self._settings,
+            self._build_environment,
+        )
+
     async def create_one_off(self, spec: ContainerSpec, *, aliases: bool) -> str:
         """Write the container of a `run` down and return its id.
 
@@ -376,20 +400,3 @@ class Machine:
         record = self.store.container(project, container_id)
         if record is not None:
             await self._steps.kill(record, signal)
-
-    def image_of(self, container: ObservedContainer) -> ImageSummary:
-        """Describe the image that a container was made from."""
-        from orchestra.oci.reference import parse_reference  # noqa: PLC0415
-
-        reference = parse_reference(container.image)
-        image = self._images.by_id(container.image_id)
-        created = image.config.created if image else None
-        name, _, _ = reference.familiar.partition("@")
-        return ImageSummary(
-            id=container.image_id,
-            repository=name.rpartition(":")[0] if reference.tag else name,
-            tag=reference.tag or "<none>",
-            platform=str(image.config.platform) if image else "",
-            size_bytes=image.size_bytes if image else 0,
-            created=datetime.fromisoformat(created) if created else None,
-        )

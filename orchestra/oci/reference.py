@@ -16,7 +16,7 @@ DOCKER_HUB = "docker.io"
 
 _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _REGISTRY = re.compile(
     r"(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?"
     r"(?:\.[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?)*)(?::[0-9]+)?"
@@ -70,7 +70,7 @@ def parse_reference(text: str) -> ImageRef:
         and _REGISTRY.fullmatch(registry)
         and _REPOSITORY.fullmatch(repository)
         and len(repository) <= _REPOSITORY_LENGTH
-        and (tag is None or _TAG.fullmatch(tag))
+        and (tag is None or TAG.fullmatch(tag))
     )
     if not valid:
         raise ImageError(

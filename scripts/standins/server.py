@@ -117,7 +117,7 @@ class Server:
         config.write_text(CONFIG.format(storage=storage, address=f"{HOST}:{port}"))
         with (self._cache / "registry.log").open("ab") as log:
             process = subprocess.Popen(
-                [self._program(), "serve", str(config)],
+                [self.program(), "serve", str(config)],
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -137,7 +137,8 @@ class Server:
                 raise StandinError(f"cannot start the registry: see {self._cache}/registry.log")
             time.sleep(0.02)
 
-    def _program(self) -> str:
+    def program(self) -> str:
+        """Return the registry program, fetched where it is not installed."""
         installed = shutil.which("docker-registry", path=os.environ.get("PATH", "") + ":/usr/bin")
         if installed:
             return installed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +13,9 @@ import anyio
 import pytest
 from support import images
 
+from orchestra.engine.image.index import Entry
 from orchestra.engine.image.layers import StoredLayers, open_snapshotter
-from orchestra.engine.image.prune import sweep
+from orchestra.engine.image.prune import Roots, sweep
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.linux.flags import UmountFlag
 from orchestra.engine.linux.host import features
@@ -225,9 +226,7 @@ def test_sweep_removes_what_nothing_uses(paths: Paths, store: ImageStore, image:
     other = images.image([images.layer(LOW), images.layer([images.file("other")])])
     kept = ensure(snapshotter, images.store_image(store, "y", other))
     store.untag("x")
-    swept = anyio.run(
-        lambda: sweep(store, snapshotter, in_use=frozenset(), images_in_use=frozenset())
-    )
+    swept = anyio.run(lambda: sweep(store, snapshotter, Roots))
     assert swept is not None
     assert not Path(layers[0]).exists()
     assert [Path(path).exists() for path in kept] == [True, True]
@@ -236,14 +235,32 @@ def test_sweep_removes_what_nothing_uses(paths: Paths, store: ImageStore, image:
     assert swept.bytes > 0
 
 
+def nameless_but_used(store: ImageStore) -> Callable[[Roots], Callable[[Entry], bool]]:
+    """Let the images without a name go, but those of containers."""
+    return lambda used: lambda entry: not entry.reference and store.id_of(entry) not in used.images
+
+
 def test_sweep_spares_what_containers_use(paths: Paths, store: ImageStore, image: Image) -> None:
     snapshotter = open_snapshotter(paths, store)
     layers = ensure(snapshotter, image)
     images.store_image(store, "x", images.image([]))  # takes the name away
-    in_use = frozenset(layers)
-    anyio.run(lambda: sweep(store, snapshotter, in_use=in_use, images_in_use=frozenset({image.id})))
+    roots = Roots(directories=frozenset(layers), images=frozenset({image.id}))
+    forget = nameless_but_used(store)
+    anyio.run(lambda: sweep(store, snapshotter, lambda: roots, forget=forget))
     assert all(Path(path).exists() for path in layers)
     assert store.by_id(image.id) == image
+
+
+def test_sweep_spares_layers_of_a_container_whose_image_is_gone(
+    paths: Paths, store: ImageStore, image: Image
+) -> None:
+    snapshotter = open_snapshotter(paths, store)
+    layers = ensure(snapshotter, image)
+    store.untag("x")
+    roots = Roots(directories=frozenset(layers))
+    anyio.run(lambda: sweep(store, snapshotter, lambda: roots))
+    assert all(Path(path).exists() for path in layers)
+    assert not store.has_blob(image.id)
 
 
 def test_sweep_removes_leftovers_but_not_of_the_living(paths: Paths, store: ImageStore) -> None:
@@ -262,14 +279,7 @@ def test_sweep_removes_leftovers_but_not_of_the_living(paths: Paths, store: Imag
 
 def test_sweep_waits_for_no_writer(paths: Paths, store: ImageStore) -> None:
     with store.writing():
-        result = anyio.run(
-            lambda: sweep(
-                store,
-                open_snapshotter(paths, store),
-                in_use=frozenset(),
-                images_in_use=frozenset(),
-            )
-        )
+        result = anyio.run(lambda: sweep(store, open_snapshotter(paths, store), Roots))
     assert result is None
 
 

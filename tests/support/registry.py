@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs
 
 _MANIFEST = re.compile(r"/v2/(.+)/manifests/([^/]+)")
 _BLOB = re.compile(r"/v2/(.+)/blobs/(sha256:[0-9a-f]{64})")
+_TAGS = re.compile(r"/v2/(.+)/tags/list")
 _UPLOADS = re.compile(r"/v2/(.+)/blobs/uploads/?")
 
 
@@ -41,6 +43,12 @@ class Registry:
     manifests: dict[tuple[str, str], tuple[str, bytes]] = field(default_factory=dict)
     faults: dict[str, Fault] = field(default_factory=dict)
     requests: list[Seen] = field(default_factory=list)
+    uploads: dict[str, bytearray] = field(default_factory=dict)
+    links: set[tuple[str, str]] = field(default_factory=set)
+    strict: bool = False
+    """A blob is found in the repositories alone that it was pushed to or mounted in."""
+    page: int = 1000
+    """How many tags a page has at most."""
 
     def put(self, repository: str, name: str, media_type: str, data: bytes) -> str:
         """Store a manifest under a tag and its digest; return the digest."""
@@ -99,6 +107,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         self._serve()
 
+    def do_PATCH(self) -> None:
+        self._serve()
+
     def body(self) -> bytes:
         return self.rfile.read(int(self.headers.get("Content-Length", "0")))
 
@@ -129,7 +140,13 @@ class Handler(BaseHTTPRequestHandler):
             digest = "sha256:" + hashlib.sha256(found[1]).hexdigest()
             self.answer(200, found[1], Content_Type=found[0], Docker_Content_Digest=digest)
         elif match := _BLOB.fullmatch(path):
-            self._blob(self.registry.blobs.get(match[2]))
+            hidden = self.registry.strict and (match[1], match[2]) not in self.registry.links
+            self._blob(None if hidden else self.registry.blobs.get(match[2]))
+        elif match := _TAGS.fullmatch(path):
+            self._tags(match[1])
+        elif (gathered := self.registry.uploads.get(path)) is not None:
+            last = max(0, len(gathered) - 1)
+            self.answer(204, Location=path, Range=f"0-{last}")
         else:
             self.error(404, "UNSUPPORTED")
 
@@ -145,14 +162,71 @@ class Handler(BaseHTTPRequestHandler):
         content_range = f"bytes {start}-{len(data) - 1}/{len(data)}"
         self.answer(206, data[start:], Content_Range=content_range)
 
-    def _write(self, path: str) -> None:
-        if self.command == "POST" and _UPLOADS.fullmatch(path):
+    def _tags(self, repository: str) -> None:
+        last = parse_qs(self.path.partition("?")[2]).get("last", [""])[0]
+        names = sorted(
+            name
+            for known, name in self.registry.manifests
+            if known == repository and ":" not in name and name > last
+        )
+        shown = names[: self.registry.page]
+        following = f'</v2/{repository}/tags/list?last={shown[-1]}>; rel="next"' if shown else ""
+        more = {"Link": following} if len(names) > len(shown) else {}
+        self.answer(200, json.dumps({"name": repository, "tags": shown}).encode(), **more)
+
+    def _open_upload(self, repository: str) -> None:
+        query = parse_qs(self.path.partition("?")[2])
+        digest, source = query.get("mount", [""])[0], query.get("from", [""])[0]
+        if digest in self.registry.blobs and (source, digest) in self.registry.links:
+            self.registry.links.add((repository, digest))
+            self.answer(201, Location=f"/v2/{repository}/blobs/{digest}")
+            return
+        location = f"/v2/{repository}/blobs/uploads/{len(self.registry.uploads) + 1}"
+        self.registry.uploads[location] = bytearray()
+        self.answer(202, Location=location)
+
+    def _append(self, path: str) -> bool:
+        gathered = self.registry.uploads.get(path)
+        if gathered is None:
+            self.error(404, "BLOB_UPLOAD_UNKNOWN")
+            return False
+        start = self.headers.get("Content-Range", "").partition("-")[0]
+        if start and int(start) != len(gathered):
             self.body()
-            self.answer(202, Location=f"{path.rstrip('/')}/1")
+            self.error(416, "RANGE_INVALID")
+            return False
+        left = int(self.headers.get("Content-Length", "0"))
+        while left:
+            piece = self.rfile.read1(min(left, 1 << 16))
+            if not piece:
+                raise ConnectionResetError
+            gathered += piece
+            left -= len(piece)
+        return True
+
+    def _end_upload(self, path: str) -> None:
+        if not self._append(path):
+            return
+        repository = path.removeprefix("/v2/").partition("/blobs/uploads/")[0]
+        wanted = parse_qs(self.path.partition("?")[2]).get("digest", [""])[0]
+        data = bytes(self.registry.uploads[path])
+        if "sha256:" + hashlib.sha256(data).hexdigest() != wanted:
+            self.error(400, "DIGEST_INVALID")
+            return
+        del self.registry.uploads[path]
+        self.registry.links.add((repository, self.registry.put_blob(data)))
+        self.answer(201, Location=f"/v2/{repository}/blobs/{wanted}")
+
+    def _write(self, path: str) -> None:
+        if self.command == "POST" and (match := _UPLOADS.fullmatch(path)):
+            self.body()
+            self._open_upload(match[1])
+        elif self.command == "PATCH":
+            if self._append(path):
+                last = max(0, len(self.registry.uploads[path]) - 1)
+                self.answer(202, Location=path, Range=f"0-{last}")
         elif self.command == "PUT" and "/blobs/uploads/" in path:
-            digest = self.registry.put_blob(self.body())
-            asked = self.path.rpartition("digest=")[2].replace("%3A", ":")
-            self.answer(201 if digest == asked else 400)
+            self._end_upload(path)
         elif self.command == "PUT" and (match := _MANIFEST.fullmatch(path)):
             media_type = self.headers.get("Content-Type", "")
             digest = self.registry.put(match[1], match[2], media_type, self.body())

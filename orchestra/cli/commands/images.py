@@ -28,7 +28,7 @@ def command(
     observed = session.machine.containers(session.project_name)
     rows = []
     for container in select(session, observed, services or (), one_off=True):
-        image = session.machine.image_of(container)
+        image = session.machine.library.image_of(container)
         short = container.image_id.removeprefix("sha256:")[:12]
         rows.append((container.name, image.repository, image.tag, image.platform, short, image))
     rows.sort(key=lambda row: row[0])

@@ -1,20 +1,12 @@
-"""``--format``: json, table, and Go templates as far as people use them for lists.
-
-Fields as ``{{.Name}}``, ``{{json .}}`` and ``{{json .Name}}``, with escaped tabs and line ends
-between them; what else a template may hold is refused by name.
-"""
+"""``--format`` of lists: json, table, and Go templates, a line for each row."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 
 from orchestra.cli.render.tables import print_table
-from orchestra.errors import UsageError
-
-_ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}")
-_FIELD = re.compile(r"(json\s+)?\.(\w*)\Z")
+from orchestra.cli.render.templates import Template
 
 
 def print_formatted(
@@ -31,30 +23,18 @@ def print_formatted(
         print_table(list(header.values()), [[row[field] for field in header] for row in rows])
     elif template == "json":
         for row in rows:
-            print(json.dumps(row, ensure_ascii=False))
+            print(json.dumps(row, ensure_ascii=False, separators=(",", ":")))
     elif template.startswith("table "):
-        text = _unescape(template.removeprefix("table "))
+        parsed = Template(_unescape(template.removeprefix("table ")))
         titles = {field: field.upper() for row in rows for field in row} | dict(header)
-        lines = [_fill(text, titles), *(_fill(text, row) for row in rows)]
+        lines = [parsed.fill(titles), *(parsed.fill(row) for row in rows)]
         cells = [line.split("\t") for line in lines]
         print_table(cells[0], cells[1:])
     else:
+        parsed = Template(_unescape(template))
         for row in rows:
-            print(_fill(_unescape(template), row))
+            print(parsed.fill(row))
 
 
 def _unescape(template: str) -> str:
     return template.replace("\\t", "\t").replace("\\n", "\n")
-
-
-def _fill(template: str, row: Mapping[str, str]) -> str:
-    def value(match: re.Match[str]) -> str:
-        field = _FIELD.match(match[1])
-        if field is None or (field[2] and field[2] not in row) or not (field[1] or field[2]):
-            raise UsageError(
-                f'the format asks for "{match[0]}"', hint=f"fields here: {', '.join(sorted(row))}"
-            )
-        found: object = row[field[2]] if field[2] else dict(row)
-        return json.dumps(found, ensure_ascii=False) if field[1] else str(found)
-
-    return _ACTION.sub(value, template)

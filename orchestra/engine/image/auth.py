@@ -11,9 +11,9 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import urlsplit
 
-import anyio
 import httpx2
 
 from orchestra.engine.image.http import HttpClient
@@ -27,6 +27,7 @@ _TOKEN_BYTES_MAX = 1 << 20
 _HELPER = re.compile(r"[A-Za-z0-9._-]+")
 _PARAMETER = re.compile(r'([a-zA-Z_]+)="([^"]*)"')
 _HUB = {"docker.io", "index.docker.io", "registry-1.docker.io"}
+TOKEN_USER = "<token>"  # noqa: S105 - what helpers say in place of a name
 _HUB_SERVER = "https://index.docker.io/v1/"
 
 
@@ -58,32 +59,45 @@ class Credentials:
         :raises ImageError: when the file is malformed.
         """
         document = self._read()
-        helpers = document.get("credHelpers")
-        helper = helpers.get(_known_as(host)) if isinstance(helpers, dict) else None
-        helper = helper or document.get("credsStore")
-        if isinstance(helper, str) and helper:
+        if helper := helper_of(document, host):
             found = await _ask_helper(helper, host)
             if found is not None:
                 return found
         auths = document.get("auths")
         for server, entry in auths.items() if isinstance(auths, dict) else ():
-            if _same_host(str(server), host) and isinstance(entry, dict):
+            if same_host(str(server), host) and isinstance(entry, dict):
                 return _login(entry)
         return None
 
     def _read(self) -> Mapping[str, object]:
         if self._document is None:
-            self._document = _read_config(self._path) if self._path else {}
+            self._document = read_config(self._path) if self._path else {}
         return self._document
 
 
-class Authorizer:
-    """Answers the challenges of one endpoint; its login goes to it and its token server alone."""
+class Logins(Protocol):
+    """Who knows a login for a registry's host."""
 
-    def __init__(self, http: HttpClient, endpoint: Endpoint, credentials: Credentials) -> None:
+    async def login(self, host: str) -> Login | None:
+        """Return the login, None where there is none."""
+        ...
+
+
+class Authorizer:
+    """Answers the challenges of one endpoint; its login goes to it and its token server alone.
+
+    With ``lasting`` a token server is asked for a token that stands for the login from now on;
+    ``identity`` is that token, "" where none was given.
+    """
+
+    def __init__(
+        self, http: HttpClient, endpoint: Endpoint, credentials: Logins, *, lasting: bool = False
+    ) -> None:
         self._http = http
         self._endpoint = endpoint
         self._credentials = credentials
+        self._lasting = lasting
+        self.identity = ""
 
     async def answer(self, challenges: list[str], scope: str) -> str | None:
         """Return the Authorization header that a 401 asks for, None when we have nothing to say.
@@ -102,9 +116,8 @@ class Authorizer:
     async def _token(self, parameters: Mapping[str, str], scope: str, login: Login | None) -> str:
         realm = parameters.get("realm", "")
         self._check(realm)
-        query = {"scope": parameters.get("scope") or scope}
-        if parameters.get("service"):
-            query["service"] = parameters["service"]
+        scopes = (parameters.get("scope") or scope).split()
+        service = {"service": parameters["service"]} if parameters.get("service") else {}
         headers: dict[str, str] = {}
         form: dict[str, str] | None = None
         url = httpx2.URL(realm)
@@ -113,10 +126,13 @@ class Authorizer:
                 "grant_type": "refresh_token",
                 "refresh_token": login.identity_token,
                 "client_id": "orchestra",
-                **query,
+                "scope": " ".join(scopes),
+                **service,
             }
         else:
-            url = url.copy_merge_params(query)
+            asked = {"offline_token": "true", "client_id": "orchestra"} if self._lasting else {}
+            wanted = {"scope": scopes} if scopes else {}
+            url = url.copy_merge_params({**wanted, **service, **asked})
             if login:
                 headers["authorization"] = login.basic
         async with self._http.send(
@@ -133,9 +149,9 @@ class Authorizer:
                     f"answers {response.status_code}",
                     hint=login_hint(self._endpoint.host),
                 )
-            return parse_token(
-                await self._http.document(response, _TOKEN_BYTES_MAX, "a token")
-            ).access
+            token = parse_token(await self._http.document(response, _TOKEN_BYTES_MAX, "a token"))
+            self.identity = token.refresh
+            return token.access
 
     def _check(self, realm: str) -> None:
         parts = urlsplit(realm)
@@ -151,33 +167,53 @@ def login_hint(host: str) -> str:
     """Say how to log in."""
     server = "" if host in _HUB else f" {host}"
     return (
-        f"check the spelling; a private image needs `docker login{server}` first "
-        "(orchestra reads ~/.docker/config.json)"
+        f"check the spelling; a private image needs `orchestra login{server}` first "
+        "(or docker's: both keep it in ~/.docker/config.json)"
     )
 
 
 async def _ask_helper(helper: str, host: str) -> Login | None:
-    if not _HELPER.fullmatch(helper):
-        raise ImageError(f'"{helper[:100]}" in docker\'s config.json names no credential helper')
-    server = _HUB_SERVER if host in _HUB else host
     try:
-        data = await run_command([f"docker-credential-{helper}", "get"], stdin=server.encode())
-        answer = json.loads(data)
+        answer = json.loads(await call_helper(helper, "get", server_of(host).encode()))
     except (CommandError, ValueError):
         return None  # helpers exit with 1 when they know nothing of a server
-    except ExceptionGroup as err:
-        if err.subgroup(anyio.BrokenResourceError) is None:
-            raise
-        return None  # it ended without reading what it was asked
     if not isinstance(answer, dict):
         return None
     username, secret = str(answer.get("Username", "")), str(answer.get("Secret", ""))
-    if username == "<token>":
+    if username == TOKEN_USER:
         return Login("", "", secret)
     return Login(username, secret) if username else None
 
 
-def _read_config(path: Path) -> Mapping[str, object]:
+async def call_helper(helper: str, action: str, data: bytes) -> bytes:
+    """Run a credential helper of docker's: get, store, erase. What is secret goes by stdin alone.
+
+    :raises ImageError: when its name is none.
+    :raises CommandError: when it fails, or is not there.
+    """
+    if not _HELPER.fullmatch(helper):
+        raise ImageError(f'"{helper[:100]}" in docker\'s config.json names no credential helper')
+    return await run_command([f"docker-credential-{helper}", action], stdin=data)
+
+
+def server_of(host: str) -> str:
+    """Return the name by which docker's config file and helpers know a registry."""
+    return _HUB_SERVER if host in _HUB else host
+
+
+def helper_of(document: Mapping[str, object], host: str) -> str:
+    """Return the credential helper for a registry, "" for none."""
+    helpers = document.get("credHelpers")
+    helper = helpers.get(_known_as(host)) if isinstance(helpers, dict) else None
+    helper = helper or document.get("credsStore")
+    return helper if isinstance(helper, str) else ""
+
+
+def read_config(path: Path) -> Mapping[str, object]:
+    """Read docker's config file; empty when there is none.
+
+    :raises ImageError: when it is no JSON.
+    """
     try:
         document = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError, PermissionError):
@@ -209,7 +245,8 @@ def _known_as(host: str) -> str:
     return "docker.io" if host in _HUB else host
 
 
-def _same_host(server: str, host: str) -> bool:
+def same_host(server: str, host: str) -> bool:
+    """Tell whether an entry of docker's config file is that of a registry."""
     bare = server.partition("://")[2] or server
     name = bare.partition("/")[0]
     return _known_as(name) == _known_as(host)

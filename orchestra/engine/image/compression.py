@@ -28,8 +28,9 @@ with suppress(ImportError):  # a machine that isal is not built for
 
 PIECE_BYTES = 1 << 18
 _WINDOW_LOG_MAX = 27
-_GZIP = b"\x1f\x8b"
-_ZSTD = b"\x28\xb5\x2f\xfd"
+_XZ_BYTES_MAX = 256 << 20
+GZIP = b"\x1f\x8b"
+ZSTD = b"\x28\xb5\x2f\xfd"
 _XZ = b"\xfd7zXZ"
 _BZIP2 = b"BZh"
 _BROKEN: tuple[type[Exception], ...] = (zlib.error, fast_zlib.error, zstd.ZstdError, EOFError)
@@ -61,9 +62,9 @@ def decompress(read: Callable[[int], bytes]) -> Iterator[bytes]:
     first = read(PIECE_BYTES)
     while len(first) < 6 and (more := read(PIECE_BYTES)):
         first += more
-    if first.startswith(_GZIP):
+    if first.startswith(GZIP):
         return _pieces(_gunzip(first, read))
-    if first.startswith(_ZSTD):
+    if first.startswith(ZSTD):
         return _pieces(_unzstd(first, read))
     if first.startswith((_XZ, _BZIP2)):
         raise ImageError("cannot unpack a layer: it is neither gzip, zstd nor plain tar")
@@ -116,8 +117,15 @@ def _drain(member: _Member) -> Iterator[bytes]:
 
 def _unzstd(data: bytes, read: Callable[[int], bytes]) -> Iterator[bytes]:
     options: dict[int, int] = {zstd.DecompressionParameter.window_log_max: _WINDOW_LOG_MAX}
+    return _frames(data, read, lambda: zstd.ZstdDecompressor(options=options))
+
+
+def _frames(
+    data: bytes, read: Callable[[int], bytes], make: Callable[[], _Frame]
+) -> Iterator[bytes]:
+    """Unpack one frame after the other; ``make`` gives what unpacks the next."""
     while data := data or read(PIECE_BYTES):
-        frame = zstd.ZstdDecompressor(options=options)
+        frame = make()
         while not frame.eof:
             yield frame.decompress(data, PIECE_BYTES)
             data = b""
@@ -126,3 +134,44 @@ def _unzstd(data: bytes, read: Callable[[int], bytes]) -> Iterator[bytes]:
                 if not data:
                     raise EOFError("it ends early")
         data = frame.unused_data
+
+
+class _Frame(Protocol):
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def needs_input(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+
+def decompress_archive(read: Callable[[int], bytes]) -> Iterator[bytes]:
+    """Yield the plain bytes of an archive that somebody keeps: as a layer's, or xz, or bzip2.
+
+    :raises ImageError: when the stream is damaged, ends early, or is packed in another way.
+    """
+    import bz2  # noqa: PLC0415 - rare
+    import lzma  # noqa: PLC0415 - rare
+
+    first = read(PIECE_BYTES)
+    while len(first) < 6 and (more := read(PIECE_BYTES)):
+        first += more
+    broken = (lzma.LZMAError, OSError)
+    if first.startswith(_XZ):
+        frames = _frames(first, read, lambda: lzma.LZMADecompressor(memlimit=_XZ_BYTES_MAX))
+        return _pieces(_translated(frames, broken))
+    if first.startswith(_BZIP2):
+        return _pieces(_translated(_frames(first, read, bz2.BZ2Decompressor), broken))
+    waiting = [first]
+    return decompress(lambda count: waiting.pop() if waiting else read(count))
+
+
+def _translated(frames: Iterator[bytes], broken: tuple[type[Exception], ...]) -> Iterator[bytes]:
+    try:
+        yield from frames
+    except broken as err:
+        raise EOFError(str(err)) from err

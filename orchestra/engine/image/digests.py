@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 from orchestra.engine.image.settings import RegistrySettings
 from orchestra.errors import ImageError, StepErrors
-from orchestra.oci.reference import parse_reference
+from orchestra.oci.reference import ImageRef, parse_reference
 
 _AT_ONCE = 8
 
@@ -48,3 +48,15 @@ async def digests_of(
     if failed:
         raise StepErrors(tuple(failed[reference] for reference in sorted(failed)))
     return found
+
+
+async def tags_of(reference: ImageRef, settings: RegistrySettings) -> tuple[str, ...]:
+    """Return every tag that a repository has at its registry, by name.
+
+    :raises RegistryError: when the registry does not tell.
+    """
+    from orchestra.engine.image.http import HttpClient  # noqa: PLC0415 - 80 ms: httpx2
+    from orchestra.engine.image.registry import Repository  # noqa: PLC0415
+
+    async with HttpClient() as http:
+        return await Repository(http, reference, settings, lambda _: None).tags()

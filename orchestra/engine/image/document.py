@@ -8,9 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
+from orchestra.engine.image.wire import Manifest
 from orchestra.oci.digest import digest_of
 from orchestra.oci.image import (
+    CONFIG_DOCKER,
     CONFIG_OCI,
+    LAYER_DOCKER,
+    LAYER_GZIP,
+    MANIFEST_DOCKER,
     MANIFEST_OCI,
     Descriptor,
     History,
@@ -18,6 +23,7 @@ from orchestra.oci.image import (
     ImageHealthcheck,
     Layer,
 )
+from orchestra.values import replace
 
 
 def encode_config(config: ImageConfig) -> bytes:
@@ -51,6 +57,22 @@ def encode_manifest(
     if annotations:
         document["annotations"] = dict(annotations)
     return encode_json(document)
+
+
+def docker_manifest(manifest: Manifest) -> tuple[bytes, str] | None:
+    """Write a manifest in docker's form, with its media type; None when a layer has none there."""
+    kinds = {LAYER_GZIP: LAYER_DOCKER, LAYER_DOCKER: LAYER_DOCKER}
+    if any(layer.media_type not in kinds for layer in manifest.layers):
+        return None
+    config = replace(manifest.config, media_type=CONFIG_DOCKER)
+    layers = [replace(layer, media_type=kinds[layer.media_type]) for layer in manifest.layers]
+    document: dict[str, object] = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST_DOCKER,
+        "config": encode_descriptor(config),
+        "layers": [encode_descriptor(layer) for layer in layers],
+    }
+    return encode_json(document), MANIFEST_DOCKER
 
 
 def encode_descriptor(descriptor: Descriptor) -> dict[str, object]:

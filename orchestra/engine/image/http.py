@@ -25,6 +25,10 @@ _REDIRECTS_MAX = 5
 _PASSING = {408, 429, 500, 502, 503, 504}
 """Statuses that may be others in a moment."""
 _USER_AGENT = "orchestra"
+Trust = bool | str
+"""Whom TLS trusts: the system's roots, nobody in particular (False), a file's roots as well."""
+Body = bytes | Callable[[], AsyncIterator[bytes]]
+"""What a request carries; a stream is made anew for each time that it is sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +75,7 @@ class HttpClient:
         self._clock = clock or SystemClock()
         self.sleep = sleep
         self._stack = AsyncExitStack()
-        self._clients: dict[bool, httpx2.AsyncClient] = {}
+        self._clients: dict[Trust, httpx2.AsyncClient] = {}
 
     async def __aenter__(self) -> HttpClient:
         return self
@@ -88,18 +92,20 @@ class HttpClient:
         *,
         headers: Mapping[str, str] | None = None,
         form: Mapping[str, str] | None = None,
-        verify: bool = True,
+        body: Body | None = None,
+        verify: Trust = True,
         redirects: bool = True,
+        again: bool = True,
     ) -> AsyncIterator[httpx2.Response]:
         """Send a request and give its answer, the body not read yet; any status may come.
 
         What looks like a moment's trouble is tried again, as the server asks (Retry-After) or with
-        growing pauses.
+        growing pauses; not with ``again`` False, where the caller has to look at what has arrived.
 
         :raises Unreachable: when no answer is to be had.
         :raises RegistryError: when a redirect leads where it must not.
         """
-        request = _Request(method, url, dict(headers or {}), form, verify, redirects)
+        request = _Request(method, url, dict(headers or {}), form, body, verify, redirects, again)
         response = await self._answer(request)
         try:
             yield response
@@ -112,7 +118,7 @@ class HttpClient:
         attempt = 0
         while True:
             attempt += 1
-            last = attempt >= self.patience.attempts
+            last = attempt >= self.patience.attempts or not request.again
             try:
                 response = await self._follow(request)
             except Unreachable as err:
@@ -157,19 +163,23 @@ class HttpClient:
         self, request: _Request, url: httpx2.URL, headers: Mapping[str, str]
     ) -> httpx2.Response:
         client = await self._client(verify=request.verify)
-        built = client.build_request(request.method, url, headers=headers, data=request.form)
+        body = request.body
+        content = None if body is None else body if isinstance(body, bytes) else body()
+        built = client.build_request(
+            request.method, url, headers=headers, data=request.form, content=content
+        )
         try:
             return await client.send(built, stream=True)
         except (httpx2.TransportError, ssl.SSLError) as err:
             raise unreachable(_host(url), err) from err
 
-    async def _client(self, *, verify: bool) -> httpx2.AsyncClient:
+    async def _client(self, *, verify: Trust) -> httpx2.AsyncClient:
         client = self._clients.get(verify)
         if client is None:
             patience = self.patience
             timeout = httpx2.Timeout(patience.read, connect=patience.connect, pool=None)
             client = httpx2.AsyncClient(
-                verify=verify,
+                verify=_context(verify) if isinstance(verify, str) else verify,
                 timeout=timeout,
                 follow_redirects=False,
                 headers={"user-agent": _USER_AGENT, "accept-encoding": "identity"},
@@ -226,8 +236,26 @@ class _Request:
     url: str
     headers: Mapping[str, str]
     form: Mapping[str, str] | None
-    verify: bool
+    body: Body | None
+    verify: Trust
     redirects: bool
+    again: bool
+
+
+def _context(authorities: str) -> ssl.SSLContext:
+    """Trust the system's roots, and those of a file.
+
+    :raises ImageError: when the file cannot be read, or holds no certificate.
+    """
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(cafile=authorities)
+    except (OSError, ssl.SSLError) as err:
+        raise ImageError(
+            f'cannot read the certificates in "{authorities}": {err.strerror or err}',
+            hint="name a PEM file as ca of the registry in config.toml",
+        ) from err
+    return context
 
 
 def redirect_target(url: httpx2.URL, location: str) -> httpx2.URL:

@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
 
 from orchestra.engine.image.index import Entry, StoreIndex
@@ -23,6 +24,7 @@ from orchestra.errors import ImageError, StateError
 from orchestra.oci.digest import Digest, digest_of, hex_of, parse_digest
 from orchestra.oci.image import MANIFEST_BYTES_MAX, Descriptor, Image, Layer
 from orchestra.oci.reference import ImageRef, parse_reference
+from orchestra.values import replace
 
 SOURCE_DIGEST = "org.orchestra.source.digest"
 """Annotation: the digest that the registry gave for the reference (of an index, often)."""
@@ -33,6 +35,7 @@ class StoredImage(NamedTuple):
 
     reference: str
     image: Image
+    annotations: Mapping[str, str] = MappingProxyType({})
 
 
 class ImageStore:
@@ -64,11 +67,12 @@ class ImageStore:
 
     def list(self) -> tuple[StoredImage, ...]:
         """Return every image, by reference, the nameless first; damaged ones are left out."""
-        images = (
-            (entry.reference, self._readable(entry.descriptor.digest))
-            for entry in self._index.read()
+        images = ((entry, self._readable(entry.descriptor.digest)) for entry in self._index.read())
+        return tuple(
+            StoredImage(entry.reference, image, entry.annotations)
+            for entry, image in images
+            if image is not None
         )
-        return tuple(StoredImage(name, image) for name, image in images if image is not None)
 
     def annotations(self, reference: str) -> Mapping[str, str]:
         """Return what was noted beside a reference (a build's hash); empty when there is none."""
@@ -179,6 +183,10 @@ class ImageStore:
             )
         return data
 
+    def blob_path(self, digest: Digest) -> Path:
+        """Return where a blob lies, or would lie."""
+        return self._path(digest)
+
     def drop_blob(self, digest: Digest) -> None:
         """Remove a blob that is damaged or no longer wanted."""
         with suppress(OSError):
@@ -240,15 +248,33 @@ class ImageStore:
         finally:
             os.close(fd)
 
-    def drop_nameless(self, keep: frozenset[str]) -> None:
-        """Forget the images without a name, but those whose ids are in ``keep``."""
+    def forget(self, chosen: Callable[[Entry], bool]) -> None:
+        """Take entries out of the index; their blobs stay until the next sweep."""
+        with self._index.change() as entries:
+            entries[:] = [entry for entry in entries if not chosen(entry)]
+
+    def id_of(self, entry: Entry) -> str:
+        """Return the id of an entry's image, "" when it is damaged."""
+        image = self._readable(entry.descriptor.digest)
+        return image.id if image is not None else ""
+
+    def note(self, reference: str, annotations: Mapping[str, str]) -> None:
+        """Note more beside a reference; what was noted before stays."""
+        name = str(parse_reference(reference))
         with self._index.change() as entries:
             entries[:] = [
-                entry
+                replace(entry, annotations={**entry.annotations, **annotations})
+                if entry.reference == name
+                else entry
                 for entry in entries
-                if entry.reference
-                or ((image := self._readable(entry.descriptor.digest)) and image.id in keep)
             ]
+
+    def drop_temporaries(self) -> None:
+        """Remove what killed writers left beside blobs and index; nobody may be writing blobs."""
+        with self._index.change():
+            for path in (*self._blobs.glob(".*"), *self.directory.glob(".*")):
+                with suppress(OSError):
+                    path.unlink()
 
     def _path(self, digest: Digest) -> Path:
         return self._blobs / hex_of(parse_digest(digest))

@@ -19,10 +19,11 @@ from orchestra.engine.image.http import HttpClient, Unreachable
 from orchestra.engine.image.ingest import Ingest
 from orchestra.engine.image.layer import unpack
 from orchestra.engine.image.layers import StoredLayers
+from orchestra.engine.image.platforms import choose, no_platform
 from orchestra.engine.image.registry import Document, Repository
 from orchestra.engine.image.settings import RegistrySettings
 from orchestra.engine.image.store import SOURCE_DIGEST, ImageStore, make_image
-from orchestra.engine.image.wire import Index, Manifest, parse_document
+from orchestra.engine.image.wire import Manifest, parse_document
 from orchestra.engine.snapshot.snapshotter import Snapshotter
 from orchestra.errors import ImageError, OrchestraError
 from orchestra.oci.image import MANIFEST_BYTES_MAX, Descriptor, Image, ImageConfig, Layer
@@ -152,7 +153,7 @@ class Transfer:
         await self._fetch_missing(manifest.config)
         image = make_image(document.digest, manifest, self._store.read_blob)
         if platform.rank(image.config.platform) is None:
-            raise _no_platform(self._reference, platform, [image.config.platform])
+            raise no_platform(self._reference, platform, [image.config.platform])
         return image
 
     async def _fetch_missing(self, descriptor: Descriptor) -> None:
@@ -263,34 +264,6 @@ class Transfer:
         buffer.clear()
         await anyio.to_thread.run_sync(ingest.write, data)
         self._meter.add(len(data))
-
-
-def choose(index: Index, platform: Platform, reference: ImageRef) -> Descriptor:
-    """Return the manifest in an index that suits a platform best.
-
-    :raises ImageError: when none does; the hint lists those there are.
-    """
-    ranked = [
-        (rank, position)
-        for position, entry in enumerate(index.manifests)
-        if entry.platform is not None and (rank := platform.rank(entry.platform)) is not None
-    ]
-    if ranked:
-        return index.manifests[min(ranked)[1]]
-    if len(index.manifests) == 1 and index.manifests[0].platform is None:
-        return index.manifests[0]
-    raise _no_platform(
-        reference, platform, [entry.platform for entry in index.manifests if entry.platform]
-    )
-
-
-def _no_platform(reference: ImageRef, platform: Platform, there: list[Platform]) -> ImageError:
-    names = sorted({str(one) for one in there if one.os != "unknown"})
-    return ImageError(
-        f'cannot pull "{reference.familiar}": it is not made for {platform}',
-        hint=f"it is there for {', '.join(names) or 'no platform at all'}; choose one with "
-        "platform: in the service",
-    )
 
 
 def _check_length(told: str | None, expected: int, descriptor: Descriptor) -> None:

@@ -23,11 +23,13 @@ from orchestra.oci.image import (
     ImageHealthcheck,
 )
 from orchestra.oci.platform import Platform
+from orchestra.oci.reference import TAG
 from orchestra.values import dataclass, field
 
 _MANIFESTS = (MANIFEST_OCI, MANIFEST_DOCKER)
 _INDEXES = (INDEX_OCI, INDEX_DOCKER)
 ACCEPT = ", ".join((*_INDEXES, *_MANIFESTS))
+_UNUSABLE = ("nondistributable", ".foreign.", "+encrypted")
 _LAYERS_MAX = 500
 _BLOB_BYTES_MAX = 1 << 40
 
@@ -53,9 +55,20 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """The answer of a token server; ``refresh`` is kept by nobody."""
+    """The answer of a token server; ``refresh`` stands for the login, "" where it was not asked."""
 
-    access: str
+    access: str = field(repr=False)
+    refresh: str = field(default="", repr=False)
+
+
+def _value(data: bytes, what: str) -> object:
+    if len(data) > MANIFEST_BYTES_MAX:
+        raise ImageError(f"{what} has more than {MANIFEST_BYTES_MAX} bytes")
+    try:
+        value: object = json.loads(data)
+    except (ValueError, RecursionError) as err:
+        raise ImageError(f"{what} is not JSON") from err
+    return value
 
 
 def parse_json(data: bytes, what: str) -> Mapping[str, object]:
@@ -63,12 +76,18 @@ def parse_json(data: bytes, what: str) -> Mapping[str, object]:
 
     :raises ImageError: when it is none.
     """
-    if len(data) > MANIFEST_BYTES_MAX:
-        raise ImageError(f"{what} has more than {MANIFEST_BYTES_MAX} bytes")
-    try:
-        return _object(json.loads(data), what)
-    except (ValueError, RecursionError) as err:
-        raise ImageError(f"{what} is not JSON") from err
+    return _object(_value(data, what), what)
+
+
+def parse_list(data: bytes, what: str) -> tuple[Mapping[str, object], ...]:
+    """Parse a JSON list of objects, of bounded size.
+
+    :raises ImageError: when it is none.
+    """
+    value = _value(data, what)
+    if not isinstance(value, list):
+        raise ImageError(f"{what} is not a list")
+    return tuple(_object(item, what) for item in value)
 
 
 def parse_document(data: bytes, media_type: str = "") -> Manifest | Index:
@@ -99,6 +118,13 @@ def parse_document(data: bytes, media_type: str = "") -> Manifest | Index:
     layers = tuple(parse_descriptor(entry) for entry in _list(fields, "layers"))
     if len(layers) > _LAYERS_MAX:
         raise ImageError(f"the image has {len(layers)} layers, more than {_LAYERS_MAX}")
+    for layer in layers:
+        if any(word in layer.media_type for word in _UNUSABLE):
+            raise ImageError(
+                f'a layer of type "{layer.media_type[:100]}" is not distributed with its image, '
+                "or not for everybody",
+                hint="Windows' base layers and encrypted ones cannot be used here",
+            )
     config = parse_descriptor(fields.get("config"))
     return Manifest(
         media_type=kind or MANIFEST_OCI, config=config, layers=layers, annotations=annotations
@@ -163,7 +189,17 @@ def parse_token(data: bytes) -> Token:
     access = _text(fields, "token") or _text(fields, "access_token")
     if not access or not access.isascii() or not access.isprintable():
         raise ImageError("the token server gave no token")
-    return Token(access)
+    refresh = _text(fields, "refresh_token")
+    return Token(access, refresh if refresh.isascii() and refresh.isprintable() else "")
+
+
+def parse_tags(data: bytes) -> tuple[str, ...]:
+    """Parse a registry's list of tags; names that are none are left out.
+
+    :raises ImageError: when it is no list.
+    """
+    tags = _texts(parse_json(data, "the list of tags"), "tags") or ()
+    return tuple(tag for tag in tags if TAG.fullmatch(tag))
 
 
 def error_code(data: bytes) -> str:

@@ -61,6 +61,10 @@ class ContainerSteps:
 
         :raises EngineError: when its image, a network or a volume is not there.
         """
+        with self._images.writing():  # no sweep takes the image before the container is known
+            await self._create(project, step, one_off=one_off)
+
+    async def _create(self, project: str, step: CreateContainer, *, one_off: bool) -> None:
         spec = step.container
         image = self._images.get(spec.image)
         if image is None:

@@ -40,7 +40,7 @@ class LayerDirectories:
 
     def layers(self, image: Image) -> tuple[str, ...] | None:
         """Return an image's directories, uppermost first; None if any is missing."""
-        directories = [self._place(chain) for chain in reversed(image.chain_ids)]
+        directories = [self.place(chain) for chain in reversed(image.chain_ids)]
         if not all(directory.is_dir() for directory in directories):
             return None
         return tuple(str(directory) for directory in directories)
@@ -55,7 +55,7 @@ class LayerDirectories:
             return present
         job = _Job(self, image, unpack or self._store.unpack)
         await job.run()
-        return tuple(str(self._place(chain)) for chain in reversed(image.chain_ids))
+        return tuple(str(self.place(chain)) for chain in reversed(image.chain_ids))
 
     async def commit(
         self, upper: str, parents: Sequence[Digest], mtime_max: int | None
@@ -66,7 +66,7 @@ class LayerDirectories:
         """
         layer = await self._store.pack(upper, mtime_max=mtime_max)
         chain = chain_ids([*parents, layer.diff_id])[-1]
-        place = self._place(chain)
+        place = self.place(chain)
         async with self.locked(chain):
             if not place.is_dir():
                 await anyio.to_thread.run_sync(self._settle, Path(upper), place)
@@ -90,7 +90,8 @@ class LayerDirectories:
         """Remove what killed processes left half-made; what is being worked on stays."""
         await anyio.to_thread.run_sync(_remove_leftovers, self._root)
 
-    def _place(self, chain: Digest) -> Path:
+    def place(self, chain: Digest) -> Path:
+        """Return where the directory of a chain id is, or would be."""
         return self._root / hex_of(chain)
 
     @asynccontextmanager
@@ -102,13 +103,13 @@ class LayerDirectories:
 
     async def make(self, image: Image, position: int, unpack: Unpack, below: anyio.Event) -> None:
         """Unpack one layer, and give it its place once the one below has its own."""
-        place = self._place(image.chain_ids[position])
+        place = self.place(image.chain_ids[position])
         scratch = place.with_name(f".new-{place.name}")
         try:
             await anyio.to_thread.run_sync(_fresh, scratch)
             implied = await unpack(image.layers[position], str(scratch))
             await below.wait()
-            lower = [self._place(chain) for chain in reversed(image.chain_ids[:position])]
+            lower = [self.place(chain) for chain in reversed(image.chain_ids[:position])]
             await anyio.to_thread.run_sync(_inherit, scratch, implied, lower)
             await anyio.to_thread.run_sync(self._settle, scratch, place)
         finally:
@@ -117,7 +118,7 @@ class LayerDirectories:
 
     def is_there(self, chain: Digest) -> bool:
         """Tell whether a layer is unpacked."""
-        return self._place(chain).is_dir()
+        return self.place(chain).is_dir()
 
     def _settle(self, directory: Path, place: Path) -> None:
         """Write everything through to the disk, then rename: after a power cut it is all or none.

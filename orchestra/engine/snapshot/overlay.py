@@ -21,6 +21,10 @@ class OverlaySnapshotter:
     def __init__(self, paths: Paths, store: LayerStore) -> None:
         self._directories = LayerDirectories(paths, store)
 
+    def place(self, chain: Digest) -> str:
+        """Return the directory that the snapshot of a chain id has, or would have."""
+        return str(self._directories.place(chain))
+
     def layers(self, image: Image) -> tuple[str, ...] | None:
         """Return the snapshot directories of an image, uppermost first; None if any is missing."""
         return self._directories.layers(image)

@@ -42,6 +42,10 @@ class Committed:
 class Snapshotter(Protocol):
     """Layers as directories, and root file systems made of them."""
 
+    def place(self, chain: Digest) -> str:
+        """Return the directory that the snapshot of a chain id has, or would have."""
+        ...
+
     def layers(self, image: Image) -> tuple[str, ...] | None:
         """Return the snapshot directories of an image, uppermost first; None if any is missing."""
         ...

@@ -129,7 +129,21 @@ def test_a_project_that_is_known_needs_no_model(tmp_path: Path) -> None:
         assert "pydantic" not in modules(tmp_path, *words)
 
 
-@pytest.mark.parametrize("words", [("ps",), ("ps", "-a"), ("ls",), ("images",)], ids=" ".join)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("ps",),
+        ("ps", "-a"),
+        ("ls",),
+        ("images",),
+        ("image", "ls"),
+        ("image", "inspect", "x"),
+        ("history", "x"),
+        ("tag", "x", "y"),
+        ("save", "x"),
+    ],
+    ids=" ".join,
+)
 def test_what_only_reads_records_needs_no_event_loop(
     tmp_path: Path, words: tuple[str, ...]
 ) -> None:

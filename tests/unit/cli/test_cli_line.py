@@ -12,7 +12,7 @@ import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestra.cli.app import COMMANDS, body_of, entry, interspersed
+from orchestra.cli.app import body_of, entry, every_command, interspersed
 from orchestra.cli.declare import Option
 from orchestra.cli.line import NotPlainError, Reader
 from orchestra.cli.typed import typed
@@ -63,7 +63,7 @@ def spellings(body: Body) -> list[str]:
     return [part for name in names for part in name.split("/")]
 
 
-@pytest.mark.parametrize("command", sorted(COMMANDS))
+@pytest.mark.parametrize("command", sorted(every_command()))
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_both_readers_agree(command: str, data: st.DataObject) -> None:

@@ -547,7 +547,7 @@ def test_wrong_login_is_told_and_no_secret_with_it(
     world.settings = RegistrySettings(docker_config=config)
     with pytest.raises(RegistryError, match="answers 401") as caught:
         world.pull(f"{registry.address}/x:1")
-    assert f"docker login {registry.address}" in str(caught.value.hint)
+    assert f"orchestra login {registry.address}" in str(caught.value.hint)
     assert PASSWORD not in repr(caught.value) + str(caught.value.hint) + str(world.told)
 
 
@@ -613,13 +613,13 @@ def test_error_tells_of_registry_and_mirror(world: World, registry: Registry) ->
 @pytest.mark.parametrize(
     ("status", "message", "hint"),
     [
-        (401, "asks for a login, or has no such image", "docker login"),
-        (403, "denies access", "docker login"),
+        (401, "asks for a login, or has no such image", "orchestra login"),
+        (403, "denies access", "orchestra login"),
         (404, 'has no "1" of "x"', "spelling"),
         (429, "too many requests", "mirror"),
         (500, "is out of order (500)", "try again later"),
         (503, "is out of order (503)", "try again later"),
-        (418, "answers 418", "try again"),
+        (418, "answers 418", "its own log"),
     ],
 )
 def test_each_status_has_its_own_words(

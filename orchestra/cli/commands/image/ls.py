@@ -1,0 +1,47 @@
+"""``orchestra image ls``: the images of this machine."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from orchestra.cli.declare import Argument, Context, Option
+from orchestra.cli.session import Session
+
+
+def command(
+    ctx: Context,
+    repository: Annotated[str | None, Argument(metavar="[REPOSITORY[:TAG]]")] = None,
+    everything: Annotated[
+        bool, Option("--all", "-a", help="Show all images (there are no intermediate ones here)")
+    ] = False,
+    digests: Annotated[bool, Option("--digests", help="Show digests")] = False,
+    filters: Annotated[
+        list[str] | None,
+        Option(
+            "--filter",
+            "-f",
+            help="Filter output: before, dangling, label, reference, since, until",
+        ),
+    ] = None,
+    output_format: Annotated[
+        str, Option("--format", help="Format the output: table, json or a Go template")
+    ] = "",
+    no_trunc: Annotated[bool, Option("--no-trunc", help="Don't truncate output")] = False,
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Only show image IDs")] = False,
+) -> None:
+    """Print one row a name."""
+    from orchestra.cli.filters import parse_filters
+    from orchestra.cli.render.gotemplate import print_formatted
+    from orchestra.cli.render.images import header_of, image_row
+
+    del everything  # every image is one that somebody asked for
+    wanted = parse_filters([*(filters or ()), *([f"reference={repository}"] if repository else ())])
+    library = Session.of(ctx).machine.library
+    users = library.containers()
+    rows = [
+        image_row(line, library.created(line), len(users.get(line.image.id, ())), whole=no_trunc)
+        for line in library.catalogue().select(wanted)
+    ]
+    if quiet and not output_format:
+        output_format = "{{.ID}}"
+    print_formatted(output_format, header_of(digests=digests), rows)

@@ -1,0 +1,70 @@
+"""Progress of one transfer, outside any plan: on a terminal as it goes, else a line a turn."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from orchestra.cli.options import GlobalOptions
+from orchestra.cli.render.tables import size_text
+from orchestra.cli.render.terminal import printable, tame
+from orchestra.engine.events import Event, LogLine, Progress, Warned
+
+if TYPE_CHECKING:
+    from orchestra.engine.target import Report
+
+
+@asynccontextmanager
+async def transfers(options: GlobalOptions, *, quiet: bool) -> AsyncIterator[Report]:
+    """Give where a transfer reports to; with ``quiet`` only warnings are shown."""
+    live = sys.stderr.isatty() and options.progress in {"auto", "tty"}
+    shown = _Shown(live=live)
+    silent = quiet or options.progress == "quiet"
+    report: Callable[[Event], None] = shown.warning if silent else shown.event
+    try:
+        yield report
+    finally:
+        shown.close()
+
+
+class _Shown:
+    def __init__(self, *, live: bool) -> None:
+        self._live = live
+        self._last: dict[str, str] = {}
+        self._open = False
+
+    def warning(self, event: Event) -> None:
+        if isinstance(event, Warned):
+            self._line(f"warning: {printable(event.message)}")
+
+    def event(self, event: Event) -> None:
+        match event:
+            case Progress():
+                self._progress(event)
+            case LogLine():
+                self._line(f" {printable(event.source)} | {tame(event.text.rstrip())}")
+            case _:
+                self.warning(event)
+
+    def _progress(self, event: Progress) -> None:
+        subject = printable(event.subject)
+        if self._live and event.total:
+            sizes = f"{size_text(event.current)}/{size_text(event.total)}"
+            sys.stderr.write(f"\r\x1b[K {subject}  {event.action}  {sizes}")
+            sys.stderr.flush()
+            self._open = True
+        elif self._last.get(subject) != event.action:
+            self._line(f" {subject}  {printable(event.action)}")
+        self._last[subject] = event.action
+
+    def _line(self, text: str) -> None:
+        self.close()
+        print(text, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Leave the cursor at the beginning of a line."""
+        if self._open:
+            sys.stderr.write("\r\x1b[K")
+            self._open = False

@@ -1,0 +1,205 @@
+"""What people see of the store: images with their names, found by what is typed, and filtered.
+
+Reads the store and changes nothing. Docker's rules for names, ids and filters.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from functools import cache
+
+from orchestra.engine.image.store import SOURCE_DIGEST, ImageStore
+from orchestra.engine.target import ImageFilter
+from orchestra.errors import ImageError
+from orchestra.oci.digest import Digest, hex_of
+from orchestra.oci.image import Image
+from orchestra.oci.reference import ImageRef, parse_reference
+from orchestra.values import dataclass, field
+
+_PIECES = re.compile(r"\\.|\[[^\]/]+\]|.", re.DOTALL)
+_ID = re.compile(r"(?:sha256:)?([0-9a-f]{4,64})")
+_BEGINNING = datetime.fromtimestamp(0, UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """One name of an image; ``reference`` None is an image that has lost its last."""
+
+    reference: ImageRef | None
+    image: Image
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Return the name as people write it, "" for none."""
+        return self.reference.familiar if self.reference else ""
+
+    @property
+    def repository(self) -> str:
+        """Return the name without its tag and digest, "" for none."""
+        return repository_of(self.reference) if self.reference else ""
+
+    @property
+    def tag(self) -> str:
+        """Return the tag, "" for none."""
+        return (self.reference.tag or "") if self.reference else ""
+
+    @property
+    def digest(self) -> str:
+        """Return the digest that a registry knows it by, "" for none."""
+        if self.reference and self.reference.digest:
+            return self.reference.digest
+        return self.annotations.get(SOURCE_DIGEST, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An image that somebody named; ``reference`` None when it was by its id."""
+
+    image: Image
+    reference: ImageRef | None
+
+
+class Catalogue:
+    """The images of a store as they are now."""
+
+    def __init__(self, store: ImageStore) -> None:
+        self._store = store
+        lines = [
+            Listed(
+                reference=parse_reference(line.reference) if line.reference else None,
+                image=line.image,
+                annotations=line.annotations,
+            )
+            for line in store.list()
+        ]
+        lines.sort(key=lambda line: line.name)
+        lines.sort(key=lambda line: created_of(line.image), reverse=True)
+        self.lines = tuple(lines)
+
+    def names_of(self, image: Image) -> tuple[Listed, ...]:
+        """Return the names of an image."""
+        return tuple(line for line in self.lines if line.reference and line.image.id == image.id)
+
+    def find(self, text: str) -> Found:
+        """Return the image that a name, an id or the beginning of an id means.
+
+        :raises ImageError: when there is none, or there are several.
+        """
+        if match := _ID.fullmatch(text):
+            found = {
+                line.image.id: line.image
+                for line in self.lines
+                if hex_of(line.image.id).startswith(match[1])
+            }
+            named = None if text.startswith("sha256:") else self._named(text)
+            if named is not None and len(match[1]) < 64:
+                return named
+            if len(found) > 1:
+                raise ImageError(
+                    f'"{text}" is the beginning of the ids of {len(found)} images',
+                    hint="write more of it",
+                )
+            if found:
+                return Found(next(iter(found.values())), None)
+        elif (named := self._named(text)) is not None:
+            return named
+        raise ImageError(f'no image "{text[:300]}" here', hint="see `orchestra image ls`")
+
+    def _named(self, text: str) -> Found | None:
+        reference = parse_reference(text)
+        image = self._store.get(text)
+        return Found(image, reference) if image is not None else None
+
+    def all_named(self, text: str) -> tuple[Listed, ...]:
+        """Return every tag of a repository, none where the text names one image only."""
+        if "@" in text or ":" in text.rpartition("/")[2] or _ID.fullmatch(text):
+            return ()
+        wanted = repository_of(parse_reference(text))
+        return tuple(line for line in self.lines if line.repository == wanted and line.tag)
+
+    def select(self, wanted: ImageFilter) -> tuple[Listed, ...]:
+        """Return the lines that a filter lets through, newest first.
+
+        :raises ImageError: when an image that it names is not here.
+        """
+        before = created_of(self.find(wanted.before).image) if wanted.before else None
+        since = created_of(self.find(wanted.since).image) if wanted.since else None
+        return tuple(
+            line
+            for line in self.lines
+            if _passes(line, wanted)
+            and (before is None or created_of(line.image) < before)
+            and (since is None or created_of(line.image) > since)
+        )
+
+
+def _passes(line: Listed, wanted: ImageFilter) -> bool:
+    labels = line.image.config.labels
+    return (
+        (wanted.dangling is None or wanted.dangling is (line.reference is None))
+        and all(_has(labels, label) for label in wanted.labels)
+        and not any(_has(labels, label) for label in wanted.without_labels)
+        and (wanted.until is None or created_of(line.image) < wanted.until)
+        and (not wanted.references or _matches(line, wanted.references))
+    )
+
+
+def _has(labels: Mapping[str, str], wanted: str) -> bool:
+    key, equals, value = wanted.partition("=")
+    return key in labels and (not equals or labels[key] == value)
+
+
+def _matches(line: Listed, patterns: Iterable[str]) -> bool:
+    """Tell whether a name fits a pattern, with its tag or without; "*" stops at "/"."""
+    if line.reference is None:
+        return False
+    whole, name = line.name, line.repository
+    texts = {whole, name, str(line.reference), str(line.reference).removesuffix(f":{line.tag}")}
+    return any(_pattern(pattern).fullmatch(text) for pattern in patterns for text in texts)
+
+
+@cache
+def _pattern(text: str) -> re.Pattern[str]:
+    """Compile a pattern of path.Match: no wildcard of it goes beyond a slash."""
+    try:
+        return re.compile("".join(map(_piece, _PIECES.findall(text))))
+    except re.error as err:
+        raise ImageError(f'"{text[:100]}" is no pattern for names: {err.msg}') from err
+
+
+def _piece(text: str) -> str:
+    if text == "*":
+        return "[^/]*"
+    if text == "?":
+        return "[^/]"
+    if len(text) > 2 and text[0] == "[" and text[-1] == "]":
+        inner = re.sub(r"([\\\[\]])", r"\\\1", text[1:-1])
+        return f"[{inner}]"
+    return re.escape(text.removeprefix("\\") or text)
+
+
+def repository_of(reference: ImageRef) -> str:
+    """Return a name as people write it, without tag and digest."""
+    return ImageRef(reference.registry, reference.repository, None).familiar
+
+
+def created_of(image: Image) -> datetime:
+    """Return when an image was made; 1970 where it does not tell."""
+    try:
+        moment = datetime.fromisoformat(_seconds(image.config.created or ""))
+    except ValueError:
+        return _BEGINNING
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _seconds(text: str) -> str:
+    """Cut nanoseconds down to the microseconds that Python reads."""
+    return re.sub(r"(\.\d{6})\d+", r"\1", text)
+
+
+def short_id(digest: Digest) -> str:
+    """Return the twelve digits by which people know an image."""
+    return hex_of(digest)[:12]

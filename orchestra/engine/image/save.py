@@ -1,0 +1,128 @@
+"""Images as one archive: an OCI layout and docker's manifest.json over the same blobs.
+
+docker load (all versions), podman and skopeo (docker-archive and oci-archive) read it. The same
+images give the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+
+from orchestra.engine.image.catalogue import Catalogue
+from orchestra.engine.image.document import encode_json
+from orchestra.engine.image.store import ImageStore
+from orchestra.engine.image.tar import BLOCK, DIRECTORY, Member, encode_member
+from orchestra.errors import ImageError
+from orchestra.oci.digest import Digest, hex_of
+from orchestra.oci.image import INDEX_OCI, MANIFEST_OCI, Image
+from orchestra.oci.reference import ImageRef
+from orchestra.values import dataclass
+
+_PIECE_BYTES = 1 << 20
+_NAME = "org.opencontainers.image.ref.name"
+_WHOLE_NAME = "io.containerd.image.name"
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """An image and the names that it is saved under."""
+
+    image: Image
+    names: tuple[ImageRef, ...]
+
+
+def saved_of(catalogue: Catalogue, texts: Iterable[str]) -> tuple[Saved, ...]:
+    """Return what texts name: an image, its id, or a repository for all of its tags.
+
+    :raises ImageError: when there is no such image.
+    """
+    images: dict[Digest, Image] = {}
+    names: dict[Digest, list[ImageRef]] = {}
+    for text in texts:
+        every = catalogue.all_named(text)
+        found = [(line.image, line.reference) for line in every]
+        if not found:
+            one = catalogue.find(text)
+            found = [(one.image, one.reference)]
+        for image, reference in found:
+            images[image.manifest] = image
+            own = names.setdefault(image.manifest, [])
+            if reference is not None and reference.tag and reference not in own:
+                own.append(reference)
+    return tuple(Saved(image, tuple(names[digest])) for digest, image in images.items())
+
+
+def archive_of(store: ImageStore, images: Sequence[Saved]) -> Iterator[bytes]:
+    """Yield the archive of some images; a damaged blob is noticed by whoever loads it.
+
+    :raises ImageError: when a blob is missing.
+    """
+    for name in ("blobs", "blobs/sha256"):
+        yield encode_member(Member(name=f"{name}/", kind=DIRECTORY, mode=0o755))
+    blobs: dict[Digest, None] = {}
+    for saved in images:
+        blobs[saved.image.manifest] = blobs[saved.image.id] = None
+        blobs |= dict.fromkeys(layer.descriptor.digest for layer in saved.image.layers)
+    for digest in sorted(blobs):
+        yield from _blob(store, digest)
+    yield from _file("index.json", _index(store, images))
+    yield from _file("manifest.json", _manifest(images))
+    yield from _file("oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
+    yield bytes(2 * BLOCK)
+
+
+def _blob(store: ImageStore, digest: Digest) -> Iterator[bytes]:
+    size = store.blob_size(digest)
+    with store.open_blob(digest) as file:
+        yield encode_member(Member(name=f"blobs/sha256/{hex_of(digest)}", size=size, mode=0o444))
+        left = size
+        while left:
+            piece = file.read(min(left, _PIECE_BYTES))
+            if not piece:
+                raise ImageError(f"blob {digest[:19]} is damaged on disk")
+            left -= len(piece)
+            yield piece
+        yield bytes(-size % BLOCK)
+
+
+def _file(name: str, data: bytes) -> Iterator[bytes]:
+    yield encode_member(Member(name=name, size=len(data), mode=0o444))
+    yield data
+    yield bytes(-len(data) % BLOCK)
+
+
+def _index(store: ImageStore, images: Sequence[Saved]) -> bytes:
+    """Write the layout's index: an entry for each name, or one for an image without any."""
+    entries = []
+    for saved in images:
+        image = saved.image
+        entry: dict[str, object] = {
+            "mediaType": MANIFEST_OCI,
+            "digest": image.manifest,
+            "size": store.blob_size(image.manifest),
+        }
+        kind = json.loads(store.read_blob(image.manifest)).get("mediaType")
+        if isinstance(kind, str):
+            entry["mediaType"] = kind
+        for name in saved.names:
+            notes = {_WHOLE_NAME: str(name), _NAME: name.tag or str(name)}
+            entries.append({**entry, "annotations": notes})
+        if not saved.names:
+            entries.append(entry)
+    return encode_json({"schemaVersion": 2, "mediaType": INDEX_OCI, "manifests": entries})
+
+
+def _manifest(images: Sequence[Saved]) -> bytes:
+    """Write docker's list (image/tarexport): paths of config and layers, lowest first."""
+    entries = [
+        {
+            "Config": f"blobs/sha256/{hex_of(saved.image.id)}",
+            "RepoTags": [name.familiar for name in saved.names if name.tag] or None,
+            "Layers": [
+                f"blobs/sha256/{hex_of(layer.descriptor.digest)}" for layer in saved.image.layers
+            ],
+        }
+        for saved in images
+    ]
+    return json.dumps(entries, separators=(",", ":")).encode()

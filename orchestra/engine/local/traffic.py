@@ -1,0 +1,180 @@
+"""Images on their way in and out: registries, archives, builds.
+
+Each way is imported only where it is used.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from orchestra.engine.image.catalogue import Catalogue, repository_of
+from orchestra.engine.image.store import ImageStore
+from orchestra.errors import ImageError
+from orchestra.oci.image import Image
+from orchestra.oci.platform import Platform, parse_platform, platform_of_machine
+from orchestra.oci.reference import parse_reference
+
+if TYPE_CHECKING:
+    from orchestra.engine.build.environment import BuildEnvironment
+    from orchestra.engine.image.loading import Loaded
+    from orchestra.engine.image.push import Pushed
+    from orchestra.engine.image.settings import RegistrySettings
+    from orchestra.engine.snapshot.snapshotter import Snapshotter
+    from orchestra.engine.target import Report
+    from orchestra.planner.desired import BuildSpec
+
+
+class ImageTraffic:
+    """What brings images into the store of this machine, and out of it."""
+
+    def __init__(
+        self,
+        images: ImageStore,
+        snapshotter: Callable[[], Snapshotter],
+        settings: Callable[[], RegistrySettings],
+        builder: Callable[[str], BuildEnvironment],
+    ) -> None:
+        self.store = images
+        self._snapshotter = snapshotter
+        self._settings = settings
+        self._builder = builder
+
+    async def references(self, name: str, *, all_tags: bool) -> tuple[str, ...]:
+        """Return what a name stands for: itself, or with ``all_tags`` every tag its registry has.
+
+        :raises ImageError: when the registry does not tell, or the name has a tag already.
+        """
+        parsed = parse_reference(name)
+        if not all_tags:
+            return (name,)
+        if parsed.digest or ":" in name.rpartition("/")[2]:
+            raise ImageError(f'cannot use all tags of "{name}": it names one of them')
+        from orchestra.engine.image.digests import tags_of  # noqa: PLC0415
+
+        tags = await tags_of(parsed, self._settings())
+        return tuple(f"{repository_of(parsed)}:{tag}" for tag in tags)
+
+    async def pull(self, reference: str, platform: str | None, report: Report) -> Image:
+        """Fetch an image and unpack its layers.
+
+        :raises ImageError: when it cannot be had.
+        """
+        from orchestra.engine.image.pull import pull  # noqa: PLC0415
+
+        return await pull(
+            reference,
+            store=self.store,
+            snapshotter=self._snapshotter(),
+            settings=self._settings(),
+            platform=_platform(platform),
+            progress=report,
+        )
+
+    async def push(self, reference: str, report: Report) -> Pushed:
+        """Give an image to its registry.
+
+        :raises ImageError: when it is not here, or the registry does not take it.
+        """
+        from orchestra.engine.image.push import push  # noqa: PLC0415
+
+        return await push(reference, store=self.store, settings=self._settings(), progress=report)
+
+    def tags_here(self, name: str, *, all_tags: bool) -> tuple[str, ...]:
+        """Return what a name stands for: itself, or with ``all_tags`` every tag of it here.
+
+        :raises ImageError: when there is none, or the name has a tag already.
+        """
+        if not all_tags:
+            return (name,)
+        parsed = parse_reference(name)
+        if parsed.digest or ":" in name.rpartition("/")[2]:
+            raise ImageError(f'cannot use all tags of "{name}": it names one of them')
+        wanted = repository_of(parsed)
+        found = [x.name for x in Catalogue(self.store).lines if x.repository == wanted and x.tag]
+        if not found:
+            raise ImageError(f'no image "{name}" here', hint="see `orchestra image ls`")
+        return tuple(sorted(found))
+
+    async def build(self, spec: BuildSpec, reference: str | None, report: Report) -> str:
+        """Build an image and return its id; without a reference it is left without a name.
+
+        :raises BuildError: when its Dockerfile is wrong, or a step of it fails.
+        """
+        from orchestra.engine.build.builder import build_image  # noqa: PLC0415
+
+        passing = f"orchestra.invalid/build:{os.urandom(8).hex()}"
+        with self.store.writing():
+            image = await build_image(
+                spec,
+                reference or passing,
+                environment=self._builder(""),
+                progress=report,
+                output=report,
+            )
+            if reference is None:
+                self.store.untag(passing)
+                self.store.add_image(self.store.read_blob(image.manifest))
+        return image.id
+
+    def save(self, texts: Iterable[str], write: Callable[[bytes], object]) -> None:
+        """Write images as one archive; a repository without a tag means all of its tags.
+
+        :raises ImageError: when there is no such image.
+        """
+        from orchestra.engine.image.save import archive_of, saved_of  # noqa: PLC0415
+
+        with self.store.writing():
+            for piece in archive_of(self.store, saved_of(Catalogue(self.store), texts)):
+                write(piece)
+
+    async def load(self, read: Callable[[int], bytes], platform: str | None) -> tuple[Loaded, ...]:
+        """Store the images of an archive.
+
+        :raises ImageError: when something in it is refused.
+        """
+        from orchestra.engine.image.loading import load  # noqa: PLC0415
+
+        return await load(
+            read,
+            store=self.store,
+            snapshotter=self._snapshotter(),
+            limits=self._settings().limits,
+            platform=_platform(platform),
+        )
+
+    async def import_root(
+        self,
+        read: Callable[[int], bytes],
+        reference: str | None,
+        *,
+        changes: tuple[str, ...],
+        message: str,
+        platform: str | None,
+    ) -> str:
+        """Make an image of a root file system's archive; return its id.
+
+        :raises ImageError: when the archive is refused, or the name is none.
+        :raises BuildError: when a change is wrong.
+        """
+        from orchestra.engine.image.rooting import import_root  # noqa: PLC0415
+        from orchestra.engine.local.importing import configured  # noqa: PLC0415
+
+        if reference and parse_reference(reference).digest:
+            raise ImageError(f'cannot name an image "{reference}": that is a digest')
+        wanted = configured(changes, message, _platform(platform), datetime.now(UTC))
+        image = await import_root(
+            read,
+            wanted,
+            reference,
+            store=self.store,
+            snapshotter=self._snapshotter(),
+            limits=self._settings().limits,
+        )
+        return image.id
+
+
+def _platform(text: str | None) -> Platform:
+    return parse_platform(text) if text else platform_of_machine(os.uname().machine)

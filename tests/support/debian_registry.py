@@ -1,0 +1,99 @@
+"""Debian's docker-registry (CNCF distribution) with TLS and a login, for the length of a block."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from scripts.standins.__main__ import cache_directory
+from scripts.standins.errors import StandinError
+from scripts.standins.server import Server
+
+USER, PASSWORD = "joe", "s3cret-pass"
+_HASH = "$2y$05$abcdefghijklmnopqrstuuV7fpPozvyqJfnY19y0802WTlXUm6Rjy"
+"""bcrypt of the password: what htpasswd -B writes."""
+_CONFIG = """\
+version: 0.1
+log: {{level: error, accesslog: {{disabled: true}}}}
+storage:
+  filesystem: {{rootdirectory: {storage}}}
+  delete: {{enabled: true}}
+auth:
+  htpasswd: {{realm: here, path: {htpasswd}}}
+http:
+  addr: "{address}"
+  secret: test
+  tls: {{certificate: {certificate}, key: {key}}}
+"""
+
+
+@dataclass(frozen=True)
+class DebianRegistry:
+    """Where it listens, and the certificate that it shows."""
+
+    address: str
+    certificate: Path
+
+
+@contextmanager
+def serve_debian_registry(directory: Path) -> Iterator[DebianRegistry]:
+    """Run one; its files lie in the directory."""
+    try:
+        program = Server(cache_directory()).program()
+    except StandinError as err:
+        pytest.skip(f"no docker-registry: {err}")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    certificate, key = directory / "cert.pem", directory / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-days", "2", "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1",
+         "-keyout", str(key), "-out", str(certificate)],
+        check=True,
+        capture_output=True,
+    )  # fmt: skip
+    (directory / "htpasswd").write_text(f"{USER}:{_HASH}\n")
+    config = directory / "registry.yml"
+    config.write_text(
+        _CONFIG.format(
+            storage=directory / "storage",
+            htpasswd=directory / "htpasswd",
+            address=address,
+            certificate=certificate,
+            key=key,
+        )
+    )
+    with (directory / "registry.log").open("wb") as log:
+        process = subprocess.Popen([program, "serve", str(config)], stdout=log, stderr=log)
+    try:
+        _wait(address, certificate, process)
+        yield DebianRegistry(address, certificate)
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _wait(address: str, certificate: Path, process: subprocess.Popen[bytes]) -> None:
+    host, _, port = address.partition(":")
+    context = ssl.create_default_context(cafile=str(certificate))
+    deadline = time.monotonic() + 15
+    while True:
+        try:
+            with (
+                socket.create_connection((host, int(port)), 2) as raw,
+                context.wrap_socket(raw, server_hostname=host),
+            ):
+                return
+        except OSError:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
