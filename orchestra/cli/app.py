@@ -24,6 +24,7 @@ COMMANDS = {
     "commit": "Create a new image from a service container's changes",
     "config": "Parse, resolve and render the Compose file in canonical format",
     "cp": "Copy files/folders between a service container and the local filesystem",
+    "create": "Create containers for a service",
     "down": "Stop and remove containers, networks",
     "exec": "Execute a command in a running container",
     "export": "Export a service container's filesystem as a tar archive",
@@ -39,6 +40,7 @@ COMMANDS = {
     "restart": "Restart service containers",
     "rm": "Remove stopped service containers",
     "run": "Run a one-off command on a service",
+    "scale": "Scale services",
     "start": "Start services",
     "stats": "Display a live stream of containers' resource usage",
     "stop": "Stop services",
@@ -46,6 +48,8 @@ COMMANDS = {
     "unpause": "Unpause services",
     "up": "Create and start containers",
     "version": "Show the version information",
+    "volumes": "List volumes",
+    "wait": "Block until containers of all (or specified) services stop",
 }
 
 
