@@ -24,6 +24,7 @@ COMMANDS = {
     "commit": "Create a new image from a service container's changes",
     "config": "Parse, resolve and render the Compose file in canonical format",
     "cp": "Copy files/folders between a service container and the local filesystem",
+    "create": "Create containers for a service",
     "down": "Stop and remove containers, networks",
     "exec": "Execute a command in a running container",
     "export": "Export a service container's filesystem as a tar archive",
@@ -48,6 +49,7 @@ COMMANDS = {
     "rmi": "Remove one or more images",
     "run": "Run a one-off command on a service",
     "save": "Save one or more images to a tar archive (streamed to STDOUT by default)",
+    "scale": "Scale services",
     "search": "Search a registry for images",
     "start": "Start services",
     "stats": "Display a live stream of containers' resource usage",
@@ -58,6 +60,8 @@ COMMANDS = {
     "unpause": "Unpause services",
     "up": "Create and start containers",
     "version": "Show the version information",
+    "volumes": "List volumes",
+    "wait": "Block until containers of all (or specified) services stop",
 }
 GROUPS = {
     "image": {

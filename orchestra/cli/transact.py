@@ -67,8 +67,8 @@ def parse_pull(text: str | None) -> PullPolicy | None:
     return PullPolicy(word)
 
 
-def parse_scale(options: Iterable[str]) -> Mapping[str, int]:
-    """Parse ``--scale SERVICE=NUM`` options.
+def parse_scale(options: Iterable[str], form: str = "--scale SERVICE=NUM") -> Mapping[str, int]:
+    """Parse numbers of replicas, SERVICE=NUM each; ``form`` is how they are to be written.
 
     :raises UsageError: when one is not of that form.
     """
@@ -76,7 +76,7 @@ def parse_scale(options: Iterable[str]) -> Mapping[str, int]:
     for option in options:
         service, equals, number = option.partition("=")
         if not (service and equals and number.isdecimal()):
-            raise UsageError(f'cannot scale "{option}"', hint="write it as --scale SERVICE=NUM")
+            raise UsageError(f'cannot scale "{option}"', hint=f"write it as {form}")
         scale[service] = int(number)
     return scale
 

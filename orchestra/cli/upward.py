@@ -13,7 +13,7 @@ from orchestra.engine.events import Warned
 from orchestra.errors import GateError, UsageError
 from orchestra.planner.desired import Condition, DesiredState
 from orchestra.planner.observed import Health
-from orchestra.planner.options import UpOptions
+from orchestra.planner.options import Recreate, UpOptions
 from orchestra.planner.reconcile import plan_fetches, plan_up
 from orchestra.planner.steps import Gate
 
@@ -54,6 +54,20 @@ async def bring_up(
         )
         if plan.empty:
             change.remember(desired)
+
+
+def recreation(*, force: bool, never: bool, build: bool, no_build: bool) -> Recreate:
+    """Return which containers are replaced.
+
+    :raises UsageError: when options exclude each other.
+    """
+    if force and never:
+        raise UsageError("--force-recreate and --no-recreate are incompatible")
+    if build and no_build:
+        raise UsageError("--build and --no-build are incompatible")
+    if force:
+        return Recreate.FORCE
+    return Recreate.NEVER if never else Recreate.DIVERGED
 
 
 def _check_services(desired: DesiredState, services: Iterable[str]) -> None:

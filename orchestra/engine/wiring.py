@@ -365,6 +365,17 @@ class Machine:
             ),
         )
 
+    async def wait(self, project: str, container_id: str) -> int:
+        """Wait until a container does not run, and return its exit code.
+
+        :raises ContainerError: when it is gone, or nobody knows how it ended.
+        """
+        record = self.store.container(project, container_id)
+        ended = None if record is None else await self._containers.wait(record)
+        if ended is None:
+            raise ContainerError(f"nobody knows how container {container_id[:12]} ended")
+        return ended["code"]
+
     async def pause(self, project: str, container_id: str, *, paused: bool) -> None:
         """Stop every process of a container where it is, or let them go on.
 

@@ -28,32 +28,18 @@ def command(
     ] = None,
 ) -> None:
     """Carry out the plan of ``down``; needs no Compose file when ``-p`` names the project."""
-    from orchestra.cli.render.progress import progress
-    from orchestra.cli.transact import known_desired, references_of
+    from orchestra.cli.downward import take_down
     from orchestra.errors import UsageError
     from orchestra.planner.options import DownOptions, RemoveImages
-    from orchestra.planner.teardown import plan_down
 
     if rmi not in set(RemoveImages):
         raise UsageError(f'"{rmi}" is no value of --rmi', hint='use "local" or "all"')
+    options = DownOptions(
+        services=tuple(services or ()),
+        volumes=volumes,
+        remove_orphans=remove_orphans,
+        rmi=RemoveImages(rmi),
+        timeout=None if timeout is None else timedelta(seconds=timeout),
+    )
     session = Session.of(ctx)
-
-    async def main() -> None:
-        desired = known_desired(session)
-        controller = session.controller(desired.project if desired else session.project_name)
-        options = DownOptions(
-            services=tuple(services or ()),
-            volumes=volumes,
-            remove_orphans=remove_orphans,
-            rmi=RemoveImages(rmi),
-            timeout=None if timeout is None else timedelta(seconds=timeout),
-        )
-        async with progress(controller.bus, session.options), controller.transaction() as change:
-            references = references_of(desired) if desired else ()
-            await change.run(
-                lambda observed: plan_down(observed, options, desired), references=references
-            )
-            if not services:
-                await change.forget()
-
-    session.run(main)
+    session.run(lambda: take_down(session, options))

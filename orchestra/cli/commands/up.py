@@ -83,23 +83,15 @@ def command(
     """Carry out the plan of ``up``, then follow the logs unless detached."""
     from orchestra.cli.follow import Attachment, follow_project
     from orchestra.cli.transact import approve_destruction, parse_pull, parse_scale
-    from orchestra.cli.upward import bring_up, wait_for
+    from orchestra.cli.upward import bring_up, recreation, wait_for
     from orchestra.errors import UsageError
-    from orchestra.planner.options import Recreate, UpOptions
+    from orchestra.planner.options import UpOptions
 
-    if force_recreate and no_recreate:
-        raise UsageError("--force-recreate and --no-recreate are incompatible")
-    if build and no_build:
-        raise UsageError("--build and --no-build are incompatible")
+    recreate = recreation(force=force_recreate, never=no_recreate, build=build, no_build=no_build)
     watching = abort_on_container_exit or exit_code_from is not None
     if detach and watching:
         raise UsageError("--detach cannot be combined with --abort-on-container-exit")
     session = Session.of(ctx)
-    recreate = Recreate.DIVERGED
-    if force_recreate:
-        recreate = Recreate.FORCE
-    elif no_recreate:
-        recreate = Recreate.NEVER
     options = UpOptions(
         services=tuple(services or ()),
         recreate=recreate,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from orchestra.engine.image.settings import RegistrySettings
     from orchestra.engine.snapshot.snapshotter import Snapshotter
     from orchestra.engine.target import Report
-    from orchestra.planner.desired import BuildSpec
+    from orchestra.planner.building import BuildSpec
 
 
 class ImageTraffic:

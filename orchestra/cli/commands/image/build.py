@@ -58,7 +58,7 @@ def command(
     """Build; without a tag the image is left without a name, to be used by its id."""
     from orchestra.cli.render.transfers import transfers
     from orchestra.cli.transact import parse_build_args
-    from orchestra.planner.desired import BuildSpec
+    from orchestra.planner.building import BuildSpec
 
     session = Session.of(ctx)
     arguments = parse_build_args(build_args or (), session.environment)
