@@ -47,6 +47,14 @@ NOTES: Mapping[str, tuple[str, str]] = {
     "services.*.build.secrets.[].gid": ("refused", "it is the Dockerfile's business"),
     "services.*.build.secrets.[].mode": ("refused", "it is the Dockerfile's business"),
     "services.*.devices": ("done", "paths, and names of CDI devices"),
+    "services.*.logging.driver": (
+        "done",
+        "json-file, local, journald, syslog, none; others are refused",
+    ),
+    "services.*.logging.options": (
+        "done",
+        "docker's, of each driver; others are refused; rotated files are not compressed",
+    ),
     "services.*.networks.*.driver_opts": ("done", "endpoint.sysctls and endpoint.ifname"),
     "services.*.restart": ("done", "and the unhealthy are healed"),
     "models": ("refused", "where a service asks for one: no model runner is there"),
