@@ -5,7 +5,7 @@ exit.json is written as its last act.
 """
 
 # No pathlib here: the process stays small.
-# ruff: noqa: PTH103, PTH108, PTH211
+# ruff: noqa: PTH108, PTH211
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import signal
 from contextlib import suppress
 
 from orchestra.engine.linux import process
+from orchestra.engine.linux.directories import make_private
 from orchestra.engine.shim import stdio, wire
 from orchestra.engine.shim.birth import ShimTask, bring_up, now_text, read_config
 from orchestra.engine.shim.console import Attachments, hold_peer, set_window
@@ -77,7 +78,7 @@ class Monitor:
 
     def _claim(self) -> None:
         """Become this container's shim, and say so."""
-        os.makedirs(self._run, mode=0o700, exist_ok=True)
+        make_private(self._run)
         take_lock(self._run)
         self._claimed = True
         write_identity(f"{self._run}/{SHIM_FILE}", os.getpid())
