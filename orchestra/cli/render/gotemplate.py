@@ -6,11 +6,11 @@ between them; what else a template may hold is refused by name.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 
 from orchestra.cli.render.tables import print_table
+from orchestra.cli.render.terminal import json_text, printable
 from orchestra.errors import UsageError
 
 _ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}")
@@ -31,7 +31,7 @@ def print_formatted(
         print_table(list(header.values()), [[row[field] for field in header] for row in rows])
     elif template == "json":
         for row in rows:
-            print(json.dumps(row, ensure_ascii=False))
+            print(json_text(row))
     elif template.startswith("table "):
         text = _unescape(template.removeprefix("table "))
         titles = {field: field.upper() for row in rows for field in row} | dict(header)
@@ -55,6 +55,6 @@ def _fill(template: str, row: Mapping[str, str]) -> str:
                 f'the format asks for "{match[0]}"', hint=f"fields here: {', '.join(sorted(row))}"
             )
         found: object = row[field[2]] if field[2] else dict(row)
-        return json.dumps(found, ensure_ascii=False) if field[1] else str(found)
+        return json_text(found) if field[1] else printable(str(found))
 
     return _ACTION.sub(value, template)
