@@ -110,6 +110,24 @@ def test_no_descriptor_but_stdio(running: Init, bundle: Bundle) -> None:
     assert output.split() == ["0", "1", "2", "3"]
 
 
+def test_on_its_way_to_the_program_it_shows_nothing_of_ours(running: Init, bundle: Bundle) -> None:
+    """CVE-2019-5736: an image's PATH can make that way long, and another process look meanwhile."""
+    script = (
+        "while [ ! -e /tmp/end ]; do for p in /proc/[0-9]*; do"
+        " readlink $p/exe || echo refused; done; done > /tmp/seen 2> /dev/null"
+    )
+    process = {**bundle.config["process"], "args": ["sh", "-c", script]}
+    watcher = runtime_exec.execute(running.pid, process, config=bundle.config, stdio=(0, 1, 2))
+    try:
+        path = "PATH=" + "/x:" * 43_000 + "/bin"
+        assert run_in(running, bundle, ["true"], env=[path])[0] == 0
+    finally:
+        (bundle.rootfs / "tmp/end").touch()
+        assert wait_exit(watcher)["code"] == 0
+    seen = set((bundle.rootfs / "tmp/seen").read_text().splitlines())
+    assert seen == {"/bin/busybox", "refused"}
+
+
 def test_no_new_privileges_of_the_container_are_its_own_too(running: Init, bundle: Bundle) -> None:
     """Whatever a process file leaves out."""
     args = ["grep", "NoNewPrivs", "/proc/self/status"]
