@@ -423,6 +423,13 @@ def test_a_network_in_use_is_not_removed(lab: Lab):
         anyio.run(lab.networks.remove, record)
 
 
+@pytest.mark.parametrize("name", ["", "a/b", "../a", "a b", "a\nb", "\x1b[2J", ".a", "a" * 129])
+def test_a_name_that_is_none_is_refused(lab: Lab, name: str):
+    """A network's name becomes a file's, and part of what people read."""
+    with pytest.raises(NetworkError, match="as the name of a network"):
+        anyio.run(lab.networks.create, NetworkSpec(key="x", name=name), "shop")
+
+
 def test_a_name_of_another_project_is_refused(lab: Lab):
     network(lab, "shop")
     with pytest.raises(NetworkError, match='project "shop" has one'):
