@@ -205,7 +205,9 @@ def test_nothing_adds_lines_to_files_of_a_container(changes: dict[str, object]):
 @pytest.mark.parametrize("hostname", ["a b", "a\n6.6.6.6 bank", "", "../x", "\x1b[2J", "a" * 64])
 def test_a_hostname_that_is_none_is_refused(hostname: str):
     with pytest.raises(NetworkError):
-        hosts.container_files(spec_of("web"), (), hostname=hostname, host=hosts.ResolvConf())
+        hosts.container_files(
+            spec_of("web", network_mode="none"), (), hostname=hostname, host=hosts.ResolvConf()
+        )
 
 
 def test_resolv_conf_drops_what_it_does_not_know():
