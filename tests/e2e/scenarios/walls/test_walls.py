@@ -54,7 +54,7 @@ def test_walls_of_exec(started: Scenario) -> None:
 
 
 def test_walls_of_run(started: Scenario) -> None:
-    walls(started.run("run", "--rm", "-T", "app", "sh", "/walls.sh").out)
+    walls(started.run("run", "--rm", "-T", "plain", "sh", "/walls.sh").out)
 
 
 def test_walls_of_a_build_step(started: Scenario) -> None:
