@@ -52,6 +52,14 @@ NOTES: Mapping[str, tuple[str, str]] = {
     "services.*.build.secrets.[].gid": ("done", "where the Dockerfile says none"),
     "services.*.build.secrets.[].mode": ("done", "where the Dockerfile says none"),
     "services.*.devices": ("done", "paths, and names of CDI devices"),
+    "services.*.logging.driver": (
+        "done",
+        "json-file, local, journald, syslog, none; others are refused",
+    ),
+    "services.*.logging.options": (
+        "done",
+        "docker's, of each driver; others are refused; rotated files are not compressed",
+    ),
     "services.*.networks.*.driver_opts": ("done", "endpoint.sysctls and endpoint.ifname"),
     "services.*.restart": ("done", "and the unhealthy are healed"),
     "models": ("refused", "where a service asks for one: no model runner is there"),

@@ -19,6 +19,7 @@ import anyio
 from orchestra.engine.clock import SystemClock
 from orchestra.engine.events import EventBus
 from orchestra.engine.linux import process
+from orchestra.engine.linux.directories import make_private
 from orchestra.engine.shim.identity import read_identity, write_identity
 from orchestra.engine.shim.protocol import Identity
 from orchestra.engine.supervisor import server
@@ -67,7 +68,7 @@ def _end(predecessor: Identity) -> None:
 
 
 def _redirect_output(directory: Path) -> None:
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private(directory)
     path = directory / LOG_NAME
     fresh = path.exists() and path.stat().st_size > _LOG_BYTES_MAX
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | (os.O_TRUNC if fresh else 0)

@@ -170,7 +170,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSpec:
-    """How output is kept: driver json-file, local or none, and its options."""
+    """Where output goes: the driver's name and its options, as written (logs.py knows them)."""
 
     driver: str = "json-file"
     options: Mapping[str, str] = field(default_factory=dict)

@@ -170,15 +170,24 @@ def test_projects_do_not_reach_each_other(lab: Lab):
 
 def test_projects_do_not_reach_each_other_over_ipv6_either(lab: Lab):
     shop = network(lab, "shop", ipv6=True)
-    web = published(lab, "shop", WEB)
+    at, anywhere = (
+        PortSpec(container_port=81, host_port=p, host_ip=h)
+        for p, h in ((8081, HOST6), (8082, "::"))
+    )
+    web = published(lab, "shop", WEB, at, anywhere)
     spy = lab.container("spy", "web", network(lab, "spy", ipv6=True))
     lab.listen(web, 80)
     lab.listen(lab.host, 8000)  # what the launcher holds, and the supervisor would pass on
+    lab.listen(lab.host, 8081)
+    lab.listen(lab.host, 8082)
     lab.listen(lab.host, 9999)
     assert web.record is not None
     assert lab.reaches(spy, HOST6, 9999), "the host itself answers"
     assert lab.reaches(lab.outside, HOST6, 8000)
     assert not lab.reaches(spy, HOST6, 8000)
+    for port in (8081, 8082):
+        assert lab.reaches(lab.outside, HOST6, port)
+        assert not lab.reaches(spy, HOST6, port)
     assert not lab.reaches(spy, shop.subnets[1].gateway, 9999)
     assert not lab.reaches(spy, web.record.endpoints[0].ipv6 or "", 80)
 
@@ -326,6 +335,32 @@ def test_who_may_administer_its_network_may_use_other_addresses(lab: Lab):
         outside.recvfrom(100)
 
 
+def test_even_so_it_sends_only_from_its_networks_ipv6(lab: Lab):
+    vpn = lab.container("shop", "vpn", network(lab, "shop", ipv6=True), cap_add=("NET_ADMIN",))
+    assert vpn.record is not None
+    anyio.run(lab.networks.publish, vpn.record)
+    lab.listen(lab.outside, 9000)
+    assert lab.reaches(vpn, OUTSIDE6, 9000)
+    with vpn.entered(), Netlink() as netlink:
+        netlink.add_address("eth0", "2001:db8:66::66/128")
+    with lab.outside.entered(), Netlink() as netlink:
+        netlink.add_route(HOST6, via_link="eth0", destination="2001:db8:66::/64")
+    with lab.outside.entered():
+        ear = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    with ear:
+        ear.bind(("::", 7000))
+        ear.settimeout(TIMEOUT)
+        with vpn.entered(), socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+            sock.bind((vpn.record.endpoints[0].ipv6 or "", 0))
+            sock.sendto(b"honest", (OUTSIDE6, 7000))
+            assert ear.recvfrom(100)[0] == b"honest"
+            with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as other:
+                other.bind(("2001:db8:66::66", 0))
+                other.sendto(b"forged", (OUTSIDE6, 7000))
+        with pytest.raises(TimeoutError):
+            ear.recvfrom(100)
+
+
 def test_unpublish_takes_its_own_and_nothing_else(lab: Lab):
     web = published(lab, "shop", WEB)
     lab.listen(web, 80)
@@ -386,6 +421,13 @@ def test_a_network_in_use_is_not_removed(lab: Lab):
     lab.container("shop", "web", record)
     with pytest.raises(NetworkError, match='"shop-web-1" is on it'):
         anyio.run(lab.networks.remove, record)
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "../a", "a b", "a\nb", "\x1b[2J", ".a", "a" * 129])
+def test_a_name_that_is_none_is_refused(lab: Lab, name: str):
+    """A network's name becomes a file's, and part of what people read."""
+    with pytest.raises(NetworkError, match="as the name of a network"):
+        anyio.run(lab.networks.create, NetworkSpec(key="x", name=name), "shop")
 
 
 def test_a_name_of_another_project_is_refused(lab: Lab):

@@ -99,8 +99,54 @@ def test_it_has_the_walls_of_the_container(running: Init, bundle: Bundle) -> Non
 
 
 def test_no_descriptor_but_stdio(running: Init, bundle: Bundle) -> None:
-    _, output = run_in(running, bundle, ["ls", "/proc/self/fd"])
+    leaked = [os.open("/", os.O_PATH) for _ in range(8)]
+    for fd in leaked:
+        os.set_inheritable(fd, True)
+    try:
+        _, output = run_in(running, bundle, ["ls", "/proc/self/fd"])
+    finally:
+        for fd in leaked:
+            os.close(fd)
     assert output.split() == ["0", "1", "2", "3"]
+
+
+def test_on_its_way_to_the_program_it_shows_nothing_of_ours(running: Init, bundle: Bundle) -> None:
+    """CVE-2019-5736: an image's PATH can make that way long, and another process look meanwhile."""
+    script = (
+        "while [ ! -e /tmp/end ]; do for p in /proc/[0-9]*; do"
+        " readlink $p/exe || echo refused; done; done > /tmp/seen 2> /dev/null"
+    )
+    process = {**bundle.config["process"], "args": ["sh", "-c", script]}
+    watcher = runtime_exec.execute(running.pid, process, config=bundle.config, stdio=(0, 1, 2))
+    try:
+        path = "PATH=" + "/x:" * 43_000 + "/bin"
+        assert run_in(running, bundle, ["true"], env=[path])[0] == 0
+    finally:
+        (bundle.rootfs / "tmp/end").touch()
+        assert wait_exit(watcher)["code"] == 0
+    seen = set((bundle.rootfs / "tmp/seen").read_text().splitlines())
+    assert seen == {"/bin/busybox", "refused"}
+
+
+def test_no_new_privileges_of_the_container_are_its_own_too(running: Init, bundle: Bundle) -> None:
+    """Whatever a process file leaves out."""
+    args = ["grep", "NoNewPrivs", "/proc/self/status"]
+    assert run_in(running, bundle, args)[1].split() == ["NoNewPrivs:", "0"]
+    bundle.process["noNewPrivileges"] = True
+    assert run_in(running, bundle, args, noNewPrivileges=False)[1].split() == ["NoNewPrivs:", "1"]
+
+
+@pytest.fixture
+def unmasked(bundle: Bundle) -> Bundle:
+    bundle.linux["maskedPaths"].remove("/proc/keys")
+    return bundle
+
+
+def test_the_callers_keyring_stays_with_the_caller(unmasked: Bundle, running: Init) -> None:
+    _, output = run_in(running, unmasked, ["cat", "/proc/keys"])
+    sessions = [line for line in output.splitlines() if "_ses" in line]
+    assert any("_ses.exec" in line for line in sessions)
+    assert not any(line.split()[8].startswith("_ses:") for line in sessions), sessions
 
 
 def test_user_directory_and_environment_are_its_own(running: Init, bundle: Bundle) -> None:
@@ -217,6 +263,24 @@ def test_a_terminal_from_a_forged_devpts_is_refused(running: Init, bundle: Bundl
     ours, theirs = socket.socketpair()
     with ours, theirs, pytest.raises(RuntimeFailure, match="cannot"):
         other.create((0, 1, 2), theirs.fileno())
+
+
+def test_a_terminal_from_another_devpts_is_refused(bundle: Bundle) -> None:
+    """CVE-2025-52565: a node of the multiplexer that leads to a devpts somebody else has chosen."""
+    bundle.config["process"]["terminal"] = True
+    (pts,) = (mount for mount in bundle.config["mounts"] if mount["destination"] == "/dev/pts")
+    pts["destination"] = "/dev/pts/pts"
+    tmpfs = {"destination": "/dev/pts", "type": "tmpfs", "source": "tmpfs", "options": []}
+    bundle.config["mounts"].insert(bundle.config["mounts"].index(pts), tmpfs)
+    node = {"type": "c", "path": "/dev/pts/ptmx", "major": 5, "minor": 2}
+    bundle.linux["devices"] = [node]
+    ours, theirs = socket.socketpair()
+    with (
+        ours,
+        theirs,
+        pytest.raises(RuntimeFailure, match="/dev/pts is not the container's devpts"),
+    ):
+        bundle.create((0, 1, 2), theirs.fileno())
 
 
 def cli(bundle: Bundle, *arguments: str) -> subprocess.CompletedProcess[str]:

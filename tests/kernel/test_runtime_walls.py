@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from support.bundles import MASKED, READONLY, Bundle
 
 from orchestra.engine.container.capabilities import DEFAULT_CAPABILITIES, capability_sets
 from orchestra.engine.linux import syscalls
-from orchestra.engine.linux.flags import CAPABILITIES, MountFlag
+from orchestra.engine.linux.flags import CAPABILITIES, CloneFlag, MountFlag
+from orchestra.engine.linux.process import wait_exit
+from orchestra.engine.runtime.devices import open_null
 from orchestra.engine.runtime.failure import RuntimeFailure
 
 pytestmark = pytest.mark.kernel
@@ -98,6 +101,37 @@ def test_readonly_paths_are_read_only(bundle: Bundle, path: str) -> None:
     bundle.process["args"] = ["cat", "/proc/self/mountinfo"]
     options = [line.split()[5] for line in bundle.run().lines if line.split()[4] == path]
     assert [option.split(",")[0] for option in options] == ["ro"]
+
+
+@pytest.mark.parametrize("key", ["maskedPaths", "readonlyPaths"])
+def test_a_wall_that_would_not_stand_on_procfs_is_refused(bundle: Bundle, key: str) -> None:
+    """CVE-2025-52881: something else lies where /proc should be, and the wall would hide that."""
+    (bundle.rootfs / "proc/sys").mkdir()
+    (proc,) = (mount for mount in bundle.config["mounts"] if mount["type"] == "proc")
+    proc["destination"] = "/elsewhere"
+    bundle.linux["maskedPaths"] = bundle.linux["readonlyPaths"] = []
+    bundle.linux[key] = ["/proc/sys"]
+    assert bundle.fail().message == 'cannot protect "/proc/sys": it does not lie on /proc'
+
+
+def test_what_masks_files_is_the_null_device(tmp_path: Path) -> None:
+    """CVE-2025-31133: another file in the place of /dev/null would be given to the container."""
+    forged = tmp_path / "null"
+    forged.touch()
+    pid = os.fork()
+    if pid == 0:
+        code = 2
+        try:
+            syscalls.unshare(CloneFlag.NEWNS)
+            syscalls.mount(None, "/", None, MountFlag.REC | MountFlag.PRIVATE)
+            syscalls.mount(str(forged), "/dev/null", None, MountFlag.BIND)
+            os.close(open_null())
+            code = 1
+        except RuntimeFailure as failure:
+            code = 0 if "is not the null device" in failure.message else 3
+        finally:
+            os._exit(code)
+    assert wait_exit(pid)["code"] == 0
 
 
 def test_nothing_in_sys_or_cgroup_is_writable(bundle: Bundle) -> None:
@@ -204,8 +238,17 @@ def test_a_bind_of_a_shared_mount_does_not_propagate(bundle: Bundle, tmp_path: P
 
 
 def test_sysv_and_posix_shared_memory_of_the_host_are_out_of_sight(bundle: Bundle) -> None:
-    bundle.shell("cat /proc/sysvipc/shm | wc -l; ls /dev/shm /dev/mqueue | grep -v : | wc -w")
-    assert bundle.run().lines == ["1", "0"]
+    libc = ctypes.CDLL(None, use_errno=True)
+    segment = libc.shmget(0, 4096, 0o600)
+    memory = Path(f"/dev/shm/{bundle.name}")
+    memory.touch()
+    try:
+        assert str(segment) in Path("/proc/sysvipc/shm").read_text()
+        bundle.shell("cat /proc/sysvipc/shm | wc -l; ls /dev/shm /dev/mqueue | grep -v : | wc -w")
+        assert bundle.run().lines == ["1", "0"]
+    finally:
+        memory.unlink()
+        libc.shmctl(segment, 0, None)
 
 
 def test_the_keyring_is_its_own(bundle: Bundle) -> None:

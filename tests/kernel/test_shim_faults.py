@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import socket
@@ -207,6 +208,35 @@ async def test_the_supervised_program_is_started_again(cell: Cell, tmp_path: Pat
     first = await launcher.supervise(["/bin/sh", "-c", script], {"PATH": "/usr/bin:/bin"})
     assert first > 0
     wait_until(lambda: marks.exists() and len(marks.read_text().split()) == 3)
+
+
+async def test_a_stranger_is_hung_up_on(cell: Cell) -> None:
+    """Even where somebody opened up the directory and the socket."""
+    await LauncherClient.ensure(cell.paths, cell.project)
+    directory = Path(cell.paths.project_run(cell.project))
+    directory.chmod(0o755)
+    (directory / "launcher.sock").chmod(0o666)
+    answers = {}
+    for uid in (0, 65534):
+        pid = os.fork()
+        if pid == 0:
+            code = 2
+            try:
+                os.chdir(directory)
+                os.setresuid(uid, uid, uid)
+                with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
+                    sock.settimeout(20)
+                    sock.connect("launcher.sock")
+                    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                        sock.send(b'{"op":"nothing"}')
+                    with contextlib.suppress(ConnectionResetError):
+                        code = 0 if sock.recv(1000) else 1
+                        os._exit(code)
+                    code = 1
+            finally:
+                os._exit(code)
+        answers[uid] = process.wait_exit(pid)["code"]
+    assert answers == {0: 0, 65534: 1}
 
 
 async def test_nothing_leaks_over_many_starts(cell: Cell) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -128,6 +129,14 @@ async def test_stop_kills_after_the_grace_period(cell: Cell) -> None:
     assert ended is not None
     assert ended["signal"] == 9
     assert await cell.containers.stop(record) == ended
+
+
+async def test_a_container_that_stands_still_is_killed(cell: Cell) -> None:
+    record = await cell.start(spec("/bin/sleep", "1000"))
+    os.kill(cell.pid(record, "init.pid"), signal.SIGSTOP)
+    ended = await cell.containers.stop(record, timeout=timedelta(milliseconds=50))
+    assert ended is not None
+    assert ended["code"] == 137
 
 
 async def test_children_end_with_the_container(cell: Cell) -> None:

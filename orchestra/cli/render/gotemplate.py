@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 
 from orchestra.cli.render.tables import print_table
 from orchestra.cli.render.templates import Template
+from orchestra.cli.render.terminal import json_text, printable
 
 
 def print_formatted(
@@ -23,17 +23,17 @@ def print_formatted(
         print_table(list(header.values()), [[row[field] for field in header] for row in rows])
     elif template == "json":
         for row in rows:
-            print(json.dumps(row, ensure_ascii=False, separators=(",", ":")))
+            print(json_text(row))
     elif template.startswith("table "):
         parsed = Template(_unescape(template.removeprefix("table ")))
         titles = {field: field.upper() for row in rows for field in row} | dict(header)
-        lines = [parsed.fill(titles), *(parsed.fill(row) for row in rows)]
+        lines = [parsed.fill(titles), *(printable(parsed.fill(row)) for row in rows)]
         cells = [line.split("\t") for line in lines]
         print_table(cells[0], cells[1:])
     else:
         parsed = Template(_unescape(template))
         for row in rows:
-            print(parsed.fill(row))
+            print(printable(parsed.fill(row)))
 
 
 def _unescape(template: str) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from orchestra.cli.render.terminal import printable
+from orchestra.cli.render.terminal import json_text, printable
 from orchestra.planner.desired import PortSpec
 from orchestra.planner.observed import Health, ObservedContainer, Phase
 
@@ -30,7 +29,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, gap: in
 def print_json_lines(rows: Iterable[Mapping[str, object]]) -> None:
     """Print one JSON object a line."""
     for row in rows:
-        sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
+        sys.stdout.write(json_text(row) + "\n")
 
 
 def moment_text(moment: datetime) -> str:

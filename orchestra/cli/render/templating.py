@@ -107,7 +107,7 @@ FUNCTIONS: dict[str, Callable[..., object]] = {
     "gt": lambda one, other: _order(one, other) > 0,
     "index": _index,
     "join": _join,
-    "json": lambda value: json.dumps(value, ensure_ascii=False, separators=(",", ":")),
+    "json": json_text,
     "le": lambda one, other: _order(one, other) <= 0,
     "len": _len,
     "lower": lambda text: written(text).lower(),

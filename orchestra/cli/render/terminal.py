@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from typing import TextIO
@@ -26,6 +27,15 @@ _UNSAFE = re.compile(r"\x1b\[[0-9;:]*m|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 def tame(text: str) -> str:
     """Keep colours and tabs of a container's output, and replace every other control character."""
     return _UNSAFE.sub(lambda match: match.group() if len(match.group()) > 1 else "\ufffd", text)
+
+
+def json_text(value: object) -> str:
+    """Return a value as JSON on one line, without the control characters that JSON allows.
+
+    They are DEL and U+0080 to U+009F: some terminals take those for the beginning of a command.
+    """
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _CONTROL.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 
 def wants_colour(stream: TextIO, ansi: str) -> bool:

@@ -24,6 +24,7 @@ from orchestra.engine.container.mounts import bind_mount
 from orchestra.engine.container.places import Places
 from orchestra.engine.container.streams import Pipes
 from orchestra.engine.container.users import read_user_files, resolve_user
+from orchestra.engine.linux.directories import make_private
 from orchestra.engine.shim.identity import write_json
 from orchestra.engine.shim.protocol import ShimNetwork, ShimRequest
 from orchestra.errors import ContainerError
@@ -107,7 +108,7 @@ async def run_once(
 def _prepare(shot: OneShot, places: Places) -> list[str]:
     """Write the bundle and the request; return the mount points that do not exist yet."""
     try:
-        (places.bundle / "rootfs").mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(places.bundle / "rootfs")
         mounts = [*_text_mounts(shot, places), *shot.mounts]
         config = _config(shot, mounts)
         write_json(str(places.config), config)

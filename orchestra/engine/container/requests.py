@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from orchestra.engine.container.bundle import network_sysctls
+from orchestra.engine.container.log_options import log_options
 from orchestra.engine.container.mounts import bind_mount
 from orchestra.engine.container.places import Places
 from orchestra.engine.container.rootfs import joins_network, network_file_mounts
@@ -17,7 +17,6 @@ from orchestra.engine.shim.protocol import (
     Identity,
     Interface,
     Listen,
-    LogOptions,
     ShimFile,
     ShimNetwork,
     ShimRequest,
@@ -28,12 +27,7 @@ from orchestra.engine.state.records import ContainerRecord, Remap
 from orchestra.engine.state.store import Store
 from orchestra.errors import ContainerError
 from orchestra.oci.runtime import RuntimeConfig
-from orchestra.planner.desired import FileMount, LogSpec
-
-LOG_BYTES_DEFAULT = 20 * 1024 * 1024
-LOG_FILES_DEFAULT = 5
-_SIZE = re.compile(r"(\d+)([kmg]?)b?", re.IGNORECASE)
-_FACTORS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+from orchestra.planner.desired import FileMount
 
 
 def shim_request(
@@ -68,7 +62,7 @@ def shim_request(
         "tty": spec.tty,
         "stdin": spec.stdin_open,
         "output": "log",
-        "log": log_options(spec.logging),
+        "log": log_options(record, places),
     }
     if record.remap is not None:
         mapped = _mapped_targets(record.remap, places, stages)
@@ -104,36 +98,6 @@ def shim_file(index: int, file: FileMount, remap: Remap | None = None) -> ShimFi
     else:
         entry["content"] = file.content or ""
     return entry
-
-
-def log_options(spec: LogSpec) -> LogOptions:
-    """Return how output is kept: rotated at 20 MiB, five files, unless the options say otherwise.
-
-    :raises ContainerError: for a driver or a value that is not known.
-    """
-    if spec.driver not in {"json-file", "local", "none", ""}:
-        raise ContainerError(
-            f'logging driver "{spec.driver}" is not supported',
-            hint="known are json-file, local and none",
-        )
-    size, files = LOG_BYTES_DEFAULT, LOG_FILES_DEFAULT
-    if "max-size" in spec.options:
-        text = spec.options["max-size"]
-        match = _SIZE.fullmatch(text)
-        if text != "-1" and not match:
-            raise ContainerError(f'logging: "{text}" is no size', hint='write it as "10m"')
-        size = int(match[1]) * _FACTORS[match[2].lower()] if match else 0
-    if "max-file" in spec.options:
-        text = spec.options["max-file"]
-        if not text.isdigit() or int(text) < 1:
-            raise ContainerError(f'logging: "{text}" is no number of files', hint="write 1 or more")
-        files = int(text)
-    driver = "none" if spec.driver == "none" else "json-file"
-    return {
-        "driver": "none" if driver == "none" else "json-file",
-        "max_size_bytes": size,
-        "max_file": files,
-    }
 
 
 class Neighbours:

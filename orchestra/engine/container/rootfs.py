@@ -25,6 +25,7 @@ from orchestra.engine.container.places import Places
 from orchestra.engine.container.stages import stage_volumes
 from orchestra.engine.container.userns import mappings
 from orchestra.engine.container.users import ResolvedUser, read_user_files, resolve_user
+from orchestra.engine.linux.directories import make_private
 from orchestra.engine.network.hosts import ResolvConf, container_files
 from orchestra.engine.shim.rootfs import FILES_DIRECTORY
 from orchestra.engine.state.records import ContainerRecord
@@ -55,7 +56,7 @@ def write_container_files(
     spec = record.spec
     try:
         for directory in (places.bundle / "rootfs", places.upper, places.work):
-            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(directory)
         places.upper.chmod(0o755)
         places.write_image(image)
         sources = stage_volumes(places, spec.mounts, record.images, volumes)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from orchestra.engine.linux.directories import make_private
 from orchestra.engine.linux.interpreter import protected_program
 from orchestra.engine.shim import wire
 from orchestra.engine.shim.protocol import LAUNCHER_SOCKET
@@ -68,7 +69,7 @@ def _run(
 
 def spawn(directory: Path) -> None:
     """Start a project's launcher, unless another process does so right now."""
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private(directory)
     with (directory / _LOCK_FILE).open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from orchestra.engine.image.document import encode_descriptor, encode_json
 from orchestra.engine.image.wire import parse_descriptor
+from orchestra.engine.linux.directories import make_private
 from orchestra.engine.state.store import write_atomic
 from orchestra.errors import ImageError, LockError, StateError
 from orchestra.oci.image import INDEX_OCI, Descriptor
@@ -84,7 +85,7 @@ class StoreIndex:
     def _locked(self) -> Iterator[None]:
         """Hold the lock for the few milliseconds of one change."""
         try:
-            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(self._directory)
             path = self._directory / "lock"
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as err:

@@ -18,6 +18,7 @@ from typing import BinaryIO, NamedTuple
 
 from orchestra.engine.image.index import Entry, StoreIndex
 from orchestra.engine.image.wire import Manifest, parse_config, parse_document
+from orchestra.engine.linux.directories import make_private
 from orchestra.engine.paths import Paths
 from orchestra.engine.state.store import write_atomic
 from orchestra.errors import ImageError, StateError
@@ -211,7 +212,7 @@ class ImageStore:
     def _prepare(self) -> None:
         """Make the store's directories, for nobody else to enter."""
         try:
-            self.directory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(self.directory.parent)
             for directory in (
                 self.directory,
                 self.directory / "ingest",

@@ -5,7 +5,6 @@
 """
 
 # No pathlib here: the process stays small.
-# ruff: noqa: PTH103
 
 from __future__ import annotations
 
@@ -18,6 +17,7 @@ import sys
 from orchestra import values
 from orchestra.engine.launcher.server import Launcher
 from orchestra.engine.linux import nftables, process, syscalls
+from orchestra.engine.linux.directories import make_private
 from orchestra.engine.linux.flags import Prctl
 from orchestra.engine.runtime import interpreter
 from orchestra.engine.shim.console import listen_at
@@ -58,7 +58,7 @@ def _daemon(directory: str) -> None:
 
     Who it is has been written down by then.
     """
-    os.makedirs(directory, mode=0o700, exist_ok=True)
+    make_private(directory)
     listener = listen_at(directory, LAUNCHER_SOCKET)
     listener.listen(1024)
     if pid := os.fork():

@@ -12,6 +12,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
+from orchestra.engine.linux.directories import make_private
 from orchestra.engine.linux.process import identity, is_alive
 from orchestra.engine.paths import Paths
 from orchestra.engine.shim.protocol import EXIT_FILE
@@ -90,7 +91,7 @@ class Leases:
     def take(self, network: str, address: str) -> bool:
         """Lease an address; False when another living process has it."""
         path = self._root / network / address
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(path.parent)
         temporary = path.parent / f".{os.getpid()}.{address}"
         temporary.write_text(json.dumps(identity(os.getpid())), encoding="utf-8")
         try:

@@ -14,6 +14,7 @@ from types import TracebackType
 import anyio
 from anyio.to_thread import run_sync
 
+from orchestra.engine.linux.directories import make_private
 from orchestra.engine.network.attached import Leases
 from orchestra.engine.network.bridge import delete_bridge
 from orchestra.engine.network.endpoints import choose_endpoints
@@ -116,5 +117,5 @@ async def _remove_if_unused(paths: Paths, store: Store, networks: Networks) -> N
 
 def _open_users(paths: Paths) -> int:
     path = Path(paths.run) / "locks" / "build-network.users"
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private(path.parent)
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -40,6 +40,8 @@ _SETS = {
     "gateways4": "type ipv4_addr",
     "gateways6": "type ipv6_addr",
     "own": "type ipv4_addr . inet_proto . inet_service",
+    "closed6": "type inet_proto . inet_service",
+    "closed_at6": "type ipv6_addr . inet_proto . inet_service",
 }
 _MAPS = {
     "published": "type inet_proto . inet_service : ipv4_addr . inet_service",
@@ -62,6 +64,14 @@ _CHAINS: dict[str, tuple[str, tuple[str, ...]]] = {
             (
                 f'iifname "{_ANY}" iifname != @bridges fib daddr type local'
                 " meta l4proto . th dport @published drop"
+            ),
+            (
+                f'iifname "{_ANY}" iifname != @bridges meta nfproto ipv6 fib daddr type local'
+                " meta l4proto . th dport @closed6 drop"
+            ),
+            (
+                f'iifname "{_ANY}" iifname != @bridges'
+                " ip6 daddr . meta l4proto . th dport @closed_at6 drop"
             ),
         ),
     ),
@@ -182,12 +192,21 @@ def network_elements(record: NetworkRecord) -> tuple[Element, ...]:
 
 
 def port_elements(ports: Iterable[PortSpec], address: str) -> tuple[Element, ...]:
-    """Return the translations of published ports to a container's IPv4 address."""
+    """Return the translations of published ports to a container's IPv4 address.
+
+    Those on an IPv6 address are not translated, but closed to other projects.
+    """
     found = []
     for port in ports:
-        if port.host_port is None or ":" in port.host_ip:
+        if port.host_port is None:
             continue
         key = f"{port.protocol} . {port.host_port}"
+        if ":" in port.host_ip:  # served by the socket on the host, which asks nobody who calls
+            anywhere = port.host_ip == "::"
+            container = "closed6" if anywhere else "closed_at6"
+            at = key if anywhere else f"{port.host_ip} . {key}"
+            found.append(Element(family="inet", container=container, key=at))
+            continue
         found.append(Element(family="inet", container="own", key=f"{address} . {key}"))
         everywhere = port.host_ip in {"", "0.0.0.0"}  # noqa: S104 - a word of the user's
         found.append(

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from typing import TypedDict
 
 from orchestra.engine.linux import process
+from orchestra.engine.linux.directories import make_private
 from orchestra.engine.linux.process import Identity, read_text
 from orchestra.engine.runtime.failure import RuntimeFailure, failed
 from orchestra.engine.runtime.sync import Channel
 from orchestra.oci.runtime import Status
 
-# ruff: noqa: PTH100, PTH103, PTH104, PTH106, PTH108 - pathlib is 8 ms of import
+# ruff: noqa: PTH100, PTH104, PTH106, PTH108 - pathlib is 8 ms of import
 
 _STATE_FILE = "state.json"
 _SOCKET = "start.sock"
@@ -47,7 +48,7 @@ class StateDirectory:
         :raises RuntimeFailure: when a container of that id lives, or it cannot be made.
         """
         try:
-            os.makedirs(self.path, 0o700, exist_ok=True)
+            make_private(self.path)
         except OSError as err:
             raise failed("make the state directory", err) from err
         record = self._read()

@@ -35,6 +35,8 @@ _TRIES, _PAUSE_SECONDS = 100, 0.1
 class Adopter(Monitor):
     """The second half of a monitor's life, for an init that is another's child."""
 
+    receiver_must_answer = False
+
     def __init__(self, task: ShimTask, *, sockets: bool) -> None:
         """``sockets``: the launcher holds none of this container's, so open them again."""
         super().__init__(task)

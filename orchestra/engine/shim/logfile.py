@@ -10,6 +10,7 @@ never stops the container.
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from json.encoder import encode_basestring
@@ -90,13 +91,15 @@ class LogFile:
         self._path = path
         self._max_bytes = options["max_size_bytes"]
         self._max_files = max(1, options["max_file"])
+        attributes = options.get("attributes")
+        self._attributes = "" if not attributes else f',"attrs":{json.dumps(attributes)}'
         self._fd = -1
         self._size = 0
         self._open()
 
     def write(self, stream: str, texts: list[str], nanoseconds: int) -> None:
         """Append one record per text; what the disk refuses is lost."""
-        tail = f',"stream":"{stream}","time":"{stamp(nanoseconds)}"}}\n'
+        tail = f',"stream":"{stream}"{self._attributes},"time":"{stamp(nanoseconds)}"}}\n'
         batch = "".join(['{"log":' + encode_basestring(text) + tail for text in texts])
         data = batch.encode("utf-8", "replace")
         if self._max_bytes <= 0 or self._size + len(data) <= self._max_bytes:

@@ -5,7 +5,7 @@ exit.json is written as its last act.
 """
 
 # No pathlib here: the process stays small.
-# ruff: noqa: PTH103, PTH108, PTH211
+# ruff: noqa: PTH108, PTH211
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ import signal
 from contextlib import suppress
 
 from orchestra.engine.linux import process
+from orchestra.engine.linux.directories import make_private
 from orchestra.engine.shim import stdio, wire
 from orchestra.engine.shim.birth import ShimTask, bring_up, now_text, read_config
 from orchestra.engine.shim.console import Attachments, hold_peer, set_window
 from orchestra.engine.shim.driver import Driver, driver_of
 from orchestra.engine.shim.failure import ShimFailure, because, failed
 from orchestra.engine.shim.identity import write_identity, write_json
-from orchestra.engine.shim.logfile import LogFile
+from orchestra.engine.shim.log import Log, open_log
 from orchestra.engine.shim.protocol import (
     EXIT_FILE,
     INIT_FILE,
-    LOG_FILE,
     SHIM_FILE,
     ExitRecord,
 )
@@ -39,6 +39,9 @@ REQUEST_LINK = "request"
 class Monitor:
     """A container's life as its shim sees it; make one per process."""
 
+    receiver_must_answer = True
+    """Whether a log receiver that is away may keep the container from starting."""
+
     def __init__(self, task: ShimTask) -> None:
         self._request = task.request
         self._task = task
@@ -46,7 +49,8 @@ class Monitor:
         self._loop = Loop()
         self._outputs: list[Output] = []
         self._attachments: Attachments | None = None
-        self._log: LogFile | None = None
+        self._log: Log | None = None
+        self._read_out: set[int] = set()
         self._input: Input | None = None
         self._master: int | None = None
         self._driver: Driver | None = None
@@ -74,7 +78,7 @@ class Monitor:
 
     def _claim(self) -> None:
         """Become this container's shim, and say so."""
-        os.makedirs(self._run, mode=0o700, exist_ok=True)
+        make_private(self._run)
         take_lock(self._run)
         self._claimed = True
         write_identity(f"{self._run}/{SHIM_FILE}", os.getpid())
@@ -124,9 +128,7 @@ class Monitor:
         return theirs_in, theirs_out, theirs_err
 
     def _open_log(self) -> None:
-        options = self._request["log"]
-        if options["driver"] != "none":
-            self._log = LogFile(f"{self._request['directory']}/{LOG_FILE}", options)
+        self._log = open_log(self._request, self._loop, must_answer=self.receiver_must_answer)
         self._attachments = Attachments(
             self._run,
             write_input=lambda data: self._input.write(data) if self._input else None,
@@ -165,7 +167,7 @@ class Monitor:
             loop.watch(self._attachments.listener.fileno(), lambda _: self._accept())
         if self._request["output"] == "inherit":
             loop.watch(self._task.connection.fileno(), lambda _: self._listen_to_client())
-        loop.run()
+        loop.run(self._log.tick if self._log else None)
 
     def _watch_output(self, output: Output) -> None:
         def ready(_events: int) -> None:
@@ -178,9 +180,19 @@ class Monitor:
             for fd in self._attachments.blocked() if self._attachments else ():
                 self._watch_client(fd)
             if not alive:
+                self._read_out.add(output.fd)
                 self._loop.forget(output.fd)
+            elif self._log and self._log.holds_up(self._read_on):
+                for held in self._outputs:
+                    self._loop.forget(held.fd)
 
         self._loop.watch(output.fd, ready)
+
+    def _read_on(self) -> None:
+        """Read output again, after the receiver of it was waited for."""
+        for output in self._outputs:
+            if output.fd not in self._read_out:
+                self._watch_output(output)
 
     def _accept(self) -> None:
         client = self._attachments.accept() if self._attachments else None
@@ -243,6 +255,8 @@ class Monitor:
                 os.waitpid(found.si_pid, 0)
             except ChildProcessError:
                 return
+            if self._log:
+                self._log.ended(found.si_pid)
 
     def _finish(self) -> None:
         """Take what is left of the output, remove every trace, and write down how it ended."""
@@ -279,6 +293,8 @@ class Monitor:
 
     def _give_up(self, failure: ShimFailure) -> None:
         """Undo what was begun and report why; nothing says then that a container ever ran."""
+        if self._log:
+            self._log.close()
         if self._attachments:
             self._attachments.close()
         for name in (INIT_FILE, SHIM_FILE, REQUEST_LINK) if self._claimed else ():

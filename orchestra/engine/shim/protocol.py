@@ -156,12 +156,51 @@ class ShimFile(TypedDict):
     mode: int
 
 
+class SyslogReceiver(TypedDict):
+    """Where syslog messages go; network "" is this host's own, ``host`` of a unix one its path.
+
+    ``address`` is how people wrote it. ``ca_cert``, ``cert`` and ``key`` are files, or "".
+    """
+
+    address: str
+    network: Literal["", "udp", "tcp", "tcp+tls", "unix", "unixgram"]
+    host: str
+    port: int
+    facility: int
+    format: Literal["", "rfc3164", "rfc5424", "rfc5424micro"]
+    ca_cert: str
+    cert: str
+    key: str
+    skip_verify: bool
+
+
+class Forward(TypedDict):
+    """Output sent on: to ``syslog``, or without it to journald with ``fields`` beside the text.
+
+    ``blocking``: a container that writes faster than the receiver takes waits, for a while; what
+    does not fit into ``buffer_bytes`` otherwise is not sent. ``must_answer``: a receiver that
+    cannot be reached is an error of the start.
+    """
+
+    tag: str
+    fields: dict[str, str]
+    syslog: NotRequired[SyslogReceiver]
+    blocking: bool
+    buffer_bytes: int
+    must_answer: bool
+
+
 class LogOptions(TypedDict):
-    """How much output is kept: ``max_file`` files of ``max_size_bytes``; driver none keeps none."""
+    """How much output is kept: ``max_file`` files of ``max_size_bytes``; driver none keeps none.
+
+    ``attributes`` stand in every record, as docker's json-file has them.
+    """
 
     driver: Literal["json-file", "none"]
     max_size_bytes: int
     max_file: int
+    attributes: NotRequired[dict[str, str]]
+    forward: NotRequired[Forward]
 
 
 class ShimRequest(TypedDict):

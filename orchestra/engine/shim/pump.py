@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 from orchestra.engine.linux.pipes import tee
 from orchestra.engine.shim.console import Attachments
-from orchestra.engine.shim.logfile import LineSplitter, LogFile
+from orchestra.engine.shim.log import Log
+from orchestra.engine.shim.logfile import LineSplitter
 
 _READ_BYTES = 256 * 1024
 _DRAIN_SECONDS = 2.0
@@ -63,7 +64,7 @@ class Output:
     """
 
     def __init__(
-        self, fd: int, stream: str, log: LogFile | None, attachments: Attachments | None
+        self, fd: int, stream: str, log: Log | None, attachments: Attachments | None
     ) -> None:
         self.fd = fd
         self._stream = stream
@@ -111,7 +112,7 @@ class Output:
         except BlockingIOError:
             pass
         if self._log and (texts := self._splitter.flush()):
-            self._log.write(self._stream, texts, time.time_ns())
+            self._log.write(self._stream, texts, time.time_ns(), ended=True)
 
 
 class Input:

@@ -4,7 +4,6 @@ All of it vanishes with the namespace, so nothing is ever left mounted on the ho
 """
 
 # No pathlib here: the process stays small.
-# ruff: noqa: PTH103
 
 from __future__ import annotations
 
@@ -13,6 +12,7 @@ import os
 from collections.abc import Sequence
 
 from orchestra.engine.linux import syscalls
+from orchestra.engine.linux.directories import make_private
 from orchestra.engine.linux.flags import AT_FDCWD, CloneFlag, FsConfig, MountFlag
 from orchestra.engine.linux.pipes import write_all
 from orchestra.engine.shim.failure import ShimFailure, because
@@ -42,7 +42,7 @@ def mount_rootfs(target: str, rootfs: Rootfs) -> None:
     :raises ShimFailure: when a directory is missing or the kernel refuses.
     """
     try:
-        os.makedirs(target, mode=0o700, exist_ok=True)
+        make_private(target)
         if not rootfs["upper"]:
             syscalls.mount(rootfs["lower"][0], target, None, MountFlag.BIND | MountFlag.REC)
             return
@@ -116,7 +116,7 @@ def mount_files(run_directory: str, files: Sequence[ShimFile]) -> None:
         return
     directory = f"{run_directory}/{FILES_DIRECTORY}"
     try:
-        os.makedirs(directory, mode=0o700, exist_ok=True)
+        make_private(directory)
         flags = MountFlag.NOSUID | MountFlag.NODEV | MountFlag.NOEXEC
         syscalls.mount("tmpfs", directory, "tmpfs", flags, "mode=0700")
     except OSError as err:

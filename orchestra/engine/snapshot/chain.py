@@ -17,6 +17,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
+from orchestra.engine.linux.directories import make_private
 from orchestra.engine.linux.flags import Resolve
 from orchestra.engine.linux.syscalls import openat2
 from orchestra.engine.paths import Paths
@@ -191,7 +192,7 @@ def _fresh(scratch: Path) -> None:
 def _private(root: Path) -> None:
     """Make the directory of all snapshots, which nobody else may enter."""
     try:
-        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(root)
     except OSError as err:
         raise _unwritable(root, err) from err
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import anyio
 
+from orchestra.engine.linux.directories import make_private
 from orchestra.engine.paths import Paths
 from orchestra.errors import LockError, StateError
 
@@ -84,7 +85,7 @@ async def _flock(path: Path, what: str, wait: float) -> AsyncIterator[None]:
 def _open(path: Path) -> int:
     try:
         while True:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(path.parent)
             with suppress(FileNotFoundError):  # removed in between
                 return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as err:

@@ -49,7 +49,8 @@ class Memo:
             return
         temporary = self._directory / f".{key}.{os.getpid()}"
         with suppress(OSError):
-            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for directory in (self._directory.parent, self._directory):  # and of the state itself
+                directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             if not self._is_ours():
                 return
             self._make_room(len(text))

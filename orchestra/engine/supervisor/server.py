@@ -15,6 +15,7 @@ from anyio.abc import SocketListener, SocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from orchestra.engine.events import EventBus
+from orchestra.engine.linux.directories import make_private
 from orchestra.engine.supervisor.protocol import (
     LINE_BYTES_MAX,
     SOCKET_NAME,
@@ -30,7 +31,7 @@ async def listen(directory: Path) -> SocketListener:
 
     :raises OSError: when the directory refuses.
     """
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private(directory)
     (directory / SOCKET_NAME).unlink(missing_ok=True)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     with _short_name(directory) as path:

@@ -20,6 +20,7 @@ from typing import Final
 from anyio.to_thread import run_sync
 
 from orchestra.engine.linux import host, syscalls
+from orchestra.engine.linux.directories import make_private
 from orchestra.engine.linux.flags import MountFlag, UmountFlag
 from orchestra.engine.paths import Paths
 from orchestra.engine.state.lock import machine_lock
@@ -74,7 +75,7 @@ class Volumes:
         )
         directory = Path(self._paths.volumes) / spec.name
         try:
-            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(directory)
             (directory / DATA).mkdir(exist_ok=True)
             (directory / DATA).chmod(0o755)
         except OSError as err:

@@ -18,6 +18,7 @@ from orchestra.planner.compile.limits import (
     compile_restart,
     ulimits_of,
 )
+from orchestra.planner.compile.logging import compile_logging
 from orchestra.planner.compile.mounts import compile_files, compile_mounts, compile_volumes_from
 from orchestra.planner.compile.networking import (
     compile_attachments,
@@ -26,7 +27,7 @@ from orchestra.planner.compile.networking import (
     host_pairs,
     named_network,
 )
-from orchestra.planner.desired import Condition, ContainerSpec, Dependency, Hook, LogSpec
+from orchestra.planner.desired import Condition, ContainerSpec, Dependency, Hook
 from orchestra.planner.fingerprint import OWN_LABELS, config_hash
 from orchestra.planner.scope import NUMBER_LABEL
 from orchestra.spec.model.project import Project
@@ -110,7 +111,6 @@ def _dependencies(service: Service, project: Project) -> tuple[Dependency, ...]:
 
 def _template(service: Service, project: Project, complaints: Complaints) -> ContainerSpec:
     grace = service.stop_grace_period
-    logging = service.logging
     return ContainerSpec(
         project=project.name,
         service=service.name,
@@ -166,10 +166,7 @@ def _template(service: Service, project: Project, complaints: Complaints) -> Con
         cgroup_mode=service.cgroup or "",
         cgroup_parent=compile_cgroup_parent(service, complaints),
         userns_mode=service.userns_mode or "",
-        logging=LogSpec(
-            driver=(logging.driver if logging else None) or "json-file",
-            options=dict(sorted(logging.options.items())) if logging else {},
-        ),
+        logging=compile_logging(service, complaints),
         runtime=service.runtime or None,
         post_start=_hooks(service.post_start),
         pre_stop=_hooks(service.pre_stop),

@@ -60,7 +60,6 @@ REFUSED: Mapping[str, tuple[str, str]] = {
 
 REFUSED_BUT: Mapping[str, tuple[Values, str]] = {
     _SERVICE + "isolation": (Values(("default",)), _WINDOWS),
-    _SERVICE + "logging.driver": (Values(("json-file", "local", "none")), ""),
     _SERVICE + "pid": (Values(("host", "private"), ("service:", "container:")), ""),
     _SERVICE + "ipc": (Values(("host", "private", "shareable"), ("service:", "container:")), ""),
     _SERVICE + "{uts,userns_mode}": (Values(("host",)), ""),

@@ -14,6 +14,7 @@ from orchestra.cli.declare import Exit
 from orchestra.cli.options import GlobalOptions
 from orchestra.cli.render import progress
 from orchestra.cli.render.errors import docker_codes, lines_of, show
+from orchestra.cli.render.gotemplate import print_formatted
 from orchestra.cli.render.logs import LogPrinter
 from orchestra.cli.render.plan import render_json, render_text
 from orchestra.cli.render.tables import (
@@ -155,6 +156,18 @@ def test_ps_json_has_docker_composes_fields() -> None:
 def test_tables_align_and_tame_what_they_show(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(("NAME", "X"), [("a\x1b[2J", "1"), ("b", "")])
     assert capsys.readouterr().out == "NAME       X\na\\x1b[2J   1\nb\n"
+
+
+@pytest.mark.parametrize(
+    "template", ["{{.Command}}", "{{json .Command}}", "json", "table {{.Command}}"]
+)
+def test_no_format_lets_a_command_drive_the_terminal(
+    capsys: pytest.CaptureFixture[str], template: str
+) -> None:
+    print_formatted(template, {"Command": "COMMAND"}, [{"Command": "a\x1b[2J\x7f\x9b2Jb\u00e9"}])
+    shown = capsys.readouterr().out
+    assert "\u00e9" in shown
+    assert not set(shown.replace("\n", "")) & {chr(c) for c in (*range(32), *range(127, 160))}
 
 
 def test_json_lines_are_one_object_each(capsys: pytest.CaptureFixture[str]) -> None:

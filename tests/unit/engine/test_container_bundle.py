@@ -24,7 +24,6 @@ from orchestra.engine.container.bundle import (
 )
 from orchestra.engine.container.limits import device_rules, linux_resources, rlimits
 from orchestra.engine.container.mounts import file_mounts, user_mounts
-from orchestra.engine.container.requests import log_options
 from orchestra.engine.container.signals import signal_number
 from orchestra.engine.container.users import ResolvedUser, UserFiles, resolve_user
 from orchestra.errors import ContainerError
@@ -33,7 +32,6 @@ from orchestra.oci.platform import Platform
 from orchestra.planner.desired import (
     ContainerSpec,
     FileMount,
-    LogSpec,
     Mount,
     MountKind,
 )
@@ -263,23 +261,3 @@ def test_signals(text: str, number: int) -> None:
 def test_no_signals(text: str) -> None:
     with pytest.raises(ContainerError, match="there is no signal"):
         signal_number(text)
-
-
-def test_log_options() -> None:
-    found = log_options(LogSpec(options={"max-size": "10m", "max-file": "2"}))
-    assert found == {"driver": "json-file", "max_size_bytes": 10 * 1024**2, "max_file": 2}
-    assert log_options(LogSpec(driver="none"))["driver"] == "none"
-    assert log_options(LogSpec(options={"max-size": "-1"}))["max_size_bytes"] == 0
-
-
-@pytest.mark.parametrize(
-    "spec",
-    [
-        LogSpec(driver="syslog"),
-        LogSpec(options={"max-size": "big"}),
-        LogSpec(options={"max-file": "0"}),
-    ],
-)
-def test_wrong_log_options(spec: LogSpec) -> None:
-    with pytest.raises(ContainerError):
-        log_options(spec)

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from orchestra.engine.container.capabilities import DEFAULT_CAPABILITIES
+from orchestra.engine.container.capabilities import ALL_CAPABILITIES, DEFAULT_CAPABILITIES
 from orchestra.engine.container.seccomp import Host, default_profile, load_profile
 from orchestra.errors import ContainerError
-from orchestra.oci.runtime import Seccomp
+from orchestra.oci.runtime import Seccomp, SyscallRule
+
+SETS = {"none": (), "default": DEFAULT_CAPABILITIES, "all": ALL_CAPABILITIES}
+MOBYS = [
+    ("x86_64", "none", "d6b16ce212126497"),
+    ("x86_64", "default", "832e2ad8f1af5c30"),
+    ("x86_64", "all", "8e712548c7515fdd"),
+    ("aarch64", "none", "448aae9c622b3f3c"),
+    ("aarch64", "default", "24f4666d5cf0d41e"),
+    ("aarch64", "all", "b0eb504c7eb3d142"),
+]
 
 
 def host(*capabilities: str, machine: str = "x86_64", kernel: tuple[int, int] = (6, 1)) -> Host:
@@ -122,3 +135,44 @@ def test_arch_map_picks_the_machine() -> None:
 def test_a_wrong_file_is_refused(text: str) -> None:
     with pytest.raises(ContainerError, match="cannot use the seccomp profile"):
         load_profile(text, host())
+
+
+def effect(profile: Seccomp) -> set[tuple[str, ...]]:
+    """Return what a profile does, call by call; a rule with conditions adds nothing to one without.
+
+    The order of rules means nothing to the kernel's filter (man 3 seccomp_rule_add).
+    """
+    rows = [
+        (name, rule["action"], str(rule.get("errnoRet", "")), conditions(rule))
+        for rule in profile["syscalls"]
+        for name in rule["names"]
+    ]
+    free = {row[0] for row in rows if row[1] == ALLOW and row[3] == "[]"}
+    kept = {row for row in rows if row[0] not in free or row[3] == "[]"}
+    first = str((profile["defaultAction"], profile.get("defaultErrnoRet")))
+    return kept | {(first, *profile.get("architectures", ()))}
+
+
+def conditions(rule: SyscallRule) -> str:
+    arguments = [
+        (argument["index"], argument["op"], argument["value"], argument.get("valueTwo", 0))
+        for argument in rule.get("args", [])
+    ]
+    return str(arguments)
+
+
+def fingerprint(profile: Seccomp) -> str:
+    return hashlib.sha256(repr(sorted(effect(profile))).encode()).hexdigest()[:16]
+
+
+@pytest.mark.parametrize(("machine", "which", "expected"), MOBYS)
+def test_it_is_mobys_in_effect(machine: str, which: str, expected: str) -> None:
+    """The digests are those of moby/profiles, seccomp/default.json, commit cd3bed80 (June 2026).
+
+    With ORCHESTRA_MOBY_PROFILE set to that file the two are compared rule by rule instead.
+    """
+    around = Host(capabilities=SETS[which], machine=machine, kernel=(6, 1))
+    ours = default_profile(around)
+    if path := os.environ.get("ORCHESTRA_MOBY_PROFILE"):
+        assert effect(ours) == effect(load_profile(Path(path).read_text(), around))
+    assert fingerprint(ours) == expected

@@ -184,6 +184,32 @@ def test_extra_hosts_cannot_add_lines(entry: tuple[str, str]):
         hosts.hosts_text([], [entry])
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dns_options": ("ndots:1\nnameserver 6.6.6.6",)},
+        {"dns_options": ("a b",)},
+        {"dns_search": ("lan\nnameserver 6.6.6.6",)},
+        {"dns": ("1.1.1.1\nsearch evil",)},
+        {"domainname": "lan\n6.6.6.6 bank"},
+    ],
+    ids=str,
+)
+def test_nothing_adds_lines_to_files_of_a_container(changes: dict[str, object]):
+    record = record_of(spec_of("web"), 1)
+    spec = spec_of("web", **changes)
+    with pytest.raises(NetworkError):
+        hosts.container_files(spec, record.endpoints, hostname="web1", host=hosts.ResolvConf())
+
+
+@pytest.mark.parametrize("hostname", ["a b", "a\n6.6.6.6 bank", "", "../x", "\x1b[2J", "a" * 64])
+def test_a_hostname_that_is_none_is_refused(hostname: str):
+    with pytest.raises(NetworkError):
+        hosts.container_files(
+            spec_of("web", network_mode="none"), (), hostname=hostname, host=hosts.ResolvConf()
+        )
+
+
 def test_resolv_conf_drops_what_it_does_not_know():
     conf = hosts.parse_resolv_conf("nameserver fe80::1%eth0\nnameserver x\nsearch a b!c .\nfoo\n")
     assert conf == hosts.ResolvConf(nameservers=("fe80::1",), search=("a",))

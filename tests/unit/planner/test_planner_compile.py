@@ -477,7 +477,7 @@ def test_hooks(service):
             "networks.default.driver_opts.com.docker.network.endpoint.sysctls",
         ),
         ("userns_mode: private", "userns_mode"),
-        ("logging: {driver: syslog}", "logging.driver"),
+        ("logging: {driver: splunk}", "logging.driver"),
         (
             "volumes: [{type: bind, source: /a, target: /b, bind: {recursive: readonly}}]",
             "volumes[0].bind.recursive",
@@ -580,7 +580,7 @@ def test_errors_carry_place_and_hint_and_come_in_file_order(load, tmp_path):
     image: y
     use_api_socket: true
     logging:
-      driver: syslog
+      driver: gelf
   "a.b":
     image: z
     secrets: [token]
