@@ -87,7 +87,7 @@ class Cgroup:
 
         :raises RuntimeFailure: when it cannot be made, or a limit is refused or needs it.
         """
-        _refuse_unknown(resources)
+        self._refuse_unknown(resources)
         if self._driver is None:
             if any(resources.get(key) for key in _LIMITS):
                 raise RuntimeFailure("cannot limit resources: the container has no cgroup")
@@ -95,6 +95,9 @@ class Cgroup:
         self._driver.create()
         self._driver.apply(resources)
         self._driver.allow_devices(resources)
+
+    def _refuse_unknown(self, resources: LinuxResources) -> None:
+        _refuse_unknown(resources, _OF_V1 if isinstance(self._driver, CgroupV2) else frozenset())
 
     @property
     def exists(self) -> bool:
@@ -114,7 +117,7 @@ class Cgroup:
 
         :raises RuntimeFailure: when there is no cgroup, or a limit is refused.
         """
-        _refuse_unknown(resources)
+        self._refuse_unknown(resources)
         if self._driver is None:
             raise RuntimeFailure("cannot update: the container has no cgroup")
         self._driver.apply(resources)
@@ -181,10 +184,23 @@ class Cgroup:
             self._driver.prune()
 
 
-_LIMITS = ("memory", "cpu", "pids", "blockIO", "hugepageLimits", "unified")
+_LIMITS = ("memory", "cpu", "pids", "blockIO", "hugepageLimits", "network", "unified")
 _KNOWN = {
-    "": frozenset({"devices", "memory", "cpu", "pids", "blockIO", "hugepageLimits", "unified"}),
-    "memory": frozenset({"limit", "reservation", "swap", "swappiness", "disableOOMKiller"}),
+    "": frozenset(
+        {"devices", "memory", "cpu", "pids", "blockIO", "hugepageLimits", "network", "unified"}
+    ),
+    "memory": frozenset(
+        {
+            "limit",
+            "reservation",
+            "swap",
+            "swappiness",
+            "disableOOMKiller",
+            "kernel",
+            "kernelTCP",
+        }
+    ),
+    "network": frozenset({"classID", "priorities"}),
     "cpu": frozenset(
         {
             "shares",
@@ -213,8 +229,11 @@ _KNOWN = {
 }
 
 
-def _refuse_unknown(resources: LinuxResources) -> None:
-    """Refuse a limit that would be ignored.
+_OF_V1 = frozenset({"kernel", "kernelTCP", "network"})
+
+
+def _refuse_unknown(resources: LinuxResources, absent: frozenset[str]) -> None:
+    """Refuse a limit that would be ignored; ``absent`` are those that this host cannot have.
 
     :raises RuntimeFailure: naming the first.
     """
@@ -223,7 +242,7 @@ def _refuse_unknown(resources: LinuxResources) -> None:
         value = parts.get(part)
         if not isinstance(value, dict):
             continue
-        for key in sorted(set(value) - known):
+        for key in sorted(set(value) - known | set(value) & absent):
             if value[key]:
                 name = f"{part}.{key}" if part else key
                 raise RuntimeFailure(f"the resource limit {name} is not supported")

@@ -134,7 +134,12 @@ def _start(options: argparse.Namespace) -> int:
         channel.close()
     config = container.config()
     state = state_document(config, options.id, record["bundle"], "running", container.pid)
-    run_hooks((config.get("hooks") or {}).get("poststart") or [], state, "poststart")
+    try:
+        run_hooks((config.get("hooks") or {}).get("poststart") or [], state, "poststart")
+    except RuntimeFailure:  # "generate an error, stop the container" (runtime.md, lifecycle 9)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(container.pid, signal.SIGKILL)
+        raise
     return 0
 
 
@@ -164,7 +169,7 @@ def _run_in(options: argparse.Namespace, foreground: Foreground | None) -> int:
     if options.detach:
         return 0
     code = foreground.wait(pid) if foreground else streams.wait_forwarding(pid)
-    delete(options.id, record["bundle"], state_root=options.root)
+    _remove(options, record["bundle"])
     return code
 
 
@@ -246,8 +251,13 @@ def _delete(options: argparse.Namespace) -> int:
                 _await_end(pidfd)
             finally:
                 os.close(pidfd)
-    delete(options.id, container.record["bundle"], state_root=options.root)
+    _remove(options, container.record["bundle"])
     return 0
+
+
+def _remove(options: argparse.Namespace, bundle: str) -> None:
+    for warning in delete(options.id, bundle, state_root=options.root):
+        _log(options, "warning", warning)
 
 
 def _await_end(pidfd: int) -> None:

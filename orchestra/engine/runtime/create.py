@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Callable
 
-from orchestra.engine.runtime import become, init, seccomp
+from orchestra.engine.runtime import become, borrowed, init, seccomp
 from orchestra.engine.runtime.cgroup import Cgroup, remember_host
 from orchestra.engine.runtime.config import load_config, rootfs_of
 from orchestra.engine.runtime.failure import RuntimeFailure, failed
@@ -54,16 +54,16 @@ class Init:
 
         :raises RuntimeFailure: when it cannot be executed (126, 127), or died before (125).
         """
+        hooks = (self.config.get("hooks") or {}).get("poststart") or []
         try:
             self.channel.send({"kind": "go"})
             finish(self.channel)
+            run_hooks(hooks, self.state("running"), "poststart")
         except RuntimeFailure:
             reap(self.pid)
             raise
         finally:
             self.channel.close()
-        hooks = (self.config.get("hooks") or {}).get("poststart") or []
-        run_hooks(hooks, self.state("running"), "poststart")
 
     def state(self, status: Status) -> RuntimeState:
         """Return the state document that hooks read."""
@@ -161,6 +161,8 @@ def _create(
     cgroup = cgroup_of(config, container_id)
     try:
         cgroup.create((config.get("linux") or {}).get("resources") or {})
+        if detach:
+            directory.keep_config(bundle)
         listener = directory.listen() if detach else -1
         try:
             handed = replace(handed, listener=listener)
@@ -278,8 +280,9 @@ def _accompany(created: Init) -> None:
         elif message["kind"] == "clocks":
             write_clock_offsets(created.pid, plan_namespaces(linux).clock_offsets)
         elif message["kind"] == "hooks":
+            # Older than "creating": prestart hooks were run by start once, and look for "created".
+            run_hooks(hooks.get("prestart") or [], created.state("created"), "prestart")
             state = created.state("creating")
-            run_hooks(hooks.get("prestart") or [], state, "prestart")
             run_hooks(hooks.get("createRuntime") or [], state, "createRuntime")
         created.channel.send({"kind": "go"})
 
@@ -308,19 +311,29 @@ def reap(pid: int) -> None:
         os.waitpid(pid, 0)
 
 
-def delete(container_id: str, bundle: str, *, state_root: str) -> None:
+def delete(container_id: str, bundle: str, *, state_root: str) -> tuple[str, ...]:
     """Remove what is left of an ended container: processes, cgroup, state; run poststop hooks.
 
-    Nothing is missing where nothing is left. Hooks that fail do not keep the rest from going.
+    Nothing is missing where nothing is left. Hooks that fail do not keep the others from being
+    run, nor the rest from going; what they said is returned.
 
     :raises RuntimeFailure: when the bundle is unreadable.
     """
-    config = load_config(bundle)
+    directory = StateDirectory(state_root, container_id)
+    config = load_config(directory.config_directory(bundle))
     cgroup = cgroup_of(config, container_id)
     if cgroup.pids():
         cgroup.kill()
     cgroup.delete()
+    if directory.exists:
+        borrowed.leave(rootfs_of(config, bundle), config.get("linux") or {})
     hooks = (config.get("hooks") or {}).get("poststop") or []
-    with contextlib.suppress(RuntimeFailure):
-        run_hooks(hooks, state_document(config, container_id, bundle, "stopped", 0), "poststop")
-    StateDirectory(state_root, container_id).remove()
+    warnings = []
+    for hook in hooks:
+        try:
+            state = state_document(config, container_id, bundle, "stopped", 0)
+            run_hooks([hook], state, "poststop")
+        except RuntimeFailure as failure:
+            warnings.append(failure.message)
+    directory.remove()
+    return tuple(warnings)

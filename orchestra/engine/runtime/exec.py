@@ -167,8 +167,9 @@ def _run(entry: _Entry) -> NoReturn:
         _prepare_inside(entry)
         stage = "execute"
         become.take_user(entry.person)
+        candidates = become.find_program(entry.person)
         become.close_walls(entry.person)
-        become.execute(entry.person)
+        become.execute(entry.person, candidates)
     except RuntimeFailure as failure:
         entry.channel.send_failure(failure)
     except OSError as err:
