@@ -193,13 +193,15 @@ class Session:
 
         :raises SpecErrors: when its files are wrong, or ask for what is not supported.
         """
+        runtime = self._runtime()
 
         def make(project: Project) -> DesiredState:
             from orchestra.planner.compile import compile_project
 
-            return compile_project(project, scale=scale)
+            return compile_project(project, scale=scale, runtime=runtime)
 
-        desired = self.state_made(f"desired {sorted((scale or {}).items())}", make, services)
+        purpose = f"desired {runtime} {sorted((scale or {}).items())}"
+        desired = self.state_made(purpose, make, services)
         for warning in desired.warnings:
             note(f"warning: {printable(warning)}")
         return desired
@@ -219,6 +221,16 @@ class Session:
 
         return self._remembered(purpose, make, encode, read, services)
 
+    def _runtime(self) -> str | None:
+        """Return the runtime of services that name none: the option's, else the settings'.
+
+        :raises SpecError: when the settings are malformed.
+        """
+        from orchestra.engine.wiring import default_runtime
+
+        chosen = self.options.runtime or default_runtime(self.environment, uid=os.getuid())
+        return str(Path(chosen).absolute()) if chosen and "/" in chosen else chosen
+
     def declared_services(self) -> frozenset[str]:
         """Return every service of the files, or of what `up` last wrote; none when unknown."""
         state = self.machine.store.wished(self.project_name).state
@@ -235,7 +247,7 @@ class Session:
         """
         from orchestra.engine.wiring import open_machine
 
-        return open_machine(self.environment, uid=os.getuid(), runtime=self.options.runtime)
+        return open_machine(self.environment, uid=os.getuid())
 
     def controller(self, project: str | None = None) -> ProjectController:
         """Return the controller of the project; Ctrl-C breaks off what it executes."""

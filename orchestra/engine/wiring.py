@@ -54,14 +54,27 @@ class ImageSummary:
     created: datetime | None
 
 
-def open_machine(environment: Mapping[str, str], *, uid: int, runtime: str | None) -> Machine:
+def default_runtime(environment: Mapping[str, str], *, uid: int) -> str | None:
+    """Return the runtime that the settings name.
+
+    :raises SpecError: when they are malformed.
+    """
+    config = paths_of(environment, uid=uid).config
+    if not os.path.exists(config):  # noqa: PTH110 - most hosts have none; saves what it takes to read
+        return None
+    from orchestra.engine.container.runtime import read_default  # noqa: PLC0415
+
+    return read_default(config)
+
+
+def open_machine(environment: Mapping[str, str], *, uid: int) -> Machine:
     """Return this machine, for the paths that the environment names.
 
     :raises HostError: when this user cannot run containers here.
     """
     if uid != 0:
         raise HostError("cannot run containers: this needs root", hint="run it with sudo")
-    return Machine(paths_of(environment, uid=uid), environment, runtime)
+    return Machine(paths_of(environment, uid=uid), environment)
 
 
 async def digests_of(
@@ -98,11 +111,10 @@ class PhaseReader:
 class Machine:
     """Everything of this machine that a command may want, each made on first use."""
 
-    def __init__(self, paths: Paths, environment: Mapping[str, str], runtime: str | None) -> None:
+    def __init__(self, paths: Paths, environment: Mapping[str, str]) -> None:
         self.paths = paths
         self.store = Store(paths)
         self._environment = environment
-        self._runtime = runtime
 
     @cached_property
     def _clock(self) -> SystemClock:

@@ -54,7 +54,7 @@ def installed(name: str) -> bool:
 
 def make(name: str, directory: Path) -> Runtime:
     """Write the program of a runtime into a directory; its state will be below it."""
-    program, root = directory / name, directory / f"{name}.state"
+    program, root = directory / name, directory / f"{name}-containers"
     head, prepare = "#!/bin/sh\n", ""
     command = f"{sys.executable} -m orchestra.engine.runtime" if name == NATIVE else name
     if name == "crun":

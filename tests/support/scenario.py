@@ -26,6 +26,8 @@ import pytest
 from support.footprint import Footprint
 
 PEER = os.environ.get("ORCHESTRA_E2E_PEER")
+RUNTIME = os.environ.get("ORCHESTRA_E2E_RUNTIME")
+"""The runtime of every container, where it is not the native one."""
 PASSED_ON = ("PATH", "HOME", "LANG", "DOCKER_HOST", "DOCKER_BUILDKIT")
 PATIENCE_SECONDS = 60.0
 POLL_SECONDS = 0.05
@@ -281,6 +283,8 @@ def make_scenario(source: Path, mirror: Mapping[str, str]) -> Scenario:
         "OTHER_PORT": str(free_port()),
         **mirror,
     }
+    if RUNTIME:
+        (root / "config.toml").write_text(f'runtime = "{RUNTIME}"\n')
     return Scenario(directory, root, environment)
 
 

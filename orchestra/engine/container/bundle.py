@@ -43,6 +43,8 @@ from orchestra.values import dataclass, field
 
 OCI_VERSION = "1.0.2"
 INIT_ANNOTATION = "org.orchestra.init"
+INIT_PATH = "/sbin/docker-init"
+"""Where another runtime's containers find the init of the host, as docker's do."""
 """Set to "true" when a small init is to be pid 1 and reap (compose-spec 05-services.md, init)."""
 
 MASKED_PATHS = (
@@ -89,7 +91,8 @@ class Surroundings:
     ``mounts`` come after the default ones, in order. ``joins`` maps a namespace type to the path
     of one to join. ``available``: capabilities that this host can grant. ``thermal``: per-CPU
     thermal_throttle paths to mask. ``uids`` and ``gids``: a user namespace's. ``edits``: what
-    requested devices add.
+    requested devices add. ``init_program``: where the runtime has no init of its own, the host's
+    program for ``init: true``.
     """
 
     container_id: str
@@ -104,6 +107,7 @@ class Surroundings:
     edits: Edits = field(default_factory=Edits)
     uids: Sequence[IdMapping] = ()
     gids: Sequence[IdMapping] = ()
+    init_program: str = ""
 
 
 def parse_security(options: Sequence[str]) -> Security:
@@ -173,7 +177,10 @@ def make_config(
         if spec.domainname:
             config["domainname"] = spec.domainname
     annotations = dict(sorted(spec.annotations.items()))
-    if spec.init:
+    if around.init_program:
+        config["process"]["args"] = [INIT_PATH, "--", *config["process"]["args"]]
+        config["mounts"].append(_init_mount(around.init_program))
+    elif spec.init:
         annotations[INIT_ANNOTATION] = "true"
     if annotations:
         config["annotations"] = annotations
@@ -186,6 +193,11 @@ def _without(mounts: Sequence[OciMount], others: Sequence[OciMount]) -> list[Oci
     """Return the mounts but those in whose place others stand."""
     taken = {mount["destination"] for mount in others}
     return [mount for mount in mounts if mount["destination"] not in taken]
+
+
+def _init_mount(program: str) -> OciMount:
+    options = ["bind", "ro", "nosuid", "nodev"]
+    return {"destination": INIT_PATH, "type": "bind", "source": program, "options": options}
 
 
 def _process(

@@ -15,7 +15,8 @@ import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from orchestra.engine.linux import host, process
+from orchestra.engine.linux import host, process, syscalls
+from orchestra.engine.linux.flags import CloneFlag, MountFlag, UmountFlag
 from orchestra.engine.runtime.cgroup import Cgroup
 from orchestra.engine.runtime.failure import RuntimeFailure
 from orchestra.engine.shim.console import listen_at, receive_master
@@ -44,6 +45,15 @@ def _remove_unified(cgroup: str) -> None:
         with suppress(FileNotFoundError):
             os.rmdir(f"{unified.base()}{cgroup}")
         cgroup = cgroup.rpartition("/")[0]
+
+
+def _hide_hybrid() -> None:
+    """Show crun a v1 host where limits are v1's: it refuses one that has a v2 tree as well."""
+    cgroups = host.cgroups()
+    if cgroups.mode == "hybrid" and cgroups.unified is not None:
+        syscalls.unshare(CloneFlag.NEWNS)
+        syscalls.mount(None, "/", None, MountFlag.REC | MountFlag.SLAVE)
+        syscalls.umount2(cgroups.unified.mountpoint, UmountFlag.DETACH)
 
 
 class ExternalRuntime:
@@ -149,6 +159,8 @@ class ExternalRuntime:
     def _exec(self, argv: list[str], stdio: Stdio | None) -> None:
         try:
             os.chdir(self._directory)
+            if os.path.basename(argv[0]) == "crun":  # noqa: PTH119
+                _hide_hybrid()
             for target, fd in enumerate(stdio or ()):
                 os.dup2(fd, target)
             process.reset_signals()

@@ -83,6 +83,19 @@ def config(spec: ContainerSpec, user: ResolvedUser | None = None) -> Any:
     return make_config(spec, IMAGE, user=user or ResolvedUser(), around=around)
 
 
+def test_the_hosts_init_runs_the_program_where_the_runtime_has_none() -> None:
+    around = Surroundings(container_id=ID, cgroup_path="/x", init_program="/usr/bin/tini-static")
+    made = make_config(container(init=True), IMAGE, user=ResolvedUser(), around=around)
+    assert made["process"]["args"][:2] == ["/sbin/docker-init", "--"]
+    assert made["mounts"][-1] == {
+        "destination": "/sbin/docker-init",
+        "type": "bind",
+        "source": "/usr/bin/tini-static",
+        "options": ["bind", "ro", "nosuid", "nodev"],
+    }
+    assert "annotations" not in made
+
+
 PLAIN = container()
 FULL = container(
     command=("run",),
