@@ -18,6 +18,7 @@ class Known:
     scenario: str
     assertion: str
     reason: str
+    sometimes: bool = False
     met: int = 0
 
     def explains(self, scenario: str, assertion: str) -> bool:
@@ -27,7 +28,15 @@ class Known:
 def read(path: Path = TABLE) -> list[Known]:
     """Return the table."""
     rows = yaml.safe_load(path.read_text(encoding="utf-8")) or []
-    return [Known(str(row["scenario"]), str(row["assertion"]), str(row["reason"])) for row in rows]
+    return [
+        Known(
+            str(row["scenario"]),
+            str(row["assertion"]),
+            str(row["reason"]),
+            bool(row.get("sometimes")),
+        )
+        for row in rows
+    ]
 
 
 def explain(scenario: str, assertion: str, table: list[Known]) -> str:

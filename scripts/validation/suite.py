@@ -33,6 +33,8 @@ class Outcome:
 
     assertions: tuple[tap.Assertion, ...]
     complaint: str
+    void: int = 0
+    """How many passed in spite of that."""
 
     @property
     def passed(self) -> int:
@@ -86,7 +88,8 @@ def run(program: Path, runtime: Runtime, directory: Path, seconds: int) -> Outco
     _remove(directory)
     found = tap.assertions(text)
     if failure:
-        return Outcome((), _last_words(said) or failure)
+        void = sum(assertion.passed for assertion in found)
+        return Outcome((), _last_words(said) or failure, void)
     return Outcome(found, "" if found else tap.complaint(text))
 
 

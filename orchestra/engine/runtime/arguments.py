@@ -120,6 +120,7 @@ def _exec(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--process-label", default="")
     parser.add_argument("--apparmor", default="")
     parser.add_argument("--ignore-paused", action="store_true")
+    parser.add_argument("--cgroup", action="append", default=[], metavar="[CONTROLLER:]PATH")
     _id(parser)
     parser.add_argument("args", nargs=argparse.REMAINDER)
 

@@ -67,6 +67,28 @@ class Cgroup:
             return cls(CgroupV2(cgroups.unified.directory), cgroups)
         return cls(CgroupV1({item.name: item.directory for item in cgroups.v1}), cgroups)
 
+    def below(self, places: Mapping[str, str]) -> Cgroup:
+        """Return the cgroup at paths below this one, by v1 controller; "" is any other's.
+
+        :raises RuntimeFailure: when there is none at such a path, or no such controller.
+        """
+        driver = self._driver
+        if isinstance(driver, CgroupV1):
+            known = {"", *driver.directories}
+            found = {
+                name: _below(directory, places.get(name, places.get("", "")))
+                for name, directory in driver.directories.items()
+            }
+            below: CgroupV1 | CgroupV2 = CgroupV1(found)
+        elif driver is not None:
+            known = {""}
+            below = CgroupV2(_below(driver.directory, places.get("", "")))
+        else:
+            raise RuntimeFailure("the container has no cgroup")
+        for name in sorted(set(places) - known):
+            raise RuntimeFailure(f'there is no cgroup controller "{name}"')
+        return Cgroup(below, self.cgroups)
+
     @classmethod
     def default(cls, container_id: str) -> Cgroup:
         """Return the cgroup of a container whose config.json names none.
@@ -182,6 +204,14 @@ class Cgroup:
         """Remove it where nothing is in it or below it, and empty parents of ours."""
         if self._driver is not None:
             self._driver.prune()
+
+
+def _below(directory: str, path: str) -> str:
+    names = [name for name in path.split("/") if name not in {"", "."}]
+    place = "/".join((directory, *names))
+    if ".." in names or not os.access(place, os.F_OK):
+        raise RuntimeFailure(f'the container has no cgroup "{path}"')
+    return place
 
 
 _LIMITS = ("memory", "cpu", "pids", "blockIO", "hugepageLimits", "network", "unified")

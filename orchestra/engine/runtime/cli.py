@@ -22,7 +22,8 @@ from orchestra.engine.runtime import features, report, streams
 from orchestra.engine.runtime.config import load_config
 from orchestra.engine.runtime.container import Container
 from orchestra.engine.runtime.create import (
-    create_detachable,
+    Handed,
+    create_handed,
     delete,
     finish,
     reap,
@@ -96,18 +97,18 @@ def _create(options: argparse.Namespace) -> int:
 
 def _make(options: argparse.Namespace, console_socket: int | None) -> int:
     """Create a container; return 0."""
-    streams.check_preserved(options.preserve_fds)
+    sockets, told = streams.take_listening()
+    streams.check_preserved(sockets + options.preserve_fds)
     bundle = os.path.abspath(options.bundle)  # noqa: PTH100 - pathlib is 8 ms of import
-    created = create_detachable(
-        options.id,
-        bundle,
-        state_root=options.root,
+    handed = Handed(
         stdio=(0, 1, 2),
         console_socket=console_socket,
         detach=True,
-        preserved_fds=options.preserve_fds,
+        preserved_fds=sockets + options.preserve_fds,
         new_keyring=not options.no_new_keyring,
+        environment=told,
     )
+    created = create_handed(options.id, bundle, handed, state_root=options.root)
     try:
         streams.write_pid(options.pid_file, created.pid)
     except RuntimeFailure:

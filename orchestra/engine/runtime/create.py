@@ -28,14 +28,20 @@ _MAPPED = frozenset({"idmap", "ridmap"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Handed:
-    """What the caller hands to the container's first process, and does meanwhile."""
+class Handed:
+    """What the caller hands to the container's first process, and does meanwhile.
+
+    With ``detach`` the container may outlive us, and another process starts it. The program gets
+    ``preserved_fds`` descriptors from 3 on, which must be open, and ``environment`` with its own.
+    """
 
     stdio: tuple[int, int, int]
     console_socket: int | None
-    listener: int = -1
+    detach: bool = False
     preserved_fds: int = 0
     new_keyring: bool = True
+    environment: tuple[str, ...] = ()
+    listener: int = -1
     meanwhile: Callable[[], None] | None = None
 
 
@@ -124,46 +130,21 @@ def create(
 
     :raises RuntimeFailure: when it cannot be made; nothing is left then.
     """
-    handed = _Handed(stdio=stdio, console_socket=console_socket, meanwhile=meanwhile)
-    return _create(container_id, bundle, state_root, handed, detach=False)
+    handed = Handed(stdio=stdio, console_socket=console_socket, meanwhile=meanwhile)
+    return create_handed(container_id, bundle, handed, state_root=state_root)
 
 
-def create_detachable(
-    container_id: str,
-    bundle: str,
-    *,
-    state_root: str,
-    stdio: tuple[int, int, int],
-    console_socket: int | None = None,
-    detach: bool = False,
-    preserved_fds: int = 0,
-    new_keyring: bool = True,
-) -> Init:
-    """Create; with ``detach`` the container may outlive us, and another process starts it.
-
-    The program gets ``preserved_fds`` descriptors from 3 on, which must be open.
-    """
-    handed = _Handed(
-        stdio=stdio,
-        console_socket=console_socket,
-        preserved_fds=preserved_fds,
-        new_keyring=new_keyring,
-    )
-    return _create(container_id, bundle, state_root, handed, detach=detach)
-
-
-def _create(
-    container_id: str, bundle: str, state_root: str, handed: _Handed, *, detach: bool
-) -> Init:
+def create_handed(container_id: str, bundle: str, handed: Handed, *, state_root: str) -> Init:
+    """Create, as ``create``."""
     config = load_config(bundle)
     directory = StateDirectory(state_root, container_id)
     directory.make()
     cgroup = cgroup_of(config, container_id)
     try:
         cgroup.create((config.get("linux") or {}).get("resources") or {})
-        if detach:
+        if handed.detach:
             directory.keep_config(bundle)
-        listener = directory.listen() if detach else -1
+        listener = directory.listen() if handed.detach else -1
         try:
             handed = replace(handed, listener=listener)
             return _fork(directory, bundle, config, cgroup, handed)
@@ -187,12 +168,15 @@ def _fork(
     bundle: str,
     config: RuntimeConfig,
     cgroup: Cgroup,
-    handed: _Handed,
+    handed: Handed,
 ) -> Init:
     linux = config.get("linux") or {}
     optional = (config.get("annotations") or {}).get(OPTIONAL_RLIMITS, "")
+    process = config.get("process") or {}
+    if handed.environment:
+        process = {**process, "env": [*(process.get("env") or []), *handed.environment]}
     person = become.prepare(
-        config.get("process") or {},
+        process,
         linux.get("seccomp"),
         optional_rlimits=optional,
         personality=linux.get("personality"),

@@ -55,11 +55,13 @@ def execute(
     stdio: tuple[int, int, int],
     console_socket: int | None = None,
     preserved_fds: int = 0,
+    cgroup: Cgroup | None = None,
 ) -> int:
     """Run a process in the container whose init is ``init_pid``; return its pid, a child of ours.
 
     Returns once execve has succeeded. Filter, no_new_privs and masks are the container's; user,
-    capabilities, limits, directory and environment are the process's own.
+    capabilities, limits, directory and environment are the process's own. ``cgroup``: another than
+    that of the init.
 
     :raises RuntimeFailure: 127 or 126 when it cannot be executed, 125 when the container is gone.
     """
@@ -69,7 +71,9 @@ def execute(
     except ProcessLookupError as err:
         raise RuntimeFailure("container not running", errno=err.errno or 0) from err
     try:
-        return _execute(init_pid, pidfd, process, config, stdio, console_socket, preserved_fds)
+        return _execute(
+            init_pid, pidfd, process, config, stdio, console_socket, preserved_fds, cgroup
+        )
     finally:
         os.close(pidfd)
 
@@ -82,6 +86,7 @@ def _execute(
     stdio: tuple[int, int, int],
     console_socket: int | None,
     preserved_fds: int,
+    cgroup: Cgroup | None,
 ) -> int:
     person = become.prepare(
         _with_walls(process, config),
@@ -91,7 +96,7 @@ def _execute(
         preserved_fds=preserved_fds,
     )
     try:
-        cgroup = Cgroup.of_process(init_pid)
+        cgroup = cgroup or Cgroup.of_process(init_pid)
         namespaces = _foreign_namespaces(init_pid)
         user_namespace = _is_foreign(init_pid, "user")
     except OSError as err:
