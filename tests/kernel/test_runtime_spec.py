@@ -227,3 +227,9 @@ def test_a_label_that_no_module_takes_is_an_error(bundle: Bundle) -> None:
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
     assert not bundle.state_root.exists()
+
+
+def test_a_profile_that_apparmor_does_not_have(bundle: Bundle) -> None:
+    bundle.process["apparmorProfile"] = "nosuch-profile"
+    found = 'to "exec nosuch-profile"' if labels.has_apparmor() else "this host has no AppArmor"
+    assert found in bundle.fail().message

@@ -238,6 +238,18 @@ class Scenario:
                     found.add(pid)
         return found
 
+    def runtime(self, service: str) -> str:
+        """Return the name of the runtime's program that a service's shim was told to use."""
+        number = self.container(service).id
+        place = self.root / "data/projects" / self.project / "containers"
+        (directory,) = (path for path in place.iterdir() if path.name.startswith(number))
+        words = json.loads((directory / "shim.json").read_text())["runtime"]
+        return Path(words[0]).name if words else "native"
+
+    def set_runtime(self, name: str) -> None:
+        """Name the runtime of all services in the settings."""
+        (self.root / "config.toml").write_text(f'runtime = "{name}"\n')
+
     def init_pid(self, service: str) -> int:
         """Return the host's pid of a service's init, found by its process id namespace."""
         namespace = self.exec(service, "readlink", "/proc/self/ns/pid").out.strip()
@@ -283,9 +295,10 @@ def make_scenario(source: Path, mirror: Mapping[str, str]) -> Scenario:
         "OTHER_PORT": str(free_port()),
         **mirror,
     }
+    scenario = Scenario(directory, root, environment)
     if RUNTIME:
-        (root / "config.toml").write_text(f'runtime = "{RUNTIME}"\n')
-    return Scenario(directory, root, environment)
+        scenario.set_runtime(RUNTIME)
+    return scenario
 
 
 def remove_scenario(scenario: Scenario) -> None:

@@ -77,11 +77,15 @@ _DISABLED = frozenset({"disable", "unconfined"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Security:
-    """What security_opt asks for; ``seccomp`` "" is the default profile, else a path or a word."""
+    """What security_opt asks for; ``seccomp`` "" is the default profile, else a path or a word.
+
+    ``apparmor`` is the name of a profile that the host has loaded, "" for none.
+    """
 
     no_new_privileges: bool = False
     seccomp: str = ""
     unmasked: bool = False
+    apparmor: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,10 +117,10 @@ class Surroundings:
 def parse_security(options: Sequence[str]) -> Security:
     """Read security_opt (compose-spec 05-services.md; docker run --security-opt).
 
-    :raises ContainerError: for an option that is not known; labels and profiles of LSMs can only
-        be turned off.
+    :raises ContainerError: for an option that is not known; SELinux's labels can only be turned
+        off.
     """
-    no_new_privileges, seccomp, unmasked = False, "", False
+    no_new_privileges, seccomp, apparmor, unmasked = False, "", "", False
     for option in options:
         key, value = (*re.split("[=:]", option, maxsplit=1), "")[:2]
         if key == "no-new-privileges" and value in {"", "true", "false"}:
@@ -125,13 +129,17 @@ def parse_security(options: Sequence[str]) -> Security:
             seccomp = "" if value == "builtin" else value
         elif key == "systempaths" and value == "unconfined":
             unmasked = True
-        elif not (key in {"apparmor", "label"} and value in _DISABLED):
+        elif key == "apparmor" and value:
+            apparmor = "" if value in _DISABLED else value
+        elif not (key == "label" and value in _DISABLED):
             raise ContainerError(
                 f'security_opt "{option}" is not supported',
                 hint="known are no-new-privileges, seccomp=..., systempaths=unconfined, "
-                "apparmor=unconfined, label=disable",
+                "apparmor=PROFILE, label=disable",
             )
-    return Security(no_new_privileges=no_new_privileges, seccomp=seccomp, unmasked=unmasked)
+    return Security(
+        no_new_privileges=no_new_privileges, seccomp=seccomp, unmasked=unmasked, apparmor=apparmor
+    )
 
 
 def hostname_of(spec: ContainerSpec, container_id: str) -> str:
@@ -229,6 +237,8 @@ def _process(
     if around.edits.env:
         added = dict(line.split("=", 1) for line in around.edits.env)
         process["env"] = override_environment(process["env"], added)
+    if security.apparmor:
+        process["apparmorProfile"] = security.apparmor
     if spec.ulimits:
         process["rlimits"] = rlimits(spec.ulimits)
     if spec.resources.oom_score_adj is not None:

@@ -136,13 +136,17 @@ def _execute(
 
 
 def _with_walls(process: Process, config: RuntimeConfig) -> Process:
-    """Give a process the container's no_new_privs, and its capabilities where it names none."""
+    """Give a process the container's no_new_privs; its capabilities and labels where it has none."""
     container = config.get("process") or {}
     merged: Process = {**process}
     if container.get("noNewPrivileges"):
         merged["noNewPrivileges"] = True
     if "capabilities" not in process and "capabilities" in container:
         merged["capabilities"] = container["capabilities"]
+    if not process.get("apparmorProfile") and "apparmorProfile" in container:
+        merged["apparmorProfile"] = container["apparmorProfile"]
+    if not process.get("selinuxLabel") and "selinuxLabel" in container:
+        merged["selinuxLabel"] = container["selinuxLabel"]
     return merged
 
 

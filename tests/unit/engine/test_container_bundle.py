@@ -213,7 +213,16 @@ def test_security_options() -> None:
     assert parse_security(["systempaths=unconfined"]).unmasked
 
 
-@pytest.mark.parametrize("option", ["apparmor=mine", "label=type:x", "nonsense", "seccomp="])
+@pytest.mark.parametrize(
+    ("option", "profile"),
+    [("apparmor=mine", "mine"), ("apparmor:mine", "mine"), ("apparmor=unconfined", None)],
+)
+def test_a_profile_of_apparmor(option: str, profile: str | None) -> None:
+    process = config(container(security_opt=(option,)))["process"]
+    assert process.get("apparmorProfile") == profile
+
+
+@pytest.mark.parametrize("option", ["apparmor=", "label=type:x", "nonsense", "seccomp="])
 def test_unknown_security_options_are_refused(option: str) -> None:
     with pytest.raises(ContainerError, match="is not supported"):
         parse_security([option])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 from support.scenario import Scenario, eventually, not_on_peer
@@ -26,19 +25,10 @@ def runtime(request: pytest.FixtureRequest) -> str:
     return name
 
 
-def chosen(scenario: Scenario, service: str = "web") -> str:
-    """Return the name of the runtime's program that a service's shim was told to use."""
-    number = scenario.container(service).id
-    place = scenario.root / "data/projects" / scenario.project / "containers"
-    (directory,) = (path for path in place.iterdir() if path.name.startswith(number))
-    words = json.loads((directory / "shim.json").read_text())["runtime"]
-    return Path(words[0]).name if words else "native"
-
-
 def test_every_verb(scenario: Scenario, runtime: str) -> None:
     scenario.environment["WORD"] = "open sesame"
     scenario.run("--runtime", runtime, "up", "-d", "--wait")
-    assert chosen(scenario) == runtime
+    assert scenario.runtime("web") == runtime
     web = scenario.container("web")
     assert (web.state, web.health) == ("running", "healthy")
 
@@ -77,16 +67,16 @@ def test_every_verb(scenario: Scenario, runtime: str) -> None:
 
 def test_a_service_has_its_own_and_the_settings_have_the_others(scenario: Scenario) -> None:
     scenario.environment["WORD"] = "x"
-    (scenario.root / "config.toml").write_text('runtime = "runc"\n')
+    scenario.set_runtime("runc")
     scenario.edit("    profiles: [other]\n", "    runtime: native\n")
     scenario.up()
-    assert (chosen(scenario, "web"), chosen(scenario, "other")) == ("runc", "native")
+    assert (scenario.runtime("web"), scenario.runtime("other")) == ("runc", "native")
     plan = scenario.run("--runtime", "native", "plan").out
     assert "create container:" in plan
     assert "# runtime changed" in plan
     assert "other" not in plan
     scenario.run("--runtime", "native", "up", "-d")
-    assert chosen(scenario) == "native"
+    assert scenario.runtime("web") == "native"
 
 
 @pytest.mark.parametrize(
