@@ -198,6 +198,7 @@ def test_an_unhealthy_database_is_healed(sample: Scenario) -> None:
 @pytest.mark.parametrize("runtime", ["runc", "crun"])
 def test_the_sample_moves_to_another_runtime(sample: Scenario, runtime: str) -> None:
     not_on_peer("--runtime, and the settings")
+    (sample.directory / "compose.override.yaml").unlink(missing_ok=True)
     assert can_add(sample, f"before {runtime}")
     sample.set_runtime(runtime)
     sample.run("up", "-d", "--wait")

@@ -136,7 +136,7 @@ def _execute(
 
 
 def _with_walls(process: Process, config: RuntimeConfig) -> Process:
-    """Give a process the container's no_new_privs; its capabilities and labels where it has none."""
+    """Give a process the container's no_new_privs; capabilities and labels where it has none."""
     container = config.get("process") or {}
     merged: Process = {**process}
     if container.get("noNewPrivileges"):
