@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from support.scenario import Scenario, eventually, not_on_peer
 
 RUNTIMES = ("runc", "crun")
+KINDS = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +27,18 @@ def runtime(request: pytest.FixtureRequest) -> str:
     return name
 
 
+def namespaces(pid: int) -> list[str]:
+    """Return a process's namespaces, as the host sees them."""
+    return [str((Path(f"/proc/{pid}/ns") / kind).readlink()) for kind in KINDS]
+
+
+def beside(scenario: Scenario) -> list[str]:
+    """Return the namespaces of what ``exec`` runs."""
+    links = (f"/proc/self/ns/{kind}" for kind in KINDS)
+    script = "; ".join(f"readlink {link}" for link in links)
+    return scenario.exec("web", "sh", "-c", script).out.splitlines()
+
+
 def test_every_verb(scenario: Scenario, runtime: str) -> None:
     scenario.environment["WORD"] = "open sesame"
     scenario.run("--runtime", runtime, "up", "-d", "--wait")
@@ -39,6 +53,7 @@ def test_every_verb(scenario: Scenario, runtime: str) -> None:
     limit = "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null"
     assert str(64 << 20) in scenario.exec("web", "sh", "-c", f"{limit}; true").out
     scenario.exec("web", "sh", "-c", "echo kept > /data/file")
+    assert beside(scenario) == namespaces(scenario.init_pid("web"))
 
     scenario.run("pause", "web")
     assert scenario.container("web").state == "paused"
