@@ -88,7 +88,7 @@ class Ours:
     """Our engine in this process, as a supervisor or a long-lived program would use it."""
 
     def __init__(self, peer: Peer, fifo: Fifo) -> None:
-        self._machine: Machine = open_machine(peer.environment, uid=0, runtime=None)
+        self._machine: Machine = open_machine(peer.environment, uid=0)
         self._fifo = fifo
         self._number = 0
 

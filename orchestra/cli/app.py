@@ -121,7 +121,12 @@ def entry(
         str, Option("--progress", help="Progress output: auto, tty, plain, json, quiet")
     ] = "auto",
     runtime: Annotated[
-        str | None, Option("--runtime", help="OCI runtime: native, crun, runc or a path")
+        str | None,
+        Option(
+            "--runtime",
+            help="OCI runtime of services that name none: native, crun, runc or a path "
+            "(default: runtime in config.toml, else native)",
+        ),
     ] = None,
     debug: Annotated[bool, Option("--debug", help="Show the causes of errors")] = False,
 ) -> None:

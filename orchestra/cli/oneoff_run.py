@@ -115,16 +115,24 @@ async def run_one_off(session: Session, wanted: OneOff, manner: Manner) -> int:
 
 def _desired(session: Session, wanted: OneOff) -> DesiredState:
     directory, home = str(Path.cwd()), session.environment.get("HOME")
-    service = wanted.service
+    service, runtime = wanted.service, session.runtime
 
     def make(project: Project) -> DesiredState:
         from orchestra.cli.oneoff_project import adapted_project
         from orchestra.planner.compile import compile_project
 
         adapted = adapted_project(project, wanted, directory=directory, home=home)
-        return compile_project(adapted, scale={service: 1})
+        return compile_project(adapted, scale={service: 1}, runtime=runtime)
 
-    asked = (service, wanted.volumes, wanted.publish, wanted.service_ports, directory, home)
+    asked = (
+        runtime,
+        service,
+        wanted.volumes,
+        wanted.publish,
+        wanted.service_ports,
+        directory,
+        home,
+    )
     return session.state_made(f"run {asked}", make, (service,))
 
 

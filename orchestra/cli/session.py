@@ -194,13 +194,15 @@ class Session:
 
         :raises SpecErrors: when its files are wrong, or ask for what is not supported.
         """
+        runtime = self.runtime
 
         def make(project: Project) -> DesiredState:
             from orchestra.planner.compile import compile_project
 
-            return compile_project(project, scale=scale)
+            return compile_project(project, scale=scale, runtime=runtime)
 
-        desired = self.state_made(f"desired {sorted((scale or {}).items())}", make, services)
+        purpose = f"desired {runtime} {sorted((scale or {}).items())}"
+        desired = self.state_made(purpose, make, services)
         for warning in desired.warnings:
             note(f"warning: {printable(warning)}")
         return desired
@@ -224,6 +226,22 @@ class Session:
 
         return self._remembered(purpose, make, write, read, services)
 
+    @cached_property
+    def runtime(self) -> str | None:
+        """The runtime of services that name none: the option's, else the settings'.
+
+        :raises SpecError: when the settings are malformed.
+        """
+        from orchestra.engine.paths import paths_of
+
+        chosen = self.options.runtime
+        config = paths_of(self.environment, uid=os.getuid()).config
+        if not chosen and Path(config).exists():  # most hosts have none; saves what reads it
+            from orchestra.engine.container.runtime import read_default
+
+            chosen = read_default(config)
+        return str(Path(chosen).absolute()) if chosen and "/" in chosen else chosen
+
     def declared_services(self) -> frozenset[str]:
         """Return every service of the files, or of what `up` last wrote; none when unknown."""
         state = self.machine.store.wished(self.project_name).state
@@ -240,7 +258,7 @@ class Session:
         """
         from orchestra.engine.wiring import open_machine
 
-        return open_machine(self.environment, uid=os.getuid(), runtime=self.options.runtime)
+        return open_machine(self.environment, uid=os.getuid())
 
     @cached_property
     def registries(self) -> Registries:

@@ -38,7 +38,7 @@ def main() -> None:
     """Watch over one project until it is released."""
     project = sys.argv[1]
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    machine = open_machine(os.environ, uid=os.getuid(), runtime=None)
+    machine = open_machine(os.environ, uid=os.getuid())
     directory = Path(machine.paths.project_run(project))
     _redirect_output(directory)
     _succeed(directory)

@@ -35,25 +35,22 @@ if TYPE_CHECKING:
     from orchestra.engine.local.traffic import ImageTraffic
     from orchestra.engine.local.warden import LocalWarden
     from orchestra.engine.network.networks import Networks
-    from orchestra.engine.shim.protocol import ExitRecord
     from orchestra.engine.snapshot.snapshotter import Snapshotter
-    from orchestra.engine.state.records import ContainerRecord
     from orchestra.engine.target import Commit
     from orchestra.engine.volume.volumes import Volumes
     from orchestra.planner.desired import ContainerSpec
-    from orchestra.planner.observed import Phase
 
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
 
 
-def open_machine(environment: Mapping[str, str], *, uid: int, runtime: str | None) -> Machine:
+def open_machine(environment: Mapping[str, str], *, uid: int) -> Machine:
     """Return this machine, for the paths that the environment names.
 
     :raises HostError: when this user cannot run containers here.
     """
     if uid != 0:
         raise HostError("cannot run containers: this needs root", hint="run it with sudo")
-    return Machine(paths_of(environment, uid=uid), environment, runtime)
+    return Machine(paths_of(environment, uid=uid), environment)
 
 
 async def digests_of(
@@ -82,27 +79,13 @@ def open_registries(environment: Mapping[str, str], *, uid: int) -> Registries:
     return Registries(load_settings(paths_of(environment, uid=uid), environment))
 
 
-class PhaseReader:
-    """Tells phases as ``Containers`` does, without what it takes to change them."""
-
-    def __init__(self, paths: Paths) -> None:
-        self._paths = paths
-
-    def phase(self, record: ContainerRecord) -> tuple[Phase, ExitRecord | None]:
-        """Tell a container's phase, as ``Containers.phase``."""
-        from orchestra.engine.container.phases import phase_of  # noqa: PLC0415
-
-        return phase_of(self._paths, record)
-
-
 class Machine:
     """Everything of this machine that a command may want, each made on first use."""
 
-    def __init__(self, paths: Paths, environment: Mapping[str, str], runtime: str | None) -> None:
+    def __init__(self, paths: Paths, environment: Mapping[str, str]) -> None:
         self.paths = paths
         self.store = Store(paths)
         self._environment = environment
-        self._runtime = runtime
 
     @cached_property
     def _clock(self) -> SystemClock:
@@ -148,9 +131,10 @@ class Machine:
 
     @cached_property
     def _observer(self) -> Observer:
+        # an observer asks nothing of containers but the phase
+        from orchestra.engine.container.phases import PhaseReader  # noqa: PLC0415
         from orchestra.engine.local.observe import Observer  # noqa: PLC0415
 
-        # an observer asks nothing of containers but the phase
         containers = cast("Containers", PhaseReader(self.paths))
         return Observer(self.store, containers, self._networks, self._images, self._clock)
 
@@ -199,6 +183,7 @@ class Machine:
 
         :raises StateError: when a container's record is damaged.
         """
+        from orchestra.engine.container.phases import PhaseReader  # noqa: PLC0415
         from orchestra.engine.local.observe import Observer  # noqa: PLC0415
 
         observer = Observer(

@@ -141,6 +141,8 @@ class Memory(TypedDict, total=False):
     swap: int
     swappiness: int
     disableOOMKiller: bool
+    kernel: int
+    kernelTCP: int
 
 
 class Cpu(TypedDict, total=False):
@@ -199,6 +201,20 @@ class HugepageLimit(TypedDict):
     limit: int
 
 
+class InterfacePriority(TypedDict):
+    """config-linux.md, resources.network.priorities."""
+
+    name: str
+    priority: int
+
+
+class NetworkLimits(TypedDict, total=False):
+    """config-linux.md, resources.network: cgroup v1's net_cls and net_prio."""
+
+    classID: int
+    priorities: list[InterfacePriority]
+
+
 class LinuxResources(TypedDict, total=False):
     """config-linux.md, resources."""
 
@@ -208,6 +224,7 @@ class LinuxResources(TypedDict, total=False):
     pids: Pids
     blockIO: BlockIo
     hugepageLimits: list[HugepageLimit]
+    network: NetworkLimits
     unified: dict[str, str]
 
 

@@ -255,6 +255,7 @@ class ContainerSpec:
     userns_mode: str = ""
     logging: LogSpec = LogSpec()
     runtime: str | None = None
+    """The program of an OCI runtime by name or path; None is the native one."""
     post_start: tuple[Hook, ...] = ()
     pre_stop: tuple[Hook, ...] = ()
     attach: bool = True

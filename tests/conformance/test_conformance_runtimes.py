@@ -26,9 +26,9 @@ from orchestra.engine.runtime.cgroup import Cgroup
 pytestmark = pytest.mark.runtime
 
 NATIVE = (sys.executable, "-m", "orchestra.engine.runtime")
-# crun 1.8 refuses a hybrid host, and cannot load its device program without CAP_SYS_RESOURCE.
-_ALONE = 'mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec crun --cgroup-manager=disabled "$@"'
-CRUN_WITHOUT_CGROUPS = ("unshare", "-m", "--propagation", "slave", "sh", "-c", _ALONE, "crun")
+# crun 1.8 refuses a host that has a v2 tree beside v1's controllers: it is shown one without.
+_ALONE = 'umount "$0" && exec crun "$@"'
+_UNSHARE = ("unshare", "-m", "--propagation", "slave", "sh", "-c", _ALONE)
 
 
 def prefix_of(name: str) -> tuple[str, ...]:
@@ -36,11 +36,10 @@ def prefix_of(name: str) -> tuple[str, ...]:
         return NATIVE
     if shutil.which(name) is None:
         pytest.skip(f"{name} is not installed")
-    return CRUN_WITHOUT_CGROUPS if without_cgroups(name) else (name,)
-
-
-def without_cgroups(name: str) -> bool:
-    return name == "crun" and host.cgroups().mode == "hybrid"
+    cgroups = host.cgroups()
+    if name == "crun" and cgroups.mode == "hybrid" and cgroups.unified is not None:
+        return (*_UNSHARE, cgroups.unified.mountpoint)
+    return (name,)
 
 
 @pytest.fixture(params=["native", "crun", "runc"])
@@ -56,9 +55,6 @@ def bundle(tmp_path: Path, token: str, runtime: str) -> Bundle:
     bundle = Bundle(tmp_path / "bundle", token)
     # Right below the root: runc and crun leave parents that they made.
     bundle.linux["cgroupsPath"] = f"/{token}"
-    if without_cgroups(runtime):
-        del bundle.linux["cgroupsPath"], bundle.linux["resources"]
-        bundle.config["mounts"] = [m for m in bundle.config["mounts"] if m["type"] != "cgroup"]
     return bundle
 
 
@@ -181,11 +177,6 @@ def test_create_state_start_kill_delete(
     assert run("state", bundle.name).returncode != 0
 
 
-def needs_cgroups(runtime: str) -> None:
-    if without_cgroups(runtime):
-        pytest.xfail(f"{runtime} runs without cgroups on this host")
-
-
 @pytest.fixture
 def alive(run: Run, bundle: Bundle, runtime: str) -> Iterator[int]:
     """A container that sleeps; its init's pid. Nothing of it holds our pipes."""
@@ -222,19 +213,18 @@ def test_list(run: Run, bundle: Bundle, alive: int, runtime: str) -> None:
 
 
 def test_ps(run: Run, bundle: Bundle, alive: int, runtime: str) -> None:
-    needs_cgroups(runtime)
     assert json.loads(run("ps", "--format", "json", bundle.name).stdout) == [alive]
     header, line = run("ps", bundle.name).stdout.splitlines()
-    assert (header.split()[1], line.split()[1]) == ("PID", str(alive))
+    column = 0 if runtime == "crun" else 1  # crun prints pids alone.
+    assert (header.split()[column], line.split()[column]) == ("PID", str(alive))
 
 
 def test_pause_and_resume(run: Run, bundle: Bundle, alive: int, runtime: str) -> None:
-    needs_cgroups(runtime)
-
     def status() -> str:
         return str(json.loads(run("state", bundle.name).stdout)["status"])
 
-    assert run("resume", bundle.name).returncode != 0
+    if runtime != "crun":  # It thaws what is not frozen.
+        assert run("resume", bundle.name).returncode != 0
     assert run("pause", bundle.name).returncode == 0
     assert status() == "paused"
     assert run("delete", bundle.name).returncode != 0
@@ -243,7 +233,6 @@ def test_pause_and_resume(run: Run, bundle: Bundle, alive: int, runtime: str) ->
 
 
 def test_update(run: Run, bundle: Bundle, alive: int, runtime: str) -> None:
-    needs_cgroups(runtime)
     flags = ["--memory", str(40 << 20), "--pids-limit", "9", "--cpu-share", "512"]
     assert run("update", *flags, bundle.name).stderr == ""
     cgroup = Cgroup.of_process(alive)
@@ -343,7 +332,6 @@ def test_preserved_descriptors(bundle: Bundle, tmp_path: Path, runtime: str) -> 
 
 
 def test_throttled_devices(run: Run, bundle: Bundle, runtime: str) -> None:
-    needs_cgroups(runtime)
     number = bundle.path.stat().st_dev
     disk = f"{os.major(number)}:{os.minor(number)}"
     place = Path(f"/sys/dev/block/{disk}")

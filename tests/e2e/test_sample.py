@@ -193,3 +193,20 @@ def test_an_unhealthy_database_is_healed(sample: Scenario) -> None:
     os.kill(sample.init_pid("mongodb"), signal.SIGSTOP)  # it lives, and answers no ping
     eventually(lambda: sample.started_since("mongodb", before), "mongodb is started again")
     eventually(lambda: can_add(sample, "after the healing"), "the backend reaches it again")
+
+
+@pytest.mark.parametrize("runtime", ["runc", "crun"])
+def test_the_sample_moves_to_another_runtime(sample: Scenario, runtime: str) -> None:
+    not_on_peer("--runtime, and the settings")
+    (sample.directory / "compose.override.yaml").unlink(missing_ok=True)
+    assert can_add(sample, f"before {runtime}")
+    sample.set_runtime(runtime)
+    sample.run("up", "-d", "--wait")
+    services = ("mongodb", "backend", "frontend", "nginx")
+    assert [sample.runtime(name) for name in services] == [runtime] * len(services)
+    eventually(lambda: answers(sample), "the page is served again")
+    eventually(lambda: is_stored(sample, f"before {runtime}"), "it has its data")
+    before = sample.started("mongodb")
+    os.kill(sample.init_pid("mongodb"), signal.SIGKILL)
+    eventually(lambda: sample.started_since("mongodb", before), "mongodb is started again")
+    eventually(lambda: can_add(sample, f"on {runtime}"), "the backend reaches it again")

@@ -165,7 +165,6 @@ def test_labels_of_a_security_module_that_is_not_there(bundle: Bundle, key: str,
     [
         ("intelRdt", "linux"),
         ("memoryPolicy", "linux"),
-        ("mountLabel", "linux"),
         ("netDevices", "linux"),
         ("execCPUAffinity", "process"),
         ("vm", "config"),

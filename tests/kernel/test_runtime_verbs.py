@@ -14,6 +14,8 @@ import pytest
 from support.bundles import Bundle
 from support.verbs import NAME, call, end, start
 
+from orchestra.engine.runtime.cgroup import Cgroup
+
 pytestmark = pytest.mark.kernel
 
 
@@ -168,6 +170,60 @@ def test_preserved_descriptors_and_no_others(bundle: Bundle, tmp_path: Path) -> 
     assert lines[:5] == ["0", "1", "2", "3", "4"]
     assert lines[-1] == "four"
     assert len(lines) <= 7
+
+
+def test_sockets_of_a_service_manager_come_first(bundle: Bundle, tmp_path: Path) -> None:
+    """As systemd hands them in: LISTEN_PID is whom they are meant for."""
+    handed = passing(tmp_path)
+    place = handed["preexec_fn"]
+
+    def listen() -> None:
+        place()
+        os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()), LISTEN_FDNAMES="web")
+
+    bundle.shell(f"env | grep LISTEN > /tmp/out; ({LIST_FDS}) >> /tmp/out; sleep 100")
+    pid = start(bundle, "--preserve-fds", "1", **{**handed, "preexec_fn": listen, "env": None})
+    try:
+        call(bundle, "exec", NAME, "sh", "-c", "while ! grep -q four /tmp/out; do :; done")
+        lines = (bundle.rootfs / "tmp/out").read_text().split()
+    finally:
+        end(bundle, pid)
+    assert sorted(lines[:3]) == ["LISTEN_FDNAMES=web", "LISTEN_FDS=1", "LISTEN_PID=1"]
+    assert lines[-1] == "four"
+
+
+@pytest.mark.parametrize("joined", ["sub", "every:sub"])
+def test_exec_in_a_cgroup_below(bundle: Bundle, running: int, joined: str) -> None:
+    cgroup = Cgroup.at(bundle.linux["cgroupsPath"])
+    places = cgroup.v1_directories() or {"": cgroup.unified_directory()}
+    for directory in {*places.values()}:
+        (Path(directory) / "sub").mkdir()
+    if "cpuset" in places:
+        for name in ("cpuset.cpus", "cpuset.mems"):
+            text = (Path(places["cpuset"]) / name).read_text()
+            (Path(places["cpuset"]) / "sub" / name).write_text(text)
+    if joined.startswith("every"):
+        joined = f"{','.join(places)}:sub" if "" not in places else "sub"
+    done = call(bundle, "exec", "--cgroup", joined, NAME, "cat", "/proc/self/cgroup")
+    assert done.returncode == 0, done.stderr
+    lines = [line.split(":") for line in done.stdout.splitlines()]
+    assert all(line[2].endswith("/sub") for line in lines if line[1] in places), lines
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--cgroup", "nosuch"], 'the container has no cgroup "nosuch"'),
+        (["--cgroup", "../x"], 'the container has no cgroup "../x"'),
+        (["--cgroup", "nosuch:/"], 'there is no cgroup controller "nosuch"'),
+        (["--cgroup", "a", "--cgroup", "b"], '"a" names no controller'),
+        (["--cgroup", "x:/", "--cgroup", "x:/"], 'the controller "x" twice'),
+    ],
+)
+def test_a_cgroup_that_cannot_be(bundle: Bundle, running: int, flags: list[str], said: str) -> None:
+    done = call(bundle, "exec", *flags, NAME, "true")
+    assert done.returncode == 1
+    assert said in done.stderr
 
 
 def test_a_hole_among_preserved_descriptors_is_refused(bundle: Bundle, tmp_path: Path) -> None:

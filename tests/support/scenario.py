@@ -26,6 +26,8 @@ import pytest
 from support.footprint import Footprint
 
 PEER = os.environ.get("ORCHESTRA_E2E_PEER")
+RUNTIME = os.environ.get("ORCHESTRA_E2E_RUNTIME")
+"""The runtime of every container, where it is not the native one."""
 PASSED_ON = ("PATH", "HOME", "LANG", "DOCKER_HOST", "DOCKER_BUILDKIT")
 PATIENCE_SECONDS = 60.0
 POLL_SECONDS = 0.05
@@ -236,6 +238,18 @@ class Scenario:
                     found.add(pid)
         return found
 
+    def runtime(self, service: str) -> str:
+        """Return the name of the runtime's program that a service's shim was told to use."""
+        number = self.container(service).id
+        place = self.root / "data/projects" / self.project / "containers"
+        (directory,) = (path for path in place.iterdir() if path.name.startswith(number))
+        words = json.loads((directory / "shim.json").read_text())["runtime"]
+        return Path(words[0]).name if words else "native"
+
+    def set_runtime(self, name: str) -> None:
+        """Name the runtime of all services in the settings."""
+        (self.root / "config.toml").write_text(f'runtime = "{name}"\n')
+
     def init_pid(self, service: str) -> int:
         """Return the host's pid of a service's init, found by its process id namespace."""
         namespace = self.exec(service, "readlink", "/proc/self/ns/pid").out.strip()
@@ -281,7 +295,10 @@ def make_scenario(source: Path, mirror: Mapping[str, str]) -> Scenario:
         "OTHER_PORT": str(free_port()),
         **mirror,
     }
-    return Scenario(directory, root, environment)
+    scenario = Scenario(directory, root, environment)
+    if RUNTIME:
+        scenario.set_runtime(RUNTIME)
+    return scenario
 
 
 def remove_scenario(scenario: Scenario) -> None:

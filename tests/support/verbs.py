@@ -31,12 +31,21 @@ def call(
 
 def start(bundle: Bundle, *arguments: str, **keywords: Any) -> int:
     """Run a container in the background, without pipes that it would hold open."""
+    return _make(bundle, "run", "-d", *arguments, **keywords)
+
+
+def create(bundle: Bundle) -> int:
+    """Create a container, likewise."""
+    return _make(bundle, "create")
+
+
+def _make(bundle: Bundle, *arguments: str, **keywords: Any) -> int:
     bundle.write()
     command = [sys.executable, "-m", "orchestra.engine.runtime", "--root", str(bundle.state_root)]
-    verb = ["run", "-d", "--bundle", str(bundle.path), "--pid-file", str(bundle.path / "pid")]
+    flags = ["--bundle", str(bundle.path), "--pid-file", str(bundle.path / "pid")]
     with (bundle.path / "out").open("w") as out:
         done = subprocess.run(
-            [*command, *verb, *arguments, NAME],
+            [*command, *arguments, *flags, NAME],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,

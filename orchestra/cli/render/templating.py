@@ -6,6 +6,8 @@ import json
 import re
 from collections.abc import Callable, Mapping
 
+from orchestra.cli.render.terminal import json_text
+
 _VERB = re.compile(r"%(-?\d*)([sdvqtf%])")
 
 

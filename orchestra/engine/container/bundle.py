@@ -43,6 +43,8 @@ from orchestra.values import dataclass, field
 
 OCI_VERSION = "1.0.2"
 INIT_ANNOTATION = "org.orchestra.init"
+INIT_PATH = "/sbin/docker-init"
+"""Where another runtime's containers find the init of the host, as docker's do."""
 """Set to "true" when a small init is to be pid 1 and reap (compose-spec 05-services.md, init)."""
 
 MASKED_PATHS = (
@@ -75,11 +77,15 @@ _DISABLED = frozenset({"disable", "unconfined"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Security:
-    """What security_opt asks for; ``seccomp`` "" is the default profile, else a path or a word."""
+    """What security_opt asks for; ``seccomp`` "" is the default profile, else a path or a word.
+
+    ``apparmor`` is the name of a profile that the host has loaded, "" for none.
+    """
 
     no_new_privileges: bool = False
     seccomp: str = ""
     unmasked: bool = False
+    apparmor: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +95,8 @@ class Surroundings:
     ``mounts`` come after the default ones, in order. ``joins`` maps a namespace type to the path
     of one to join. ``available``: capabilities that this host can grant. ``thermal``: per-CPU
     thermal_throttle paths to mask. ``uids`` and ``gids``: a user namespace's. ``edits``: what
-    requested devices add.
+    requested devices add. ``init_program``: where the runtime has no init of its own, the host's
+    program for ``init: true``.
     """
 
     container_id: str
@@ -104,15 +111,16 @@ class Surroundings:
     edits: Edits = field(default_factory=Edits)
     uids: Sequence[IdMapping] = ()
     gids: Sequence[IdMapping] = ()
+    init_program: str = ""
 
 
 def parse_security(options: Sequence[str]) -> Security:
     """Read security_opt (compose-spec 05-services.md; docker run --security-opt).
 
-    :raises ContainerError: for an option that is not known; labels and profiles of LSMs can only
-        be turned off.
+    :raises ContainerError: for an option that is not known; SELinux's labels can only be turned
+        off.
     """
-    no_new_privileges, seccomp, unmasked = False, "", False
+    no_new_privileges, seccomp, apparmor, unmasked = False, "", "", False
     for option in options:
         key, value = (*re.split("[=:]", option, maxsplit=1), "")[:2]
         if key == "no-new-privileges" and value in {"", "true", "false"}:
@@ -121,13 +129,17 @@ def parse_security(options: Sequence[str]) -> Security:
             seccomp = "" if value == "builtin" else value
         elif key == "systempaths" and value == "unconfined":
             unmasked = True
-        elif not (key in {"apparmor", "label"} and value in _DISABLED):
+        elif key == "apparmor" and value:
+            apparmor = "" if value in _DISABLED else value
+        elif not (key == "label" and value in _DISABLED):
             raise ContainerError(
                 f'security_opt "{option}" is not supported',
                 hint="known are no-new-privileges, seccomp=..., systempaths=unconfined, "
-                "apparmor=unconfined, label=disable",
+                "apparmor=PROFILE, label=disable",
             )
-    return Security(no_new_privileges=no_new_privileges, seccomp=seccomp, unmasked=unmasked)
+    return Security(
+        no_new_privileges=no_new_privileges, seccomp=seccomp, unmasked=unmasked, apparmor=apparmor
+    )
 
 
 def hostname_of(spec: ContainerSpec, container_id: str) -> str:
@@ -173,7 +185,10 @@ def make_config(
         if spec.domainname:
             config["domainname"] = spec.domainname
     annotations = dict(sorted(spec.annotations.items()))
-    if spec.init:
+    if around.init_program:
+        config["process"]["args"] = [INIT_PATH, "--", *config["process"]["args"]]
+        config["mounts"].append(_init_mount(around.init_program))
+    elif spec.init:
         annotations[INIT_ANNOTATION] = "true"
     if annotations:
         config["annotations"] = annotations
@@ -186,6 +201,11 @@ def _without(mounts: Sequence[OciMount], others: Sequence[OciMount]) -> list[Oci
     """Return the mounts but those in whose place others stand."""
     taken = {mount["destination"] for mount in others}
     return [mount for mount in mounts if mount["destination"] not in taken]
+
+
+def _init_mount(program: str) -> OciMount:
+    options = ["bind", "ro", "nosuid", "nodev"]
+    return {"destination": INIT_PATH, "type": "bind", "source": program, "options": options}
 
 
 def _process(
@@ -217,6 +237,8 @@ def _process(
     if around.edits.env:
         added = dict(line.split("=", 1) for line in around.edits.env)
         process["env"] = override_environment(process["env"], added)
+    if security.apparmor:
+        process["apparmorProfile"] = security.apparmor
     if spec.ulimits:
         process["rlimits"] = rlimits(spec.ulimits)
     if spec.resources.oom_score_adj is not None:

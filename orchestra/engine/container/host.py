@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from collections.abc import Sequence
 from pathlib import Path
 
 from orchestra.engine.container.bundle import granted_capabilities, parse_security
 from orchestra.engine.container.capabilities import ALL_CAPABILITIES
+from orchestra.engine.container.runtime import runtime_prefix
 from orchestra.engine.container.seccomp import Host, default_profile, load_profile
 from orchestra.engine.linux.host import kernel_version
 from orchestra.errors import ContainerError
@@ -18,6 +20,15 @@ from orchestra.planner.desired import (
 )
 from orchestra.planner.limits import BlockLimit, DeviceSpec
 
+_INITS = (
+    "docker-init",
+    "tini-static",
+    "/usr/libexec/docker/docker-init",
+    "catatonit",
+    "/usr/libexec/podman/catatonit",
+    "/usr/lib/podman/catatonit",
+)
+"""Statically linked: they run in any image."""
 _PERMISSIONS = frozenset("rwm")
 _NOT_PASSED = frozenset({"console", "ptmx", "tty", "null", "zero", "full", "random", "urandom"})
 
@@ -51,6 +62,22 @@ def seccomp_of(spec: ContainerSpec, available: Sequence[str]) -> Seccomp | None:
             hint="security_opt: seccomp=PATH names a file on this host",
         ) from err
     return load_profile(text, host)
+
+
+def init_program(spec: ContainerSpec) -> str:
+    """Return the host's init for ``init: true`` on a runtime that has none; "" where it does.
+
+    :raises ContainerError: when this host has no such program.
+    """
+    if not spec.init or not runtime_prefix(spec.runtime):
+        return ""
+    for program in _INITS:
+        if found := shutil.which(program):
+            return found
+    raise ContainerError(
+        f'"init: true" on the runtime "{spec.runtime}" needs an init program on this host',
+        hint="install tini (docker-init, tini-static or catatonit), or use the native runtime",
+    )
 
 
 def thermal_paths() -> tuple[str, ...]:

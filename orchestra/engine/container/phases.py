@@ -28,3 +28,14 @@ def phase_of(paths: Paths, record: ContainerRecord) -> tuple[Phase, ExitRecord |
     if shim is None and (record.started_at is not None or places.ever_ran()):
         return Phase.LOST, None
     return Phase.CREATED, None
+
+
+class PhaseReader:
+    """Tells phases as ``Containers`` does, without what it takes to change them."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+
+    def phase(self, record: ContainerRecord) -> tuple[Phase, ExitRecord | None]:
+        """Tell a container's phase, as ``Containers.phase``."""
+        return phase_of(self._paths, record)

@@ -17,6 +17,7 @@ from orchestra.engine.container.host import (
     available_capabilities,
     block_io_of,
     host_devices,
+    init_program,
     seccomp_of,
     thermal_paths,
 )
@@ -97,6 +98,7 @@ def _config(
         uids=mappings(record.remap.uids) if record.remap else (),
         gids=mappings(record.remap.gids) if record.remap else (),
         edits=_owned(edits_of(spec.device_requests), user),
+        init_program=init_program(spec),
     )
     return make_config(spec, image, user=user, around=around)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
+from itertools import takewhile
 from typing import NoReturn
 
 from orchestra.engine.runtime.failure import RuntimeFailure
@@ -37,7 +38,7 @@ def parse(arguments: Sequence[str], options: argparse.Namespace) -> None:
     parser.add_argument("--systemd-cgroup", action="store_true")
     parser.add_argument("--rootless", choices=("true", "false", "auto"), default="auto")
     parser.add_argument("--version", "-v", action="store_true")
-    if {"--version", "-v"} & set(arguments[:1]):
+    if {"--version", "-v"} & set(takewhile(lambda word: word not in _VERBS, arguments)):
         options.verb = "version"
         return
     verbs = parser.add_subparsers(required=True, metavar="VERB", dest="verb")
@@ -119,6 +120,7 @@ def _exec(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--process-label", default="")
     parser.add_argument("--apparmor", default="")
     parser.add_argument("--ignore-paused", action="store_true")
+    parser.add_argument("--cgroup", action="append", default=[], metavar="[CONTROLLER:]PATH")
     _id(parser)
     parser.add_argument("args", nargs=argparse.REMAINDER)
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from orchestra.engine.linux import syscalls
 from orchestra.engine.linux.flags import CloseRange, Prctl, Resolve
-from orchestra.engine.runtime import seccomp, security
+from orchestra.engine.runtime import labels, seccomp, security
 from orchestra.engine.runtime.failure import RuntimeFailure, failed
 from orchestra.engine.runtime.resolve import Root
 from orchestra.oci.runtime import Personality, Process, Seccomp
@@ -40,6 +40,7 @@ class Person:
     scheduling: Scheduling | None = None
     preserved_fds: int = 0
     """How many descriptors from 3 on the program gets, beside stdio."""
+    labels: tuple[labels.Label, ...] = ()
 
 
 def prepare(
@@ -59,11 +60,6 @@ def prepare(
     cwd = process.get("cwd", "/")
     if not cwd.startswith("/"):
         raise RuntimeFailure(f'the working directory "{cwd}" is not absolute')
-    if process.get("selinuxLabel"):
-        raise RuntimeFailure(f"cannot set selinuxLabel: {_absent('SELinux', '/sys/fs/selinux')}")
-    if process.get("apparmorProfile"):
-        where = "/sys/kernel/security/apparmor"
-        raise RuntimeFailure(f"cannot set apparmorProfile: {_absent('AppArmor', where)}")
     for values in (process["args"], process.get("env") or []):
         if any("\0" in text for text in values):
             raise RuntimeFailure("arguments and environment must not contain a zero byte")
@@ -78,6 +74,7 @@ def prepare(
         optional_rlimits=optional_rlimits,
         scheduling=_scheduling(process, personality),
         preserved_fds=preserved_fds,
+        labels=labels.plan_labels(process),
     )
 
 
@@ -87,12 +84,6 @@ def _scheduling(process: Process, personality: Personality | None) -> Scheduling
     from orchestra.engine.runtime.scheduling import plan_scheduling  # noqa: PLC0415 - seldom asked for
 
     return plan_scheduling(process, personality)
-
-
-def _absent(name: str, directory: str) -> str:
-    if os.access(directory, os.F_OK):
-        return f"{name} is not supported by this runtime"
-    return f"this host has no {name}"
 
 
 def environment_of(env: list[str]) -> dict[str, str]:
@@ -179,6 +170,7 @@ def close_walls(person: Person) -> None:
     :raises RuntimeFailure: when the kernel refuses one.
     """
     process = person.process
+    labels.take(person.labels)
     try:
         if process.get("noNewPrivileges"):
             syscalls.prctl(Prctl.SET_NO_NEW_PRIVS, 1)
@@ -187,55 +179,87 @@ def close_walls(person: Person) -> None:
         syscalls.close_range(first, flags=CloseRange.CLOEXEC)
         for number in range(3, first):
             os.set_inheritable(number, True)  # noqa: FBT003 - a call of the library
-        # Without no_new_privs the filter needs CAP_SYS_ADMIN, so capabilities go after it.
-        if person.filter is not None:
-            syscalls.seccomp_load(person.filter, person.filter_flags)
+        # Without no_new_privs the filter needs CAP_SYS_ADMIN, so capabilities go after it; with
+        # it the filter is the last, and need not allow what dropping them takes.
+        if not process.get("noNewPrivileges"):
+            _load_filter(person)
         security.limit_capabilities(process.get("capabilities") or {})
+        if process.get("noNewPrivileges"):
+            _load_filter(person)
     except OSError as err:
         raise failed("restrict the process", err) from err
 
 
-def execute(person: Person) -> NoReturn:
-    """Become the program: a path as it is, a bare name along the container's PATH.
+def _load_filter(person: Person) -> None:
+    if person.filter is not None:
+        syscalls.seccomp_load(person.filter, person.filter_flags)
 
-    :raises RuntimeFailure: 127 when it is not found, 126 when it cannot be executed.
+
+def find_program(person: Person) -> tuple[str, ...]:
+    """Return where the program may lie: a path as it is, a bare name along the container's PATH.
+
+    Done before the walls: a filter may well refuse what looking takes, for all it must allow of
+    us is execve. No path leads through a magic link: that could be our interpreter. A script's
+    interpreter line cannot be checked without a race; interpreter.py sees to it that the link
+    then leads to something nobody can write to.
+
+    :raises RuntimeFailure: 127 when it is not found, 126 when it is none.
     """
-    arguments = person.process["args"]
-    name = arguments[0]
+    name = person.process["args"][0]
     try:
-        if not name:
-            raise FileNotFoundError(errno.ENOENT, "no such file or directory")
         if "/" in name:
-            _execute_one(name, arguments, person.environment)
-        _execute_in_path(name, arguments, person.environment)
+            _check(name)
+            return (name,)
+        return _find_in_path(name, person.environment.get("PATH", _DEFAULT_PATH))
     except OSError as err:
         raise exec_failure(name, err) from err
 
 
-def _execute_in_path(name: str, arguments: list[str], environment: Mapping[str, str]) -> NoReturn:
+def _find_in_path(name: str, path: str) -> tuple[str, ...]:
+    found: list[str] = []
     denied: OSError | None = None
-    for directory in environment.get("PATH", _DEFAULT_PATH).split(":"):
+    for directory in path.split(":") if name else ():
+        candidate = f"{directory or '.'}/{name}"
         try:
-            _execute_one(f"{directory or '.'}/{name}", arguments, environment)
+            _check(candidate)
         except (FileNotFoundError, NotADirectoryError):
             continue
         except (PermissionError, IsADirectoryError) as err:
             denied = err
-    raise denied or FileNotFoundError(errno.ENOENT, "executable file not found in $PATH")
+            continue
+        found.append(candidate)
+    if not found:
+        raise denied or FileNotFoundError(errno.ENOENT, "executable file not found in $PATH")
+    return tuple(found)
 
 
-def _execute_one(path: str, arguments: list[str], environment: Mapping[str, str]) -> NoReturn:
-    """Call execve, unless the path leads through a magic link: that could be our interpreter.
-
-    A script's interpreter line cannot be checked without a race; interpreter.py sees to it that
-    the link then leads to something nobody can write to.
-    """
+def _check(path: str) -> None:
     fd = syscalls.openat2(-100, path, os.O_PATH, resolve=Resolve.NO_MAGICLINKS)
     directory = stat.S_ISDIR(os.fstat(fd).st_mode)
     os.close(fd)
     if directory:
         raise IsADirectoryError(errno.EISDIR, "is a directory")
-    os.execve(path, arguments, environment)  # noqa: S606 - no shell is wanted
+
+
+def execute(person: Person, candidates: Sequence[str]) -> NoReturn:
+    """Become the program: the first of ``candidates`` that can be executed.
+
+    :raises RuntimeFailure: 127 when it is not found, 126 when it cannot be executed.
+    """
+    arguments = person.process["args"]
+    denied: OSError | None = None
+    try:
+        for path in candidates:
+            try:
+                os.execve(path, arguments, person.environment)  # noqa: S606 - no shell is wanted
+            except (FileNotFoundError, NotADirectoryError):
+                if len(candidates) == 1:
+                    raise
+            except PermissionError as err:
+                denied = err
+        raise denied or FileNotFoundError(errno.ENOENT, "executable file not found in $PATH")
+    except OSError as err:
+        raise exec_failure(arguments[0], err) from err
 
 
 def exec_failure(name: str, err: OSError) -> RuntimeFailure:

@@ -67,6 +67,28 @@ class Cgroup:
             return cls(CgroupV2(cgroups.unified.directory), cgroups)
         return cls(CgroupV1({item.name: item.directory for item in cgroups.v1}), cgroups)
 
+    def below(self, places: Mapping[str, str]) -> Cgroup:
+        """Return the cgroup at paths below this one, by v1 controller; "" is any other's.
+
+        :raises RuntimeFailure: when there is none at such a path, or no such controller.
+        """
+        driver = self._driver
+        if isinstance(driver, CgroupV1):
+            known = {"", *driver.directories}
+            found = {
+                name: _below(directory, places.get(name, places.get("", "")))
+                for name, directory in driver.directories.items()
+            }
+            below: CgroupV1 | CgroupV2 = CgroupV1(found)
+        elif driver is not None:
+            known = {""}
+            below = CgroupV2(_below(driver.directory, places.get("", "")))
+        else:
+            raise RuntimeFailure("the container has no cgroup")
+        for name in sorted(set(places) - known):
+            raise RuntimeFailure(f'there is no cgroup controller "{name}"')
+        return Cgroup(below, self.cgroups)
+
     @classmethod
     def default(cls, container_id: str) -> Cgroup:
         """Return the cgroup of a container whose config.json names none.
@@ -87,7 +109,7 @@ class Cgroup:
 
         :raises RuntimeFailure: when it cannot be made, or a limit is refused or needs it.
         """
-        _refuse_unknown(resources)
+        self._refuse_unknown(resources)
         if self._driver is None:
             if any(resources.get(key) for key in _LIMITS):
                 raise RuntimeFailure("cannot limit resources: the container has no cgroup")
@@ -95,6 +117,9 @@ class Cgroup:
         self._driver.create()
         self._driver.apply(resources)
         self._driver.allow_devices(resources)
+
+    def _refuse_unknown(self, resources: LinuxResources) -> None:
+        _refuse_unknown(resources, _OF_V1 if isinstance(self._driver, CgroupV2) else frozenset())
 
     @property
     def exists(self) -> bool:
@@ -114,7 +139,7 @@ class Cgroup:
 
         :raises RuntimeFailure: when there is no cgroup, or a limit is refused.
         """
-        _refuse_unknown(resources)
+        self._refuse_unknown(resources)
         if self._driver is None:
             raise RuntimeFailure("cannot update: the container has no cgroup")
         self._driver.apply(resources)
@@ -181,10 +206,31 @@ class Cgroup:
             self._driver.prune()
 
 
-_LIMITS = ("memory", "cpu", "pids", "blockIO", "hugepageLimits", "unified")
+def _below(directory: str, path: str) -> str:
+    names = [name for name in path.split("/") if name not in {"", "."}]
+    place = "/".join((directory, *names))
+    if ".." in names or not os.access(place, os.F_OK):
+        raise RuntimeFailure(f'the container has no cgroup "{path}"')
+    return place
+
+
+_LIMITS = ("memory", "cpu", "pids", "blockIO", "hugepageLimits", "network", "unified")
 _KNOWN = {
-    "": frozenset({"devices", "memory", "cpu", "pids", "blockIO", "hugepageLimits", "unified"}),
-    "memory": frozenset({"limit", "reservation", "swap", "swappiness", "disableOOMKiller"}),
+    "": frozenset(
+        {"devices", "memory", "cpu", "pids", "blockIO", "hugepageLimits", "network", "unified"}
+    ),
+    "memory": frozenset(
+        {
+            "limit",
+            "reservation",
+            "swap",
+            "swappiness",
+            "disableOOMKiller",
+            "kernel",
+            "kernelTCP",
+        }
+    ),
+    "network": frozenset({"classID", "priorities"}),
     "cpu": frozenset(
         {
             "shares",
@@ -213,8 +259,11 @@ _KNOWN = {
 }
 
 
-def _refuse_unknown(resources: LinuxResources) -> None:
-    """Refuse a limit that would be ignored.
+_OF_V1 = frozenset({"kernel", "kernelTCP", "network"})
+
+
+def _refuse_unknown(resources: LinuxResources, absent: frozenset[str]) -> None:
+    """Refuse a limit that would be ignored; ``absent`` are those that this host cannot have.
 
     :raises RuntimeFailure: naming the first.
     """
@@ -223,7 +272,7 @@ def _refuse_unknown(resources: LinuxResources) -> None:
         value = parts.get(part)
         if not isinstance(value, dict):
             continue
-        for key in sorted(set(value) - known):
+        for key in sorted(set(value) - known | set(value) & absent):
             if value[key]:
                 name = f"{part}.{key}" if part else key
                 raise RuntimeFailure(f"the resource limit {name} is not supported")

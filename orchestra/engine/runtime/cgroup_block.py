@@ -1,6 +1,6 @@
-"""Limits of block devices and huge pages as writes of control files: (file, value), in order.
+"""Limits of block devices, huge pages and the network as writes of control files, in order.
 
-config-linux.md, Block IO and Huge page limits; the names of v1 and v2 are the kernel's
+config-linux.md, Block IO, Huge page limits and Network; the names of v1 and v2 are the kernel's
 (Documentation/admin-guide/cgroup-v1/blkio-controller.rst, cgroup-v2.rst).
 """
 
@@ -9,7 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from orchestra.engine.runtime.failure import RuntimeFailure
-from orchestra.oci.runtime import BlockIo, HugepageLimit, ThrottleDevice, WeightDevice
+from orchestra.oci.runtime import (
+    BlockIo,
+    HugepageLimit,
+    NetworkLimits,
+    ThrottleDevice,
+    WeightDevice,
+)
 
 _Write = tuple[str, str]
 
@@ -94,3 +100,16 @@ def huge_pages(limits: Sequence[HugepageLimit], suffix: str) -> Iterator[_Write]
         if not size.isalnum() or not size.isascii() or not size[:1].isdigit():
             raise RuntimeFailure(f'"{size}" is no size of a huge page')
         yield f"hugetlb.{size}.{suffix}", str(limit["limit"])
+
+
+def network(limits: NetworkLimits) -> Iterator[tuple[str, str, str]]:
+    """Return controller, file and value of each write of a container's network limits (v1).
+
+    :raises RuntimeFailure: for a name that no interface has.
+    """
+    if limits.get("classID"):
+        yield "net_cls", "net_cls.classid", str(limits["classID"])
+    for item in limits.get("priorities") or []:
+        if not item["name"] or item["name"].split() != [item["name"]]:
+            raise RuntimeFailure(f'"{item["name"]}" is no name of an interface')
+        yield "net_prio", "net_prio.ifpriomap", f"{item['name']} {item['priority']}"

@@ -52,12 +52,12 @@ class CgroupV1:
         if pids := resources.get("pids"):
             limit = pids["limit"]
             self._set("pids", "pids.max", "max" if limit <= 0 else str(limit))
-        if resources.get("blockIO") or resources.get("hugepageLimits"):
-            self._apply_blocks_and_pages(resources)
+        if resources.get("blockIO") or resources.get("hugepageLimits") or resources.get("network"):
+            self._apply_seldom(resources)
         if resources.get("unified"):
             raise RuntimeFailure("cannot set unified cgroup limits: this host has cgroup v1")
 
-    def _apply_blocks_and_pages(self, resources: LinuxResources) -> None:
+    def _apply_seldom(self, resources: LinuxResources) -> None:
         from orchestra.engine.runtime import cgroup_block as limits  # noqa: PLC0415 - seldom asked for
 
         bfq = os.access(f"{self.directories.get('blkio')}/blkio.bfq.weight", os.F_OK)
@@ -66,6 +66,8 @@ class CgroupV1:
         pages = resources.get("hugepageLimits") or ()
         for name, value in limits.huge_pages(pages, "limit_in_bytes"):
             self._set("hugetlb", name, value)
+        for controller, name, value in limits.network(resources.get("network") or {}):
+            self._set(controller, name, value)
 
     def allow_devices(self, resources: LinuxResources) -> None:
         """Set which devices may be used, where the host has the controller.
@@ -98,6 +100,11 @@ class CgroupV1:
             self._set("memory", "memory.soft_limit_in_bytes", str(memory["reservation"]))
         if "swappiness" in memory:
             self._set("memory", "memory.swappiness", str(memory["swappiness"]))
+        # The kernel takes the first and does nothing any more; what it says counts.
+        if kernel := memory.get("kernel"):
+            self._set("memory", "memory.kmem.limit_in_bytes", str(kernel))
+        if tcp := memory.get("kernelTCP"):
+            self._set("memory", "memory.kmem.tcp.limit_in_bytes", str(tcp))
         if memory.get("disableOOMKiller"):
             self._set("memory", "memory.oom_control", "1")
 

@@ -22,7 +22,8 @@ from orchestra.engine.runtime import features, report, streams
 from orchestra.engine.runtime.config import load_config
 from orchestra.engine.runtime.container import Container
 from orchestra.engine.runtime.create import (
-    create_detachable,
+    Handed,
+    create_handed,
     delete,
     finish,
     reap,
@@ -96,18 +97,18 @@ def _create(options: argparse.Namespace) -> int:
 
 def _make(options: argparse.Namespace, console_socket: int | None) -> int:
     """Create a container; return 0."""
-    streams.check_preserved(options.preserve_fds)
+    sockets, told = streams.take_listening()
+    streams.check_preserved(sockets + options.preserve_fds)
     bundle = os.path.abspath(options.bundle)  # noqa: PTH100 - pathlib is 8 ms of import
-    created = create_detachable(
-        options.id,
-        bundle,
-        state_root=options.root,
+    handed = Handed(
         stdio=(0, 1, 2),
         console_socket=console_socket,
         detach=True,
-        preserved_fds=options.preserve_fds,
+        preserved_fds=sockets + options.preserve_fds,
         new_keyring=not options.no_new_keyring,
+        environment=told,
     )
+    created = create_handed(options.id, bundle, handed, state_root=options.root)
     try:
         streams.write_pid(options.pid_file, created.pid)
     except RuntimeFailure:
@@ -134,7 +135,12 @@ def _start(options: argparse.Namespace) -> int:
         channel.close()
     config = container.config()
     state = state_document(config, options.id, record["bundle"], "running", container.pid)
-    run_hooks((config.get("hooks") or {}).get("poststart") or [], state, "poststart")
+    try:
+        run_hooks((config.get("hooks") or {}).get("poststart") or [], state, "poststart")
+    except RuntimeFailure:  # "generate an error, stop the container" (runtime.md, lifecycle 9)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(container.pid, signal.SIGKILL)
+        raise
     return 0
 
 
@@ -164,7 +170,7 @@ def _run_in(options: argparse.Namespace, foreground: Foreground | None) -> int:
     if options.detach:
         return 0
     code = foreground.wait(pid) if foreground else streams.wait_forwarding(pid)
-    delete(options.id, record["bundle"], state_root=options.root)
+    _remove(options, record["bundle"])
     return code
 
 
@@ -246,8 +252,13 @@ def _delete(options: argparse.Namespace) -> int:
                 _await_end(pidfd)
             finally:
                 os.close(pidfd)
-    delete(options.id, container.record["bundle"], state_root=options.root)
+    _remove(options, container.record["bundle"])
     return 0
+
+
+def _remove(options: argparse.Namespace, bundle: str) -> None:
+    for warning in delete(options.id, bundle, state_root=options.root):
+        _log(options, "warning", warning)
 
 
 def _await_end(pidfd: int) -> None:

@@ -66,7 +66,7 @@ def _read(path: str) -> RuntimeConfig:
 
 _UNSUPPORTED = {
     "": ("vm",),
-    "linux": ("intelRdt", "memoryPolicy", "mountLabel", "netDevices"),
+    "linux": ("intelRdt", "memoryPolicy", "netDevices"),
     "process": ("execCPUAffinity",),
 }
 """Parts of the spec that this runtime does not have: never passed over in silence."""

@@ -34,11 +34,11 @@ class Container:
         return self.record["init"]["pid"]
 
     def config(self) -> RuntimeConfig:
-        """Return its config.json.
+        """Return its config.json, as it was when the container was made.
 
-        :raises RuntimeFailure: when the bundle is gone.
+        :raises RuntimeFailure: when it is gone.
         """
-        return load_config(self.record["bundle"])
+        return load_config(self.directory.config_directory(self.record["bundle"]))
 
     def cgroup(self) -> Cgroup:
         """Return its cgroup.

@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Callable
 
-from orchestra.engine.runtime import become, init, seccomp
+from orchestra.engine.runtime import become, borrowed, init, seccomp
 from orchestra.engine.runtime.cgroup import Cgroup, remember_host
 from orchestra.engine.runtime.config import load_config, rootfs_of
 from orchestra.engine.runtime.failure import RuntimeFailure, failed
@@ -28,14 +28,20 @@ _MAPPED = frozenset({"idmap", "ridmap"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Handed:
-    """What the caller hands to the container's first process, and does meanwhile."""
+class Handed:
+    """What the caller hands to the container's first process, and does meanwhile.
+
+    With ``detach`` the container may outlive us, and another process starts it. The program gets
+    ``preserved_fds`` descriptors from 3 on, which must be open, and ``environment`` with its own.
+    """
 
     stdio: tuple[int, int, int]
     console_socket: int | None
-    listener: int = -1
+    detach: bool = False
     preserved_fds: int = 0
     new_keyring: bool = True
+    environment: tuple[str, ...] = ()
+    listener: int = -1
     meanwhile: Callable[[], None] | None = None
 
 
@@ -54,16 +60,16 @@ class Init:
 
         :raises RuntimeFailure: when it cannot be executed (126, 127), or died before (125).
         """
+        hooks = (self.config.get("hooks") or {}).get("poststart") or []
         try:
             self.channel.send({"kind": "go"})
             finish(self.channel)
+            run_hooks(hooks, self.state("running"), "poststart")
         except RuntimeFailure:
             reap(self.pid)
             raise
         finally:
             self.channel.close()
-        hooks = (self.config.get("hooks") or {}).get("poststart") or []
-        run_hooks(hooks, self.state("running"), "poststart")
 
     def state(self, status: Status) -> RuntimeState:
         """Return the state document that hooks read."""
@@ -124,44 +130,21 @@ def create(
 
     :raises RuntimeFailure: when it cannot be made; nothing is left then.
     """
-    handed = _Handed(stdio=stdio, console_socket=console_socket, meanwhile=meanwhile)
-    return _create(container_id, bundle, state_root, handed, detach=False)
+    handed = Handed(stdio=stdio, console_socket=console_socket, meanwhile=meanwhile)
+    return create_handed(container_id, bundle, handed, state_root=state_root)
 
 
-def create_detachable(
-    container_id: str,
-    bundle: str,
-    *,
-    state_root: str,
-    stdio: tuple[int, int, int],
-    console_socket: int | None = None,
-    detach: bool = False,
-    preserved_fds: int = 0,
-    new_keyring: bool = True,
-) -> Init:
-    """Create; with ``detach`` the container may outlive us, and another process starts it.
-
-    The program gets ``preserved_fds`` descriptors from 3 on, which must be open.
-    """
-    handed = _Handed(
-        stdio=stdio,
-        console_socket=console_socket,
-        preserved_fds=preserved_fds,
-        new_keyring=new_keyring,
-    )
-    return _create(container_id, bundle, state_root, handed, detach=detach)
-
-
-def _create(
-    container_id: str, bundle: str, state_root: str, handed: _Handed, *, detach: bool
-) -> Init:
+def create_handed(container_id: str, bundle: str, handed: Handed, *, state_root: str) -> Init:
+    """Create, as ``create``."""
     config = load_config(bundle)
     directory = StateDirectory(state_root, container_id)
     directory.make()
     cgroup = cgroup_of(config, container_id)
     try:
         cgroup.create((config.get("linux") or {}).get("resources") or {})
-        listener = directory.listen() if detach else -1
+        if handed.detach:
+            directory.keep_config(bundle)
+        listener = directory.listen() if handed.detach else -1
         try:
             handed = replace(handed, listener=listener)
             return _fork(directory, bundle, config, cgroup, handed)
@@ -185,12 +168,15 @@ def _fork(
     bundle: str,
     config: RuntimeConfig,
     cgroup: Cgroup,
-    handed: _Handed,
+    handed: Handed,
 ) -> Init:
     linux = config.get("linux") or {}
     optional = (config.get("annotations") or {}).get(OPTIONAL_RLIMITS, "")
+    process = config.get("process") or {}
+    if handed.environment:
+        process = {**process, "env": [*(process.get("env") or []), *handed.environment]}
     person = become.prepare(
-        config.get("process") or {},
+        process,
         linux.get("seccomp"),
         optional_rlimits=optional,
         personality=linux.get("personality"),
@@ -278,8 +264,9 @@ def _accompany(created: Init) -> None:
         elif message["kind"] == "clocks":
             write_clock_offsets(created.pid, plan_namespaces(linux).clock_offsets)
         elif message["kind"] == "hooks":
+            # Older than "creating": prestart hooks were run by start once, and look for "created".
+            run_hooks(hooks.get("prestart") or [], created.state("created"), "prestart")
             state = created.state("creating")
-            run_hooks(hooks.get("prestart") or [], state, "prestart")
             run_hooks(hooks.get("createRuntime") or [], state, "createRuntime")
         created.channel.send({"kind": "go"})
 
@@ -308,19 +295,29 @@ def reap(pid: int) -> None:
         os.waitpid(pid, 0)
 
 
-def delete(container_id: str, bundle: str, *, state_root: str) -> None:
+def delete(container_id: str, bundle: str, *, state_root: str) -> tuple[str, ...]:
     """Remove what is left of an ended container: processes, cgroup, state; run poststop hooks.
 
-    Nothing is missing where nothing is left. Hooks that fail do not keep the rest from going.
+    Nothing is missing where nothing is left. Hooks that fail do not keep the others from being
+    run, nor the rest from going; what they said is returned.
 
     :raises RuntimeFailure: when the bundle is unreadable.
     """
-    config = load_config(bundle)
+    directory = StateDirectory(state_root, container_id)
+    config = load_config(directory.config_directory(bundle))
     cgroup = cgroup_of(config, container_id)
     if cgroup.pids():
         cgroup.kill()
     cgroup.delete()
+    if directory.exists:
+        borrowed.leave(rootfs_of(config, bundle), config.get("linux") or {})
     hooks = (config.get("hooks") or {}).get("poststop") or []
-    with contextlib.suppress(RuntimeFailure):
-        run_hooks(hooks, state_document(config, container_id, bundle, "stopped", 0), "poststop")
-    StateDirectory(state_root, container_id).remove()
+    warnings = []
+    for hook in hooks:
+        try:
+            state = state_document(config, container_id, bundle, "stopped", 0)
+            run_hooks([hook], state, "poststop")
+        except RuntimeFailure as failure:
+            warnings.append(failure.message)
+    directory.remove()
+    return tuple(warnings)

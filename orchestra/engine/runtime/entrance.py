@@ -37,6 +37,7 @@ def run(options: argparse.Namespace) -> int:
             if foreground
             else streams.connect(options.console_socket),
             preserved_fds=options.preserve_fds,
+            cgroup=container.cgroup().below(_places(options.cgroup)) if options.cgroup else None,
         )
         try:
             streams.write_pid(options.pid_file, pid)
@@ -49,6 +50,20 @@ def run(options: argparse.Namespace) -> int:
         if foreground is not None:
             foreground.close()
     return 0 if options.detach else streams.wait_forwarding(pid)
+
+
+def _places(values: list[str]) -> dict[str, str]:
+    """Read ``--cgroup``: a path below the container's cgroup for each controller, "" for all."""
+    places: dict[str, str] = {}
+    for value in values:
+        controllers, colon, path = value.rpartition(":")
+        if not colon and len(values) > 1:
+            raise RuntimeFailure(f'--cgroup "{value}" names no controller, as one of several')
+        for controller in controllers.split(","):
+            if controller in places:
+                raise RuntimeFailure(f'--cgroup names the controller "{controller}" twice')
+            places[controller] = path
+    return places
 
 
 def _process(options: argparse.Namespace, container: Process) -> Process:

@@ -55,11 +55,13 @@ def execute(
     stdio: tuple[int, int, int],
     console_socket: int | None = None,
     preserved_fds: int = 0,
+    cgroup: Cgroup | None = None,
 ) -> int:
     """Run a process in the container whose init is ``init_pid``; return its pid, a child of ours.
 
     Returns once execve has succeeded. Filter, no_new_privs and masks are the container's; user,
-    capabilities, limits, directory and environment are the process's own.
+    capabilities, limits, directory and environment are the process's own. ``cgroup``: another than
+    that of the init.
 
     :raises RuntimeFailure: 127 or 126 when it cannot be executed, 125 when the container is gone.
     """
@@ -69,7 +71,9 @@ def execute(
     except ProcessLookupError as err:
         raise RuntimeFailure("container not running", errno=err.errno or 0) from err
     try:
-        return _execute(init_pid, pidfd, process, config, stdio, console_socket, preserved_fds)
+        return _execute(
+            init_pid, pidfd, process, config, stdio, console_socket, preserved_fds, cgroup
+        )
     finally:
         os.close(pidfd)
 
@@ -82,6 +86,7 @@ def _execute(
     stdio: tuple[int, int, int],
     console_socket: int | None,
     preserved_fds: int,
+    cgroup: Cgroup | None,
 ) -> int:
     person = become.prepare(
         _with_walls(process, config),
@@ -91,7 +96,7 @@ def _execute(
         preserved_fds=preserved_fds,
     )
     try:
-        cgroup = Cgroup.of_process(init_pid)
+        cgroup = cgroup or Cgroup.of_process(init_pid)
         namespaces = _foreign_namespaces(init_pid)
         user_namespace = _is_foreign(init_pid, "user")
     except OSError as err:
@@ -131,13 +136,17 @@ def _execute(
 
 
 def _with_walls(process: Process, config: RuntimeConfig) -> Process:
-    """Give a process the container's no_new_privs, and its capabilities where it names none."""
+    """Give a process the container's no_new_privs; capabilities and labels where it has none."""
     container = config.get("process") or {}
     merged: Process = {**process}
     if container.get("noNewPrivileges"):
         merged["noNewPrivileges"] = True
     if "capabilities" not in process and "capabilities" in container:
         merged["capabilities"] = container["capabilities"]
+    if not process.get("apparmorProfile") and "apparmorProfile" in container:
+        merged["apparmorProfile"] = container["apparmorProfile"]
+    if not process.get("selinuxLabel") and "selinuxLabel" in container:
+        merged["selinuxLabel"] = container["selinuxLabel"]
     return merged
 
 
@@ -167,8 +176,9 @@ def _run(entry: _Entry) -> NoReturn:
         _prepare_inside(entry)
         stage = "execute"
         become.take_user(entry.person)
+        candidates = become.find_program(entry.person)
         become.close_walls(entry.person)
-        become.execute(entry.person)
+        become.execute(entry.person, candidates)
     except RuntimeFailure as failure:
         entry.channel.send_failure(failure)
     except OSError as err:

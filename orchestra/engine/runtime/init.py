@@ -17,7 +17,7 @@ from typing import NoReturn
 from orchestra.engine.linux import syscalls
 from orchestra.engine.linux.flags import CloneFlag, FsMagic, MountFlag, Prctl
 from orchestra.engine.linux.process import close_all_but, reset_signals
-from orchestra.engine.runtime import become, reaper
+from orchestra.engine.runtime import become, borrowed, reaper
 from orchestra.engine.runtime.cgroup import Cgroup
 from orchestra.engine.runtime.console import (
     Console,
@@ -29,6 +29,7 @@ from orchestra.engine.runtime.console import (
 from orchestra.engine.runtime.devices import open_null, plan_devices
 from orchestra.engine.runtime.failure import RuntimeFailure, failed
 from orchestra.engine.runtime.hooks import run_hooks
+from orchestra.engine.runtime.labels import mount_label
 from orchestra.engine.runtime.mounts import Operation
 from orchestra.engine.runtime.namespaces import NamespacePlan, enter
 from orchestra.engine.runtime.options import propagation_of
@@ -70,6 +71,11 @@ class Birth:
         """Return config.json's linux part."""
         return self.config.get("linux") or {}
 
+    @property
+    def own_mounts(self) -> bool:
+        """Tell whether nobody else is in its mount namespace."""
+        return bool(self.namespaces.new & CloneFlag.NEWNS)
+
     def entered(self) -> Root:
         """Return the root, entered by now."""
         if self.root is None:
@@ -79,19 +85,29 @@ class Birth:
 
 def run(birth: Birth) -> NoReturn:
     """Go through the stages; the last one does not return."""
+    try:
+        failure = _go_through(birth)
+        if birth.root is not None and not birth.own_mounts:
+            borrowed.withdraw(birth.root)
+        birth.channel.send_failure(failure)  # Whoever reads it kills us.
+    finally:
+        os._exit(1)
+
+
+def _go_through(birth: Birth) -> RuntimeFailure:
+    """Go through the stages; return only the failure of one."""
     stage = "begin"
     try:
         for name, action in STAGES:
             stage = name
             action(birth)
     except RuntimeFailure as failure:
-        birth.channel.send_failure(failure)
+        return failure
     except OSError as err:
-        birth.channel.send_failure(failed(stage, err))
+        return failed(stage, err)
     except BaseException as err:  # noqa: BLE001 - a process entry point: nothing above us but fork
-        birth.channel.send_failure(RuntimeFailure(f"cannot {stage}: {type(err).__name__}: {err}"))
-    finally:
-        os._exit(1)
+        return RuntimeFailure(f"cannot {stage}: {type(err).__name__}: {err}")
+    return RuntimeFailure(f"cannot {stage}")
 
 
 def _detach(birth: Birth) -> None:
@@ -161,11 +177,21 @@ def _set_clocks(birth: Birth) -> None:
 
 
 def _enter_root(birth: Birth) -> None:
+    """Take the root in; what lies outside of it sends its later mounts in, and gets none."""
+    propagation, _ = _propagation(birth)
+    if not birth.own_mounts:
+        birth.root = borrowed.enter_root(birth.rootfs)
+        return
+    apart = propagation in {MountFlag.PRIVATE, MountFlag.UNBINDABLE}
+    birth.root = enter_root(birth.rootfs, MountFlag.PRIVATE if apart else MountFlag.SLAVE)
+
+
+def _propagation(birth: Birth) -> tuple[MountFlag, bool]:
     name = birth.linux.get("rootfsPropagation") or "rslave"
     found = propagation_of(name)
-    if found is None or found[0] not in {MountFlag.SLAVE, MountFlag.PRIVATE}:
-        raise RuntimeFailure(f'root propagation "{name}" is not supported: use rslave or rprivate')
-    birth.root = enter_root(birth.rootfs, found[0])
+    if found is None:
+        raise RuntimeFailure(f'root propagation "{name}" is unknown')
+    return found
 
 
 def _mount(birth: Birth) -> None:
@@ -173,8 +199,16 @@ def _mount(birth: Birth) -> None:
     mounts = birth.config.get("mounts") or []
     inside = birth.namespaces.has(CloneFlag.NEWCGROUP)
     cgroups = birth.cgroup.seen_from_inside()
+    label = mount_label(birth.linux.get("mountLabel") or "")
     operations: list[Operation] = list(
-        plan_mounts(mounts, birth.bundle, cgroups, own_cgroup_root=inside, mapped=birth.mapped)
+        plan_mounts(
+            mounts,
+            birth.bundle,
+            cgroups,
+            own_cgroup_root=inside,
+            mapped=birth.mapped,
+            label=label,
+        )
     )
     own_dev = not any(
         mount["destination"].rstrip("/") == "/dev"
@@ -275,10 +309,28 @@ def _pivot(birth: Birth) -> None:
     if "HOME" not in birth.person.environment:
         home = become.home_of(root, uid)
         birth.person = become.with_environment(birth.person, "HOME", home)
-    pivot(root)
-    os.close(root.fd)
-    kept = tuple(fd for fd in (birth.channel.fd, birth.listener) if fd >= 0)
+    if birth.own_mounts:
+        pivot(root)
+    else:
+        borrowed.change_root(root)
+    propagation, recursive = _propagation(birth)
+    if propagation in {MountFlag.SHARED, MountFlag.UNBINDABLE}:
+        # A peer group of its own: the root is a private copy, and the host's tree is gone.
+        flags = propagation | MountFlag.REC if recursive else propagation
+        syscalls.mount(None, "/", None, flags)
+    fds = [birth.channel.fd, birth.listener]
+    if birth.own_mounts:
+        _leave_root(birth)
+    else:
+        fds.append(root.fd)  # To withdraw by, while the container may yet fail.
+    kept = tuple(fd for fd in fds if fd >= 0)
     close_all_but(kept, 3 + birth.person.preserved_fds)
+
+
+def _leave_root(birth: Birth) -> None:
+    if birth.root is not None:
+        os.close(birth.root.fd)
+        birth.root = None
 
 
 def _take_user(birth: Birth) -> None:
@@ -287,6 +339,7 @@ def _take_user(birth: Birth) -> None:
 
 def _await_start(birth: Birth) -> None:
     """Say that all is ready, and wait to be told to start."""
+    _leave_root(birth)
     birth.channel.send({"kind": "ready"})
     if birth.listener >= 0:
         birth.channel.close()
@@ -299,10 +352,11 @@ def _await_start(birth: Birth) -> None:
 
 
 def _become(birth: Birth) -> None:
+    candidates = become.find_program(birth.person)
     become.close_walls(birth.person)
     if (birth.config.get("annotations") or {}).get(reaper.ANNOTATION) == "true":
         reaper.fork_program()
-    become.execute(birth.person)
+    become.execute(birth.person, candidates)
 
 
 STAGES: tuple[tuple[str, Callable[[Birth], None]], ...] = (

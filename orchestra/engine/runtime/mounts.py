@@ -142,6 +142,8 @@ class FileSystem:
     source: str
     target: str
     options: Options
+    label: str = ""
+    """SELinux's context of its files; "" where they have none of their own."""
 
     def describe(self) -> str:
         """Say what it does."""
@@ -158,6 +160,8 @@ class FileSystem:
                 refuse_procfs(target, self.target)
             if self.fstype == "tmpfs" and existed and not any(key == "mode" for key, _ in data):
                 data.append(("mode", f"{stat.S_IMODE(os.fstat(target).st_mode):o}"))
+            if self.label:
+                data.append(("context", self.label))
             attributes = self.options.add | self.options.recursive_add
             mount_fd = new_filesystem(self.fstype, self.source, data, attributes)
             try:

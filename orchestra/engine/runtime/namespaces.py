@@ -50,7 +50,7 @@ class NamespacePlan:
 def plan_namespaces(linux: Linux) -> NamespacePlan:
     """Sort config.json's namespaces.
 
-    :raises RuntimeFailure: for one named twice or unknown, and without a new mount namespace.
+    :raises RuntimeFailure: for one named twice or unknown.
     """
     new, seen, joined = CloneFlag(0), CloneFlag(0), []
     for item in linux.get("namespaces") or []:
@@ -62,8 +62,6 @@ def plan_namespaces(linux: Linux) -> NamespacePlan:
             joined.append((flag, path))
         else:
             new |= flag
-    if not new & CloneFlag.NEWNS:
-        raise RuntimeFailure("a container needs a mount namespace of its own")
     if bool(new & CloneFlag.NEWUSER) != bool(linux.get("uidMappings")):
         raise RuntimeFailure("a new user namespace and uidMappings need each other")
     offsets = _clock_offsets(linux)

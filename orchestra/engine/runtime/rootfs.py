@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from orchestra.engine.linux import syscalls
 from orchestra.engine.linux.flags import AT_FDCWD, MountAttr, MountFlag, UmountFlag
 from orchestra.engine.linux.host import Cgroups
+from orchestra.engine.runtime.labels import label_of
 from orchestra.engine.runtime.mounts import Bind, FileSystem, Operation, clone_tree
 from orchestra.engine.runtime.mounts_cgroup import CgroupMounts
 from orchestra.engine.runtime.options import parse_options
@@ -22,10 +23,12 @@ def plan_mounts(
     *,
     own_cgroup_root: bool,
     mapped: Mapping[str, int],
+    label: str = "",
 ) -> Iterator[Operation]:
     """Turn config.json's mounts into operations, in their order.
 
-    ``mapped``: detached mounts with mapped owners, by destination.
+    ``mapped``: detached mounts with mapped owners, by destination. ``label``: SELinux's context of
+    new file systems.
     """
     for mount in mounts:
         options = parse_options(mount.get("options") or [])
@@ -37,7 +40,7 @@ def plan_mounts(
         elif kind in {"cgroup", "cgroup2"}:
             yield CgroupMounts(target, options, cgroups, own_cgroup_root=own_cgroup_root)
         else:
-            yield FileSystem(kind, source or kind, target, options)
+            yield FileSystem(kind, source or kind, target, options, label_of(kind, label))
 
 
 def enter_root(path: str, propagation: MountFlag) -> Root:

@@ -11,6 +11,7 @@ from typing import TypedDict
 
 from orchestra.engine.linux import process
 from orchestra.engine.linux.directories import make_private
+from orchestra.engine.linux.pipes import write_all
 from orchestra.engine.linux.process import Identity, read_text
 from orchestra.engine.runtime.failure import RuntimeFailure, failed
 from orchestra.engine.runtime.sync import Channel
@@ -20,6 +21,7 @@ from orchestra.oci.runtime import Status
 
 _STATE_FILE = "state.json"
 _SOCKET = "start.sock"
+_CONFIG = "config.json"
 _VERSION = 1
 
 
@@ -72,12 +74,37 @@ class StateDirectory:
             os.close(fd)
         os.rename(temporary, f"{self.path}/{_STATE_FILE}")
 
+    def keep_config(self, bundle: str) -> None:
+        """Keep the bundle's config.json: what it becomes later is not the container's.
+
+        :raises RuntimeFailure: when it cannot be read or written.
+        """
+        try:
+            document = read_text(f"{bundle}/{_CONFIG}").encode()
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+            fd = os.open(f"{self.path}/{_CONFIG}", flags, 0o600)
+            try:
+                write_all(fd, document)
+            finally:
+                os.close(fd)
+        except OSError as err:
+            raise failed("keep the bundle's config.json", err) from err
+
+    def config_directory(self, bundle: str) -> str:
+        """Return where the container's config.json lies: here, or in its bundle."""
+        return self.path if os.access(f"{self.path}/{_CONFIG}", os.F_OK) else bundle
+
     def _read(self) -> Record | None:
         try:
             record: Record = json.loads(read_text(f"{self.path}/{_STATE_FILE}"))
         except (FileNotFoundError, ValueError):
             return None
         return record if record.get("version") == _VERSION else None
+
+    @property
+    def exists(self) -> bool:
+        """Tell whether a container was made here, and not removed."""
+        return self._read() is not None
 
     def read(self) -> Record:
         """Return the record.
@@ -134,7 +161,7 @@ class StateDirectory:
 
     def remove(self) -> None:
         """Remove the directory with what we put there."""
-        for name in (_SOCKET, _STATE_FILE, f"{_STATE_FILE}.tmp"):
+        for name in (_SOCKET, _STATE_FILE, f"{_STATE_FILE}.tmp", _CONFIG):
             self._unlink(name)
         with contextlib.suppress(OSError):
             os.rmdir(self.path)

@@ -41,6 +41,23 @@ def check_preserved(count: int) -> None:
             raise RuntimeFailure(why, errno=err.errno or 0) from err
 
 
+def take_listening() -> tuple[int, tuple[str, ...]]:
+    """Return how many sockets a service manager has handed in, and what tells the program so.
+
+    They come before those of ``--preserve-fds`` (man 3 sd_listen_fds); the program is pid 1.
+
+    :raises RuntimeFailure: when the number is none.
+    """
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return 0, ()
+    text = os.environ.get("LISTEN_FDS", "")
+    if not text.isascii() or not text.isdigit():
+        raise RuntimeFailure(f'LISTEN_FDS is "{text}", which is no number')
+    names = os.environ.get("LISTEN_FDNAMES")
+    told = (f"LISTEN_FDS={text}", "LISTEN_PID=1")
+    return int(text), told if names is None else (*told, f"LISTEN_FDNAMES={names}")
+
+
 def own_terminal(options: argparse.Namespace, *, wanted: bool) -> Foreground | None:
     """Return the means to show a process's terminal in ours, where it is to be shown there.
 

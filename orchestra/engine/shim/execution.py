@@ -67,7 +67,9 @@ def _launch(
             runtime = ExternalRuntime(
                 request["runtime"], request["id"], run_directory, request["bundle"]
             )
-            pid, master = runtime.execute(request["process"], descriptors, tty=tty)
+            pid, master = runtime.execute(
+                request["process"], descriptors, init=request["init"], tty=tty
+            )
         else:
             config = read_config(request["bundle"])
             pid, master = native.execute(

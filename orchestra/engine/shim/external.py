@@ -15,7 +15,8 @@ import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from orchestra.engine.linux import host, process
+from orchestra.engine.linux import host, process, syscalls
+from orchestra.engine.linux.flags import CloneFlag, MountFlag, UmountFlag
 from orchestra.engine.runtime.cgroup import Cgroup
 from orchestra.engine.runtime.failure import RuntimeFailure
 from orchestra.engine.shim.console import listen_at, receive_master
@@ -44,6 +45,15 @@ def _remove_unified(cgroup: str) -> None:
         with suppress(FileNotFoundError):
             os.rmdir(f"{unified.base()}{cgroup}")
         cgroup = cgroup.rpartition("/")[0]
+
+
+def _hide_hybrid() -> None:
+    """Show crun a v1 host where limits are v1's: it refuses one that has a v2 tree as well."""
+    cgroups = host.cgroups()
+    if cgroups.mode == "hybrid" and cgroups.unified is not None:
+        syscalls.unshare(CloneFlag.NEWNS)
+        syscalls.mount(None, "/", None, MountFlag.REC | MountFlag.SLAVE)
+        syscalls.umount2(cgroups.unified.mountpoint, UmountFlag.DETACH)
 
 
 class ExternalRuntime:
@@ -91,8 +101,13 @@ class ExternalRuntime:
                 Cgroup.at(self._cgroup).delete()  # and our own directories above it, when empty
                 _remove_unified(self._cgroup)
 
-    def execute(self, document: Process, stdio: Stdio, *, tty: bool) -> tuple[int, int | None]:
+    def execute(
+        self, document: Process, stdio: Stdio, *, init: process.Identity, tty: bool
+    ) -> tuple[int, int | None]:
         """Run a process in the container; return its pid, and the pty's master when ``tty``.
+
+        The runtime itself is run in the network of the container's ``init``: config.json names
+        none, so that it knows of none but its own.
 
         :raises ShimFailure: with the runtime's own words.
         """
@@ -101,7 +116,13 @@ class ExternalRuntime:
         write_json(path, document)
         try:
             verb = ["exec", "--detach", "--process", path]
-            return self._launch(verb, name, stdio, tty=tty)
+            pidfd = process.pidfd_open(init)
+            try:
+                return self._launch(verb, name, stdio, tty=tty, pidfd=pidfd)
+            finally:
+                os.close(pidfd)
+        except ProcessLookupError as err:
+            raise ShimFailure("cannot run a process: the container does not run") from err
         finally:
             os.unlink(path)
 
@@ -110,7 +131,7 @@ class ExternalRuntime:
         return oom_killed(self._cgroup)
 
     def _launch(
-        self, verb: list[str], name: str, stdio: Stdio, *, tty: bool
+        self, verb: list[str], name: str, stdio: Stdio, *, tty: bool, pidfd: int = -1
     ) -> tuple[int, int | None]:
         pid_file = f"{self._directory}/{name}.runtime.pid"
         console = listen_at(self._directory, _CONSOLE, socket.SOCK_STREAM) if tty else None
@@ -120,7 +141,8 @@ class ExternalRuntime:
         try:
             socket_path = f"/proc/self/fd/{directory}/{_CONSOLE}"
             extra = ["--console-socket", socket_path] if console else []
-            self._run([*verb, "--pid-file", pid_file, *extra, self._id], None if tty else stdio)
+            arguments = [*verb, "--pid-file", pid_file, *extra, self._id]
+            self._run(arguments, None if tty else stdio, pidfd)
             master = self._accept(console) if console else None
             pid = int(process.read_text(pid_file))
             os.unlink(pid_file)
@@ -135,20 +157,24 @@ class ExternalRuntime:
         with console.accept()[0] as connection:
             return receive_master(connection)
 
-    def _run(self, arguments: list[str], stdio: Stdio | None) -> None:
+    def _run(self, arguments: list[str], stdio: Stdio | None, pidfd: int = -1) -> None:
         log = f"{self._directory}/{_LOG}"
         root = f"{self._directory}/runtime"
         argv = [*self._prefix, "--root", root, "--log", log, "--log-format", "json", *arguments]
         pid = os.fork()
         if pid == 0:
-            self._exec(argv, stdio)
+            self._exec(argv, stdio, pidfd)
         code = process.wait_exit(pid)["code"]
         if code:
             raise _explain(log, argv[0], code)
 
-    def _exec(self, argv: list[str], stdio: Stdio | None) -> None:
+    def _exec(self, argv: list[str], stdio: Stdio | None, pidfd: int) -> None:
         try:
+            if pidfd >= 0:
+                syscalls.setns(pidfd, CloneFlag.NEWNET)
             os.chdir(self._directory)
+            if os.path.basename(argv[0]) == "crun":  # noqa: PTH119
+                _hide_hybrid()
             for target, fd in enumerate(stdio or ()):
                 os.dup2(fd, target)
             process.reset_signals()

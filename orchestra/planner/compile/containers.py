@@ -40,10 +40,18 @@ if TYPE_CHECKING:
 _GRACE = timedelta(seconds=10)
 
 
+NATIVE_RUNTIME = "native"
+
+
 def compile_replicas(
-    service: Service, project: Project, count: int, complaints: Complaints
+    service: Service,
+    project: Project,
+    count: int,
+    complaints: Complaints,
+    *,
+    runtime: str | None = None,
 ) -> tuple[ContainerSpec, ...]:
-    """Return the containers of a service, numbered from 1."""
+    """Return the containers of a service, numbered from 1; ``runtime`` is for one without."""
     if count > 1 and service.container_name:
         complaints.add(
             ("services", service.name, "container_name"),
@@ -52,6 +60,8 @@ def compile_replicas(
         )
         count = 1
     template = _template(service, project, complaints)
+    chosen = template.runtime or runtime
+    template = replace(template, runtime=None if chosen == NATIVE_RUNTIME else chosen)
     return tuple(
         _replica(template, service, project, number, complaints) for number in range(1, count + 1)
     )

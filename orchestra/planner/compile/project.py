@@ -23,8 +23,12 @@ from orchestra.spec.model.volume import Volume
 from orchestra.values import replace
 
 
-def compile_project(project: Project, *, scale: Mapping[str, int] | None = None) -> DesiredState:
+def compile_project(
+    project: Project, *, scale: Mapping[str, int] | None = None, runtime: str | None = None
+) -> DesiredState:
     """Return what a project should be, every replica resolved; ``scale`` overrides the files'.
+
+    ``runtime`` is that of services which name none.
 
     :raises SpecErrors: when the project uses what is not implemented; holds every such key.
     """
@@ -37,7 +41,7 @@ def compile_project(project: Project, *, scale: Mapping[str, int] | None = None)
         if not (service.image or service.build):
             continue
         count = (scale or {}).get(name, service.replicas)
-        replicas = compile_replicas(service, project, max(count, 1), complaints)
+        replicas = compile_replicas(service, project, max(count, 1), complaints, runtime=runtime)
         (containers if count else idle).extend(replicas)
     complaints.raise_errors()
     return DesiredState(

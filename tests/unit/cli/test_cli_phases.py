@@ -10,13 +10,13 @@ from pathlib import Path
 
 from orchestra.engine.clock import SystemClock
 from orchestra.engine.container.lifecycle import Containers
+from orchestra.engine.container.phases import PhaseReader
 from orchestra.engine.container.places import Places
 from orchestra.engine.paths import paths_of
 from orchestra.engine.shim.identity import write_identity
 from orchestra.engine.shim.protocol import EXIT_FILE, INIT_FILE, SHIM_FILE
 from orchestra.engine.state.records import ContainerRecord
 from orchestra.engine.state.store import Store
-from orchestra.engine.wiring import PhaseReader
 from orchestra.planner.desired import ContainerSpec
 from orchestra.planner.observed import Phase
 

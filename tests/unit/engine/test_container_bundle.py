@@ -81,6 +81,19 @@ def config(spec: ContainerSpec, user: ResolvedUser | None = None) -> Any:
     return make_config(spec, IMAGE, user=user or ResolvedUser(), around=around)
 
 
+def test_the_hosts_init_runs_the_program_where_the_runtime_has_none() -> None:
+    around = Surroundings(container_id=ID, cgroup_path="/x", init_program="/usr/bin/tini-static")
+    made = make_config(container(init=True), IMAGE, user=ResolvedUser(), around=around)
+    assert made["process"]["args"][:2] == ["/sbin/docker-init", "--"]
+    assert made["mounts"][-1] == {
+        "destination": "/sbin/docker-init",
+        "type": "bind",
+        "source": "/usr/bin/tini-static",
+        "options": ["bind", "ro", "nosuid", "nodev"],
+    }
+    assert "annotations" not in made
+
+
 PLAIN = container()
 FULL = container(
     command=("run",),
@@ -198,7 +211,16 @@ def test_security_options() -> None:
     assert parse_security(["systempaths=unconfined"]).unmasked
 
 
-@pytest.mark.parametrize("option", ["apparmor=mine", "label=type:x", "nonsense", "seccomp="])
+@pytest.mark.parametrize(
+    ("option", "profile"),
+    [("apparmor=mine", "mine"), ("apparmor:mine", "mine"), ("apparmor=unconfined", None)],
+)
+def test_a_profile_of_apparmor(option: str, profile: str | None) -> None:
+    process = config(container(security_opt=(option,)))["process"]
+    assert process.get("apparmorProfile") == profile
+
+
+@pytest.mark.parametrize("option", ["apparmor=", "label=type:x", "nonsense", "seccomp="])
 def test_unknown_security_options_are_refused(option: str) -> None:
     with pytest.raises(ContainerError, match="is not supported"):
         parse_security([option])

@@ -25,6 +25,7 @@ from orchestra.planner.desired import (
     RestartPolicy,
     VolumesFrom,
 )
+from orchestra.planner.fingerprint import changes
 from orchestra.planner.limits import BlockIo, BlockLimit, DeviceRequest, Resources, Ulimit
 from orchestra.spec.loader import LoadOptions, load_project
 
@@ -33,11 +34,13 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture
 def load(tmp_path):
-    def compile_text(text, environment=(), **scale):
+    def compile_text(text, environment=(), runtime=None, **scale):
         (tmp_path / "compose.yaml").write_text(text)
         options = LoadOptions(files=(str(tmp_path / "compose.yaml"),), project_name="shop")
         return compile_project(
-            load_project(options, dict(environment), tmp_path), scale=scale or None
+            load_project(options, dict(environment), tmp_path),
+            scale=scale or None,
+            runtime=runtime,
         )
 
     return compile_text
@@ -106,6 +109,16 @@ def test_scale_overrides_the_file_and_zero_leaves_a_template(load):
     state = load(text, web=3)
     assert [spec.name for spec in state.containers] == [f"shop-web-{n}" for n in (1, 2, 3)]
     assert [spec.name for spec in state.idle] == ["shop-off-1"]
+
+
+def test_a_runtime_is_the_services_own_or_the_one_of_all(load):
+    text = "services: {a: {image: x}, b: {image: x, runtime: native}, c: {image: x, runtime: crun}}"
+    alone, among = load(text), load(text, runtime="runc")
+    assert [spec.runtime for spec in alone.containers] == [None, None, "crun"]
+    assert [spec.runtime for spec in among.containers] == ["runc", None, "crun"]
+    changed = changes(alone.containers[0].config_hash, among.containers[0].config_hash)
+    assert changed == "runtime changed"
+    assert load(text, runtime="native") == alone
 
 
 def test_a_range_of_ports_is_dealt_out(load):
