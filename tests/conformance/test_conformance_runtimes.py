@@ -349,9 +349,9 @@ def test_throttled_devices(run: Run, bundle: Bundle, runtime: str) -> None:
     place = Path(f"/sys/dev/block/{disk}")
     if not place.exists() or (place / "partition").exists():
         pytest.skip("the test's directory lies on no whole disk")
-    if host.cgroups().controller("blkio") is None:
-        pytest.skip("this host has no v1 blkio cgroup")
     rate = {"major": os.major(number), "minor": os.minor(number), "rate": 1048576}
     bundle.linux["resources"]["blockIO"] = {"throttleReadBpsDevice": [rate]}
-    script = "cat /sys/fs/cgroup/blkio/blkio.throttle.read_bps_device"
-    assert inside(run, bundle, script) == [f"{disk} 1048576"]
+    v2 = host.cgroups().mode == "v2"
+    file = "io.max" if v2 else "blkio/blkio.throttle.read_bps_device"
+    limit = "rbps=1048576 wbps=max riops=max wiops=max" if v2 else "1048576"
+    assert inside(run, bundle, f"cat /sys/fs/cgroup/{file}") == [f"{disk} {limit}"]
