@@ -355,3 +355,30 @@ def test_throttled_devices(run: Run, bundle: Bundle, runtime: str) -> None:
     file = "io.max" if v2 else "blkio/blkio.throttle.read_bps_device"
     limit = "rbps=1048576 wbps=max riops=max wiops=max" if v2 else "1048576"
     assert inside(run, bundle, f"cat /sys/fs/cgroup/{file}") == [f"{disk} {limit}"]
+
+
+@pytest.mark.cgroup_v2
+def test_limits_of_v2(run: Run, bundle: Bundle) -> None:
+    bundle.linux["resources"] |= {
+        "memory": {"limit": 64 << 20, "swap": 96 << 20, "reservation": 16 << 20},
+        "cpu": {"quota": 20000, "period": 50000, "cpus": "0", "mems": "0", "shares": 2},
+        "pids": {"limit": 20},
+        "blockIO": {"weight": 500},
+        "hugepageLimits": [{"pageSize": "2MB", "limit": 4 << 20}],
+        "unified": {"memory.oom.group": "1", "cgroup.max.depth": "3"},
+    }
+    files = (
+        "memory.max memory.swap.max memory.low cpu.max cpuset.cpus cpuset.mems cpu.weight pids.max "
+        "io.weight hugetlb.2MB.max memory.oom.group cgroup.max.depth /proc/self/cgroup"
+    )
+    assert inside(run, bundle, f"cd /sys/fs/cgroup; cat {files}") == [
+        str(64 << 20), str(32 << 20), str(16 << 20), "20000 50000", "0", "0", "1", "20",
+        "default 4950", str(4 << 20), "1", "3", "0::/",
+    ]  # fmt: skip
+
+
+@pytest.mark.cgroup_v2
+def test_no_swap_below_the_memory(run: Run, bundle: Bundle, runtime: str) -> None:
+    prefix_of(runtime)
+    bundle.linux["resources"]["memory"] = {"limit": 64 << 20, "swap": 32 << 20}
+    assert run("run", "--bundle", str(bundle.path), bundle.name).returncode != 0
