@@ -225,7 +225,8 @@ def test_ps(run: Run, bundle: Bundle, alive: int, runtime: str) -> None:
     needs_cgroups(runtime)
     assert json.loads(run("ps", "--format", "json", bundle.name).stdout) == [alive]
     header, line = run("ps", bundle.name).stdout.splitlines()
-    assert (header.split()[1], line.split()[1]) == ("PID", str(alive))
+    column = 0 if runtime == "crun" else 1  # it does not ask ps(1)
+    assert (header.split()[column], line.split()[column]) == ("PID", str(alive))
 
 
 def test_pause_and_resume(run: Run, bundle: Bundle, alive: int, runtime: str) -> None:
@@ -234,7 +235,8 @@ def test_pause_and_resume(run: Run, bundle: Bundle, alive: int, runtime: str) ->
     def status() -> str:
         return str(json.loads(run("state", bundle.name).stdout)["status"])
 
-    assert run("resume", bundle.name).returncode != 0
+    # crun resumes what runs.
+    assert run("resume", bundle.name).returncode != 0 or runtime == "crun"
     assert run("pause", bundle.name).returncode == 0
     assert status() == "paused"
     assert run("delete", bundle.name).returncode != 0

@@ -53,7 +53,7 @@ class Monitor:
         self._init = 0
         self._pidfd = -1
         self._started_at = ""
-        self._claimed = False
+        self._lock = -1
 
     def main(self) -> None:
         """Start the container, answer, and stay until it has ended."""
@@ -75,8 +75,7 @@ class Monitor:
     def _claim(self) -> None:
         """Become this container's shim, and say so."""
         os.makedirs(self._run, mode=0o700, exist_ok=True)
-        take_lock(self._run)
-        self._claimed = True
+        self._lock = take_lock(self._run)
         write_identity(f"{self._run}/{SHIM_FILE}", os.getpid())
         link_request(self._run, self._task.request_path)
 
@@ -281,15 +280,17 @@ class Monitor:
         """Undo what was begun and report why; nothing says then that a container ever ran."""
         if self._attachments:
             self._attachments.close()
-        for name in (INIT_FILE, SHIM_FILE, REQUEST_LINK) if self._claimed else ():
-            with suppress(OSError):
-                os.unlink(f"{self._run}/{name}")
+        if self._lock >= 0:
+            for name in (INIT_FILE, SHIM_FILE, REQUEST_LINK):
+                with suppress(OSError):
+                    os.unlink(f"{self._run}/{name}")
+            os.close(self._lock)  # before the answer: whoever hears it may try again at once
         with suppress(OSError):
             wire.send(self._task.connection, failed(failure))
 
 
-def take_lock(run_directory: str) -> None:
-    """Be the one shim of this container, for as long as this process lives.
+def take_lock(run_directory: str) -> int:
+    """Be the one shim of this container, for as long as the descriptor is open.
 
     :raises ShimFailure: when another one lives.
     """
@@ -300,6 +301,7 @@ def take_lock(run_directory: str) -> None:
     except BlockingIOError as err:
         os.close(fd)
         raise ShimFailure("cannot start the container: it runs already") from err
+    return fd
 
 
 def link_request(run_directory: str, request_path: str) -> None:
