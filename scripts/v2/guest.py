@@ -60,6 +60,7 @@ def lay_out() -> None:
         Path("/", name).mkdir(parents=True)
     layers = "lowerdir=/checkout,upperdir=/var/checkout/upper,workdir=/var/checkout/work"
     call("mount", "-t", "overlay", "-o", layers, "overlay", "/src")
+    Path("/etc/hosts").write_text("127.0.0.1 localhost\n::1 localhost\n")
     call("ip", "link", "set", "lo", "up")
     call("mkswap", "--quiet", "/dev/vdc")
     call("swapon", "/dev/vdc")
