@@ -25,7 +25,6 @@ DEFAULT = (
     "tests/kernel/test_shim_*.py",
     "tests/kernel/test_container_*.py",
     "tests/conformance/test_conformance_runtimes.py",
-    "tests/e2e/scenarios/lifecycle",
     "tests/e2e/scenarios/limits",
 )
 SWAP_BYTES = 256 << 20

@@ -21,6 +21,8 @@ HANDED_DOWN = "+cpu +io +memory +pids"
 SERVICE = CGROUPS / "system.slice/tests.service"
 # The tests are where a service is: in a leaf whose parent hands nothing down.
 ENTER = ("sh", "-c", f'echo 0 >{SERVICE}/cgroup.procs && exec "$@"', "sh")
+# An emulated processor is slow, and its host may be busy.
+PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--timeout=600")
 STANDINS = Path("/var/cache/orchestra-standins")
 MOUNTS = (
     ("proc", "proc", "/proc", "nosuid,nodev,noexec"),
@@ -92,7 +94,7 @@ def run_tests(arguments: list[str]) -> int:
     """Run pytest to its end and return its exit code; meanwhile collect what is orphaned."""
     wanted = registry() if any("e2e" in each for each in arguments) else {}
     tests = subprocess.Popen(
-        [*ENTER, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
+        [*ENTER, *PYTEST, *arguments],
         cwd="/src",
         env={**ENVIRONMENT, **wanted},
         stdin=subprocess.DEVNULL,
