@@ -118,6 +118,7 @@ def write_image(directory: Path, image: Path, size: str) -> None:
 
 def _add_kernel(work: Path, root: Path, pieces: Pieces) -> str:
     """Take the kernel and its modules out of their package; return the version."""
+    run(["apt-get", "-qq", "update"], what="update the package lists")
     for line in run(["apt-cache", "depends", KERNEL], what="find the kernel").splitlines():
         kind, _, name = line.strip().partition(": ")
         if kind == "Depends" and name.startswith("linux-image-"):
