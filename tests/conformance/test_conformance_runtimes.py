@@ -384,3 +384,5 @@ def test_no_swap_below_the_memory(run: Run, bundle: Bundle, runtime: str) -> Non
     prefix_of(runtime)
     bundle.linux["resources"]["memory"] = {"limit": 64 << 20, "swap": 32 << 20}
     assert run("run", "--bundle", str(bundle.path), bundle.name).returncode != 0
+    if runtime == "crun":  # it leaves the cgroup
+        Path("/sys/fs/cgroup", bundle.name).rmdir()
