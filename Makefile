@@ -4,10 +4,10 @@ BIN := .venv/bin
 PYTEST_ARGS ?=
 FUZZ_ARGS ?=
 
-.PHONY: help setup demo demo-down test check bench fuzz golden docs fix clean
+.PHONY: help setup demo demo-down test test-v2 check bench fuzz golden docs fix clean
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: ## system packages, .venv, orchestra and its development tools
 	@scripts/setup dev
@@ -21,6 +21,10 @@ demo-down: ## remove the sample, its data and the local registry's process
 
 test: setup ## every test: unit, kernel, conformance, e2e, browser
 	@scripts/run_tests $(PYTEST_ARGS)
+
+test-v2: ## runtime and cgroup tests on a kernel with cgroup v2 alone, in an emulated machine
+	@scripts/setup v2
+	@$(BIN)/python -m scripts.v2 -- $(PYTEST_ARGS)
 
 check: ## format, lint, types, imports, unit tests; no root, under a minute
 	@scripts/setup dev

@@ -19,17 +19,25 @@ for place in (TESTS.parent, TESTS):
 
 from support.standins import Standins, start_standins  # noqa: E402
 
+from orchestra.engine.linux import host  # noqa: E402
+
 CI = os.environ.get("CI", "").lower() in {"1", "true"}
 NEEDS_ROOT = ("kernel", "runtime", "e2e", "browser")
 MAY_NOT_SKIP_IN_CI = (*NEEDS_ROOT, "registry")
+# No host can have both, and none can install the other: these are no skips.
+_FOREIGN_CGROUPS = "cgroup_v1" if host.cgroups().mode == "v2" else "cgroup_v2"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--golden", action="store_true", help="write the golden files anew")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """On a laptop without root, what needs the kernel is skipped."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What is about another version of cgroups is left out; without root, what needs the kernel."""
+    foreign = [item for item in items if item.get_closest_marker(_FOREIGN_CGROUPS)]
+    if foreign:
+        config.hook.pytest_deselected(items=foreign)
+        items[:] = [item for item in items if item not in foreign]
     if os.geteuid() == 0:
         return
     for item in items:

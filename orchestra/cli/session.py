@@ -237,7 +237,7 @@ class Session:
         chosen = self.options.runtime
         config = paths_of(self.environment, uid=os.getuid()).config
         if not chosen and Path(config).exists():  # most hosts have none; saves what reads it
-            from orchestra.engine.container.runtime import read_default
+            from orchestra.engine.settings import read_default
 
             chosen = read_default(config)
         return str(Path(chosen).absolute()) if chosen and "/" in chosen else chosen

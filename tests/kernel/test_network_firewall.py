@@ -58,6 +58,19 @@ def test_one_that_is_gone_does_not_keep_the_others(table: str) -> None:
     nftables.run(f"delete element inet {table} published {{ {ONE.key} }}")
     firewall.drop(table, [ONE, OTHER])
     assert firewall.published(table) == {}
+    assert "elements" not in nftables.run(f"list set inet {table} closed")
+
+
+def test_published_ports_are_closed_while_they_are_published(table: str) -> None:
+    """To containers of other projects; no rule of an older kernel can ask the map itself."""
+    firewall.put(table, [ONE, OTHER])
+    listing = nftables.run(f"list set inet {table} closed")
+    assert ". 8080" in listing
+    assert ". 53" in listing
+    firewall.drop(table, [ONE])
+    listing = nftables.run(f"list set inet {table} closed")
+    assert ". 8080" not in listing
+    assert ". 53" in listing
 
 
 def test_a_table_that_is_gone_is_no_error(table: str) -> None:

@@ -13,7 +13,6 @@ import pytest
 from support.bundles import Bundle
 from support.verbs import NAME, call, end, start
 
-from orchestra.engine.linux import host
 from orchestra.engine.runtime.cgroup import Cgroup
 
 pytestmark = pytest.mark.kernel
@@ -36,12 +35,7 @@ def memory_file(bundle: Bundle, name: str) -> str:
     return Path(memory, name).read_text().strip()
 
 
-needs_v1 = pytest.mark.skipif(
-    host.cgroups().controller("memory") is None, reason="this host has no v1 memory cgroup"
-)
-
-
-@needs_v1
+@pytest.mark.cgroup_v1
 def test_update_by_flags(bundle: Bundle, running: int) -> None:
     flags = (
         "--memory 40m --memory-swap 60m --memory-reservation 20m --pids-limit 9 --cpu-shares 512"
@@ -62,7 +56,7 @@ def test_update_by_flags(bundle: Bundle, running: int) -> None:
     assert memory_file(bundle, "memory.limit_in_bytes") == str(100 << 20)
 
 
-@needs_v1
+@pytest.mark.cgroup_v1
 def test_update_by_a_document_leaves_devices_alone(bundle: Bundle, running: int) -> None:
     devices = Cgroup.at(bundle.linux["cgroupsPath"]).v1_directories()["devices"]
     before = Path(devices, "devices.list").read_text()
@@ -75,7 +69,7 @@ def test_update_by_a_document_leaves_devices_alone(bundle: Bundle, running: int)
         assert (done.returncode, done.stderr.count("\n")) == (1, 1), text
 
 
-@needs_v1
+@pytest.mark.cgroup_v1
 def test_events_stats_are_one_line(bundle: Bundle, running: int) -> None:
     (line,) = call(bundle, "events", "--stats", NAME).stdout.splitlines()
     event = json.loads(line)
@@ -88,7 +82,7 @@ def test_events_stats_are_one_line(bundle: Bundle, running: int) -> None:
     assert data["cpuset"]["cpus"]
 
 
-@needs_v1
+@pytest.mark.cgroup_v1
 def test_events_go_on_until_the_end_and_tell_of_lost_memory(bundle: Bundle) -> None:
     bundle.linux["resources"]["memory"] = {"limit": 16 << 20, "swap": 16 << 20}
     bundle.shell("cat /tmp/go; exec dd if=/dev/zero of=/dev/null bs=64M count=1")
@@ -109,7 +103,7 @@ def test_events_go_on_until_the_end_and_tell_of_lost_memory(bundle: Bundle) -> N
         end(bundle, pid)
 
 
-@needs_v1
+@pytest.mark.cgroup_v1
 def test_update_of_burst_and_idle(bundle: Bundle, running: int) -> None:
     directory = Cgroup.at(bundle.linux["cgroupsPath"]).v1_directories()["cpu"]
     quota = ["--cpu-quota", "50000", "--cpu-period", "100000", "--cpu-burst", "10000"]

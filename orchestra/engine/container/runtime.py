@@ -9,10 +9,8 @@ A service says so by its key ``runtime``, the command line by ``--runtime``, and
 from __future__ import annotations
 
 import shutil
-import tomllib
-from pathlib import Path, PurePosixPath
 
-from orchestra.errors import ContainerError, Location, SpecError
+from orchestra.errors import ContainerError
 
 NATIVE = "native"
 
@@ -31,24 +29,3 @@ def runtime_prefix(name: str | None) -> tuple[str, ...]:
             hint=f"install it, or leave runtime out for the {NATIVE} one",
         )
     return (path,)
-
-
-def read_default(config: PurePosixPath) -> str | None:
-    """Return the runtime that a file of settings names.
-
-    :raises SpecError: when it cannot be read, or names none.
-    """
-    try:
-        document = tomllib.loads(Path(config).read_text("utf-8"))
-    except (OSError, ValueError) as err:
-        raise SpecError(f"cannot read the settings: {err}", location=Location(str(config))) from err
-    chosen = document.get("runtime")
-    if chosen is None:
-        return None
-    if not isinstance(chosen, str) or not chosen:
-        raise SpecError(
-            "not the name of a runtime",
-            location=Location(str(config), key="runtime"),
-            hint='write it as runtime = "runc"',
-        )
-    return chosen

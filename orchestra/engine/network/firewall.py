@@ -28,6 +28,7 @@ from orchestra.errors import NetworkError
 from orchestra.values import dataclass
 
 _HINT = "check that the kernel has nf_tables with nat, and that you are root"
+_PROTOCOLS = {"6": "tcp", "17": "udp", "132": "sctp"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def published(table: str) -> dict[tuple[str, str], str]:
     found: dict[tuple[str, str], str] = {}
     for name in ("published", "published_at"):
         try:
-            listing = nftables.run(f"list map inet {table} {name}")
+            listing = _listed(f"map inet {table} {name}")
         except NftablesError:
             return {}
         elements = re.search(r"elements = \{(.*?)\}", listing, re.DOTALL)
@@ -100,6 +101,12 @@ def published(table: str) -> dict[tuple[str, str], str]:
             key, _, value = pair.strip().rpartition(" : ")
             found[name, key] = value
     return found
+
+
+def _listed(what: str) -> str:
+    """List something with protocols by name: nft says numbers where there is no /etc/protocols."""
+    text = nftables.run(f"list {what}")
+    return re.sub(r"(?<![\w.])(6|17|132) \. ", lambda found: f"{_PROTOCOLS[found[1]]} . ", text)
 
 
 def drop(table: str, elements: Iterable[Element]) -> None:
@@ -113,9 +120,9 @@ def drop(table: str, elements: Iterable[Element]) -> None:
     try:
         nftables.run(delete_text(table, wanted))
     except NftablesError:
-        for element in wanted:
+        for command in delete_text(table, wanted).splitlines():
             with suppress(NftablesError):
-                nftables.run(delete_text(table, [element]))
+                nftables.run(command)
 
 
 def _present(table: str, elements: tuple[Element, ...]) -> tuple[Element, ...]:
@@ -123,7 +130,7 @@ def _present(table: str, elements: tuple[Element, ...]) -> tuple[Element, ...]:
     listings: dict[str, str] = {}
     for family in {element.family for element in elements}:
         try:
-            listings[family] = nftables.run(f"list table {family} {table}")
+            listings[family] = _listed(f"table {family} {table}")
         except NftablesError:
             listings[family] = ""
     return tuple(

@@ -29,6 +29,8 @@ from orchestra.values import dataclass
 
 MASQUERADE_OPTION = "com.docker.network.bridge.enable_ip_masquerade"
 
+_PUBLISHED, _CLOSED = "published", "closed"
+"""The second holds the keys of the first: not every kernel (6.1) has rules ask a map for a key."""
 _SETS = {
     "bridges": "type ifname",
     "internals": "type ifname",
@@ -42,6 +44,7 @@ _SETS = {
     "own": "type ipv4_addr . inet_proto . inet_service",
     "closed6": "type inet_proto . inet_service",
     "closed_at6": "type ipv6_addr . inet_proto . inet_service",
+    _CLOSED: "type inet_proto . inet_service",
 }
 _MAPS = {
     "published": "type inet_proto . inet_service : ipv4_addr . inet_service",
@@ -63,7 +66,7 @@ _CHAINS: dict[str, tuple[str, tuple[str, ...]]] = {
             f'iifname "{_ANY}" iifname != @bridges ip6 daddr @gateways6 drop',
             (
                 f'iifname "{_ANY}" iifname != @bridges fib daddr type local'
-                " meta l4proto . th dport @published drop"
+                f" meta l4proto . th dport @{_CLOSED} drop"
             ),
             (
                 f'iifname "{_ANY}" iifname != @bridges meta nfproto ipv6 fib daddr type local'
@@ -242,16 +245,22 @@ def sender_elements(endpoint: Endpoint) -> tuple[Element, ...]:
 
 def add_text(table: str, elements: Iterable[Element]) -> str:
     """Return the commands that add elements; one that is there already is no error."""
-    return "\n".join(
-        f"add element {element.family} {table} {element.container} "
-        + (f"{{ {element.key} : {element.value} }}" if element.value else f"{{ {element.key} }}")
-        for element in elements
-    )
+    lines = []
+    for element in elements:
+        pair = f"{element.key} : {element.value}" if element.value else element.key
+        lines.append(f"add element {element.family} {table} {element.container} {{ {pair} }}")
+        if element.container == _PUBLISHED:
+            lines.append(f"add element inet {table} {_CLOSED} {{ {element.key} }}")
+    return "\n".join(lines)
 
 
 def delete_text(table: str, elements: Iterable[Element]) -> str:
     """Return the commands that delete elements, which must be there."""
-    return "\n".join(
-        f"delete element {element.family} {table} {element.container} {{ {element.key} }}"
-        for element in elements
-    )
+    lines = []
+    for element in elements:
+        key = f"{{ {element.key} }}"
+        lines.append(f"delete element {element.family} {table} {element.container} {key}")
+        if element.container == _PUBLISHED:
+            # "add" first, so that "delete" finds something whatever a user has done.
+            lines += [f"{verb} element inet {table} {_CLOSED} {key}" for verb in ("add", "delete")]
+    return "\n".join(lines)

@@ -126,7 +126,7 @@ class CgroupV1:
             ("idle", "cpu.idle"),
         ):
             value = cpu.get(key)
-            if value:
+            if value or (value == 0 and key in {"burst", "idle"}):
                 self._set("cpu", name, str(value))
         for key in ("cpus", "mems"):
             value = cpu.get(key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import os
 import signal
@@ -28,11 +29,12 @@ class CgroupV2:
         return cls(unified.base() + path)
 
     def create(self) -> None:
-        """Make the directory, with every controller handed down to it.
+        """Make the directory, and have every controller handed down to it.
 
         :raises RuntimeFailure: when it cannot be made.
         """
-        files.make_directory(self.directory, _delegate_from_parent)
+        files.make_directory(self.directory)
+        _hand_down(self.directory)
 
     def apply(self, resources: LinuxResources) -> None:
         """Set the limits.
@@ -42,13 +44,14 @@ class CgroupV2:
         self._apply_memory(resources.get("memory") or {})
         self._apply_cpu(resources.get("cpu") or {})
         if pids := resources.get("pids"):
-            self._set("pids.max", "max" if pids["limit"] <= 0 else str(pids["limit"]))
+            self._set("pids.max", _or_max(pids["limit"] or -1))
         if resources.get("blockIO") or resources.get("hugepageLimits"):
             self._apply_blocks_and_pages(resources)
         for name, value in sorted((resources.get("unified") or {}).items()):
             if "/" in name:
                 raise RuntimeFailure(f'"{name}" is no cgroup file')
-            self._set(name, value)
+            for line in value.splitlines():  # the kernel takes one at a time
+                self._set(name, line)
 
     def _apply_blocks_and_pages(self, resources: LinuxResources) -> None:
         from orchestra.engine.runtime import cgroup_block as limits  # noqa: PLC0415 - seldom asked for
@@ -58,6 +61,9 @@ class CgroupV2:
             self._set(name, value)
         for name, value in limits.huge_pages(resources.get("hugepageLimits") or (), "max"):
             self._set(name, value)
+            reserved = f"{name.removesuffix('.max')}.rsvd.max"
+            if os.access(f"{self.directory}/{reserved}", os.F_OK):
+                self._set(reserved, value)
 
     def allow_devices(self, resources: LinuxResources) -> None:
         """Set which devices may be used.
@@ -67,46 +73,102 @@ class CgroupV2:
         attach_device_program(self.directory, cgroup_rules(resources.get("devices")))
 
     def _set(self, name: str, value: str) -> None:
-        files.write(self.directory, name, value)
+        try:
+            files.write(self.directory, name, value)
+        except RuntimeFailure as failure:
+            controller = name.partition(".")[0]
+            if failure.errno != errno.ENOENT or controller in self._controllers():
+                raise
+            raise RuntimeFailure(
+                f'cannot set {name} to "{value}": the cgroup has no {controller} controller',
+                errno=errno.ENOENT,
+            ) from failure
+
+    def _controllers(self) -> list[str]:
+        try:
+            return ["cgroup", *read_text(f"{self.directory}/cgroup.controllers").split()]
+        except OSError:
+            return []
 
     def _apply_memory(self, memory: Memory) -> None:
-        limit, swap = memory.get("limit", 0), memory.get("swap", 0)
-        if swap == -1:
-            self._set("memory.swap.max", "max")
-        elif swap:
-            limit = limit or self._memory_limit()
-            # config.json says memory plus swap, v2 wants swap alone.
-            self._set("memory.swap.max", str(max(0, swap - max(limit, 0))))
+        limit = memory.get("limit") or 0
+        swap = self._swap_alone(limit, memory.get("swap") or 0)
+        if swap is not None:
+            try:
+                self._set("memory.swap.max", swap)
+            except RuntimeFailure as failure:
+                # A kernel without swap keeps to none of it, and to all.
+                if failure.errno != errno.ENOENT or swap not in {"0", "max"}:
+                    raise
         if limit:
-            self._set("memory.max", "max" if limit < 0 else str(limit))
-        if "reservation" in memory:
-            self._set("memory.low", str(memory["reservation"]))
+            self._set("memory.max", _or_max(limit))
+        if reservation := memory.get("reservation"):
+            self._set("memory.low", _or_max(reservation))
 
-    def _memory_limit(self) -> int:
-        """Return the limit that is set now; 0 where there is none."""
+    def _swap_alone(self, limit: int, swap: int) -> str | None:
+        """Return memory.swap.max; config.json's ``swap`` is memory and swap together, as in v1.
+
+        Where only the memory's limit changes the sum stays, as v1 and runc have it.
+
+        :raises RuntimeFailure: for a sum that is below the memory's limit, or has no such.
+        """
+        if swap < 0 or (limit < 0 and not swap):
+            return "max"
+        before = self._number("memory.max")
+        if not swap:
+            alone = self._number("memory.swap.max")
+            if limit <= 0 or before is None or alone is None:
+                return None
+            swap = before + alone
+        limit = limit or before or 0
+        if limit == 0:
+            raise RuntimeFailure("cannot limit swap: the memory has no limit")
+        if 0 < swap < limit:
+            raise RuntimeFailure(
+                f"cannot limit memory and swap to {swap}: the limit of the memory alone is {limit}"
+            )
+        return str(swap - max(limit, 0))
+
+    def _number(self, name: str) -> int | None:
+        """Return the limit that is set now, if there is one."""
         try:
-            return int(read_text(f"{self.directory}/memory.max"))
+            return int(read_text(f"{self.directory}/{name}"))
         except (OSError, ValueError):
-            return 0
+            return None
 
     def _apply_cpu(self, cpu: Cpu) -> None:
-        if shares := cpu.get("shares"):
-            self._set("cpu.weight", str(weight_of_shares(shares)))
-        if "quota" in cpu or "period" in cpu:
-            quota, period = self._cpu_maximum()
-            if wanted := cpu.get("quota"):
-                quota = "max" if wanted < 0 else str(wanted)
-            self._set("cpu.max", f"{quota} {cpu.get('period') or period}")
         if cpu.get("realtimeRuntime") or cpu.get("realtimePeriod"):
             raise RuntimeFailure("cannot set cpu.realtimeRuntime: cgroup v2 has none")
-        if burst := cpu.get("burst"):
-            self._set("cpu.max.burst", str(burst))
-        if idle := cpu.get("idle"):
+        idle = cpu.get("idle")
+        if idle == 0:  # an idle one takes no weight
+            self._set("cpu.idle", "0")
+        if shares := cpu.get("shares"):
+            self._set("cpu.weight", str(weight_of_shares(shares)))
+        if idle:
             self._set("cpu.idle", str(idle))
+        self._apply_bandwidth(cpu)
         for key in ("cpus", "mems"):
             value = cpu.get(key)
             if value:
                 self._set(f"cpuset.{key}", str(value))
+
+    def _apply_bandwidth(self, cpu: Cpu) -> None:
+        """Set quota, period and burst. No burst is above its quota, so which is first depends."""
+        burst, late = cpu.get("burst"), False
+        if burst is not None:
+            try:
+                self._set("cpu.max.burst", str(burst))
+            except RuntimeFailure as failure:
+                late = failure.errno == errno.EINVAL and bool(cpu.get("quota"))
+                if not late:
+                    raise
+        if cpu.get("quota") or cpu.get("period"):
+            quota, period = self._cpu_maximum()
+            if wanted := cpu.get("quota"):
+                quota = _or_max(wanted)
+            self._set("cpu.max", f"{quota} {cpu.get('period') or period}")
+        if late:
+            self._set("cpu.max.burst", str(burst))
 
     def _cpu_maximum(self) -> tuple[str, str]:
         """Return the quota and period that are set now."""
@@ -164,12 +226,25 @@ class CgroupV2:
         files.prune(self.directory)
 
 
-def _delegate_from_parent(directory: str) -> None:
-    """Hand every controller of the parent down, one by one: some may be refused (EBUSY)."""
+def _hand_down(directory: str) -> None:
+    """Have every controller of the root in a cgroup, as far as the kernel lets us.
+
+    Somebody else may own what lies above, and hand down little (systemd) or take back; one that
+    has processes of its own hands nothing down (EBUSY). Who asks for a limit then is told.
+    """
     parent = directory.rpartition("/")[0]
+    if not os.access(f"{parent}/cgroup.subtree_control", os.F_OK):
+        return  # above the mount
+    _hand_down(parent)
+    held = read_text(f"{parent}/cgroup.subtree_control").split()
     for controller in read_text(f"{parent}/cgroup.controllers").split():
-        with contextlib.suppress(RuntimeFailure):
-            files.write(parent, "cgroup.subtree_control", f"+{controller}")
+        if controller not in held:
+            with contextlib.suppress(RuntimeFailure):
+                files.write(parent, "cgroup.subtree_control", f"+{controller}")
+
+
+def _or_max(limit: int) -> str:
+    return "max" if limit < 0 else str(limit)
 
 
 def weight_of_shares(shares: int) -> int:

@@ -185,6 +185,9 @@ _FLAGS: Mapping[str, tuple[str, str]] = {
     "blkio_weight": ("blockIO", "weight"),
 }
 
+_ZEROS = frozenset({"burst", "idle"})
+"""Where 0 is a value of its own; of every other limit it says nothing."""
+
 
 def update(options: argparse.Namespace) -> int:
     """Change the limits of a container; what is not named, or 0, stays as it is."""
@@ -198,7 +201,8 @@ def update(options: argparse.Namespace) -> int:
 def _of_flags(options: argparse.Namespace) -> LinuxResources:
     found: dict[str, dict[str, object]] = {}
     for flag, (part, key) in _FLAGS.items():
-        if value := getattr(options, flag):
+        value = getattr(options, flag)
+        if value or (value == 0 and key in _ZEROS):
             found.setdefault(part, {})[key] = value
     return cast("LinuxResources", found)
 
@@ -216,7 +220,8 @@ def _read(path: str) -> LinuxResources:
     cleaned: dict[str, object] = {}
     for part, values in document.items():
         if isinstance(values, dict):
-            cleaned[part] = {key: value for key, value in values.items() if value}
+            kept = {key for key, value in values.items() if value or (value == 0 and key in _ZEROS)}
+            cleaned[part] = {key: value for key, value in values.items() if key in kept}
         elif values and part != "devices":
             cleaned[part] = values
         elif values:

@@ -57,7 +57,7 @@ class Monitor:
         self._init = 0
         self._pidfd = -1
         self._started_at = ""
-        self._claimed = False
+        self._lock = -1
 
     def main(self) -> None:
         """Start the container, answer, and stay until it has ended."""
@@ -79,8 +79,7 @@ class Monitor:
     def _claim(self) -> None:
         """Become this container's shim, and say so."""
         make_private(self._run)
-        take_lock(self._run)
-        self._claimed = True
+        self._lock = take_lock(self._run)
         write_identity(f"{self._run}/{SHIM_FILE}", os.getpid())
         link_request(self._run, self._task.request_path)
 
@@ -297,15 +296,17 @@ class Monitor:
             self._log.close()
         if self._attachments:
             self._attachments.close()
-        for name in (INIT_FILE, SHIM_FILE, REQUEST_LINK) if self._claimed else ():
-            with suppress(OSError):
-                os.unlink(f"{self._run}/{name}")
+        if self._lock >= 0:
+            for name in (INIT_FILE, SHIM_FILE, REQUEST_LINK):
+                with suppress(OSError):
+                    os.unlink(f"{self._run}/{name}")
+            os.close(self._lock)  # before the answer: whoever hears it may try again at once
         with suppress(OSError):
             wire.send(self._task.connection, failed(failure))
 
 
-def take_lock(run_directory: str) -> None:
-    """Be the one shim of this container, for as long as this process lives.
+def take_lock(run_directory: str) -> int:
+    """Be the one shim of this container, for as long as the descriptor is open.
 
     :raises ShimFailure: when another one lives.
     """
@@ -316,6 +317,7 @@ def take_lock(run_directory: str) -> None:
     except BlockingIOError as err:
         os.close(fd)
         raise ShimFailure("cannot start the container: it runs already") from err
+    return fd
 
 
 def link_request(run_directory: str, request_path: str) -> None:
