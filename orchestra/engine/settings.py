@@ -1,4 +1,4 @@
-"""What the settings (config.toml) say of containers. Those of registries are image/settings.py's."""
+"""What the settings (config.toml) say of containers; image/settings.py has those of registries."""
 
 from __future__ import annotations
 
