@@ -172,7 +172,7 @@ def test_no_format_lets_a_command_drive_the_terminal(
 
 def test_json_lines_are_one_object_each(capsys: pytest.CaptureFixture[str]) -> None:
     print_json_lines([{"a": "ä"}, {"b": 1}])
-    assert capsys.readouterr().out == '{"a": "ä"}\n{"b": 1}\n'
+    assert capsys.readouterr().out == '{"a":"ä"}\n{"b":1}\n'
 
 
 def test_moments_are_rfc_3339() -> None:
