@@ -123,9 +123,10 @@ async def test_a_restart_goes_on_although_the_receiver_is_away(cell: Cell) -> No
     record = await cell.create(spec(*argv("echo here; sleep 1000"), logging=logging))
     record = await cell.containers.start(replace(record, restarts=1))
     wait_until(lambda: cell.output(record) == "here\n")
+    complaint = "cannot send output to syslog at tcp://"
+    wait_until(lambda: complaint in cell.launcher_log())
     with receivers.tcp(gone.port) as server:
         server.wait_for("here")
-    assert "cannot send output to syslog at tcp://" in cell.launcher_log()
 
 
 async def test_what_is_said_while_the_receiver_is_away_comes_later(

@@ -84,8 +84,8 @@ def default_config(args: Sequence[str], cgroups_path: str) -> dict[str, Any]:
             "cgroupsPath": cgroups_path,
             "resources": {"devices": [{"allow": False, "access": "rwm"}]},
             "seccomp": profile,
-            "maskedPaths": MASKED,
-            "readonlyPaths": READONLY,
+            "maskedPaths": [*MASKED],
+            "readonlyPaths": [*READONLY],
         },
     }
 
