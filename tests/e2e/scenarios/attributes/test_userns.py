@@ -119,7 +119,8 @@ def test_one_that_loses_its_shim_goes_on(remapped: Scenario) -> None:
     os.kill(json.loads(before)["pid"], signal.SIGKILL)
     eventually(lambda: path.read_text() != before, "it has another shim")
     assert remapped.exec("app", "id", "-u").out == "0\n"
-    remapped.exec("app", "ping", "-c", "1", "-W", "5", "plain")
+    ping = ("ping", "-c", "1", "-W", "5", "plain")
+    eventually(lambda: remapped.exec("app", *ping, code=None).code == 0, "names resolve again")
     remapped.run("restart", "-t", "1", "app")
     assert remapped.exec("app", "cat", "/proc/self/uid_map").out.split()[1] == str(FIRST)
 
