@@ -11,8 +11,15 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.peers import FINDERS, BenchmarkError, Peer, find_peers, image_setting
-from benchmarks.reading import section
+from benchmarks import reading, starting
+from benchmarks.peers import (
+    FINDERS,
+    MIRROR,
+    BenchmarkError,
+    Peer,
+    find_peers,
+    image_setting,
+)
 from benchmarks.report import render
 from benchmarks.work import measure_round
 
@@ -61,9 +68,13 @@ def main() -> int:
         for peer in peers:
             peer.stop(root / peer.name / "bench")
         shutil.rmtree(root, ignore_errors=True)
-    reading = section(options.peers, options.rounds)
+    mirror = os.environ.get(MIRROR, "").partition("=")[2] or None
+    sections = (
+        starting.section(mirror, 2 * options.rounds),
+        reading.section(options.peers, options.rounds),
+    )
     today = datetime.now(tz=UTC).date()
-    options.output.write_text(render(measured, versions, today, reading))
+    options.output.write_text(render(measured, versions, today, *sections))
     print(options.output.read_text())
     return 0
 

@@ -99,10 +99,8 @@ def reading_section(
     return "\n".join((READING, *_table(measured, titles), "", *(f"- {fact}" for fact in facts), ""))
 
 
-def render(
-    measured: Measured, versions: Mapping[str, str], today: date, reading: str | None = None
-) -> str:
-    """Write the page; ``reading`` is its second section."""
+def render(measured: Measured, versions: Mapping[str, str], today: date, *sections: str) -> str:
+    """Write the page; ``sections`` are those after the first."""
     peers = list(measured)
     facts = [
         f"{today.isoformat()}, {_machine()}, {len(measured[peers[0]])} rounds.",
@@ -110,4 +108,4 @@ def render(
     ]
     rows = _table(measured, (*(work.title for work in ROUND), MEMORY))
     lines = (HEAD, *rows, "", *(f"- {fact}" for fact in facts), "")
-    return "\n".join((*lines, reading) if reading else lines)
+    return "\n".join((*lines, *sections))
