@@ -15,7 +15,7 @@ from typing import cast
 import anyio
 import anyio.to_thread
 
-from orchestra.engine.container.failures import error_of, no_answer, no_launcher, unknown_end
+from orchestra.engine.container.failures import error_of, no_answer, no_launcher
 from orchestra.engine.container.spawning import dial_control, dial_path, reap, run_launcher, spawn
 from orchestra.engine.paths import Paths
 from orchestra.engine.shim import wire
@@ -56,28 +56,10 @@ class ExecSession:
         self.terminal = terminal
         """The pty's master, when a tty was asked for; owned by the session."""
 
-    async def wait(self) -> Exited:
-        """Wait for the end of the process.
-
-        :raises ContainerError: when the launcher died, and nobody knows the end.
-        """
-        ended = await self.ended()
-        if ended is None:
-            raise unknown_end()
-        return ended
-
     async def ended(self) -> Exited | None:
         """Wait for the end of the process; None when nobody can tell."""
         received = await self._connection.receive()
         return None if received is None else cast("Exited", received[0])
-
-    async def signal(self, number: int) -> None:
-        """Send a signal to the process; nothing happens to one that ended."""
-        await self._connection.send({"op": "signal", "signal": number})
-
-    async def resize(self, rows: int, columns: int) -> None:
-        """Change the size of its terminal."""
-        await self._connection.send({"op": "resize", "rows": rows, "columns": columns})
 
 
 class Conversation:

@@ -43,7 +43,7 @@ def serve_exec(
         connection.close()
         process.wait_exit(pid)
         return
-    _converse(connection, pid, pidfd, master)
+    _watch(connection, pid, pidfd)
     ended = process.wait_exit(pid)
     with suppress(OSError):
         wire.send(connection, {"code": ended["code"], "signal": ended["signal"]})
@@ -82,35 +82,14 @@ def _launch(
     return pid, master
 
 
-def _converse(connection: socket.socket, pid: int, pidfd: int, master: int | None) -> None:
-    """Obey Signal and Resize until the process ends; kill it when the client goes first."""
+def _watch(connection: socket.socket, pid: int, pidfd: int) -> None:
+    """Wait until the process ends; kill it when the client, which says nothing more, goes first."""
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
     poll.register(connection, select.POLLIN)
-    while True:
-        ready = dict(poll.poll())
-        if pidfd in ready:
-            return
-        try:
-            received = wire.receive(connection)
-        except OSError:
-            received = None
-        if received is None:
-            poll.unregister(connection)
-            _kill(pid)
-            continue
-        message, fds = received
-        wire.close_all(fds)
-        _obey(message, pidfd, master)
-
-
-def _obey(message: dict[str, object], pidfd: int, master: int | None) -> None:
-    number, rows, columns = message.get("signal"), message.get("rows"), message.get("columns")
-    if message.get("op") == "signal" and isinstance(number, int):
-        with suppress(OSError, ValueError):
-            signal.pidfd_send_signal(pidfd, number)
-    elif isinstance(rows, int) and isinstance(columns, int) and master is not None:
-        set_window(master, rows, columns)
+    while pidfd not in dict(poll.poll()):
+        poll.unregister(connection)
+        _kill(pid)
 
 
 def _kill(pid: int) -> None:

@@ -165,7 +165,7 @@ class Monitor:
         if self._attachments:
             loop.watch(self._attachments.listener.fileno(), lambda _: self._accept())
         if self._request["output"] == "inherit":
-            loop.watch(self._task.connection.fileno(), lambda _: self._listen_to_client())
+            loop.watch(self._task.connection.fileno(), lambda _: self._client_left())
         loop.run(self._log.tick if self._log else None)
 
     def _watch_output(self, output: Output) -> None:
@@ -223,24 +223,11 @@ class Monitor:
         if self._attachments:
             self._attachments.drop(fd)
 
-    def _listen_to_client(self) -> None:
-        """Obey an inheriting client: signals, sizes; its end is the end of the container."""
-        try:
-            received = wire.receive(self._task.connection)
-        except (OSError, wire.WireError):
-            received = None
-        if received is None:
-            self._loop.forget(self._task.connection.fileno())
-            self._signal(signal.SIGKILL)
-            return
-        message, fds = received
-        wire.close_all(fds)
-        if message.get("op") == "signal" and isinstance(number := message.get("signal"), int):
-            self._signal(number)
-
-    def _signal(self, number: int) -> None:
-        with suppress(OSError, ValueError):
-            signal.pidfd_send_signal(self._pidfd, number)
+    def _client_left(self) -> None:
+        """End the container with the client whose descriptors it has: that says nothing more."""
+        self._loop.forget(self._task.connection.fileno())
+        with suppress(OSError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     def _reap(self, reaper: int) -> None:
         """Reap orphans that came to us as their subreaper; the init's turn comes in _finish."""

@@ -10,14 +10,14 @@ come {"op": "connect"} and, beside it, one end of a new socketpair: that is the 
 line's end it quits.
 - ``start``: {"op": "start", "request": PATH of a ShimRequest}. Answer: Started or Failed. With
   ``output`` "inherit" the request comes with stdin, stdout and stderr, or Started with the pty's
-  master where there is a tty; the conversation then goes on: Exited at the end, Signal on the way,
-  and a client that closes it kills the container.
+  master where there is a tty; the conversation then goes on: Exited at the end, and a
+  client that closes it kills the container.
 - ``adopt``: {"op": "adopt", "request": PATH}: a new shim for a container whose own was killed; one
   whose init is gone too is cleaned up, and its exit written down. Answer: Started or Failed.
 - ``exec``: ExecRequest, with stdin, stdout and stderr when it asks for no tty. Answers: Started or
   Failed (Started carries the pty's master when there is one), then Exited. When the client closes
   the connection before that, the process is killed, unless it asked for ``detach``: then nothing
-  follows Started. On the way the client may send Signal, Resize.
+  follows Started.
 - ``sockets``: {"op": "sockets"}. Answers, without end: one Sockets message per running container
   (now, and as containers start), and {"gone": ID} as they end.
 - ``supervise``: {"op": "supervise", "argv": [...], "env": {...}}: start that program, and start it
@@ -277,18 +277,3 @@ class Sockets(TypedDict):
     id: str
     dns: bool
     listen: list[Listen]
-
-
-class Signal(TypedDict):
-    """Send a signal to the exec'd process."""
-
-    op: Literal["signal"]
-    signal: int
-
-
-class Resize(TypedDict):
-    """Change the window of the exec'd process's pty."""
-
-    op: Literal["resize"]
-    rows: int
-    columns: int
