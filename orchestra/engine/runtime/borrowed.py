@@ -10,25 +10,9 @@ import contextlib
 import os
 
 from orchestra.engine.linux import syscalls
-from orchestra.engine.linux.flags import AT_FDCWD, CloneFlag, MountFlag, UmountFlag
-from orchestra.engine.runtime.mounts import clone_tree
+from orchestra.engine.linux.flags import CloneFlag, UmountFlag
 from orchestra.engine.runtime.resolve import Root
 from orchestra.oci.runtime import Linux
-
-
-def enter_root(path: str) -> Root:
-    """Lay a copy of the root's mount over ``path``, as the coming root.
-
-    :raises OSError: when the root is missing.
-    """
-    tree = clone_tree(AT_FDCWD, path, recursive=True)
-    target = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        syscalls.mount_setattr(tree, propagation=MountFlag.PRIVATE, recursive=True)
-        syscalls.move_mount(tree, target)
-    finally:
-        os.close(target)
-    return Root(tree)
 
 
 def change_root(root: Root) -> None:

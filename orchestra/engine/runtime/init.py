@@ -34,7 +34,7 @@ from orchestra.engine.runtime.mounts import Operation
 from orchestra.engine.runtime.namespaces import NamespacePlan, enter
 from orchestra.engine.runtime.options import propagation_of
 from orchestra.engine.runtime.resolve import Root
-from orchestra.engine.runtime.rootfs import enter_root, make_readonly, pivot, plan_mounts
+from orchestra.engine.runtime.rootfs import enter_root, lay_over, make_readonly, pivot, plan_mounts
 from orchestra.engine.runtime.security import MaskPath, ReadonlyPath
 from orchestra.engine.runtime.sync import Channel
 from orchestra.engine.runtime.sysctl import write_sysctls
@@ -180,7 +180,7 @@ def _enter_root(birth: Birth) -> None:
     """Take the root in; what lies outside of it sends its later mounts in, and gets none."""
     propagation, _ = _propagation(birth)
     if not birth.own_mounts:
-        birth.root = borrowed.enter_root(birth.rootfs)
+        birth.root = lay_over(birth.rootfs)
         return
     apart = propagation in {MountFlag.PRIVATE, MountFlag.UNBINDABLE}
     birth.root = enter_root(birth.rootfs, MountFlag.PRIVATE if apart else MountFlag.SLAVE)

@@ -50,6 +50,14 @@ def enter_root(path: str, propagation: MountFlag) -> Root:
     nothing out. :raises OSError: when the root is missing.
     """
     syscalls.mount(None, "/", None, propagation | MountFlag.REC)
+    return lay_over(path)
+
+
+def lay_over(path: str) -> Root:
+    """Lay a private copy of the root's mount over ``path``, as the coming root.
+
+    :raises OSError: when the root is missing.
+    """
     tree = clone_tree(AT_FDCWD, path, recursive=True)
     target = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
