@@ -170,6 +170,23 @@ def decompress_archive(read: Callable[[int], bytes]) -> Iterator[bytes]:
     return decompress(lambda count: waiting.pop() if waiting else read(count))
 
 
+def bounded(pieces: Iterator[bytes], limit: int, what: str) -> Iterator[bytes]:
+    """Yield the pieces as long as they are no more than ``limit`` bytes together.
+
+    :raises ImageError: when they are more; ``what`` is being done with them.
+    """
+    count = 0
+    for piece in pieces:
+        count += len(piece)
+        if count > limit:
+            raise ImageError(
+                f"cannot {what}: it grows beyond {limit} bytes",
+                hint="it looks like a decompression bomb; if you trust it, raise "
+                "ORCHESTRA_LAYER_BYTES_MAX",
+            )
+        yield piece
+
+
 def _translated(frames: Iterator[bytes], broken: tuple[type[Exception], ...]) -> Iterator[bytes]:
     try:
         yield from frames

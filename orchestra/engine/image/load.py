@@ -11,10 +11,10 @@ from __future__ import annotations
 import hashlib
 import os
 import posixpath
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-from orchestra.engine.image.compression import decompress_archive
+from orchestra.engine.image.compression import bounded, decompress_archive
 from orchestra.engine.image.layer import Limits
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.image.tar import DIRECTORY, HARD_LINK, REGULAR, SYMLINK, Member, TarReader
@@ -150,7 +150,7 @@ class Unloaded:
         return None
 
     def _read(self, read: Callable[[int], bytes], limits: Limits) -> None:
-        reader = TarReader(_bounded(decompress_archive(read), limits.bytes_max))
+        reader = TarReader(bounded(decompress_archive(read), limits.bytes_max, "load the archive"))
         try:
             for count, member in enumerate(reader.members()):
                 if count > min(_MEMBERS_MAX, limits.members_max):
@@ -181,19 +181,6 @@ class Unloaded:
             found = Digest(f"sha256:{digest.hexdigest()}")
             self._files[name] = path, found
             self._by_digest.setdefault(found, path)
-
-
-def _bounded(pieces: Iterator[bytes], limit: int) -> Iterator[bytes]:
-    count = 0
-    for piece in pieces:
-        count += len(piece)
-        if count > limit:
-            raise ImageError(
-                f"cannot load the archive: it grows beyond {limit} bytes",
-                hint="it looks like a decompression bomb; if you trust it, raise "
-                "ORCHESTRA_LAYER_BYTES_MAX",
-            )
-        yield piece
 
 
 def _clean(name: str) -> str:

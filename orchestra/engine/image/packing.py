@@ -19,7 +19,6 @@ from orchestra.engine.image.store import ImageStore
 from orchestra.errors import ImageError
 from orchestra.oci.digest import Digest
 from orchestra.oci.image import LAYER_GZIP, LAYER_TAR, Descriptor, Image, Layer
-from orchestra.values import replace
 
 PLAIN = frozenset({LAYER_TAR, "application/vnd.docker.image.rootfs.diff.tar"})
 
@@ -43,30 +42,36 @@ async def packed(store: ImageStore, image: Image, reference: str) -> Image:
 
 
 def _pack(store: ImageStore, layer: Layer) -> Layer:
-    """Write the packed blob of a plain one."""
+    with store.open_blob(layer.descriptor.digest) as file:
+        made = keep_packed(store, decompress(file.read), "pack a layer")
+    if made.diff_id != layer.diff_id:
+        raise ImageError(f"cannot pack layer {layer.diff_id[:19]}: its content is damaged on disk")
+    return made
+
+
+def keep_packed(store: ImageStore, pieces: Iterator[bytes], what: str) -> Layer:
+    """Store a stream as the packed blob of a layer; ``what`` is being done, for the error.
+
+    :raises ImageError: when the disk refuses.
+    """
     target = store.incoming(f"pack-{os.getpid()}-{os.urandom(6).hex()}")
     try:
-        with store.open_blob(layer.descriptor.digest) as file:
-            digest, size = write_gzip(decompress(file.read), target, layer.diff_id)
-        store.keep_incoming(target, digest)
+        layer = _write_gzip(pieces, target)
+        store.keep_incoming(target, layer.descriptor.digest)
     except OSError as err:
         raise ImageError(
-            f"cannot pack a layer: {err.strerror}",
+            f"cannot {what}: {err.strerror}",
             hint="make room on the disk that holds the data directory",
         ) from err
     finally:
         target.unlink(missing_ok=True)
-    return replace(layer, descriptor=Descriptor(media_type=LAYER_GZIP, digest=digest, size=size))
+    return layer
 
 
-def write_gzip(pieces: Iterator[bytes], target: Path, expected: Digest) -> tuple[Digest, int]:
-    """Pack a stream into a file, synced; return digest and size of the packed bytes.
-
-    :raises ImageError: when the stream is not what its diff id says.
-    """
+def _write_gzip(pieces: Iterator[bytes], target: Path) -> Layer:
     plain, outer, compressor = hashlib.sha256(), hashlib.sha256(), gzip_compressor()
     size = 0
-    with target.open("wb") as file:
+    with target.open("xb") as file:
         for piece in pieces:
             plain.update(piece)
             data = compressor.compress(piece)
@@ -77,6 +82,8 @@ def write_gzip(pieces: Iterator[bytes], target: Path, expected: Digest) -> tuple
         size += file.write(data)
         file.flush()
         os.fdatasync(file.fileno())
-    if f"sha256:{plain.hexdigest()}" != expected:
-        raise ImageError(f"cannot pack layer {expected[:19]}: its content is damaged on disk")
-    return Digest(f"sha256:{outer.hexdigest()}"), size
+    digest = Digest(f"sha256:{outer.hexdigest()}")
+    return Layer(
+        diff_id=Digest(f"sha256:{plain.hexdigest()}"),
+        descriptor=Descriptor(media_type=LAYER_GZIP, digest=digest, size=size),
+    )
