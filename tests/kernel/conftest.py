@@ -17,6 +17,9 @@ from pathlib import Path
 
 import pytest
 from support.builds import box, builder  # noqa: F401
+from support.bundles import Bundle
+from support.machine import run, store  # noqa: F401
+from support.verbs import end, start
 
 from orchestra.engine.linux import host
 from orchestra.engine.linux.process import set_child_subreaper
@@ -104,3 +107,20 @@ def no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
         time.sleep(0.02)
         left = leaks(before, footprint(token, directory))
     assert not left, f"left behind: {left}"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, token: str) -> Bundle:
+    return Bundle(tmp_path / "bundle", token)
+
+
+@pytest.fixture
+def running(bundle: Bundle) -> Iterator[int]:
+    pid = start(bundle.shell("sleep 100"))
+    yield pid
+    end(bundle, pid)

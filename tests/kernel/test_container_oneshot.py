@@ -28,11 +28,6 @@ pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def cell(tmp_path: Path, token: str) -> AsyncIterator[Cell]:
     async with open_cell(tmp_path, token) as opened:
         yield opened

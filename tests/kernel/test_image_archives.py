@@ -47,11 +47,6 @@ def paths(tmp_path: Path) -> Paths:
 
 
 @pytest.fixture
-def store(paths: Paths) -> ImageStore:
-    return ImageStore(paths)
-
-
-@pytest.fixture
 def other(tmp_path: Path) -> ImageStore:
     """The store of another machine."""
     return ImageStore(paths_of({"ORCHESTRA_DATA": str(tmp_path / "other")}, uid=0))

@@ -8,48 +8,27 @@ import os
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support import images
+from support.machine import Run, own_paths
 from support.registry import Handler, Registry, serve_registry
 from support.storecheck import check_store, leftovers
 
-from orchestra.cli import app
 from orchestra.engine.image.store import ImageStore
-from orchestra.engine.paths import Paths, paths_of
+from orchestra.engine.paths import Paths
 from orchestra.oci.image import History
 
 pytestmark = pytest.mark.kernel
 
-Run = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture
 def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
-    for name, place in (("DATA", "data"), ("RUN", "run"), ("CONFIG", "config.toml")):
-        monkeypatch.setenv(f"ORCHESTRA_{name}", str(tmp_path / place))
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
-    monkeypatch.delenv("ORCHESTRA_REGISTRY_MIRROR", raising=False)
+    paths = own_paths(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
-    return paths_of({"ORCHESTRA_DATA": str(tmp_path / "data")}, uid=0)
-
-
-@pytest.fixture
-def store(paths: Paths) -> ImageStore:
-    return ImageStore(paths)
-
-
-@pytest.fixture
-def run(paths: Paths, capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*words: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = app.run(list(words))
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
+    return paths
 
 
 @pytest.fixture

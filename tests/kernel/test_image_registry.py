@@ -10,21 +10,20 @@ import json
 import random
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support import images
 from support.debian_registry import PASSWORD, USER, DebianRegistry, serve_debian_registry
+from support.machine import Run, own_paths
 from support.storecheck import check_store
 
-from orchestra.cli import app
 from orchestra.engine.image.store import ImageStore
-from orchestra.engine.paths import Paths, paths_of
+from orchestra.engine.paths import Paths
 from orchestra.oci.digest import digest_of
 
 pytestmark = [pytest.mark.kernel, pytest.mark.registry]
-Run = Callable[..., tuple[int, str, str]]
 BIG = random.Random(3).randbytes(5 << 20)
 
 
@@ -36,30 +35,11 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DebianRegistr
 
 @pytest.fixture
 def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registry: DebianRegistry) -> Paths:
-    for name, place in (("DATA", "data"), ("RUN", "run"), ("CONFIG", "config.toml")):
-        monkeypatch.setenv(f"ORCHESTRA_{name}", str(tmp_path / place))
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
-    monkeypatch.delenv("ORCHESTRA_REGISTRY_MIRROR", raising=False)
+    paths = own_paths(tmp_path, monkeypatch)
     (tmp_path / "config.toml").write_text(
         f'[registry."{registry.address}"]\nca = "{registry.certificate}"\n'
     )
-    return paths_of({"ORCHESTRA_DATA": str(tmp_path / "data")}, uid=0)
-
-
-@pytest.fixture
-def store(paths: Paths) -> ImageStore:
-    return ImageStore(paths)
-
-
-@pytest.fixture
-def run(paths: Paths, capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*words: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = app.run(list(words))
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
+    return paths
 
 
 @pytest.fixture

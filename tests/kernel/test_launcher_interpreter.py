@@ -58,11 +58,6 @@ REFUSED = {errno.EROFS, errno.EPERM, errno.EACCES}
 HOME = sys.base_prefix
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def arm(layer: Path) -> Path:
     """Put the script into a root, with all that the host's Python needs to run there."""
     program = os.path.realpath(sys.executable)

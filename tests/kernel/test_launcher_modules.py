@@ -23,11 +23,6 @@ pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
 TRAP = "open('/loaded', 'a').write(__name__ + ' ')\n"
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def set_traps(layer: Path) -> int:
     """Put a trap at the place of every module that a process of ours could still import."""
     homes = [Path(path) for path in sys.path if path and Path(path).is_dir()]

@@ -15,11 +15,6 @@ from orchestra.engine.runtime.cgroup_v2 import CgroupV2
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def directories(path: str) -> list[Path]:
     """Return where a cgroup lies in every hierarchy of this host."""
     cgroups = host.cgroups()

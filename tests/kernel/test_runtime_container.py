@@ -19,11 +19,6 @@ from orchestra.engine.runtime.failure import RuntimeFailure
 pytestmark = pytest.mark.kernel
 
 
-@pytest.fixture
-def bundle(tmp_path: Path, token: str) -> Bundle:
-    return Bundle(tmp_path / "bundle", token)
-
-
 def test_every_namespace_but_the_inherited_network_is_new(bundle: Bundle) -> None:
     kinds = ("mnt", "uts", "pid", "ipc", "cgroup", "net", "user")
     bundle.shell("for k in mnt uts pid ipc cgroup net user; do readlink /proc/self/ns/$k; done")

@@ -25,11 +25,6 @@ pytestmark = pytest.mark.kernel
 
 
 @pytest.fixture
-def bundle(tmp_path: Path, token: str) -> Bundle:
-    return Bundle(tmp_path / "bundle", token)
-
-
-@pytest.fixture
 def running(bundle: Bundle) -> Iterator[Init]:
     init = bundle.shell("sleep 100").create((0, 1, 2))
     init.start()

@@ -11,18 +11,12 @@ import subprocess
 import sys
 import termios
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from support.bundles import Bundle
 from support.verbs import NAME, call, end, start
 
 pytestmark = pytest.mark.kernel
-
-
-@pytest.fixture
-def bundle(tmp_path: Path, token: str) -> Bundle:
-    return Bundle(tmp_path / "bundle", token)
 
 
 class Terminal:

@@ -21,11 +21,6 @@ from orchestra.engine.runtime.failure import RuntimeFailure
 pytestmark = pytest.mark.kernel
 
 
-@pytest.fixture
-def bundle(tmp_path: Path, token: str) -> Bundle:
-    return Bundle(tmp_path / "bundle", token)
-
-
 def disk_of(path: Path) -> dict[str, int]:
     """The whole disk that a path lies on."""
     number = path.stat().st_dev

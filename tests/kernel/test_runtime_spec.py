@@ -20,11 +20,6 @@ from orchestra.engine.runtime.cgroup import Cgroup
 pytestmark = pytest.mark.kernel
 
 
-@pytest.fixture
-def bundle(tmp_path: Path, token: str) -> Bundle:
-    return Bundle(tmp_path / "bundle", token)
-
-
 def refuse(bundle: Bundle, *names: str) -> None:
     """Have the filter refuse some system calls, and nothing else."""
     bundle.linux["seccomp"] = {

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,23 +23,6 @@ from orchestra.planner.desired import Resources
 pytestmark = [pytest.mark.kernel, pytest.mark.cgroup_v2]
 MIB = 1 << 20
 MEMORY_HOG = "dd if=/dev/zero of=/dev/null bs=48M count=1 2>/dev/null"
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-def bundle(tmp_path: Path, token: str) -> Bundle:
-    return Bundle(tmp_path / "bundle", token)
-
-
-@pytest.fixture
-def running(bundle: Bundle) -> Iterator[int]:
-    pid = start(bundle.shell("sleep 100"))
-    yield pid
-    end(bundle, pid)
 
 
 def value(bundle: Bundle, name: str) -> str:

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +16,6 @@ from support.verbs import NAME, call, end, start
 from orchestra.engine.runtime.cgroup import Cgroup
 
 pytestmark = pytest.mark.kernel
-
-
-@pytest.fixture
-def bundle(tmp_path: Path, token: str) -> Bundle:
-    return Bundle(tmp_path / "bundle", token)
-
-
-@pytest.fixture
-def running(bundle: Bundle) -> Iterator[int]:
-    pid = start(bundle.shell("sleep 100"))
-    yield pid
-    end(bundle, pid)
 
 
 def status(bundle: Bundle) -> str:

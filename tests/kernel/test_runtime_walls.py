@@ -22,11 +22,6 @@ pytestmark = pytest.mark.kernel
 DEFAULT_MASK = sum(1 << CAPABILITIES.index(name) for name in DEFAULT_CAPABILITIES)
 
 
-@pytest.fixture
-def bundle(tmp_path: Path, token: str) -> Bundle:
-    return Bundle(tmp_path / "bundle", token)
-
-
 def status(bundle: Bundle) -> dict[str, str]:
     bundle.process["args"] = ["cat", "/proc/self/status"]
     return dict(line.split(":\t", 1) for line in bundle.run().lines if ":\t" in line)

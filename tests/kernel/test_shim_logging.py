@@ -25,11 +25,6 @@ COUNTING = "i=0; while [ ! -e /stop ]; do echo n$i; i=$((i+1)); usleep 500; done
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def cell(tmp_path: Path, token: str) -> AsyncIterator[Cell]:
     async with open_cell(tmp_path, token) as opened:
         yield opened

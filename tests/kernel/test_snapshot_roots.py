@@ -71,11 +71,6 @@ def paths(tmp_path: Path) -> Paths:
 
 
 @pytest.fixture
-def store(paths: Paths) -> ImageStore:
-    return ImageStore(paths)
-
-
-@pytest.fixture
 def image(store: ImageStore) -> Image:
     return images.store_image(store, "x", images.image([images.layer(LOW), images.layer(HIGH)]))
 

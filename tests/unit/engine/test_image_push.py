@@ -6,7 +6,7 @@ import base64
 import gzip
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs
@@ -75,6 +75,19 @@ def world(tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch) -
 def made() -> images.MadeImage:
     low = images.layer([images.directory("d/"), images.file("big", BIG)])
     return images.image([low, images.layer([images.file("d/b", b"b")])])
+
+
+def refusing(method: str, status: int, code: str) -> Callable[[Handler], bool]:
+    """Return a fault of the registry: requests of that method are read, and refused."""
+
+    def fault(handler: Handler) -> bool:
+        if handler.command != method:
+            return False
+        handler.body()
+        handler.error(status, code)
+        return True
+
+    return fault
 
 
 def test_image_arrives_whole_and_a_second_push_sends_nothing(
@@ -185,15 +198,7 @@ def test_registry_that_takes_no_piece_at_all_is_told(
     world: World, registry: Registry, made: images.MadeImage
 ) -> None:
     world.keep(made)
-
-    def full(handler: Handler) -> bool:
-        if handler.command != "PATCH":
-            return False
-        handler.body()
-        handler.error(413, "TOO_LARGE")
-        return True
-
-    registry.faults["/uploads/"] = full
+    registry.faults["/uploads/"] = refusing("PATCH", 413, "TOO_LARGE")
     with pytest.raises(RegistryError, match=r"takes nothing of this size \(413\)"):
         world.push()
 
@@ -202,15 +207,7 @@ def test_upload_that_never_succeeds_ends_with_an_error(
     world: World, registry: Registry, made: images.MadeImage
 ) -> None:
     world.keep(made)
-
-    def fault(handler: Handler) -> bool:
-        if handler.command != "PATCH":
-            return False
-        handler.body()
-        handler.error(403, "DENIED")
-        return True
-
-    registry.faults["/uploads/"] = fault
+    registry.faults["/uploads/"] = refusing("PATCH", 403, "DENIED")
     with pytest.raises(RegistryError, match=r'cannot push "127.*x:1": registry .* denies access'):
         world.push()
     assert ("x", "1") not in registry.manifests
@@ -309,14 +306,7 @@ def test_each_status_has_its_own_words(
 ) -> None:
     world.keep(made)
 
-    def refuse(handler: Handler) -> bool:
-        if handler.command != "POST":
-            return False
-        handler.body()
-        handler.error(status, "X")
-        return True
-
-    registry.faults["/uploads/"] = refuse
+    registry.faults["/uploads/"] = refusing("POST", status, "X")
     with pytest.raises(RegistryError, match=f"cannot push .*{message}"):
         world.push()
 
