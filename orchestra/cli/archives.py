@@ -42,13 +42,21 @@ def written_whole(target: Path | None) -> Iterator[int]:
         return
     from tempfile import mkstemp
 
-    try:
+    with _told(target):
         fd, name = mkstemp(dir=target.parent, prefix=f".{target.name[:100]}-")
-        try:
-            yield fd
+    try:
+        yield fd
+        with _told(target):
+            os.fsync(fd)
             Path(name).replace(target)
-        finally:
-            os.close(fd)
-            Path(name).unlink(missing_ok=True)
+    finally:
+        os.close(fd)
+        Path(name).unlink(missing_ok=True)
+
+
+@contextmanager
+def _told(target: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as err:
         raise UsageError(f'cannot write "{target}": {(err.strerror or "").lower()}') from err

@@ -154,6 +154,9 @@ def test_an_agent_that_answers_nonsense_harms_nobody(builder, tmp_path):
 
 def test_agents_of_a_build_end_with_it(key, tmp_path):
     async def run():
+        with pytest.raises(FileNotFoundError, match="of the build"):
+            async with agents({"a": str(key)}, {}, tmp_path):
+                raise FileNotFoundError("of the build")
         async with agents({"a": str(key)}, {}, tmp_path) as found:
             assert Path(found["a"]).is_socket()
             return found["a"]

@@ -7,13 +7,12 @@ import json
 import os
 import shutil
 import tarfile
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path, PurePosixPath
 
 import anyio
 import pytest
 from support.builds import AMD64, Builder, command_lines, join_workers
+from support.webserver import web_server
 
 from orchestra.engine.build.builder import check_image
 from orchestra.engine.build.cache import BuildCache, CacheRecord
@@ -316,23 +315,13 @@ def test_add_of_a_url(builder):
         info = tarfile.TarInfo("in")
         info.size = 2
         tar.addfile(info, io.BytesIO(b"in"))
-    contents = {"/f.txt": b"from the web", "/x.tgz": packed.getvalue()}
+    contents = {
+        "/f.txt": b"from the web",
+        "/x.tgz": packed.getvalue(),
+        f"/{'x' * 300}": b"a long name",
+    }
 
-    class Server(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200 if self.path in contents else 404)
-            self.send_header("Last-Modified", "Sun, 09 Sep 2001 01:46:40 GMT")
-            self.end_headers()
-            self.wfile.write(contents.get(self.path, b""))
-
-        def log_message(self, *_):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Server)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    url = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with web_server(contents) as url:
         image = builder.build(f"FROM scratch\nADD {url}/f.txt /d/")
         assert builder.layer_files(image) == {"d/f.txt": b"from the web"}
         builder.build(f"FROM scratch\nADD {url}/f.txt /d/")
@@ -346,10 +335,11 @@ def test_add_of_a_url(builder):
             "RUN stat -c '%a %Y %n' /d/f.txt /d/x.tgz; cat /u/in"
         )
         assert builder.said == "600 1000000000 /d/f.txt\n600 1000000000 /d/x.tgz\nin\n"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+        with pytest.raises(BuildError, match="404") as caught:
+            builder.build(f"FROM scratch\nADD {url.replace('//', '//me:s3cr3t@')}/none /d/")
+        assert "s3cr3t" not in caught.value.message.partition("cannot fetch")[2]
+        with pytest.raises(BuildError, match="cannot keep"):
+            builder.build(f"FROM scratch\nADD {url}/{'x' * 300} /d/")
 
 
 def test_a_build_warns_of_what_a_check_finds(builder):

@@ -169,6 +169,18 @@ def test_inspect_gives_dockers_document(three: ImageStore, run: Run) -> None:
     assert 'no image "nope" here' in err
 
 
+def test_what_an_image_says_of_itself_does_not_drive_the_terminal(
+    store: ImageStore, run: Run
+) -> None:
+    hostile = "\x1b]0;owned\x07\x9b31m\u202egpj"
+    images.store_image(store, "hostile:1", made("x", labels={"a": hostile}))
+    for words in ((), ("-f", "json"), ("-f", "{{.Config.Labels}}"), ("-f", "{{json .Config}}")):
+        code, out, _ = run("image", "inspect", *words, "hostile:1")
+        assert code == 0
+        assert "owned" in out
+        assert not set("\x1b\x07\x9b\u202e") & set(out), words
+
+
 def test_a_tag_is_one_more_name(three: ImageStore, run: Run) -> None:
     assert run("image", "tag", "old:1", "registry.example:5000/old")[0] == 0
     assert three.get("registry.example:5000/old:latest") == three.get("old:1")

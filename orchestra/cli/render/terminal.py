@@ -29,12 +29,14 @@ def tame(text: str) -> str:
     return _UNSAFE.sub(lambda match: match.group() if len(match.group()) > 1 else "\ufffd", text)
 
 
-def json_text(value: object) -> str:
-    """Return a value as JSON on one line, without the control characters that JSON allows.
+def json_text(value: object, *, indent: int | None = None) -> str:
+    """Return a value as JSON, on one line unless indented, without control characters.
 
-    They are DEL and U+0080 to U+009F: some terminals take those for the beginning of a command.
+    Those that JSON allows are DEL and U+0080 to U+009F: some terminals take those for the
+    beginning of a command.
     """
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    separators = (",", ":") if indent is None else (",", ": ")
+    text = json.dumps(value, ensure_ascii=False, separators=separators, indent=indent)
     return _CONTROL.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 

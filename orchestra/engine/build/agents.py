@@ -16,6 +16,7 @@ from datetime import timedelta
 from pathlib import Path, PurePosixPath
 
 import anyio
+from anyio.abc import Process
 
 from orchestra.engine.build.workspace import make_private
 from orchestra.engine.process import run_command
@@ -63,30 +64,34 @@ async def _own_agent(key: Path, identity: str, run: Path) -> AsyncIterator[str]:
     directory = run / "build-ssh" / secrets.token_hex(4)
     make_private(directory)
     path = directory / "own"
-    try:
-        process = await anyio.open_process(
-            ["ssh-agent", "-D", "-a", str(path)],
-            stdin=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+    async with AsyncExitStack() as stack:
+        stack.callback(shutil.rmtree, directory, ignore_errors=True)
         try:
-            with anyio.fail_after(_START_SECONDS):
-                if process.stdout is not None:  # it says where it listens once it does
-                    await process.stdout.receive()
-            environment = {"SSH_AUTH_SOCK": str(path), "SSH_ASKPASS_REQUIRE": "never"}
-            argv = ["ssh-add", "-q", str(key)]
-            await run_command(argv, env=environment, timeout=timedelta(seconds=30))
-            yield str(path)
-        finally:
-            with anyio.CancelScope(shield=True):
-                if process.returncode is None:
-                    process.terminate()
-                await process.aclose()
-    except (FileNotFoundError, TimeoutError, CommandError, anyio.EndOfStream) as error:
-        why = error.message if isinstance(error, CommandError) else "ssh-agent does not start"
-        raise BuildError(
-            f'cannot use "{key}" as the ssh agent "{identity}": {why}',
-            hint="it must be a private key without a passphrase, for its owner only",
-        ) from error
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+            await _start_agent(stack, key, path)
+        except (FileNotFoundError, TimeoutError, CommandError, anyio.EndOfStream) as error:
+            why = error.message if isinstance(error, CommandError) else "ssh-agent does not start"
+            raise BuildError(
+                f'cannot use "{key}" as the ssh agent "{identity}": {why}',
+                hint="it must be a private key without a passphrase, for its owner only",
+            ) from error
+        yield str(path)
+
+
+async def _start_agent(stack: AsyncExitStack, key: Path, path: Path) -> None:
+    process = await anyio.open_process(
+        ["ssh-agent", "-D", "-a", str(path)], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    stack.push_async_callback(_end, process)
+    with anyio.fail_after(_START_SECONDS):
+        if process.stdout is not None:  # it says where it listens once it does
+            await process.stdout.receive()
+    environment = {"SSH_AUTH_SOCK": str(path), "SSH_ASKPASS_REQUIRE": "never"}
+    argv = ["ssh-add", "-q", str(key)]
+    await run_command(argv, env=environment, timeout=timedelta(seconds=30))
+
+
+async def _end(process: Process) -> None:
+    with anyio.CancelScope(shield=True):
+        if process.returncode is None:
+            process.terminate()
+        await process.aclose()

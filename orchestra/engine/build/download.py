@@ -15,6 +15,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from orchestra.engine.build.git_source import without_password
 from orchestra.errors import BuildError
 
 _TIMEOUT_SECONDS = 60.0
@@ -31,7 +32,7 @@ async def download(url: str, directory: Path, checksum: str) -> Path:
     import httpx2  # noqa: PLC0415  # costs too much to import for builds that need it not
 
     algorithm, wanted = _checksum(checksum)
-    path = directory / _file_name(url)
+    path, shown = directory / _file_name(url), without_password(url)
     digest = hashlib.new(algorithm)
     size = 0
     try:
@@ -40,20 +41,22 @@ async def download(url: str, directory: Path, checksum: str) -> Path:
             client.stream("GET", url) as response,
         ):
             if response.status_code != 200:
-                raise BuildError(f'cannot fetch "{url}": the server said {response.status_code}')
+                raise BuildError(f'cannot fetch "{shown}": the server said {response.status_code}')
             with path.open("wb") as file:
                 async for chunk in response.aiter_bytes():
                     size += len(chunk)
                     if size > _BYTES_MAX:
-                        raise BuildError(f'cannot fetch "{url}": it is too large')
+                        raise BuildError(f'cannot fetch "{shown}": it is too large')
                     digest.update(chunk)
                     file.write(chunk)
             modified = response.headers.get("last-modified", "")
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        raise BuildError(f'cannot fetch "{url}": {error}') from error
+        raise BuildError(f'cannot fetch "{shown}": {error}') from error
+    except OSError as error:
+        raise BuildError(f'cannot keep what "{shown}" gives: {error.strerror}') from error
     found = f"{algorithm}:{digest.hexdigest()}"
     if wanted and found != checksum:
-        raise BuildError(f'the checksum of "{url}" is {found}', hint="compare it with --checksum")
+        raise BuildError(f'the checksum of "{shown}" is {found}', hint="compare it with --checksum")
     path.chmod(_MODE)
     time = _time(modified)
     os.utime(path, (time, time))

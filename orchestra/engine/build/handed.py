@@ -91,15 +91,14 @@ async def hand_secret(
         variable = f"{mount.env or mount.id}={data.decode('utf-8', 'surrogateescape')}"
     path = None
     if mount.target:
-        path = _write_secret(run, data, mount, source.rights)
-        stack.callback(shutil.rmtree, path.parent, ignore_errors=True)
+        directory = run / "build-secrets" / secrets.token_hex(8)
+        make_private(directory)
+        stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        path = _write_secret(directory / "secret", data, mount, source.rights)
     return Handed(path=path, variable=variable)
 
 
-def _write_secret(run: Path, data: bytes, mount: RunMount, rights: FileRights) -> Path:
-    directory = run / "build-secrets" / secrets.token_hex(8)
-    make_private(directory)
-    path = directory / "secret"
+def _write_secret(path: Path, data: bytes, mount: RunMount, rights: FileRights) -> Path:
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "wb") as file:
         file.write(data)

@@ -83,6 +83,17 @@ class Logins(Protocol):
         ...
 
 
+class NoToken(RegistryError):
+    """A token server gave none, but this status."""
+
+    def __init__(self, host: str, status: int) -> None:
+        super().__init__(
+            f'registry "{host}" gives no access: its token server answers {status}',
+            hint=login_hint(host),
+        )
+        self.status = status
+
+
 class Authorizer:
     """Answers the challenges of one endpoint; its login goes to it and its token server alone.
 
@@ -144,11 +155,7 @@ class Authorizer:
             redirects=False,
         ) as response:
             if response.status_code != 200:
-                raise RegistryError(
-                    f'registry "{self._endpoint.host}" gives no access: its token server '
-                    f"answers {response.status_code}",
-                    hint=login_hint(self._endpoint.host),
-                )
+                raise NoToken(self._endpoint.host, response.status_code)
             token = parse_token(await self._http.document(response, _TOKEN_BYTES_MAX, "a token"))
             self.identity = token.refresh
             return token.access

@@ -17,6 +17,7 @@ from orchestra.engine.image.auth import (
     Authorizer,
     Credentials,
     Login,
+    NoToken,
     call_helper,
     helper_of,
     read_config,
@@ -149,22 +150,25 @@ async def _try(http: HttpClient, endpoint: Endpoint, login: Login) -> str | None
         return None
     try:
         header = await authorizer.answer(challenges, "")
-    except Unreachable:
-        raise
-    except RegistryError as err:
-        raise _refused(endpoint) from err
+    except NoToken as err:
+        if err.status not in {400, 401, 403}:
+            raise
+        raise Refused(endpoint.host) from err
     headers = {"authorization": header or ""}
     async with http.send("GET", url, headers=headers, verify=endpoint.verify) as response:
         if response.status_code != 200:
-            raise _refused(endpoint)
+            raise Refused(endpoint.host)
     return authorizer.identity
 
 
-def _refused(endpoint: Endpoint) -> RegistryError:
-    return RegistryError(
-        f'cannot log in to "{endpoint.host}": it refuses this name and password',
-        hint="check both; many registries want an access token in place of the password",
-    )
+class Refused(RegistryError):
+    """A registry does not take a login."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f'cannot log in to "{host}": it refuses this name and password',
+            hint="check both; many registries want an access token in place of the password",
+        )
 
 
 async def _helped(helper: str, action: str, data: bytes) -> None:

@@ -87,10 +87,12 @@ class Place:
     async def exchange(self, stack: AsyncExitStack, request: Request) -> httpx2.Response:
         """Send a request, once more with a token when the registry asks for one; any status.
 
+        Another host, to which the registry has led us, is told nothing when it asks.
+
         :raises RegistryError: when there is no answer, or no login where one is asked for.
         """
         response = await self._send(stack, request)
-        if response.status_code == 401:
+        if response.status_code == 401 and self._is_own(response.request.url):
             challenges = response.headers.get_list("www-authenticate")
             await response.aclose()
             scope = request.scopes or f"repository:{self.repository}:pull"
@@ -107,8 +109,7 @@ class Place:
         else:
             url = base.join(request.path)
         headers = dict(request.headers)
-        own = (url.scheme, url.host, url.port) == (base.scheme, base.host, base.port)
-        if self._authorization and own:
+        if self._authorization and self._is_own(url):
             headers["authorization"] = self._authorization
         return await stack.enter_async_context(
             self.http.send(
@@ -121,6 +122,10 @@ class Place:
                 again=request.again,
             )
         )
+
+    def _is_own(self, url: httpx2.URL) -> bool:
+        base = httpx2.URL(self.endpoint.url)
+        return (url.scheme, url.host, url.port) == (base.scheme, base.host, base.port)
 
     async def refusal(self, response: httpx2.Response) -> Refusal:
         """Make an error of an answer that is none."""

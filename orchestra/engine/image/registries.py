@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,18 +40,15 @@ class Registries:
         :raises RegistryError: when the registry refuses it or does not answer.
         """
         from orchestra.engine.image.auth import Login  # noqa: PLC0415 - 80 ms: httpx2
-        from orchestra.engine.image.logins import Accounts  # noqa: PLC0415
-        from orchestra.errors import RegistryError  # noqa: PLC0415
+        from orchestra.engine.image.logins import Accounts, Refused  # noqa: PLC0415
 
         accounts = Accounts(self._settings)
         if username and password:
             return await accounts.log_in(server, Login(username, password))
         known = await accounts.known(server)
         if known is not None and not username and not password:
-            try:
+            with suppress(Refused):  # then ask for a better one
                 return await accounts.log_in(server, known)
-            except RegistryError:
-                pass  # ask for a better one
         name, secret = ask(known.username if known else "")
         return await accounts.log_in(server, Login(name, secret))
 

@@ -6,6 +6,7 @@ import base64
 import json
 import logging
 import os
+import socket
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -216,6 +217,27 @@ def test_helper_that_is_missing_is_told(
     err = capsys.readouterr().err
     assert '"docker-credential-nowhere-to-be-found" cannot store a login' in err
     assert SECRET not in err
+
+
+def test_a_known_login_that_cannot_be_tried_is_not_called_wrong(
+    registry: Registry,
+    config: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tokens(registry)
+    assert log_in(registry, monkeypatch) == 0
+    ask = registry.faults["/v2/"]
+    registry.faults = {"/token": lambda handler: handler.error(418, "TEAPOT") or True, "/v2/": ask}
+    assert app.run(["login", registry.address]) == 5
+    assert "its token server answers 418" in capsys.readouterr().err
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        nobody = f"127.0.0.1:{free.getsockname()[1]}"
+    document = json.loads(config.read_text())
+    config.write_text(json.dumps({"auths": {nobody: document["auths"][registry.address]}}))
+    assert app.run(["login", nobody]) == 5
+    assert "connection refused" in capsys.readouterr().err
 
 
 def test_password_on_the_command_line_is_warned_of(

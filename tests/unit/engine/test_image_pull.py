@@ -469,6 +469,31 @@ def test_redirect_to_another_host_carries_no_credentials(
     assert all("authorization" not in seen.headers for seen in elsewhere.requests)
 
 
+def test_another_host_that_asks_for_a_login_gets_none(
+    world: World, registry: Registry, made: images.MadeImage, tmp_path: Path
+) -> None:
+    secured(registry, tmp_path)
+    world.settings = RegistrySettings(docker_config=tmp_path / "config.json")
+    with serve_registry() as elsewhere:
+        realm = f'Bearer realm="http://{elsewhere.address}/token"'
+
+        def ask(handler: Handler) -> bool:
+            handler.answer(401, WWW_Authenticate=realm)
+            return True
+
+        def away(handler: Handler) -> bool:
+            handler.answer(307, Location=f"http://{elsewhere.address}{handler.path}")
+            return True
+
+        elsewhere.faults = {"/": ask}
+        registry.faults = {"/blobs/": away, **registry.faults}
+        with pytest.raises(RegistryError, match="asks for a login"):
+            world.pull(f"{registry.address}/x:1")
+        assert elsewhere.requests
+        assert elsewhere.paths("/token") == []
+        assert all("authorization" not in seen.headers for seen in elsewhere.requests)
+
+
 @pytest.mark.parametrize(
     "location", ["file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://x/", "javascript:x"]
 )

@@ -16,11 +16,10 @@ def command(
     ] = "",
 ) -> None:
     """Print a JSON list, or a line each; what is not here is told, and the rest printed."""
-    import json
-
     from orchestra.cli.render.errors import lines_of
     from orchestra.cli.render.images import inspected
     from orchestra.cli.render.templates import Template
+    from orchestra.cli.render.terminal import json_text, printable
     from orchestra.cli.session import note
     from orchestra.errors import ImageError
 
@@ -37,9 +36,9 @@ def command(
             failures.append(err)
     if template is not None:
         for document in documents:
-            print(template.fill(document))
+            print(printable(template.fill(document)))
     else:
-        print(json.dumps(documents, indent=None if output_format else 4, ensure_ascii=False))
+        print(json_text(documents, indent=None if output_format else 4))
     for failure in failures:
         for line in lines_of(failure):
             note(line)
