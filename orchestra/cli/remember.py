@@ -26,14 +26,15 @@ def remembered(
     purpose: str,
     make: Callable[[Project], T],
     *,
-    write: Callable[[T], Json | None],
+    write: Callable[[T], Json],
     read: Callable[[object], T],
     environment: Mapping[str, str],
 ) -> tuple[T, tuple[str, ...]]:
     """Return what ``make`` makes of a project, and the project's warnings.
 
     ``purpose`` names ``make`` and all that it depends on beside the project; ``read`` raises
-    ValueError for what ``write`` did not write. What ``write`` gives None for is not kept.
+    ValueError for what ``write`` did not write. Nothing is kept of a project with secrets out of
+    variables: they would outlive it on disk.
 
     :raises SpecErrors: when anything in the files is wrong.
     """
@@ -50,6 +51,7 @@ def remembered(
                 pass
     project = loaded.project()
     made = make(project)
-    if key is not None and (kept := write(made)) is not None:
-        memo.put(key, {"warnings": list(project.warnings), "value": kept})
+    secret = any(one.environment for one in project.secrets.values())
+    if key is not None and not secret:
+        memo.put(key, {"warnings": list(project.warnings), "value": write(made)})
     return made, project.warnings

@@ -116,7 +116,7 @@ class Session:
         self,
         purpose: str,
         make: Callable[[Project], T],
-        write: Callable[[T], Json | None],
+        write: Callable[[T], Json],
         read: Callable[[object], T],
         services: Sequence[str] = (),
         phases: Phases | None = None,
@@ -217,14 +217,10 @@ class Session:
         from orchestra.engine.state.codec import decode, encode
         from orchestra.planner.desired import DesiredState
 
-        def write(state: DesiredState) -> Json | None:
-            secret = any(image.build and image.build.secret_contents for image in state.images)
-            return None if secret else encode(state)
-
         def read(value: object) -> DesiredState:
             return decode(DesiredState, value)
 
-        return self._remembered(purpose, make, write, read, services)
+        return self._remembered(purpose, make, encode, read, services)
 
     @cached_property
     def runtime(self) -> str | None:

@@ -200,12 +200,12 @@ def test_an_unknown_key_without_a_value_is_wrong_all_the_same(shop: Shop) -> Non
     assert not shop("config").made
 
 
-def test_a_secret_of_a_build_is_not_written_down(shop: Shop) -> None:
+@pytest.mark.parametrize("service", ["build: {context: ., secrets: [t]}", "secrets: [t], image: x"])
+def test_a_secret_out_of_a_variable_is_not_written_down(shop: Shop, service: str) -> None:
     shop.variables["TOKEN"] = "s3cr3t"
     shop.write(
         "compose.yaml",
-        "services: {web: {build: {context: ., secrets: [token]}}}\n"
-        "secrets: {token: {environment: TOKEN}}\n",
+        f"services: {{web: {{{service}}}}}\nsecrets: {{t: {{environment: TOKEN}}}}\n",
     )
     for _ in range(2):
         said = shop("plan")
@@ -296,7 +296,8 @@ def test_a_memory_that_others_could_have_written_is_not_used(
 def test_every_project_comes_back_as_it_was(tree: Tree) -> None:
     with TemporaryDirectory() as directory:
         place = Path(directory)
-        write(tree, place / "compose.yaml")
+        secrets: Tree = {"token": {"file": "./token"}}  # one out of a variable is not remembered
+        write({**tree, "secrets": secrets}, place / "compose.yaml")
         environment = {"ORCHESTRA_DATA": str(place / "data")}
         options = LoadOptions()
         project = load_project(options, environment, place)
