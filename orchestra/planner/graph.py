@@ -17,7 +17,7 @@ from orchestra.planner.desired import Dependency
 from orchestra.values import dataclass
 
 if TYPE_CHECKING:
-    import networkx as nx
+    pass
 
 Edges = Mapping[str, frozenset[str]]
 _AnyEdges = Mapping[str, AbstractSet[str]]
@@ -59,13 +59,6 @@ class ServiceGraph:
                 heappush(ready, following)
         return tuple(order)
 
-    def stop_order(self) -> tuple[str, ...]:
-        """Return the services, each before everything it needs.
-
-        :raises PlanError: when services need each other.
-        """
-        return tuple(reversed(self.start_order()))
-
     def dependents(self) -> Edges:
         """Return, for every service, who needs it directly."""
         found: dict[str, set[str]] = {name: set() for name in self.needs}
@@ -97,15 +90,6 @@ class ServiceGraph:
                 if name not in _closure(kept, (need,)):
                     kept[name].add(need)
         return ServiceGraph({name: frozenset(needs) for name, needs in kept.items()})
-
-    def digraph(self) -> nx.DiGraph[str]:
-        """Return a networkx graph; an edge leads from a service to what it needs."""
-        import networkx as nx  # noqa: PLC0415 (slow to import)
-
-        graph: nx.DiGraph[str] = nx.DiGraph()
-        graph.add_nodes_from(self.services)
-        graph.add_edges_from((name, need) for name in self.services for need in self.needs[name])
-        return graph
 
 
 def service_graph(dependencies: Mapping[str, Iterable[Dependency]]) -> ServiceGraph:

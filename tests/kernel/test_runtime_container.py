@@ -13,7 +13,7 @@ from support.bundles import Bundle
 
 from orchestra.engine.linux import syscalls
 from orchestra.engine.linux.process import wait_exit
-from orchestra.engine.runtime import cgroup
+from orchestra.engine.runtime.cgroup import Cgroup
 from orchestra.engine.runtime.failure import RuntimeFailure
 
 pytestmark = pytest.mark.kernel
@@ -270,7 +270,7 @@ def test_the_oom_killer_is_seen(bundle: Bundle) -> None:
     try:
         init.start()
         wait_exit(init.pid)
-        assert cgroup.oom_killed(bundle.linux["cgroupsPath"])
+        assert Cgroup.at(bundle.linux["cgroupsPath"]).oom_kills() > 0
     finally:
         bundle.delete()
 

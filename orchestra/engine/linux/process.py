@@ -7,7 +7,7 @@ import signal
 from typing import TypedDict
 
 from orchestra.engine.linux import syscalls
-from orchestra.engine.linux.flags import CloseRange, Prctl
+from orchestra.engine.linux.flags import Prctl
 
 
 class Identity(TypedDict):
@@ -118,11 +118,6 @@ def wait_exit(pid: int) -> Exit:
     return exit_of(os.waitpid(pid, 0)[1])
 
 
-def close_from(first: int) -> None:
-    """Close every descriptor from ``first`` on."""
-    syscalls.close_range(first)
-
-
 def close_all_but(keep: tuple[int, ...], first: int = 3) -> None:
     """Close every descriptor from ``first`` on but those to keep."""
     for fd in sorted(keep):
@@ -132,11 +127,6 @@ def close_all_but(keep: tuple[int, ...], first: int = 3) -> None:
             syscalls.close_range(first, fd - 1)
         first = fd + 1
     syscalls.close_range(first)
-
-
-def cloexec_from(first: int) -> None:
-    """Mark every descriptor from ``first`` on close-on-exec (Linux 5.11)."""
-    syscalls.close_range(first, flags=CloseRange.CLOEXEC)
 
 
 def reset_signals() -> None:

@@ -276,27 +276,3 @@ def _refuse_unknown(resources: LinuxResources, absent: frozenset[str]) -> None:
             if value[key]:
                 name = f"{part}.{key}" if part else key
                 raise RuntimeFailure(f"the resource limit {name} is not supported")
-
-
-def delete(path: str) -> None:
-    """Remove a container's cgroup; one that is not there is no error.
-
-    :raises RuntimeFailure: for a path that is none.
-    """
-    Cgroup.at(path).delete()
-
-
-def kill_all(path: str) -> None:
-    """Send SIGKILL to every process of a container's cgroup.
-
-    :raises RuntimeFailure: for a path that is none.
-    """
-    Cgroup.at(path).kill()
-
-
-def oom_killed(path: str) -> bool:
-    """Tell whether the memory limit has killed a process of the container.
-
-    :raises RuntimeFailure: for a path that is none.
-    """
-    return Cgroup.at(path).oom_kills() > 0
