@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from difflib import get_close_matches
-from ipaddress import ip_address
 
+from orchestra.addresses import parse_address
 from orchestra.spec import units
 from orchestra.spec.findings import Misfit
 from orchestra.spec.tree import MarkedList, MarkedMap, Value, adopt, entries, items
@@ -234,7 +234,7 @@ def address(value: Value) -> Value:
     if not isinstance(value, str):
         raise unfit("an IP address", value)
     try:
-        ip_address(value)
+        parse_address(value)
     except ValueError as err:
         raise Misfit(f'"{value}" is no IP address', hint="as in 127.0.0.1") from err
     return value

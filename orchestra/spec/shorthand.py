@@ -9,8 +9,8 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
-from ipaddress import ip_address
 
+from orchestra.addresses import parse_address
 from orchestra.spec.findings import Misfit
 from orchestra.spec.tree import Value
 
@@ -72,7 +72,7 @@ def _split_port(rest: str, text: str) -> tuple[str, str, str]:
 
 def _host_ip(host: str, text: str) -> str:
     try:
-        ip_address(host)
+        parse_address(host)
     except ValueError as err:
         raise Misfit(f'"{host}" in port "{text}" is no IP address', hint=_PORT_FORM) from err
     return host

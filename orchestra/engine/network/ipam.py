@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
+from orchestra.addresses import parse_address
 from orchestra.engine.state.records import AssignedSubnet
 from orchestra.errors import NetworkError
 from orchestra.planner.desired import NetworkSpec, Subnet
@@ -145,7 +146,7 @@ def _address_at(network: AnyNetwork, offset: int) -> AnyAddress:
 
 def _inside(spec: NetworkSpec, text: str, network: AnyNetwork, what: str) -> AnyAddress:
     try:
-        address = ip_address(text)
+        address = parse_address(text)
     except ValueError as err:
         raise NetworkError(f'cannot create network "{spec.name}": {what}: {err}') from err
     if address not in network:
@@ -219,7 +220,7 @@ def _fixed(
     spec: NetworkSpec, network: AnyNetwork, wanted: str, used: set[AnyAddress]
 ) -> AnyAddress:
     try:
-        address = ip_address(wanted)
+        address = parse_address(wanted)
     except ValueError as err:
         raise NetworkError(f'cannot give an address on network "{spec.name}": {err}') from err
     if address not in network:

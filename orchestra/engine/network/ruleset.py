@@ -22,8 +22,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from orchestra.addresses import parse_address
 from orchestra.engine.network.naming import BRIDGE_PREFIX
 from orchestra.engine.state.records import Endpoint, NetworkRecord
+from orchestra.errors import NetworkError
 from orchestra.planner.desired import PortSpec
 from orchestra.values import dataclass
 
@@ -204,19 +206,20 @@ def port_elements(ports: Iterable[PortSpec], address: str) -> tuple[Element, ...
         if port.host_port is None:
             continue
         key = f"{port.protocol} . {port.host_port}"
-        if ":" in port.host_ip:  # served by the socket on the host, which asks nobody who calls
-            anywhere = port.host_ip == "::"
+        host_ip = _plain(port.host_ip) if port.host_ip else ""
+        if ":" in host_ip:  # served by the socket on the host, which asks nobody who calls
+            anywhere = host_ip == "::"
             container = "closed6" if anywhere else "closed_at6"
-            at = key if anywhere else f"{port.host_ip} . {key}"
+            at = key if anywhere else f"{host_ip} . {key}"
             found.append(Element(family="inet", container=container, key=at))
             continue
         found.append(Element(family="inet", container="own", key=f"{address} . {key}"))
-        everywhere = port.host_ip in {"", "0.0.0.0"}  # noqa: S104 - a word of the user's
+        everywhere = host_ip in {"", "0.0.0.0"}  # noqa: S104 - a word of the user's
         found.append(
             Element(
                 family="inet",
                 container="published" if everywhere else "published_at",
-                key=key if everywhere else f"{port.host_ip} . {key}",
+                key=key if everywhere else f"{host_ip} . {key}",
                 value=f"{address} . {port.container_port}",
             )
         )
@@ -234,13 +237,24 @@ def sender_elements(endpoint: Endpoint) -> tuple[Element, ...]:
     ipv6 = [endpoint.ipv6] if endpoint.ipv6 else []
     for address in endpoint.link_local:
         if ":" in address:
-            ipv6.append(address)
+            ipv6.append(_plain(address))
         else:
-            found.append(("ports4", f"{link} . {mac} . {address}"))
+            found.append(("ports4", f"{link} . {mac} . {_plain(address)}"))
     found += [("ports6", f"{link} . {mac} . {address}") for address in ipv6]
     if not ipv6:
         found.append(("only4", link))
     return tuple(Element(family="bridge", container=name, key=key) for name, key in found)
+
+
+def _plain(address: str) -> str:
+    """Return an address as the kernel writes it: nothing else ever gets into a command.
+
+    :raises NetworkError: when it is none.
+    """
+    try:
+        return str(parse_address(address))
+    except ValueError as err:
+        raise NetworkError(f'cannot set up the firewall: "{address}" is no address') from err
 
 
 def add_text(table: str, elements: Iterable[Element]) -> str:

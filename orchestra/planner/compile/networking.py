@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from orchestra.addresses import parse_address
 from orchestra.planner.compile.complaints import Complaints
 from orchestra.planner.desired import Attachment, NetworkSpec, PortSpec
 from orchestra.planner.fingerprint import network_hash
@@ -25,6 +25,8 @@ BRIDGE = "_bridge"
 _BRIDGE_WORDS = frozenset({"bridge", "default"})
 _SYSCTLS = "com.docker.network.endpoint.sysctls"
 _IFNAME = "com.docker.network.endpoint.ifname"
+_MAC = re.compile(r"[0-9A-Fa-f]{2}(?:([:-])[0-9A-Fa-f]{2})(?:\1[0-9A-Fa-f]{2}){4}")
+_PROTOCOLS = frozenset({"tcp", "udp", "sctp"})
 _SYSCTL = re.compile(r"(net\.(?:ipv4|ipv6|mpls)\.[a-z]+\.IFNAME\.[A-Za-z0-9_-]+)=(\S+)")
 
 
@@ -57,8 +59,9 @@ def compile_attachments(
     if service.network_mode:
         network = named_network(service.network_mode)
         names = (container_name, service.name)
-        mac = service.mac_address or None
+        mac = _mac(service.mac_address, ("services", service.name), complaints)
         return (Attachment(network=network, aliases=_unique(names), mac=mac),) if network else ()
+    own_mac = _mac(service.mac_address, ("services", service.name), complaints)
     primary = min(
         service.networks, key=lambda key: (-service.networks[key].priority, key), default=""
     )
@@ -68,7 +71,8 @@ def compile_attachments(
             aliases=_unique((container_name, service.name, *place.aliases)),
             ipv4=place.ipv4_address or None,
             ipv6=place.ipv6_address or None,
-            mac=place.mac_address or (service.mac_address if key == primary else None) or None,
+            mac=_mac(place.mac_address, ("services", service.name, "networks", key), complaints)
+            or (own_mac if key == primary else None),
             priority=place.priority,
             gw_priority=place.gw_priority,
             interface_name=place.interface_name or place.driver_opts.get(_IFNAME) or None,
@@ -79,18 +83,32 @@ def compile_attachments(
     )
 
 
+def _mac(text: str | None, place: KeyPath, complaints: Complaints) -> str | None:
+    """Return a hardware address in the kernel's form."""
+    if not text:
+        return None
+    if _MAC.fullmatch(text) is None:
+        hint = "as in 02:42:ac:11:00:02"
+        complaints.add((*place, "mac_address"), f'"{text}" is no hardware address', hint=hint)
+        return None
+    return text.replace("-", ":").lower()
+
+
 def _link_local(
     service: str, network: str, place: Place, complaints: Complaints
 ) -> tuple[str, ...]:
-    for index, address in enumerate(place.link_local_ips):
+    found: list[str] = []
+    for index, text in enumerate(place.link_local_ips):
         try:
-            usable = not ip_address(address).is_unspecified
+            address = parse_address(text)
         except ValueError:
-            usable = False
-        if not usable:
+            address = None
+        if address is None or address.is_unspecified:
             path = ("services", service, "networks", network, "link_local_ips", index)
-            complaints.add(path, f'"{address}" is no address', hint="as in 169.254.8.8")
-    return place.link_local_ips
+            complaints.add(path, f'"{text}" is no address', hint="as in 169.254.8.8")
+        else:
+            found.append(str(address))
+    return tuple(found)
 
 
 def _interface_sysctls(
@@ -128,10 +146,14 @@ def compile_ports(service: Service, number: int, complaints: Complaints) -> tupl
     found: list[PortSpec] = []
     for index, port in enumerate(service.ports):
         key: KeyPath = ("services", service.name, "ports", index, "published")
+        protocol = port.protocol or "tcp"
+        if protocol not in _PROTOCOLS:
+            path = ("services", service.name, "ports", index, "protocol")
+            complaints.add(path, f'unknown protocol "{protocol}"', hint="use tcp, udp or sctp")
         spec = PortSpec(
             container_port=port.target,
-            protocol=port.protocol or "tcp",
-            host_ip=port.host_ip or "",
+            protocol=protocol,
+            host_ip=str(parse_address(port.host_ip)) if port.host_ip else "",
             host_port=_host_port(port, number, key, complaints),
         )
         if spec not in found:

@@ -340,6 +340,17 @@ def test_what_an_interface_gets(service):
     }
 
 
+def test_addresses_are_written_as_the_kernel_writes_them(service):
+    spec = service(
+        "mac_address: 02-42-AC-11-00-FF\n"
+        "ports: ['[0:0:0:0:0:0:0:0]:80:80', '[FD00::00:1]:81:81', '127.0.0.1:82:82']\n"
+        "networks: {default: {link_local_ips: ['FE80::0:8']}}\n"
+    )
+    assert [port.host_ip for port in spec.ports] == ["::", "fd00::1", "127.0.0.1"]
+    assert spec.networks[0].mac == "02:42:ac:11:00:ff"
+    assert spec.networks[0].link_local == ("fe80::8",)
+
+
 def test_links_to_other_projects_and_networks_by_mode(load):
     state = load(
         "services:\n"
@@ -481,6 +492,13 @@ def test_hooks(service):
         ("cgroup_parent: ../x", "cgroup_parent"),
         ("devices: [gpu0]", "devices[0]"),
         ("storage_opt: {size: 1g}", "storage_opt"),
+        ("mac_address: 'x }; flush ruleset; #'", "mac_address"),
+        ("networks: {default: {mac_address: 02-42-AC}}", "networks.default.mac_address"),
+        ("ports: [{target: 80, protocol: 'tcp }; flush ruleset; #'}]", "ports[0].protocol"),
+        (
+            "networks: {default: {link_local_ips: ['fe80::1%x }; flush ruleset; #']}}",
+            "networks.default.link_local_ips[0]",
+        ),
         ("mem_swappiness: 101", "mem_swappiness"),
         ("cpu_rt_runtime: 1000001", "cpu_rt_runtime"),
         ("networks: {default: {link_local_ips: [x]}}", "networks.default.link_local_ips[0]"),
