@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from orchestra.engine.container.places import Places
+from orchestra.engine.linux.directories import make_private
 from orchestra.engine.shim.identity import write_json
 from orchestra.engine.shim.protocol import Identity, Stage
 from orchestra.engine.shim.stages import STAGES_DIRECTORY
 from orchestra.engine.state.records import ContainerRecord, ImageMount, VolumeUse
 from orchestra.oci.runtime import OciMount, RuntimeConfig
 from orchestra.planner.desired import Mount, MountKind
-from orchestra.values import dataclass, replace
+from orchestra.values import dataclass, field, replace
 
 _FILE = "stages.json"
 _BORROWED = "from-"
@@ -40,7 +41,7 @@ def stage_volumes(
             directory = places.directory / "images" / name
             upper, work = directory / "upper", directory / "work"
             for path in (upper, work):
-                path.mkdir(parents=True, exist_ok=True, mode=0o700)
+                make_private(path)
             upper.chmod(0o755)
             stage: Stage = {
                 "name": name,
@@ -61,7 +62,7 @@ def stage_volumes(
         stages.append(stage)
         sources[mount.target] = _place(places, name)
     if stages:
-        write_json(str(places.directory / _FILE), {"stages": stages, "borrowed": []})
+        _write(places.directory, _Staged(stages=stages))
     return sources
 
 
@@ -71,7 +72,7 @@ def _place(places: Places, name: str) -> str:
 
 def read_stages(places: Places) -> list[Stage]:
     """Return the stages of a container; none where nothing was written down."""
-    return _read(places.directory)[0]
+    return _read(places.directory).stages
 
 
 def standing_stages(places: Places) -> list[Stage]:
@@ -81,7 +82,7 @@ def standing_stages(places: Places) -> list[Stage]:
 
 def stage_shm(places: Places, init: Identity) -> str:
     """Let /dev/shm be another container's; return the source of its mount."""
-    stages, borrowed = _read(places.directory)
+    staged = _read(places.directory)
     stage: Stage = {
         "name": "shm",
         "what": "the other container's /dev/shm",
@@ -89,17 +90,39 @@ def stage_shm(places: Places, init: Identity) -> str:
         "source": "/dev/shm",  # noqa: S108 - a place inside the container
         "init": init,
     }
-    kept = [other for other in stages if other["name"] != stage["name"]]
-    write_json(str(places.directory / _FILE), {"stages": [*kept, stage], "borrowed": borrowed})
+    kept = [other for other in staged.stages if other["name"] != stage["name"]]
+    _write(places.directory, replace(staged, stages=[*kept, stage]))
     return _place(places, stage["name"])
 
 
-def _read(directory: Path) -> tuple[list[Stage], list[str]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Staged:
+    """What a container's stages.json holds.
+
+    ``borrowed``: the targets of others' mounts that its config shows; ``displaced``: its own
+    mounts that stood there.
+    """
+
+    stages: list[Stage] = field(default_factory=list)
+    borrowed: list[str] = field(default_factory=list)
+    displaced: list[OciMount] = field(default_factory=list)
+
+
+def _read(directory: Path) -> _Staged:
     try:
         document = json.loads((directory / _FILE).read_bytes())
-        return document["stages"], document["borrowed"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return [], []
+        return _Staged(
+            stages=document["stages"],
+            borrowed=document["borrowed"],
+            displaced=document.get("displaced", []),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return _Staged()
+
+
+def _write(directory: Path, staged: _Staged) -> None:
+    document = {name: getattr(staged, name) for name in ("stages", "borrowed", "displaced")}
+    write_json(str(directory / _FILE), document)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,13 +139,13 @@ def borrow(
 ) -> ContainerRecord:
     """Put the lenders' binds and volumes into a config, in place of those of the last start.
 
-    The container's own mounts win; earlier lenders win over later ones. Returns the record with
-    the volumes that it now uses.
+    The container's own mounts win, but those of its image; earlier lenders win over later ones.
+    Returns the record with the volumes that it now uses.
     """
     own = {mount.target for mount in record.spec.mounts}
     own |= {file.target for file in record.spec.files}
-    kept, before = _read(places.directory)
-    stages = [stage for stage in kept if not stage["name"].startswith(_BORROWED)]
+    before = _read(places.directory)
+    stages = [stage for stage in before.stages if not stage["name"].startswith(_BORROWED)]
     found: dict[str, OciMount] = {}
     uses: dict[str, VolumeUse] = {}
     for lender in lenders:
@@ -139,12 +162,15 @@ def borrow(
                 mount = {**mount, "source": _place(places, name)}  # noqa: PLW2901
             found[target] = _read_only(mount) if lender.read_only else mount
             if target in by_target:
-                uses[target] = by_target[target]
-    gone = {*before, *found}
-    mounts = [mount for mount in config.get("mounts", []) if mount["destination"] not in gone]
-    config["mounts"] = [*mounts, *(found[target] for target in sorted(found, key=_depth))]
-    write_json(str(places.directory / _FILE), {"stages": stages, "borrowed": sorted(found)})
-    volumes = [use for use in record.volumes if use.target not in gone]
+                uses[target] = replace(by_target[target], borrowed=True)
+    mounts = [m for m in config.get("mounts", []) if m["destination"] not in before.borrowed]
+    mounts += before.displaced
+    kept = [mount for mount in mounts if mount["destination"] not in found]
+    displaced = [mount for mount in mounts if mount["destination"] in found]
+    config["mounts"] = [*kept, *(found[target] for target in sorted(found, key=_depth))]
+    staged = _Staged(stages=stages, borrowed=sorted(found), displaced=displaced)
+    _write(places.directory, staged)
+    volumes = [use for use in record.volumes if not use.borrowed]
     return replace(record, volumes=(*volumes, *(uses[target] for target in sorted(uses))))
 
 
@@ -152,7 +178,7 @@ def _lent(lender: Lender) -> list[OciMount]:
     """Return what a container can lend: binds and volumes, its image's and borrowed ones too."""
     record = lender.record
     targets = {mount.target for mount in record.spec.mounts if mount.kind in _LENT}
-    targets |= {use.target for use in record.volumes} | set(_read(lender.places.directory)[1])
+    targets |= {use.target for use in record.volumes} | set(_read(lender.places.directory).borrowed)
     mounts = lender.places.read_config().get("mounts", [])
     return [mount for mount in mounts if mount["destination"] in targets]
 

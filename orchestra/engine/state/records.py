@@ -86,11 +86,15 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VolumeUse:
-    """A volume of a container: machine's name, target, and whether it goes with the container."""
+    """A volume of a container: machine's name, target, and whether it goes with the container.
+
+    ``borrowed``: it is another container's (volumes_from), and shown until the next start.
+    """
 
     volume: str
     target: str
     anonymous: bool = False
+    borrowed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,6 +97,31 @@ def test_volumes_from_another_projects_container_and_unnamed_ones(scenario: Scen
     assert "Read-only" in scenario.exec("reader", "touch", "/cache/x", code=1).err
 
 
+def test_a_volume_of_the_image_comes_back_when_nobody_lends_in_its_place(
+    scenario: Scenario,
+) -> None:
+    """An image's VOLUME gives way to what is borrowed, and is not lost by that."""
+    lender = scenario.sibling()
+    lender.edit(APP, APP + "\n    volumes: [/cache]\n")
+    lender.up()
+    lender.exec("app", "sh", "-c", "echo lent > /cache/f")
+    (scenario.directory / "Dockerfile").write_text("FROM busybox\nVOLUME /cache\n")
+    scenario.edit("image: busybox", "build: .")
+    command = 'command: ["sleep", "1000"]'
+    scenario.edit(command, f'{command}\n    volumes_from: ["container:{lender.project}-app-1"]')
+    scenario.up()
+    assert scenario.exec("app", "cat", "/cache/f").out == "lent\n"
+    own = scenario.run("volumes", "-q").out.split()
+    assert len(own) == 1
+    lender.edit("volumes: [/cache]", "volumes: [/other]")
+    lender.up()
+    scenario.run("restart", "-t", "0")
+    assert scenario.exec("app", "ls", "/cache").out == ""
+    assert "/cache" in scenario.exec("app", "cat", "/proc/mounts").out
+    scenario.run("down", "-v")
+    assert scenario.run("volumes", "-q").out == "", "its own one goes with it"
+
+
 def test_recursive_binds(scenario: Scenario) -> None:
     (scenario.directory / "top/below").mkdir(parents=True)
     volumes = """
