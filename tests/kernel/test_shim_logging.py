@@ -112,6 +112,15 @@ async def test_a_start_whose_receiver_is_away_fails_and_says_so(cell: Cell) -> N
     assert cell.containers.phase(record)[0] is Phase.CREATED
 
 
+async def test_a_receiver_that_can_have_no_such_name_is_told(cell: Cell) -> None:
+    address = f"udp://{'x' * 64}.example:514"
+    logging = LogSpec(driver="syslog", options={"syslog-address": address})
+    record = await cell.create(spec("/bin/sleep", "1000", logging=logging))
+    with pytest.raises(ContainerError, match="cannot reach syslog at udp://xxx"):
+        await cell.containers.start(record)
+    assert "Traceback" not in cell.launcher_log()
+
+
 async def test_a_restart_goes_on_although_the_receiver_is_away(cell: Cell) -> None:
     with receivers.tcp() as gone:
         logging = to(gone)

@@ -55,6 +55,10 @@ def sender_of(forward: Forward, pid: int) -> Sender:
     return Journal(forward["fields"])
 
 
+CONNECTED = b"\n"
+"""The first word of a program that has reached its receiver."""
+
+
 class Forwarder:
     """Messages of one line to one receiver."""
 
@@ -80,7 +84,7 @@ class Forwarder:
         """Connect for the first time; return why not, or ""."""
         try:
             self._sender.connect()
-        except OSError as err:
+        except (OSError, ValueError) as err:  # the latter for a name that none can have
             self._sender.close()
             return reason(err)
         self._connected = True
@@ -95,7 +99,7 @@ class Forwarder:
                     self._sender.connect()
                     self._connected = True
                 self._sender.send(data)
-            except OSError as err:
+            except (OSError, ValueError) as err:
                 self._sender.close()
                 self._connected = False
                 if again:  # once at once: the receiver may just have been started again
@@ -111,7 +115,7 @@ class Forwarder:
                 self._complained = self._complained and self._sender.loses
                 return True
 
-    def _complain(self, err: OSError) -> None:
+    def _complain(self, err: OSError | ValueError) -> None:
         """Say once per absence that nobody takes the messages; where, is in launcher.log."""
         if not self._complained:
             self._complained = True
@@ -126,22 +130,27 @@ class Forwarder:
         return bool(poll.poll(milliseconds))
 
 
-def reason(err: OSError) -> str:
+def reason(err: OSError | ValueError) -> str:
     """Return why something failed, in lower case."""
-    text = os.strerror(err.errno) if err.errno and type(err).__module__ == "builtins" else str(err)
-    return text.lower()
+    number = err.errno if isinstance(err, OSError) and type(err).__module__ == "builtins" else None
+    return (os.strerror(number) if number else str(err)).lower()
 
 
 def start(forward: Forward, container: str, line: socket.socket) -> tuple[int, int]:
     """Fork the program; return its pid, and a pipe that says how it began.
 
-    What it says is why there is no connection, and nothing when there is one.
+    What it says is why there is no connection, and CONNECTED when there is one.
 
     :raises OSError: when nothing can be forked.
     """
     answer, answering = os.pipe2(os.O_CLOEXEC)
     shim = os.getpid()
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError:
+        os.close(answer)
+        os.close(answering)
+        raise
     if pid == 0:
         _run(sender_of(forward, shim), container, line, answering)
     os.close(answering)
@@ -158,7 +167,7 @@ def _run(sender: Sender, container: str, line: socket.socket, answering: int) ->
         forwarder = Forwarder(sender, line, container)
         failure = forwarder.connect()
         with suppress(OSError):
-            os.write(answering, failure.encode())
+            os.write(answering, failure.encode() or CONNECTED)
         os.close(answering)
         forwarder.serve()
         code = 0

@@ -102,7 +102,8 @@ class Forwarding:
             left = self._begun + _AGAIN_SECONDS - now
             if left > 0:
                 return left
-            os.close(self._start())
+            with suppress(OSError):  # no process to be had: it is tried again
+                os.close(self._start())
         return None
 
     def ended(self, pid: int) -> None:
@@ -163,7 +164,10 @@ def _first_word(answer: int) -> str:
     poll.register(answer, select.POLLIN)
     if not poll.poll(_ANSWER_SECONDS * 1000):
         return f"no answer within {_ANSWER_SECONDS:.0f} seconds"
-    return os.read(answer, 4096).decode("utf-8", "replace")
+    word = os.read(answer, 4096)
+    if word == forwarder.CONNECTED:
+        return ""
+    return word.decode("utf-8", "replace") or "what sends the output has ended"
 
 
 def _end_child(pid: int, seconds: float) -> None:
