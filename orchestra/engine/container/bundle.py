@@ -43,9 +43,9 @@ from orchestra.values import dataclass, field
 
 OCI_VERSION = "1.0.2"
 INIT_ANNOTATION = "org.orchestra.init"
+"""Set to "true" when a small init is to be pid 1 and reap (compose-spec 05-services.md, init)."""
 INIT_PATH = "/sbin/docker-init"
 """Where another runtime's containers find the init of the host, as docker's do."""
-"""Set to "true" when a small init is to be pid 1 and reap (compose-spec 05-services.md, init)."""
 
 MASKED_PATHS = (
     "/proc/acpi",

@@ -47,10 +47,6 @@ class Edits:
     hooks: Hooks = field(default_factory=Hooks)
     gids: tuple[int, ...] = ()
 
-    def __bool__(self) -> bool:
-        """Tell whether there is anything."""
-        return bool(self.env or self.devices or self.mounts or self.hooks or self.gids)
-
     def plus(self, other: Edits) -> Edits:
         """Return both, the other's after these."""
         hooks = cast("dict[str, list[Hook]]", {**self.hooks})

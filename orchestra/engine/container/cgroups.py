@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from orchestra.engine.linux import host
+from orchestra.engine.state.records import ContainerRecord
 from orchestra.errors import ContainerError
-from orchestra.planner.desired import (
-    ContainerSpec,
-)
-from orchestra.planner.limits import Resources
+from orchestra.planner.desired import ContainerSpec
 
 _OURS = "/orchestra"
 _RT_PERIOD_US = 1_000_000
@@ -59,36 +60,57 @@ def _realtime() -> Path | None:
     return _v1("cpu", "cpu.rt_runtime_us")
 
 
-def reserve_realtime(path: str, limits: Resources) -> None:
-    """Let the groups above ``path`` have the real-time share that it will take.
+def reserve_realtime(record: ContainerRecord, siblings: Iterable[ContainerRecord]) -> None:
+    """Let the groups above a container have the real-time share that it will take.
 
-    New ones have none, and the kernel refuses a child more than its parent has left.
+    New ones have none, and the kernel refuses a child more than its parent has left. ``siblings``
+    are the project's containers: what they want is reserved too, as they may start beside it.
 
     :raises ContainerError: when the host has no such share left.
     """
     root = _realtime()
-    if not limits.cpu_rt_runtime_us or root is None:
+    if not record.spec.resources.cpu_rt_runtime_us or root is None:
         return
-    period = limits.cpu_rt_period_us or _RT_PERIOD_US
-    share = -(-limits.cpu_rt_runtime_us * _RT_PERIOD_US // period)
-    directory = root
-    for name in path.strip("/").split("/")[:-1]:
-        directory /= name
-        try:
-            directory.mkdir(exist_ok=True)
-            _raise_share(directory, share)
-        except OSError as err:
-            raise ContainerError(
-                f"cannot give real-time scheduling to the cgroup {directory}: {err.strerror}",
-                hint="lower cpu_rt_runtime: /sys/fs/cgroup/cpu has the runtime that is left",
-            ) from err
+    above = _above(record)
+    wanted = sum(_wanted_by(other) for other in siblings if _above(other) == above)
+    places = [root.joinpath(*above[:depth]) for depth in range(1, len(above) + 1)]
+    lock = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for place, below in zip(places, [*places[1:], None], strict=True):
+            _raise_share(place, wanted, below)
+    finally:
+        os.close(lock)
 
 
-def _raise_share(directory: Path, share: int) -> None:
-    """Give a group what its children have and ``share`` more, unless it has that."""
-    taken = sum(_share_of(child) for child in directory.iterdir() if child.is_dir())
-    if _share_of(directory) < taken + share:
-        (directory / "cpu.rt_runtime_us").write_text(str(taken + share))
+def _above(record: ContainerRecord) -> tuple[str, ...]:
+    return tuple(cgroup_path(record.spec, record.id).strip("/").split("/")[:-1])
+
+
+def _wanted_by(record: ContainerRecord) -> int:
+    limits = record.spec.resources
+    runtime, period = limits.cpu_rt_runtime_us or 0, limits.cpu_rt_period_us or _RT_PERIOD_US
+    return -(-runtime * _RT_PERIOD_US // period)
+
+
+def _raise_share(directory: Path, wanted: int, below: Path | None) -> None:
+    """Give a group at least what is wanted of it, beside what its other children have.
+
+    ``below``: its child for which it is; None where the containers themselves are the children.
+    """
+    try:
+        directory.mkdir(exist_ok=True)
+        needed = wanted
+        if below is not None:
+            children = (child for child in directory.iterdir() if child.is_dir() and child != below)
+            needed = sum(map(_share_of, children)) + max(wanted, _share_of(below))
+        if _share_of(directory) < needed:
+            (directory / "cpu.rt_runtime_us").write_text(str(needed))
+    except OSError as err:
+        raise ContainerError(
+            f"cannot give real-time scheduling to the cgroup {directory}: {err.strerror}",
+            hint="lower cpu_rt_runtime: /sys/fs/cgroup/cpu has the runtime that is left",
+        ) from err
 
 
 def _share_of(directory: Path) -> int:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 import anyio
 import anyio.to_thread
 
-from orchestra.engine.container.cgroups import cgroup_path, reserve_realtime
+from orchestra.engine.container.cgroups import reserve_realtime
 from orchestra.engine.container.exec import converse
 from orchestra.engine.container.launching import (
     ContainerSockets,
@@ -39,7 +39,7 @@ from orchestra.engine.shim.identity import write_json
 from orchestra.engine.state.lock import container_lock
 from orchestra.engine.state.records import ContainerRecord, Wanted
 from orchestra.engine.state.store import Store
-from orchestra.errors import ContainerError
+from orchestra.errors import ContainerError, ungrouped
 from orchestra.values import dataclass, replace
 
 
@@ -85,10 +85,11 @@ class Foreground:
                     self._store.write_container(replace(record, started_at=datetime.now(UTC)))
                 if not record.spec.post_start:
                     return await _accompany(session, pipes, streams)
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(self._run_hooks, record, launcher)
-                    code = await _accompany(session, pipes, streams)
-                    tasks.cancel_scope.cancel()
+                with ungrouped():
+                    async with anyio.create_task_group() as tasks:
+                        tasks.start_soon(self._run_hooks, record, launcher)
+                        code = await _accompany(session, pipes, streams)
+                        tasks.cancel_scope.cancel()
                 return code
         finally:
             if pipes:
@@ -165,7 +166,7 @@ class Foreground:
         neighbours = Neighbours(self._paths, self._store)
         record = neighbours.complete(record, places)
         self._store.write_container(record)
-        reserve_realtime(cgroup_path(record.spec, record.id), record.spec.resources)
+        reserve_realtime(record, self._store.containers(record.spec.project))
         network = neighbours.network(
             record, self._networks.interfaces(record), self._networks.listens(record)
         )

@@ -15,9 +15,7 @@ from orchestra.engine.container.seccomp import Host, default_profile, load_profi
 from orchestra.engine.linux.host import kernel_version
 from orchestra.errors import ContainerError
 from orchestra.oci.runtime import BlockIo, Device, Seccomp, ThrottleDevice
-from orchestra.planner.desired import (
-    ContainerSpec,
-)
+from orchestra.planner.desired import ContainerSpec
 from orchestra.planner.limits import BlockLimit, DeviceSpec
 
 _INITS = (

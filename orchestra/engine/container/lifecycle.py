@@ -145,7 +145,7 @@ class Containers:
 
     def _write_request(self, record: ContainerRecord, places: Places) -> ContainerRecord:
         record = self._neighbours.complete(record, places)
-        reserve_realtime(cgroup_path(record.spec, record.id), record.spec.resources)
+        reserve_realtime(record, self._store.containers(record.spec.project))
         network = self._neighbours.network(
             record, self._networks.interfaces(record), self._networks.listens(record)
         )

@@ -120,20 +120,25 @@ def shim_namespace(remap: Remap, mapped: Sequence[str]) -> UserNamespace:
 
 
 def host_id(ranges: Sequence[IdRange], number: int) -> int:
-    """Return the host's id of a container's; one that it has not is nobody's."""
-    return _translate(number, ranges, inward=False)
+    """Return the host's id of a container's.
+
+    :raises ContainerError: when the container has no such id.
+    """
+    for r in ranges:
+        if r.container_id <= number < r.container_id + r.size:
+            return r.host_id + number - r.container_id
+    size = sum(r.size for r in ranges)
+    raise ContainerError(
+        f"the id {number} is none of the container's, whose ids are remapped",
+        hint=f"it has {size} ids; give its user more of them in {SUBUID} and {SUBGID}",
+    )
 
 
 def container_id(ranges: Sequence[IdRange], number: int) -> int:
     """Return the container's id of a host's; one that it has not is nobody's."""
-    return _translate(number, ranges, inward=True)
-
-
-def _translate(number: int, ranges: Sequence[IdRange], *, inward: bool) -> int:
     for r in ranges:
-        first, other = (r.host_id, r.container_id) if inward else (r.container_id, r.host_id)
-        if first <= number < first + r.size:
-            return other + number - first
+        if r.host_id <= number < r.host_id + r.size:
+            return r.container_id + number - r.host_id
     return _NOBODY
 
 
@@ -150,7 +155,10 @@ class Shift:
         return container_id(self.remap.uids, uid), container_id(self.remap.gids, gid)
 
     def inward(self, uid: int, gid: int) -> tuple[int, int]:
-        """Return the owner that a file gets in the container."""
+        """Return the owner that a file gets in the container.
+
+        :raises ContainerError: when the container has no such id.
+        """
         if self.remap is None:
             return uid, gid
         return host_id(self.remap.uids, uid), host_id(self.remap.gids, gid)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from orchestra.engine.linux.syscalls import capget, capset
-
-_libc = ctypes.CDLL(None)
+from orchestra.engine.linux.syscalls import capget, capset, setfsowner
 
 
 @contextmanager
@@ -19,12 +16,10 @@ def acting_as(uid: int, gid: int) -> Iterator[None]:
     taken again in between.
     """
     effective, permitted, inheritable = capget()
-    _libc.setfsgid(gid)
-    _libc.setfsuid(uid)
+    setfsowner(uid, gid)
     try:
         capset(effective, permitted, inheritable)
         yield
     finally:
-        _libc.setfsuid(0)
-        _libc.setfsgid(0)
+        setfsowner(0, 0)
         capset(effective, permitted, inheritable)

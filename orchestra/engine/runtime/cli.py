@@ -127,21 +127,31 @@ def _start(options: argparse.Namespace) -> int:
         raise RuntimeFailure("cannot start a container that has stopped")
     if status != "created":
         raise RuntimeFailure("cannot start an already running container")
-    channel = directory.connect()
-    channel.send({"kind": "go"})
+    pidfd = container.pidfd()
     try:
-        finish(channel)
+        channel = directory.connect()
+        channel.send({"kind": "go"})
+        try:
+            finish(channel)
+        finally:
+            channel.close()
+        _run_poststart(container, options.id, pidfd)
     finally:
-        channel.close()
+        os.close(pidfd)
+    return 0
+
+
+def _run_poststart(container: Container, container_id: str, pidfd: int) -> None:
+    """Run the hooks; one that fails ends the container (runtime.md, lifecycle 9)."""
     config = container.config()
-    state = state_document(config, options.id, record["bundle"], "running", container.pid)
+    bundle = container.record["bundle"]
+    state = state_document(config, container_id, bundle, "running", container.pid)
     try:
         run_hooks((config.get("hooks") or {}).get("poststart") or [], state, "poststart")
-    except RuntimeFailure:  # "generate an error, stop the container" (runtime.md, lifecycle 9)
+    except RuntimeFailure:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(container.pid, signal.SIGKILL)
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         raise
-    return 0
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -143,7 +143,7 @@ def create_handed(container_id: str, bundle: str, handed: Handed, *, state_root:
     try:
         cgroup.create((config.get("linux") or {}).get("resources") or {})
         if handed.detach:
-            directory.keep_config(bundle)
+            directory.keep_config(config)
         listener = directory.listen() if handed.detach else -1
         try:
             handed = replace(handed, listener=listener)

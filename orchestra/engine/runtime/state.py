@@ -15,7 +15,7 @@ from orchestra.engine.linux.pipes import write_all
 from orchestra.engine.linux.process import Identity, read_text
 from orchestra.engine.runtime.failure import RuntimeFailure, failed
 from orchestra.engine.runtime.sync import Channel
-from orchestra.oci.runtime import Status
+from orchestra.oci.runtime import RuntimeConfig, Status
 
 # ruff: noqa: PTH100, PTH104, PTH106, PTH108 - pathlib is 8 ms of import
 
@@ -74,13 +74,13 @@ class StateDirectory:
             os.close(fd)
         os.rename(temporary, f"{self.path}/{_STATE_FILE}")
 
-    def keep_config(self, bundle: str) -> None:
-        """Keep the bundle's config.json: what it becomes later is not the container's.
+    def keep_config(self, config: RuntimeConfig) -> None:
+        """Keep the config.json that was read: what becomes of the bundle's is not the container's.
 
-        :raises RuntimeFailure: when it cannot be read or written.
+        :raises RuntimeFailure: when it cannot be written.
         """
+        document = json.dumps(config).encode()
         try:
-            document = read_text(f"{bundle}/{_CONFIG}").encode()
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
             fd = os.open(f"{self.path}/{_CONFIG}", flags, 0o600)
             try:

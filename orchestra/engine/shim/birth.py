@@ -141,7 +141,7 @@ def _answer(task: ShimTask, stdio: Stdio) -> tuple[dict[str, object], tuple[int,
         if "userns" in request:
             from orchestra.engine.shim.mapped import enter_stage  # noqa: PLC0415 - seldom asked for
 
-            request = enter_stage(request, config)
+            request = enter_stage(request, request["userns"], config)
         driver = driver_of(request, config)
         return _launch(task, stdio, config, driver, prepared)
     except ShimFailure as failure:

@@ -7,7 +7,7 @@ on this machine and could not walk to them from the root.
 """
 
 # No pathlib here: the process stays small.
-# ruff: noqa: PTH102, PTH103
+# ruff: noqa: PTH102
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from orchestra.engine.linux import syscalls
+from orchestra.engine.linux.directories import make_private
 from orchestra.engine.linux.flags import AT_FDCWD, AtFlag, MountAttr, MountFlag, OpenTree
 from orchestra.engine.linux.identity import acting_as
 from orchestra.engine.runtime.idmap import user_namespace
@@ -32,17 +33,14 @@ _CLONE = int(OpenTree.CLONE)
 _CLONE_TREE = int(OpenTree.CLONE | AtFlag.RECURSIVE)
 
 
-def enter_stage(request: ShimRequest, config: RuntimeConfig) -> ShimRequest:
+def enter_stage(request: ShimRequest, wanted: UserNamespace, config: RuntimeConfig) -> ShimRequest:
     """Make everything, and go where it is; return the request for what lies there.
 
     :raises ShimFailure: when a mount cannot be made, or its owners cannot be mapped.
     """
-    wanted = request.get("userns")
-    if wanted is None:
-        return request
     directory = f"{request['run_directory']}/{_DIRECTORY}"
     try:
-        os.makedirs(directory, mode=0o700, exist_ok=True)
+        make_private(directory)
         syscalls.mount("tmpfs", directory, "tmpfs", MountFlag.NOSUID | MountFlag.NODEV, "mode=0711")
         namespace = user_namespace(wanted["uids"], wanted["gids"])
     except OSError as err:
@@ -81,7 +79,7 @@ class _Stage:
         """
         with _explained("map the owners of the layers"):
             if not rootfs["upper"]:
-                os.makedirs(target, mode=0o700, exist_ok=True)
+                make_private(target)
                 self._bind(rootfs["lower"][0], target, recursive=True, mapped=True)
                 return
             lower = []

@@ -6,7 +6,6 @@ lead out, whatever another container that shares the volume does meanwhile.
 """
 
 # No pathlib here: the process stays small.
-# ruff: noqa: PTH103
 
 from __future__ import annotations
 
@@ -16,6 +15,7 @@ import stat
 from collections.abc import Callable, Sequence
 
 from orchestra.engine.linux import syscalls
+from orchestra.engine.linux.directories import make_private
 from orchestra.engine.linux.flags import (
     AT_FDCWD,
     AtFlag,
@@ -52,7 +52,7 @@ def mount_stages(run_directory: str, stages: Sequence[Stage], root: MountRoot = 
         return
     directory = f"{run_directory}/{STAGES_DIRECTORY}"
     try:
-        os.makedirs(directory, mode=0o700, exist_ok=True)
+        make_private(directory)
         syscalls.mount("tmpfs", directory, "tmpfs", MountFlag.NOSUID | MountFlag.NODEV, "mode=0700")
     except OSError as err:
         raise because("cannot mount a tmpfs for parts of volumes", err) from err

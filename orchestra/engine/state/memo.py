@@ -14,6 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestra.engine.linux.directories import make_private
+
 if TYPE_CHECKING:
     from orchestra.engine.state.codec import Json
 
@@ -49,8 +51,7 @@ class Memo:
             return
         temporary = self._directory / f".{key}.{os.getpid()}"
         with suppress(OSError):
-            for directory in (self._directory.parent, self._directory):  # and of the state itself
-                directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(self._directory)
             if not self._is_ours():
                 return
             self._make_room(len(text))

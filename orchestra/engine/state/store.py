@@ -112,8 +112,8 @@ class Reader:
             return known[1]
         record = read_record(Path(path), kind)
         if record is not None:
-            if len(self._known) >= _MOST_KNOWN:
-                self._known.clear()
+            if len(self._known) >= _MOST_KNOWN:  # most likely of a container that is gone
+                del self._known[next(iter(self._known))]
             self._known[path] = (signature, record)
         return record
 

@@ -119,8 +119,8 @@ def test_config_imports_what_it_writes_with_and_nothing_of_the_packages_around_i
     assert found >= _WRITING
     assert found.isdisjoint({"email", "zipfile", "importlib.metadata._meta", "asyncio", "anyio"})
     around = {name for name in found if name.startswith(("orchestra.engine", "orchestra.planner"))}
-    memory = {"orchestra.engine.paths", "orchestra.engine.state", "orchestra.engine.state.memo"}
-    assert around == {"orchestra.engine", *memory}
+    memory = {"paths", "state", "state.memo", "linux", "linux.directories"}
+    assert around == {"orchestra.engine", *(f"orchestra.engine.{name}" for name in memory)}
 
 
 def test_a_project_that_is_known_needs_no_model(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from orchestra.engine.container import userns
 from orchestra.engine.container.userns import Shift, remap_of
 from orchestra.engine.paths import Paths
 from orchestra.engine.state.records import IdRange, Remap
-from orchestra.errors import SpecError
+from orchestra.errors import ContainerError, SpecError
 
 SUBIDS = """
 # somebody's
@@ -87,7 +87,16 @@ def test_owners_are_translated_both_ways():
     remap = Remap(uids=RANGES, gids=RANGES[:1], mapped_below="")
     shift = Shift(remap=remap)
     assert shift.inward(0, 999) == (100_000, 100_999)
-    assert shift.inward(1000, 1000) == (300_000, 65_534)
+    assert shift.inward(1000, 999) == (300_000, 100_999)
     assert shift.outward(300_000, 100_000) == (1000, 0)
     assert shift.outward(0, 0) == (65_534, 65_534)
     assert replace(shift, remap=None).inward(7, 8) == (7, 8)
+
+
+def test_an_id_that_the_container_has_not_is_refused_on_the_way_in():
+    shift = Shift(remap=Remap(uids=RANGES, gids=RANGES, mapped_below="/v"))
+    assert shift.inward(1500, 0) == (300_500, 100_000)
+    for owner in ((100_000, 0), (0, 65_536)):
+        with pytest.raises(ContainerError, match="none of the container's"):
+            shift.inward(*owner)
+    assert shift.outward(5, 100_000) == (65_534, 0)
