@@ -13,7 +13,7 @@ from functools import cache
 from orchestra.engine.image.store import SOURCE_DIGEST, ImageStore
 from orchestra.engine.target import ImageFilter
 from orchestra.errors import ImageError
-from orchestra.oci.digest import Digest, hex_of
+from orchestra.oci.digest import hex_of
 from orchestra.oci.image import Image
 from orchestra.oci.reference import ImageRef, parse_reference
 from orchestra.values import dataclass, field
@@ -198,8 +198,3 @@ def created_of(image: Image) -> datetime:
 def _seconds(text: str) -> str:
     """Cut nanoseconds down to the microseconds that Python reads."""
     return re.sub(r"(\.\d{6})\d+", r"\1", text)
-
-
-def short_id(digest: Digest) -> str:
-    """Return the twelve digits by which people know an image."""
-    return hex_of(digest)[:12]

@@ -229,14 +229,14 @@ class ImageLibrary:
                 self._forget_builds()
             return self._roots()
 
-        swept = await sweep(self.store, self._snapshotter(), roots, forget=forget)
-        if swept is None:
+        freed = await sweep(self.store, self._snapshotter(), roots, forget=forget)
+        if freed is None:
             return Pruned(busy=True)
         untagged = [line.name for lines in before.values() for line in lines]
         return Pruned(
             untagged=tuple(untagged),
             deleted=tuple(Digest(identity) for identity in before),
-            bytes=swept.bytes,
+            bytes=freed,
         )
 
     def _forget_builds(self) -> None:

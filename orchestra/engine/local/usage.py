@@ -20,7 +20,7 @@ from orchestra.values import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Used:
-    """One thing on disk; ``active``: something needs it now. ``shared`` bytes count elsewhere."""
+    """One thing on disk; ``active``: something needs it now."""
 
     name: str
     bytes: int
