@@ -13,11 +13,10 @@ from orchestra.engine.image.store import ImageStore
 from orchestra.engine.image.wire import Index, Manifest, parse_document
 from orchestra.errors import ImageError
 from orchestra.oci.digest import digest_of, hex_of, parse_digest
-from orchestra.oci.image import MANIFEST_BYTES_MAX, Descriptor, Image
+from orchestra.oci.image import MANIFEST_BYTES_MAX, REF_NAME, Descriptor, Image
 from orchestra.oci.platform import Platform
 
 LAYOUT = "oci-layout://"
-_NAME = "org.opencontainers.image.ref.name"
 _CHUNK = 1 << 20
 _DEPTH_MAX = 4
 
@@ -122,12 +121,14 @@ class _Layout:
 
 
 def _names(entry: Descriptor, tag: str) -> bool:
-    return entry.annotations.get(_NAME, "").rpartition(":")[2] == tag
+    return entry.annotations.get(REF_NAME, "").rpartition(":")[2] == tag
 
 
 def _one_image(entries: Sequence[Descriptor]) -> bool:
     """Tell whether entries are one image for several platforms."""
-    return all(entry.platform is not None and _NAME not in entry.annotations for entry in entries)
+    return all(
+        entry.platform is not None and REF_NAME not in entry.annotations for entry in entries
+    )
 
 
 def _best(entries: Sequence[Descriptor], platform: Platform) -> Descriptor | None:
