@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,11 @@ from support.registry import Handler, Registry, serve_registry
 from support.storecheck import check_store, leftovers
 
 from orchestra.engine.image.store import ImageStore
+from orchestra.engine.local.library import ImageLibrary
 from orchestra.engine.paths import Paths
+from orchestra.engine.state.store import Store
 from orchestra.oci.image import History
+from orchestra.planner.observed import ObservedContainer, Phase
 
 pytestmark = pytest.mark.kernel
 
@@ -154,6 +158,46 @@ def test_history_is_newest_first(store: ImageStore, run: Run) -> None:
     assert [row["Size"] == "0B" for row in rows] == [False, True, False]
     whole = run("history", "--no-trunc", "--human=false", "x:1", "--format", "{{.CreatedBy}}")[1]
     assert "b" * 80 in whole
+
+
+@pytest.mark.parametrize(
+    ("text", "year"),
+    [
+        ("2020-01-01T00:00:00.123456789Z", 2020),
+        ("2020-01-01T00:00:00", 2020),
+        ("yesterday", None),
+        ("0001-01-01T00:00:00Z", None),
+        ("0001-01-01T00:00:00+05:00", None),
+        ("9999-12-31T23:59:59-05:00", None),
+    ],
+    ids=["nanoseconds", "no zone", "malformed", "none in Go", "too early", "too late"],
+)
+def test_a_strange_creation_time_stops_no_command(
+    store: ImageStore, paths: Paths, run: Run, text: str, year: int | None
+) -> None:
+    history = (History(created_by="ADD a", created=text),)
+    image = images.store_image(store, "x:1", made("a", created=text, history=history))
+    for words in (("image", "ls"), ("image", "history", "x:1")):
+        code, out, err = run(*words, "--format", "{{.CreatedSince}}")
+        assert (code, err) == (0, "")
+        assert out.endswith(" ago\n") if year else out == "N/A\n", words
+    container = observed(image_id=image.id, image="x:1")
+    library = ImageLibrary(paths, Store(paths), store, NotImplemented, lambda: ())
+    created = library.image_of(container).created
+    assert (created.year if created else None) == year
+
+
+def observed(**fields: str) -> ObservedContainer:
+    return ObservedContainer(
+        id="ab" * 32,
+        name="shop-web-1",
+        service="web",
+        number=1,
+        config_hash="v1:",
+        phase=Phase.EXITED,
+        created_at=datetime(2026, 1, 2, tzinfo=UTC),
+        **fields,  # type: ignore[arg-type]
+    )
 
 
 def test_inspect_gives_dockers_document(three: ImageStore, run: Run) -> None:

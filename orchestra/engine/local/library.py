@@ -14,7 +14,7 @@ from orchestra.engine.image.catalogue import (
     Catalogue,
     Found,
     Listed,
-    created_of,
+    moment_of,
     repository_of,
 )
 from orchestra.engine.image.store import SOURCE_DIGEST, ImageStore
@@ -79,7 +79,6 @@ class ImageLibrary:
         """Describe the image that a container was made from."""
         reference = parse_reference(container.image)
         image = self.store.by_id(container.image_id)
-        created = image.config.created if image else None
         name, _, _ = reference.familiar.partition("@")
         return ImageSummary(
             id=container.image_id,
@@ -87,16 +86,16 @@ class ImageLibrary:
             tag=reference.tag or "<none>",
             platform=str(image.config.platform) if image else "",
             size_bytes=image.size_bytes if image else 0,
-            created=datetime.fromisoformat(created) if created else None,
+            created=moment_of(image.config.created) if image else None,
         )
 
     def catalogue(self) -> Catalogue:
         """Return the images that are here now."""
         return Catalogue(self.store)
 
-    def created(self, line: Listed) -> datetime:
-        """Return when an image was made."""
-        return created_of(line.image)
+    def moments(self, image: Image) -> tuple[datetime | None, ...]:
+        """Return when each step of an image's history was made."""
+        return tuple(moment_of(line.created) for line in image.config.history)
 
     def canonical(self, reference: str) -> str:
         """Return a name in full, registry and tag included."""
