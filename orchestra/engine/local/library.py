@@ -239,8 +239,9 @@ class ImageLibrary:
         )
 
     def _forget_builds(self) -> None:
-        for path in Path(self._paths.build_cache / "records").glob("*/*.json"):
-            path.unlink(missing_ok=True)
+        from orchestra.engine.build.cache import BuildCache  # noqa: PLC0415
+
+        BuildCache(self._paths.build_cache / "records").clear()
 
     async def _sweep(self) -> None:
         from orchestra.engine.image.prune import sweep  # noqa: PLC0415
@@ -257,14 +258,14 @@ class ImageLibrary:
             for project in self._state.projects()
             for record in self._state.containers(project)
         ]
-        root = self._paths.build_cache / "records"
-        cache = BuildCache(root)
-        kept = [cache.get(path.stem) for path in Path(root).glob("*/*.json")]
+        cache = BuildCache(self._paths.build_cache / "records")
         return Roots(
             directories=frozenset(layer for record in records for layer in record.layers),
             images=frozenset(record.image_id for record in records),
             blobs=frozenset(
-                record.layer.descriptor.digest for record in kept if record and record.layer
+                record.layer.descriptor.digest
+                for _, record in cache.records()
+                if record and record.layer
             ),
         )
 
