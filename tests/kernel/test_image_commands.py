@@ -123,6 +123,8 @@ def test_table_has_dockers_columns(three: ImageStore, run: Run) -> None:
         (("load", "-i", "nope.tar"), 'cannot read "nope.tar": no such file'),
         (("import", "https://x/y.tar"), "from a file or stdin only"),
         (("image", "push", "nope:1"), "it is not in the store"),
+        (("image", "push", "-a", "old:1"), 'cannot use all tags of "old:1": it names one of them'),
+        (("image", "push", "-a", "nope"), 'no image "nope" here'),
     ],
     ids=lambda value: "_".join(value)[:40] if isinstance(value, tuple) else "",
 )

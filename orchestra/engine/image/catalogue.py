@@ -120,9 +120,11 @@ class Catalogue:
 
     def all_named(self, text: str) -> tuple[Listed, ...]:
         """Return every tag of a repository, none where the text names one image only."""
-        if "@" in text or ":" in text.rpartition("/")[2] or _ID.fullmatch(text):
-            return ()
-        wanted = repository_of(parse_reference(text))
+        return self.tags_of(text) if is_repository(text) and not _ID.fullmatch(text) else ()
+
+    def tags_of(self, repository: str) -> tuple[Listed, ...]:
+        """Return every tag of a repository."""
+        wanted = repository_of(parse_reference(repository))
         return tuple(line for line in self.lines if line.repository == wanted and line.tag)
 
     def select(self, wanted: ImageFilter) -> tuple[Listed, ...]:
@@ -184,6 +186,11 @@ def _piece(text: str) -> str:
         inner = re.sub(r"([\\\[\]])", r"\\\1", text[1:-1])
         return f"[{inner}]"
     return re.escape(text.removeprefix("\\") or text)
+
+
+def is_repository(text: str) -> bool:
+    """Tell whether a name as people write it leaves the tag open."""
+    return "@" not in text and ":" not in text.rpartition("/")[2]
 
 
 def repository_of(reference: ImageRef) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from orchestra.engine.image.catalogue import Catalogue, repository_of
+from orchestra.engine.image.catalogue import Catalogue, is_repository, repository_of
 from orchestra.engine.image.store import ImageStore
 from orchestra.errors import ImageError
 from orchestra.oci.image import Image
@@ -50,8 +50,7 @@ class ImageTraffic:
         parsed = parse_reference(name)
         if not all_tags:
             return (name,)
-        if parsed.digest or ":" in name.rpartition("/")[2]:
-            raise ImageError(f'cannot use all tags of "{name}": it names one of them')
+        _check_repository(name)
         from orchestra.engine.image.digests import tags_of  # noqa: PLC0415
 
         tags = await tags_of(parsed, self._settings())
@@ -89,14 +88,11 @@ class ImageTraffic:
         """
         if not all_tags:
             return (name,)
-        parsed = parse_reference(name)
-        if parsed.digest or ":" in name.rpartition("/")[2]:
-            raise ImageError(f'cannot use all tags of "{name}": it names one of them')
-        wanted = repository_of(parsed)
-        found = [x.name for x in Catalogue(self.store).lines if x.repository == wanted and x.tag]
+        _check_repository(name)
+        found = sorted(line.name for line in Catalogue(self.store).tags_of(name))
         if not found:
             raise ImageError(f'no image "{name}" here', hint="see `orchestra image ls`")
-        return tuple(sorted(found))
+        return tuple(found)
 
     async def build(self, spec: BuildSpec, reference: str | None, report: Report) -> str:
         """Build an image and return its id; without a reference it is left without a name.
@@ -174,6 +170,15 @@ class ImageTraffic:
             limits=self._settings().limits,
         )
         return image.id
+
+
+def _check_repository(name: str) -> None:
+    """Check that a name can stand for all of its tags.
+
+    :raises ImageError: when it has one.
+    """
+    if not is_repository(name):
+        raise ImageError(f'cannot use all tags of "{name}": it names one of them')
 
 
 def _platform(text: str | None) -> Platform:
