@@ -18,11 +18,13 @@ from support.machine import Run, own_paths
 from support.registry import Handler, Registry, serve_registry
 from support.storecheck import check_store, leftovers
 
+from orchestra.engine.image.document import encode_manifest
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.local.library import ImageLibrary
 from orchestra.engine.paths import Paths
 from orchestra.engine.state.store import Store
-from orchestra.oci.image import History
+from orchestra.oci.digest import digest_of
+from orchestra.oci.image import LAYER_TAR, Descriptor, History, Layer
 from orchestra.planner.observed import ObservedContainer, Phase
 
 pytestmark = pytest.mark.kernel
@@ -358,6 +360,50 @@ def test_pull_and_push_through_the_command_line(
         f"{registry.address}/y:2",
     ]
     assert run("search", f"{registry.address}/x")[0] != 0, "this registry has no catalog"
+
+
+def plain_image(text: str) -> images.MadeImage:
+    """Make an image whose one layer is not packed."""
+    tar = images.tar([images.file("f", text.encode())])
+    descriptor = Descriptor(media_type=LAYER_TAR, digest=digest_of(tar), size=len(tar))
+    return images.image([images.Blob(Layer(diff_id=digest_of(tar), descriptor=descriptor), tar)])
+
+
+def test_a_push_that_packs_an_image_leaves_no_twin(
+    store: ImageStore, run: Run, registry: Registry
+) -> None:
+    name, other = f"{registry.address}/x:1", f"{registry.address}/y:1"
+    old = images.store_image(store, name, plain_image("p"))
+    assert run("image", "push", name)[0] == 0
+    new = store.get(name)
+    assert new is not None
+    assert (new.id, new.manifest == old.manifest) == (old.id, False)
+    assert [line.reference for line in store.list()] == [name]
+    images.store_image(store, name, plain_image("p"))
+    run("tag", name, other)
+    assert run("image", "push", name)[0] == 0
+    kept = store.get(other)
+    assert kept is not None
+    assert kept.manifest == old.manifest, "another name keeps what it named"
+
+
+def test_prune_says_nothing_of_an_image_that_stays(
+    store: ImageStore, run: Run, registry: Registry
+) -> None:
+    """Two manifests of one image, one of them without a name."""
+    images.store_image(store, "x:1", plain_image("p"))
+    made = plain_image("p")
+    packed = images.layer([images.file("f", b"p")])
+    again = images.MadeImage(made.config, encode_manifest(made.config, [packed.layer]), (packed,))
+    image = images.store_image(store, "x:1", again)
+    assert len(store.list()) == 2
+    code, out, _ = run("image", "prune", "-f")
+    assert (code, "untagged" in out, "deleted" in out) == (0, False, False), out
+    assert store.get("x:1") == image
+    assert run("image", "prune", "-af")[1].splitlines()[1:3] == [
+        "untagged: x:1",
+        f"deleted: {image.id}",
+    ]
 
 
 def test_pull_tells_whether_there_was_something_new(

@@ -210,16 +210,18 @@ class ImageLibrary:
         """
         from orchestra.engine.image.prune import sweep  # noqa: PLC0415
 
-        before: dict[str, tuple[Listed, ...]] = {}
+        gone: list[Listed] = []
+        left: set[str] = set()
 
         def forget(used: Roots) -> Callable[[Entry], bool]:
+            catalogue = self.catalogue()
             chosen = {
-                line.image.manifest: line
-                for line in self.catalogue().select(wanted)
+                line.image.manifest
+                for line in catalogue.select(wanted)
                 if line.image.id not in used.images and (everything or line.reference is None)
             }
-            for line in chosen.values():
-                before[line.image.id] = self.catalogue().names_of(line.image)
+            gone.extend(line for line in catalogue.lines if line.image.manifest in chosen)
+            left.update(x.image.id for x in catalogue.lines if x.image.manifest not in chosen)
             identity = self.store.id_of  # "" of what is damaged: nobody can use that any more
             return lambda entry: entry.descriptor.digest in chosen or not identity(entry)
 
@@ -231,10 +233,10 @@ class ImageLibrary:
         freed = await sweep(self.store, self._snapshotter(), roots, forget=forget)
         if freed is None:
             return Pruned(busy=True)
-        untagged = [line.name for lines in before.values() for line in lines]
+        identities = dict.fromkeys(line.image.id for line in gone)
         return Pruned(
-            untagged=tuple(untagged),
-            deleted=tuple(Digest(identity) for identity in before),
+            untagged=tuple(line.name for line in gone if line.reference),
+            deleted=tuple(identity for identity in identities if identity not in left),
             bytes=freed,
         )
 
