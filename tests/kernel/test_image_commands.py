@@ -12,19 +12,23 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import anyio
 import pytest
 from support import images
 from support.machine import Run, own_paths
 from support.registry import Handler, Registry, serve_registry
 from support.storecheck import check_store, leftovers
 
+from orchestra.engine.events import Event, Progress
 from orchestra.engine.image.document import encode_manifest
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.local.library import ImageLibrary
 from orchestra.engine.paths import Paths
 from orchestra.engine.state.store import Store
+from orchestra.engine.wiring import Machine
 from orchestra.oci.digest import digest_of
 from orchestra.oci.image import LAYER_TAR, Descriptor, History, Layer
+from orchestra.planner.building import BuildSpec
 from orchestra.planner.observed import ObservedContainer, Phase
 
 pytestmark = pytest.mark.kernel
@@ -570,6 +574,26 @@ def test_build_without_a_tag_leaves_a_nameless_image(
     code, _, err = run("image", "build", "-q", "--build-arg", "A=1", "nowhere")
     assert code == 5
     assert "Traceback" not in err
+
+
+def test_a_build_without_a_tag_has_no_name_at_any_moment(
+    store: ImageStore, paths: Paths, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nLABEL a=b\n")
+    code, out, err = run("image", "build", ".")
+    assert code == 0
+    assert "orchestra.invalid" not in err
+    assert " image  built" in err.splitlines()
+    assert run("rmi", out.strip())[0] == 0
+
+    def stop(event: Event) -> None:
+        if isinstance(event, Progress) and event.action == "built":
+            raise InterruptedError
+
+    spec = BuildSpec(context=str(tmp_path), dockerfile=str(tmp_path / "Dockerfile"))
+    with pytest.raises(InterruptedError):
+        anyio.run(Machine(paths, {}).builds("").build, spec, None, stop)
+    assert [(line.reference, line.image.id) for line in store.list()] == [("", out.strip())]
 
 
 def test_import_makes_an_image_of_a_root(

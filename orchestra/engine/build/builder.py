@@ -45,6 +45,8 @@ from orchestra.values import replace
 
 __all__ = ["BuildEnvironment", "build_environment", "build_image", "check_image"]
 
+_NAMELESS = "image"
+"""What a build is called that is to give no name."""
 _OWN_ARGUMENTS = "BUILDKIT_"
 _HOSTNAME = "BUILDKIT_SANDBOX_HOSTNAME"
 _KEEP_GIT = "BUILDKIT_CONTEXT_KEEP_GIT_DIR"
@@ -54,19 +56,21 @@ _ALWAYS_KNOWN = frozenset({*PROXIES, *(name.lower() for name in PROXIES), _EPOCH
 
 async def build_image(
     spec: BuildSpec,
-    reference: str,
+    reference: str | None,
     *,
     environment: BuildEnvironment,
     progress: Callable[[Progress], None],
     output: Callable[[LogLine], None],
 ) -> Image:
-    """Build an image and store it as ``reference`` and the spec's tags.
+    """Build an image and store it as ``reference`` and the spec's tags, nameless without any.
 
     ``output`` gets what the steps print, and warnings as lines of stderr.
 
     :raises BuildError: at Dockerfile:line, when the file is wrong or a step fails.
     """
     reports = Reports(progress=progress, output=output)
+    subject = reference or _NAMELESS
+    names = (*((reference,) if reference else ()), *spec.tags)
     arguments = build_arguments(spec.args, environment.variables)
     parent = environment.paths.build_cache / "tmp"
     cache = BuildCache(environment.paths.build_cache / "records")
@@ -82,14 +86,14 @@ async def build_image(
                 checked = await _checked(question, environment)
                 if checked.refused:
                     raise refusal(checked)
-            job = _job(spec, reference, question, contexts, settings, environment.variables)
+            job = _job(spec, subject, question, contexts, settings, environment.variables)
             solver = Solver(job, environment, reports, scratch, cache)
             solved = await solver.solve()
-            image = await _export(spec, reference, job, solved, environment)
+            image = await _export(spec, names, job, solved, environment)
     found = check(question, solver.configs()).findings
     for warning in _warnings(job, solver.used_arguments(), found):
-        output(LogLine(source=reference, stream="stderr", text=f"warning: {warning}\n"))
-    progress(Progress(subject=reference, action="built"))
+        output(LogLine(source=subject, stream="stderr", text=f"warning: {warning}\n"))
+    progress(Progress(subject=subject, action="built"))
     return image
 
 
@@ -179,7 +183,7 @@ async def _checked(question: Question, environment: BuildEnvironment) -> Checked
 
 def _job(
     spec: BuildSpec,
-    reference: str,
+    subject: str,
     question: Question,
     contexts: Contexts,
     settings: RunSettings,
@@ -195,7 +199,7 @@ def _job(
     if epoch is not None and _EPOCH in question.arguments:
         arguments[_EPOCH] = str(epoch)
     return Job(
-        reference=reference,
+        subject=subject,
         graph=graph,
         arguments=arguments,
         platform=question.platform,
@@ -253,7 +257,11 @@ def _epoch(text: str, contexts: Contexts) -> int | None:
 
 
 async def _export(
-    spec: BuildSpec, reference: str, job: Job, solved: Solved, environment: BuildEnvironment
+    spec: BuildSpec,
+    names: Sequence[str],
+    job: Job,
+    solved: Solved,
+    environment: BuildEnvironment,
 ) -> Image:
     history = history_of(
         solved.base_history,
@@ -269,9 +277,7 @@ async def _export(
         labels=spec.labels,
         platform=solved.platform,
     )
-    return await environment.images.add(
-        encode_config(config), solved.layers, (reference, *spec.tags)
-    )
+    return await environment.images.add(encode_config(config), solved.layers, names)
 
 
 def _warnings(job: Job, used: frozenset[str], findings: Sequence[Finding]) -> list[str]:

@@ -133,7 +133,7 @@ class KeptImages:
             return None
 
     async def add(self, config: bytes, layers: Sequence[Layer], references: Sequence[str]) -> Image:
-        """Store an image of a config and its layers under some names.
+        """Store an image of a config and its layers under some names, nameless without any.
 
         :raises ImageError: when a layer is gone, or a name is malformed.
         """
@@ -141,9 +141,9 @@ class KeptImages:
 
     def _add(self, config: bytes, layers: Sequence[Layer], references: Sequence[str]) -> Image:
         self.store.put_blob(config)
-        first, *others = references
+        first = references[0] if references else None
         image = self.store.add_image(encode_manifest(config, layers), reference=first)
-        for reference in others:
+        for reference in references[1:]:
             self.store.tag(image.manifest, reference)
         return image
 

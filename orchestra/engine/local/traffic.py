@@ -1,4 +1,4 @@
-"""Images on their way in and out: registries, archives, builds.
+"""Images on their way in and out: registries and archives.
 
 Each way is imported only where it is used.
 """
@@ -18,13 +18,11 @@ from orchestra.oci.platform import Platform, parse_platform, platform_of_machine
 from orchestra.oci.reference import parse_reference
 
 if TYPE_CHECKING:
-    from orchestra.engine.build.environment import BuildEnvironment
     from orchestra.engine.image.loading import Loaded
     from orchestra.engine.image.push import Pushed
     from orchestra.engine.image.settings import RegistrySettings
     from orchestra.engine.snapshot.snapshotter import Snapshotter
     from orchestra.engine.target import Report
-    from orchestra.planner.building import BuildSpec
 
 
 class ImageTraffic:
@@ -35,12 +33,10 @@ class ImageTraffic:
         images: ImageStore,
         snapshotter: Callable[[], Snapshotter],
         settings: Callable[[], RegistrySettings],
-        builder: Callable[[str], BuildEnvironment],
     ) -> None:
         self.store = images
         self._snapshotter = snapshotter
         self._settings = settings
-        self._builder = builder
 
     async def references(self, name: str, *, all_tags: bool) -> tuple[str, ...]:
         """Return what a name stands for: itself, or with ``all_tags`` every tag its registry has.
@@ -93,27 +89,6 @@ class ImageTraffic:
         if not found:
             raise ImageError(f'no image "{name}" here', hint="see `orchestra image ls`")
         return tuple(found)
-
-    async def build(self, spec: BuildSpec, reference: str | None, report: Report) -> str:
-        """Build an image and return its id; without a reference it is left without a name.
-
-        :raises BuildError: when its Dockerfile is wrong, or a step of it fails.
-        """
-        from orchestra.engine.build.builder import build_image  # noqa: PLC0415
-
-        passing = f"orchestra.invalid/build:{os.urandom(8).hex()}"
-        with self.store.writing():
-            image = await build_image(
-                spec,
-                reference or passing,
-                environment=self._builder(""),
-                progress=report,
-                output=report,
-            )
-            if reference is None:
-                self.store.untag(passing)
-                self.store.add_image(self.store.read_blob(image.manifest))
-        return image.id
 
     def save(self, texts: Iterable[str], write: Callable[[bytes], object]) -> None:
         """Write images as one archive; a repository without a tag means all of its tags.

@@ -82,8 +82,8 @@ def command(
 
         async def main() -> str:
             async with transfers(session.options, quiet=quiet) as report:
-                traffic = session.machine.traffic
-                return await traffic.build(spec, tags[0] if tags else None, report)
+                builds = session.machine.builds("")
+                return await builds.build(spec, tags[0] if tags else None, report)
 
         made = session.run(main)
     if iidfile:
