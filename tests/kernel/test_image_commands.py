@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
 import subprocess
 import sys
 import tarfile
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
 import pytest
 from support import images
+from support.gitserver import git_server
 from support.machine import Run, own_paths
 from support.registry import Handler, Registry, serve_registry
 from support.storecheck import check_store, leftovers
@@ -552,7 +556,7 @@ services:
 
 
 def test_build_without_a_tag_leaves_a_nameless_image(
-    store: ImageStore, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: ImageStore, run: Run, tmp_path: Path
 ) -> None:
     (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY f /f\n")
     (tmp_path / "f").write_text("x")
@@ -564,16 +568,83 @@ def test_build_without_a_tag_leaves_a_nameless_image(
     assert run("image", "build", "-q", "-t", "x:1", "-t", "x:2", ".")[0] == 0
     assert store.get("x:1") is not None
     assert store.get("x:2") is not None
-    with io.StringIO("FROM scratch\nLABEL from=stdin\n") as typed:
-        monkeypatch.setattr(sys, "stdin", typed)
-        assert run("image", "build", "-q", "-t", "x:3", "-")[0] == 0
-    piped = store.get("x:3")
-    assert piped is not None
-    assert piped.config.labels["from"] == "stdin"
-    assert "a directory of this machine" in run("image", "build", "https://x/y.git")[2]
     code, _, err = run("image", "build", "-q", "--build-arg", "A=1", "nowhere")
     assert code == 5
     assert "Traceback" not in err
+
+
+@contextmanager
+def stdin_of(data: bytes) -> Iterator[None]:
+    """Let some bytes come in on the descriptor of stdin."""
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        file.seek(0)
+        kept = os.dup(0)
+        try:
+            os.dup2(file.fileno(), 0)
+            yield
+        finally:
+            os.dup2(kept, 0)
+            os.close(kept)
+
+
+def archive_of(files: dict[str, bytes]) -> bytes:
+    return gzip.compress(images.tar([images.file(name, files[name]) for name in files]))
+
+
+@pytest.mark.parametrize(
+    ("words", "data"),
+    [
+        ((), b"FROM scratch\nLABEL from=stdin\n"),
+        ((), archive_of({"Dockerfile": b"FROM scratch\nLABEL from=stdin\nCOPY f /", "f": b"\xff"})),
+        (("-f", "d/File"), archive_of({"d/File": b"FROM scratch\nLABEL from=stdin\n"})),
+    ],
+    ids=["Dockerfile", "tarball", "tarball with a Dockerfile elsewhere"],
+)
+def test_a_build_takes_its_context_from_stdin(
+    store: ImageStore, run: Run, words: tuple[str, ...], data: bytes
+) -> None:
+    with stdin_of(data):
+        code, _, err = run("image", "build", "-q", "-t", "x:1", *words, "-")
+    assert (code, err) == (0, "")
+    image = store.get("x:1")
+    assert image is not None
+    assert image.config.labels["from"] == "stdin"
+
+
+def test_a_build_takes_its_contexts_from_git(store: ImageStore, run: Run, tmp_path: Path) -> None:
+    with git_server(tmp_path) as repositories:
+        repositories.make("r", Dockerfile="FROM scratch\nCOPY --from=other a /b\n", a="1")
+        url = f"{repositories.url}/r.git"
+        words = ("--build-context", f"other={url}", url)
+        code, _, err = run("image", "build", "-q", "-t", "x:1", *words)
+    assert (code, err) == (0, "")
+    assert store.get("x:1") is not None
+
+
+def test_a_context_of_ssh_is_no_path(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    for words in (("--build-context", "x=git@127.0.0.1:nope.git", "."), ("git@127.0.0.1:x.git",)):
+        code, _, err = run("image", "build", "-q", *words)
+        assert code == 5
+        assert "git@127.0.0.1" in err
+        assert str(tmp_path) not in err
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [("nowhere/id", 'there is no directory "nowhere"'), (".", "it is a directory")],
+)
+def test_a_file_for_the_id_that_cannot_be_is_told_before_the_build(
+    store: ImageStore, run: Run, tmp_path: Path, place: str, why: str
+) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nLABEL a=b\n")
+    code, out, err = run("image", "build", "--iidfile", place, ".")
+    assert (code, out) == (2, "")
+    assert err == f'cannot write "{place}": {why}\n'
+    assert store.list() == ()
+    assert run("image", "build", "-q", "--iidfile", "id", ".")[0] == 0
+    assert (tmp_path / "id").read_text() == store.list()[0].image.id
 
 
 def test_a_build_without_a_tag_has_no_name_at_any_moment(
