@@ -7,7 +7,8 @@ when to build: the cache makes an unchanged build cheap and its image the very s
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 
 import anyio
 import anyio.to_thread
@@ -34,14 +35,14 @@ from orchestra.engine.build.lint_rules import Finding
 from orchestra.engine.build.runs import HOSTNAME, RunSettings
 from orchestra.engine.build.solver import Solved, Solver
 from orchestra.engine.build.steps import Job
-from orchestra.engine.build.workspace import workspace
+from orchestra.engine.build.workspace import Workspace, workspace
 from orchestra.engine.events import LogLine, Progress
 from orchestra.engine.image.document import encode_config
 from orchestra.errors import BuildError, ImageError, Location
 from orchestra.oci.image import Image, ImageConfig
 from orchestra.oci.platform import Platform, parse_platform
 from orchestra.planner.building import BuildSpec
-from orchestra.values import replace
+from orchestra.values import dataclass, replace
 
 __all__ = ["BuildEnvironment", "build_environment", "build_image", "check_image"]
 
@@ -52,6 +53,16 @@ _HOSTNAME = "BUILDKIT_SANDBOX_HOSTNAME"
 _KEEP_GIT = "BUILDKIT_CONTEXT_KEEP_GIT_DIR"
 _EPOCH = "SOURCE_DATE_EPOCH"
 _ALWAYS_KNOWN = frozenset({*PROXIES, *(name.lower() for name in PROXIES), _EPOCH})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ground:
+    """What a build or a check stands on while it lasts."""
+
+    scratch: Workspace
+    settings: RunSettings
+    contexts: Contexts
+    question: Question
 
 
 async def build_image(
@@ -71,25 +82,17 @@ async def build_image(
     reports = Reports(progress=progress, output=output)
     subject = reference or _NAMELESS
     names = (*((reference,) if reference else ()), *spec.tags)
-    arguments = build_arguments(spec.args, environment.variables)
-    parent = environment.paths.build_cache / "tmp"
     cache = BuildCache(environment.paths.build_cache / "records")
-    async with agents(spec.ssh, environment.variables, environment.paths.run) as sockets:
-        settings = await anyio.to_thread.run_sync(_settings, spec, environment, sockets)
-        settings = replace(settings, hostname=arguments.get(_HOSTNAME) or HOSTNAME)
-        keep = arguments.get(_KEEP_GIT, "") in ("1", "true")
-        with environment.layers.writing(), workspace(parent) as scratch:
-            opener = ContextOpener(environment, scratch, settings.git, keep_git_dir=keep)
-            contexts = await opener.open(spec)
-            question = _question(spec, environment, arguments, contexts, whole=False)
-            if lint_config(question).error:
-                checked = await _checked(question, environment)
-                if checked.refused:
-                    raise refusal(checked)
-            job = _job(spec, subject, question, contexts, settings, environment.variables)
-            solver = Solver(job, environment, reports, scratch, cache)
-            solved = await solver.solve()
-            image = await _export(spec, names, job, solved, environment)
+    async with _opened(spec, environment, whole=False) as ground:
+        question = ground.question
+        if lint_config(question).error:
+            checked = await _checked(question, environment)
+            if checked.refused:
+                raise refusal(checked)
+        job = _job(spec, subject, ground, environment.variables)
+        solver = Solver(job, environment, reports, ground.scratch, cache)
+        solved = await solver.solve()
+        image = await _export(spec, names, job, solved, environment)
     found = check(question, solver.configs()).findings
     for warning in _warnings(job, solver.used_arguments(), found):
         output(LogLine(source=subject, stream="stderr", text=f"warning: {warning}\n"))
@@ -103,6 +106,27 @@ def build_arguments(
     """Return the build arguments: one without a value takes the environment's, or is left out."""
     found = {name: variables.get(name) if value is None else value for name, value in given.items()}
     return {name: value for name, value in found.items() if value is not None}
+
+
+@asynccontextmanager
+async def _opened(
+    spec: BuildSpec, environment: BuildEnvironment, *, whole: bool
+) -> AsyncIterator[_Ground]:
+    """Open what is read, with the agents that it needs; no sweep comes meanwhile.
+
+    :raises BuildError: when the Dockerfile or a context cannot be read.
+    """
+    arguments = build_arguments(spec.args, environment.variables)
+    async with agents(spec.ssh, environment.variables, environment.paths.run) as sockets:
+        settings = await anyio.to_thread.run_sync(_settings, spec, environment, sockets)
+        settings = replace(settings, hostname=arguments.get(_HOSTNAME) or HOSTNAME)
+        keep = arguments.get(_KEEP_GIT, "") in ("1", "true")
+        parent = environment.paths.build_cache / "tmp"
+        with environment.layers.writing(), workspace(parent) as scratch:
+            opener = ContextOpener(environment, scratch, settings.git, keep_git_dir=keep)
+            contexts = await opener.open(spec)
+            question = _question(spec, environment, arguments, contexts, whole=whole)
+            yield _Ground(scratch=scratch, settings=settings, contexts=contexts, question=question)
 
 
 def _settings(
@@ -152,6 +176,7 @@ def _question(
         target=spec.target or "",
         build_platform=environment.platform,
         platform=_platform(spec, environment),
+        images=contexts.images,
         contexts=(*contexts.images, *(name for name in contexts.trees if name)),
         ignore=contexts.trees[""].matcher,
         whole=whole,
@@ -164,12 +189,8 @@ async def check_image(spec: BuildSpec, *, environment: BuildEnvironment) -> Chec
 
     :raises BuildError: when the Dockerfile or a context cannot be read.
     """
-    arguments = build_arguments(spec.args, environment.variables)
-    settings = await anyio.to_thread.run_sync(_settings, spec, environment, {})
-    with workspace(environment.paths.build_cache / "tmp") as scratch:
-        contexts = await ContextOpener(environment, scratch, settings.git).open(spec)
-        question = _question(spec, environment, arguments, contexts, whole=True)
-        return await _checked(question, environment)
+    async with _opened(spec, environment, whole=True) as ground:
+        return await _checked(ground.question, environment)
 
 
 async def _checked(question: Question, environment: BuildEnvironment) -> Checked:
@@ -184,11 +205,10 @@ async def _checked(question: Question, environment: BuildEnvironment) -> Checked
 def _job(
     spec: BuildSpec,
     subject: str,
-    question: Question,
-    contexts: Contexts,
-    settings: RunSettings,
+    ground: _Ground,
     variables: Mapping[str, str],
 ) -> Job:
+    question, contexts = ground.question, ground.contexts
     graph = question.graph(parse_dockerfile(contexts.dockerfile, spec.dockerfile))
     arguments = question.arguments
     given = arguments.get(_EPOCH)
@@ -210,7 +230,7 @@ def _job(
         no_cache_stages=frozenset(name.lower() for name in spec.no_cache_filter),
         pull=spec.pull,
         epoch=epoch,
-        settings=settings,
+        settings=ground.settings,
     )
 
 

@@ -14,7 +14,7 @@ from orchestra.engine.clock import SystemClock
 from orchestra.engine.container.launching import private_launcher
 from orchestra.engine.events import Progress
 from orchestra.engine.image.document import encode_manifest
-from orchestra.engine.image.layout import LAYOUT, load_layout
+from orchestra.engine.image.layout import LAYOUT, layout_config, load_layout
 from orchestra.engine.image.settings import RegistrySettings
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.paths import Paths
@@ -119,8 +119,7 @@ class KeptImages:
         try:
             if reference.startswith(LAYOUT):
                 text = reference.removeprefix(LAYOUT)
-                image = await anyio.to_thread.run_sync(load_layout, self.store, text, platform)
-                return image.config
+                return await anyio.to_thread.run_sync(layout_config, text, platform)
             found = self.store.get(reference)
             if found is not None:
                 return found.config

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from orchestra.engine.image.ingest import Ingest
 from orchestra.engine.image.store import ImageStore
-from orchestra.engine.image.wire import Index, Manifest, parse_document
+from orchestra.engine.image.wire import Index, Manifest, parse_config, parse_document
 from orchestra.errors import ImageError
 from orchestra.oci.digest import digest_of, hex_of, parse_digest
-from orchestra.oci.image import MANIFEST_BYTES_MAX, REF_NAME, Descriptor, Image
+from orchestra.oci.image import MANIFEST_BYTES_MAX, REF_NAME, Descriptor, Image, ImageConfig
 from orchestra.oci.platform import Platform
 
 LAYOUT = "oci-layout://"
@@ -28,6 +28,23 @@ def load_layout(store: ImageStore, text: str, platform: Platform) -> Image:
 
     :raises ImageError: when it is not there, not for the platform, or damaged.
     """
+    layout, manifest, document = _find(text, platform)
+    store.put_blob(layout.read(document.config))
+    for layer in document.layers:
+        layout.copy(store, layer)
+    return store.add_image(layout.read(manifest))
+
+
+def layout_config(text: str, platform: Platform) -> ImageConfig:
+    """Read the config of an image of a layout, and bring nothing into a store. Blocks.
+
+    :raises ImageError: when it is not there, not for the platform, or damaged.
+    """
+    layout, _, document = _find(text, platform)
+    return parse_config(layout.read(document.config))
+
+
+def _find(text: str, platform: Platform) -> tuple[_Layout, Descriptor, Manifest]:
     path, _, digest = text.partition("@")
     directory = Path(path)
     tag = ""
@@ -39,10 +56,7 @@ def load_layout(store: ImageStore, text: str, platform: Platform) -> Image:
     document = layout.document(manifest)
     if not isinstance(document, Manifest):
         raise ImageError(f'"{text}" has no image for {platform}')
-    store.put_blob(layout.read(document.config))
-    for layer in document.layers:
-        layout.copy(store, layer)
-    return store.add_image(layout.read(manifest))
+    return layout, manifest, document
 
 
 class _Layout:
