@@ -16,6 +16,8 @@ from support.gitserver import git_server
 from support.webserver import web_server
 
 from orchestra.engine.build.builder import check_image
+from orchestra.engine.image.ingest import Ingest
+from orchestra.engine.image.store import ImageStore
 from orchestra.errors import BuildError
 from orchestra.oci.digest import hex_of
 from orchestra.planner.building import BuildSpec
@@ -210,6 +212,44 @@ def test_an_image_layout_is_a_context(builder, tmp_path):
     builder.store.drop_blob(image.layers[0].descriptor.digest)
     with pytest.raises(BuildError, match="cannot use blob"):
         builder.build("FROM base", additional_contexts={"base": f"oci-layout://{layout}"})
+
+
+class WatchedStore(ImageStore):
+    """Calls back at the second time that a blob is looked for."""
+
+    def watch(self, digest, call):
+        self.watched, self.call, self.count = digest, call, 0
+
+    def has_blob(self, digest, size=None):
+        if digest == self.watched:
+            self.count += 1
+            if self.count == 2:
+                self.call()
+        return super().has_blob(digest, size)
+
+
+def test_a_layout_that_somebody_else_copies_is_waited_for(builder, tmp_path):
+    image = builder.build("FROM scratch\nCOPY <<f /\ncopied by two\nf\n")
+    layout_of(builder, image, tmp_path / "layout")
+    layer = image.layers[0].descriptor
+    content = builder.store.read_blob(layer.digest)
+    builder.store.drop_blob(layer.digest)
+    other = Ingest(builder.store, layer)
+    assert other.open()
+
+    def finish():
+        other.write(content)
+        other.finish()
+        other.close()
+
+    builder.store = WatchedStore(builder.paths)
+    builder.store.watch(layer.digest, finish)
+    made = builder.build(
+        "FROM base\nLABEL x=y\n",
+        additional_contexts={"base": f"oci-layout://{tmp_path}/layout"},
+    )
+    assert made.layers == image.layers
+    assert builder.store.read_blob(layer.digest) == content
 
 
 def check(builder, stdin=None, **spec):

@@ -98,7 +98,7 @@ class KeptImages:
         """
         if reference.startswith(LAYOUT):
             text = reference.removeprefix(LAYOUT)
-            return await anyio.to_thread.run_sync(load_layout, self.store, text, platform)
+            return await load_layout(self.store, text, platform)
         found = None if pull else self.store.get(reference)
         if found is not None and platform.accepts(found.config.platform):
             return found
