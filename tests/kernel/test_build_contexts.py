@@ -214,6 +214,24 @@ def test_an_image_layout_is_a_context(builder, tmp_path):
         builder.build("FROM base", additional_contexts={"base": f"oci-layout://{layout}"})
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FROM {layout}\nLABEL x=y\n",
+        "ARG L={layout}\nFROM $L\nLABEL x=y\n",
+        "FROM scratch\nCOPY --from={layout} /f /\n",
+        "FROM test/box\nRUN --mount=from={layout},target=/m cat /m/f\n",
+    ],
+    ids=["FROM", "ARG", "COPY", "RUN"],
+)
+def test_a_dockerfile_names_no_layout_of_this_machine(builder, tmp_path, text):
+    """Who starts a build says what of the machine it may read; a Dockerfile may be anybody's."""
+    image = builder.build("FROM scratch\nCOPY <<f /\nnot yours\nf\n")
+    layout_of(builder, image, tmp_path / "layout")
+    with pytest.raises(BuildError, match="is not an image reference"):
+        builder.build(text.format(layout=f"oci-layout://{tmp_path}/layout"))
+
+
 class WatchedStore(ImageStore):
     """Calls back at the second time that a blob is looked for."""
 
