@@ -23,7 +23,7 @@ from orchestra.engine.linux import host  # noqa: E402
 
 CI = os.environ.get("CI", "").lower() in {"1", "true"}
 NEEDS_ROOT = ("kernel", "runtime", "e2e", "browser")
-MAY_NOT_SKIP_IN_CI = (*NEEDS_ROOT, "registry")
+MAY_NOT_SKIP_IN_CI = (*NEEDS_ROOT, "registry", "oracle")
 # No host can have both, and none can install the other: these are no skips.
 _FOREIGN_CGROUPS = "cgroup_v1" if host.cgroups().mode == "v2" else "cgroup_v2"
 

@@ -45,12 +45,22 @@ def _said(found: Checked) -> bool:
     return not found.findings
 
 
+def check_stdin() -> None:
+    """Check that something else than a terminal gives the context of a build.
+
+    :raises UsageError: when stdin is a terminal.
+    """
+    if sys.stdin.isatty():
+        raise UsageError("a Dockerfile or a tarball on stdin is wanted, and that is a terminal")
+
+
 async def build_stdin(session: Session, spec: BuildSpec, tag: str | None, *, check: bool) -> None:
     """Build a Dockerfile or a tarball from stdin, under a name; or only check it.
 
-    :raises UsageError: when there is no name.
+    :raises UsageError: when there is no name, or stdin is a terminal.
     :raises BuildError: when it cannot be built.
     """
+    check_stdin()
     builds = session.machine.builds("")
     if check:
         if not _said(await builds.check(spec)):

@@ -296,7 +296,6 @@ class Machine:
             self._images,
             lambda: self._snapshotter,
             lambda: self._settings,
-            self._build_environment,
         )
 
     async def create_one_off(self, spec: ContainerSpec, *, aliases: bool) -> str:

@@ -18,6 +18,10 @@ LAYER_TAR = "application/vnd.oci.image.layer.v1.tar"
 LAYER_GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
 LAYER_ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd"
 LAYER_DOCKER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+REF_NAME = "org.opencontainers.image.ref.name"
+"""Annotation of an index's entry: a name within the layout, a tag often (annotations.md)."""
+WHOLE_NAME = "io.containerd.image.name"
+"""Annotation of an index's entry: containerd's, the name with registry and repository."""
 MANIFEST_BYTES_MAX = 4 * 1024 * 1024
 
 

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import socket
 import tarfile
 from pathlib import Path
 
+import anyio
 import pytest
+from support.builds import join_workers
 from support.gitserver import git_server
 from support.webserver import web_server
 
+from orchestra.engine.build.builder import check_image
+from orchestra.engine.image.ingest import Ingest
+from orchestra.engine.image.store import ImageStore
 from orchestra.errors import BuildError
 from orchestra.oci.digest import hex_of
+from orchestra.planner.building import BuildSpec
 
 pytestmark = pytest.mark.kernel
 
@@ -204,6 +212,120 @@ def test_an_image_layout_is_a_context(builder, tmp_path):
     builder.store.drop_blob(image.layers[0].descriptor.digest)
     with pytest.raises(BuildError, match="cannot use blob"):
         builder.build("FROM base", additional_contexts={"base": f"oci-layout://{layout}"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FROM {layout}\nLABEL x=y\n",
+        "ARG L={layout}\nFROM $L\nLABEL x=y\n",
+        "FROM scratch\nCOPY --from={layout} /f /\n",
+        "FROM test/box\nRUN --mount=from={layout},target=/m cat /m/f\n",
+    ],
+    ids=["FROM", "ARG", "COPY", "RUN"],
+)
+def test_a_dockerfile_names_no_layout_of_this_machine(builder, tmp_path, text):
+    """Who starts a build says what of the machine it may read; a Dockerfile may be anybody's."""
+    image = builder.build("FROM scratch\nCOPY <<f /\nnot yours\nf\n")
+    layout_of(builder, image, tmp_path / "layout")
+    with pytest.raises(BuildError, match="is not an image reference"):
+        builder.build(text.format(layout=f"oci-layout://{tmp_path}/layout"))
+
+
+class WatchedStore(ImageStore):
+    """Calls back at the second time that a blob is looked for."""
+
+    def watch(self, digest, call):
+        self.watched, self.call, self.count = digest, call, 0
+
+    def has_blob(self, digest, size=None):
+        if digest == self.watched:
+            self.count += 1
+            if self.count == 2:
+                self.call()
+        return super().has_blob(digest, size)
+
+
+def test_a_layout_that_somebody_else_copies_is_waited_for(builder, tmp_path):
+    image = builder.build("FROM scratch\nCOPY <<f /\ncopied by two\nf\n")
+    layout_of(builder, image, tmp_path / "layout")
+    layer = image.layers[0].descriptor
+    content = builder.store.read_blob(layer.digest)
+    builder.store.drop_blob(layer.digest)
+    other = Ingest(builder.store, layer)
+    assert other.open()
+
+    def finish():
+        other.write(content)
+        other.finish()
+        other.close()
+
+    builder.store = WatchedStore(builder.paths)
+    builder.store.watch(layer.digest, finish)
+    made = builder.build(
+        "FROM base\nLABEL x=y\n",
+        additional_contexts={"base": f"oci-layout://{tmp_path}/layout"},
+    )
+    assert made.layers == image.layers
+    assert builder.store.read_blob(layer.digest) == content
+
+
+def check(builder, stdin=None, **spec):
+    """Check a build, and build nothing."""
+    environment = builder.environment(stdin)
+    full = BuildSpec(**{"dockerfile": "Dockerfile", **spec})
+    try:
+        return anyio.run(lambda: check_image(full, environment=environment))
+    finally:
+        join_workers()
+
+
+def test_a_check_reads_only_the_config_of_a_layout(builder, tmp_path):
+    image = builder.build("FROM scratch\nCOPY <<f /\na layer of its own\nf\nENV A=1\n")
+    layout_of(builder, image, tmp_path / "layout")
+    builder.store.untag("test/result")
+    for digest in (image.manifest, image.id, image.layers[0].descriptor.digest):
+        builder.store.drop_blob(digest)
+    before = (builder.store.list(), builder.store.blobs())
+    text = "FROM base\nENV C=$A$D\n"
+    found = check(
+        builder,
+        context=str(builder.context),
+        dockerfile_inline=text,
+        additional_contexts={"base": f"oci-layout://{tmp_path}/layout"},
+    )
+    assert [(finding.rule, "D" in finding.detail) for finding in found.findings] == [
+        ("UndefinedVar", True)
+    ], "A is known from the layout"
+    assert (builder.store.list(), builder.store.blobs()) == before
+
+
+def test_a_check_keeps_a_sweep_away(builder):
+    def stdin():
+        with builder.store.writing(exclusive=True) as alone:
+            assert not alone
+        return io.BytesIO(b"FROM scratch\n")
+
+    assert check(builder, stdin, context="-").error is None
+
+
+def test_a_check_opens_git_as_the_build_does(builder, repositories, tmp_path, monkeypatch):
+    """With the agent of --ssh, and with .git where an argument asks for it."""
+    commit = repositories.make("r", Dockerfile="FROM scratch\n")
+    keep = {"BUILDKIT_CONTEXT_KEEP_GIT_DIR": "1"}
+    url = f"{repositories.url}/r.git"
+    found = check(builder, context=url, dockerfile=".git/HEAD", args=keep)
+    assert found.text == f"{commit}\n"
+    program = tmp_path / "bin" / "ssh"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\necho $SSH_AUTH_SOCK > {tmp_path}/seen\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    with socket.socket(socket.AF_UNIX) as agent:
+        agent.bind(str(tmp_path / "agent"))
+        with pytest.raises(BuildError):
+            check(builder, context="git@127.0.0.1:x.git", ssh={"default": f"{tmp_path}/agent"})
+    assert (tmp_path / "seen").read_text() == f"{tmp_path}/agent\n"
 
 
 def test_stages_named_by_the_filter_are_built_again(builder):

@@ -214,12 +214,21 @@ def test_more_rights_only_where_they_are_granted(builder):
     assert builder.said == "lo\n"
 
 
-def test_private_and_locked_caches(builder):
-    """Two steps at once: a locked cache is had one after the other, a private one by each."""
-    step = "FROM test/box AS {n}\nRUN --mount=type=cache,target=/c,id={id},sharing={how} [ ! -e /c/busy ] && touch /c/busy && sleep 0.5 && rm /c/busy && echo {n} > /{n}\n"
-    for how in ("locked", "private"):
-        text = "".join(step.format(n=n, id=how, how=how) for n in ("a", "b"))
-        builder.build(text + "FROM scratch\nCOPY --from=a /a /\nCOPY --from=b /b /")
+def test_private_caches_are_had_at_the_same_time(builder):
+    """Each step waits for the other in a cache that both share, and finds its own one its own."""
+    meet = "RUN --mount=type=cache,target=/c,id=own,sharing=private --mount=type=cache,target=/m,id=meeting touch /c/{me} /m/{me}; i=0; while [ ! -e /m/{you} ] && [ $i -lt 300 ]; do i=$((i+1)); sleep 0.1; done; [ -e /m/{you} ] && [ ! -e /c/{you} ] && echo {me} > /{me}\n"
+    builder.build(
+        "FROM test/box AS a\n" + meet.format(me="a", you="b")
+        + "FROM test/box AS b\n" + meet.format(me="b", you="a")
+        + "FROM scratch\nCOPY --from=a /a /\nCOPY --from=b /b /"
+    )  # fmt: skip
+
+
+def test_a_locked_cache_is_had_by_one_step_after_the_other(builder):
+    """Without the lock the second step would come while the first one dwells in the cache."""
+    step = "FROM test/box AS {n}\nRUN --mount=type=cache,target=/c,id=one,sharing=locked [ ! -e /c/busy ] && touch /c/busy && sleep 0.5 && rm /c/busy && echo {n} > /{n}\n"
+    text = "".join(step.format(n=n) for n in ("a", "b"))
+    builder.build(text + "FROM scratch\nCOPY --from=a /a /\nCOPY --from=b /b /")
 
 
 def test_a_cache_begins_with_the_files_of_a_stage(builder):

@@ -427,5 +427,10 @@ def test_records_are_read_back_as_written(tmp_path):
     cache.put("ab" * 32, record)
     assert cache.get("ab" * 32) == record
     assert cache.get("cd" * 32) is None
+    cache.put("00" * 32, record)
+    assert list(cache.records()) == [("00" * 32, record), ("ab" * 32, record)]
     (tmp_path / "ab" / ("ab" * 32 + ".json")).write_text('{"version": 99}')
     assert cache.get("ab" * 32) is None
+    assert list(cache.records()) == [("00" * 32, record), ("ab" * 32, None)]
+    cache.clear()
+    assert list(cache.records()) == []

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
 import subprocess
 import sys
 import tarfile
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
+import anyio
 import pytest
 from support import images
+from support.gitserver import git_server
 from support.machine import Run, own_paths
 from support.registry import Handler, Registry, serve_registry
 from support.storecheck import check_store, leftovers
 
+from orchestra.engine.events import Event, Progress
+from orchestra.engine.image.document import encode_manifest
 from orchestra.engine.image.store import ImageStore
+from orchestra.engine.local.library import ImageLibrary
 from orchestra.engine.paths import Paths
-from orchestra.oci.image import History
+from orchestra.engine.state.store import Store
+from orchestra.engine.wiring import Machine
+from orchestra.oci.digest import digest_of
+from orchestra.oci.image import LAYER_TAR, Descriptor, History, Layer
+from orchestra.planner.building import BuildSpec
+from orchestra.planner.observed import ObservedContainer, Phase
 
 pytestmark = pytest.mark.kernel
 
@@ -119,6 +133,8 @@ def test_table_has_dockers_columns(three: ImageStore, run: Run) -> None:
         (("load", "-i", "nope.tar"), 'cannot read "nope.tar": no such file'),
         (("import", "https://x/y.tar"), "from a file or stdin only"),
         (("image", "push", "nope:1"), "it is not in the store"),
+        (("image", "push", "-a", "old:1"), 'cannot use all tags of "old:1": it names one of them'),
+        (("image", "push", "-a", "nope"), 'no image "nope" here'),
     ],
     ids=lambda value: "_".join(value)[:40] if isinstance(value, tuple) else "",
 )
@@ -154,6 +170,46 @@ def test_history_is_newest_first(store: ImageStore, run: Run) -> None:
     assert [row["Size"] == "0B" for row in rows] == [False, True, False]
     whole = run("history", "--no-trunc", "--human=false", "x:1", "--format", "{{.CreatedBy}}")[1]
     assert "b" * 80 in whole
+
+
+@pytest.mark.parametrize(
+    ("text", "year"),
+    [
+        ("2020-01-01T00:00:00.123456789Z", 2020),
+        ("2020-01-01T00:00:00", 2020),
+        ("yesterday", None),
+        ("0001-01-01T00:00:00Z", None),
+        ("0001-01-01T00:00:00+05:00", None),
+        ("9999-12-31T23:59:59-05:00", None),
+    ],
+    ids=["nanoseconds", "no zone", "malformed", "none in Go", "too early", "too late"],
+)
+def test_a_strange_creation_time_stops_no_command(
+    store: ImageStore, paths: Paths, run: Run, text: str, year: int | None
+) -> None:
+    history = (History(created_by="ADD a", created=text),)
+    image = images.store_image(store, "x:1", made("a", created=text, history=history))
+    for words in (("image", "ls"), ("image", "history", "x:1")):
+        code, out, err = run(*words, "--format", "{{.CreatedSince}}")
+        assert (code, err) == (0, "")
+        assert out.endswith(" ago\n") if year else out == "N/A\n", words
+    container = observed(image_id=image.id, image="x:1")
+    library = ImageLibrary(paths, Store(paths), store, NotImplemented, lambda: ())
+    created = library.image_of(container).created
+    assert (created.year if created else None) == year
+
+
+def observed(**fields: str) -> ObservedContainer:
+    return ObservedContainer(
+        id="ab" * 32,
+        name="shop-web-1",
+        service="web",
+        number=1,
+        config_hash="v1:",
+        phase=Phase.EXITED,
+        created_at=datetime(2026, 1, 2, tzinfo=UTC),
+        **fields,  # type: ignore[arg-type]
+    )
 
 
 def test_inspect_gives_dockers_document(three: ImageStore, run: Run) -> None:
@@ -314,6 +370,50 @@ def test_pull_and_push_through_the_command_line(
     assert run("search", f"{registry.address}/x")[0] != 0, "this registry has no catalog"
 
 
+def plain_image(text: str) -> images.MadeImage:
+    """Make an image whose one layer is not packed."""
+    tar = images.tar([images.file("f", text.encode())])
+    descriptor = Descriptor(media_type=LAYER_TAR, digest=digest_of(tar), size=len(tar))
+    return images.image([images.Blob(Layer(diff_id=digest_of(tar), descriptor=descriptor), tar)])
+
+
+def test_a_push_that_packs_an_image_leaves_no_twin(
+    store: ImageStore, run: Run, registry: Registry
+) -> None:
+    name, other = f"{registry.address}/x:1", f"{registry.address}/y:1"
+    old = images.store_image(store, name, plain_image("p"))
+    assert run("image", "push", name)[0] == 0
+    new = store.get(name)
+    assert new is not None
+    assert (new.id, new.manifest == old.manifest) == (old.id, False)
+    assert [line.reference for line in store.list()] == [name]
+    images.store_image(store, name, plain_image("p"))
+    run("tag", name, other)
+    assert run("image", "push", name)[0] == 0
+    kept = store.get(other)
+    assert kept is not None
+    assert kept.manifest == old.manifest, "another name keeps what it named"
+
+
+def test_prune_says_nothing_of_an_image_that_stays(
+    store: ImageStore, run: Run, registry: Registry
+) -> None:
+    """Two manifests of one image, one of them without a name."""
+    images.store_image(store, "x:1", plain_image("p"))
+    made = plain_image("p")
+    packed = images.layer([images.file("f", b"p")])
+    again = images.MadeImage(made.config, encode_manifest(made.config, [packed.layer]), (packed,))
+    image = images.store_image(store, "x:1", again)
+    assert len(store.list()) == 2
+    code, out, _ = run("image", "prune", "-f")
+    assert (code, "untagged" in out, "deleted" in out) == (0, False, False), out
+    assert store.get("x:1") == image
+    assert run("image", "prune", "-af")[1].splitlines()[1:3] == [
+        "untagged: x:1",
+        f"deleted: {image.id}",
+    ]
+
+
 def test_pull_tells_whether_there_was_something_new(
     store: ImageStore, run: Run, registry: Registry
 ) -> None:
@@ -456,7 +556,7 @@ services:
 
 
 def test_build_without_a_tag_leaves_a_nameless_image(
-    store: ImageStore, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: ImageStore, run: Run, tmp_path: Path
 ) -> None:
     (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY f /f\n")
     (tmp_path / "f").write_text("x")
@@ -468,16 +568,103 @@ def test_build_without_a_tag_leaves_a_nameless_image(
     assert run("image", "build", "-q", "-t", "x:1", "-t", "x:2", ".")[0] == 0
     assert store.get("x:1") is not None
     assert store.get("x:2") is not None
-    with io.StringIO("FROM scratch\nLABEL from=stdin\n") as typed:
-        monkeypatch.setattr(sys, "stdin", typed)
-        assert run("image", "build", "-q", "-t", "x:3", "-")[0] == 0
-    piped = store.get("x:3")
-    assert piped is not None
-    assert piped.config.labels["from"] == "stdin"
-    assert "a directory of this machine" in run("image", "build", "https://x/y.git")[2]
     code, _, err = run("image", "build", "-q", "--build-arg", "A=1", "nowhere")
     assert code == 5
     assert "Traceback" not in err
+
+
+@contextmanager
+def stdin_of(data: bytes) -> Iterator[None]:
+    """Let some bytes come in on the descriptor of stdin."""
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        file.seek(0)
+        kept = os.dup(0)
+        try:
+            os.dup2(file.fileno(), 0)
+            yield
+        finally:
+            os.dup2(kept, 0)
+            os.close(kept)
+
+
+def archive_of(files: dict[str, bytes]) -> bytes:
+    return gzip.compress(images.tar([images.file(name, files[name]) for name in files]))
+
+
+@pytest.mark.parametrize(
+    ("words", "data"),
+    [
+        ((), b"FROM scratch\nLABEL from=stdin\n"),
+        ((), archive_of({"Dockerfile": b"FROM scratch\nLABEL from=stdin\nCOPY f /", "f": b"\xff"})),
+        (("-f", "d/File"), archive_of({"d/File": b"FROM scratch\nLABEL from=stdin\n"})),
+    ],
+    ids=["Dockerfile", "tarball", "tarball with a Dockerfile elsewhere"],
+)
+def test_a_build_takes_its_context_from_stdin(
+    store: ImageStore, run: Run, words: tuple[str, ...], data: bytes
+) -> None:
+    with stdin_of(data):
+        code, _, err = run("image", "build", "-q", "-t", "x:1", *words, "-")
+    assert (code, err) == (0, "")
+    image = store.get("x:1")
+    assert image is not None
+    assert image.config.labels["from"] == "stdin"
+
+
+def test_a_build_takes_its_contexts_from_git(store: ImageStore, run: Run, tmp_path: Path) -> None:
+    with git_server(tmp_path) as repositories:
+        repositories.make("r", Dockerfile="FROM scratch\nCOPY --from=other a /b\n", a="1")
+        url = f"{repositories.url}/r.git"
+        words = ("--build-context", f"other={url}", url)
+        code, _, err = run("image", "build", "-q", "-t", "x:1", *words)
+    assert (code, err) == (0, "")
+    assert store.get("x:1") is not None
+
+
+def test_a_context_of_ssh_is_no_path(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    for words in (("--build-context", "x=git@127.0.0.1:nope.git", "."), ("git@127.0.0.1:x.git",)):
+        code, _, err = run("image", "build", "-q", *words)
+        assert code == 5
+        assert "git@127.0.0.1" in err
+        assert str(tmp_path) not in err
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [("nowhere/id", 'there is no directory "nowhere"'), (".", "it is a directory")],
+)
+def test_a_file_for_the_id_that_cannot_be_is_told_before_the_build(
+    store: ImageStore, run: Run, tmp_path: Path, place: str, why: str
+) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nLABEL a=b\n")
+    code, out, err = run("image", "build", "--iidfile", place, ".")
+    assert (code, out) == (2, "")
+    assert err == f'cannot write "{place}": {why}\n'
+    assert store.list() == ()
+    assert run("image", "build", "-q", "--iidfile", "id", ".")[0] == 0
+    assert (tmp_path / "id").read_text() == store.list()[0].image.id
+
+
+def test_a_build_without_a_tag_has_no_name_at_any_moment(
+    store: ImageStore, paths: Paths, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nLABEL a=b\n")
+    code, out, err = run("image", "build", ".")
+    assert code == 0
+    assert "orchestra.invalid" not in err
+    assert " image  built" in err.splitlines()
+    assert run("rmi", out.strip())[0] == 0
+
+    def stop(event: Event) -> None:
+        if isinstance(event, Progress) and event.action == "built":
+            raise InterruptedError
+
+    spec = BuildSpec(context=str(tmp_path), dockerfile=str(tmp_path / "Dockerfile"))
+    with pytest.raises(InterruptedError):
+        anyio.run(Machine(paths, {}).builds("").build, spec, None, stop)
+    assert [(line.reference, line.image.id) for line in store.list()] == [("", out.strip())]
 
 
 def test_import_makes_an_image_of_a_root(

@@ -221,13 +221,12 @@ def test_sweep_removes_what_nothing_uses(paths: Paths, store: ImageStore, image:
     other = images.image([images.layer(LOW), images.layer([images.file("other")])])
     kept = ensure(snapshotter, images.store_image(store, "y", other))
     store.untag("x")
-    swept = anyio.run(lambda: sweep(store, snapshotter, Roots))
-    assert swept is not None
+    freed = anyio.run(lambda: sweep(store, snapshotter, Roots))
     assert not Path(layers[0]).exists()
     assert [Path(path).exists() for path in kept] == [True, True]
     assert store.get("y") is not None
     assert not store.has_blob(image.id)
-    assert swept.bytes > 0
+    assert freed
 
 
 def nameless_but_used(store: ImageStore) -> Callable[[Roots], Callable[[Entry], bool]]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from orchestra.cli.render.tables import ago, moment_text, size_text
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from orchestra.engine.image.catalogue import Listed
     from orchestra.oci.image import Image
 
@@ -36,9 +37,9 @@ def header_of(*, digests: bool) -> dict[str, str]:
     return {field: title for field, title in HEADER.items() if digests or field != "Digest"}
 
 
-def image_row(line: Listed, created: datetime, users: int, *, whole: bool) -> dict[str, str]:
+def image_row(line: Listed, users: int, *, whole: bool) -> dict[str, str]:
     """Return the fields of one name of an image; ``whole``: nothing is cut."""
-    image = line.image
+    image, created = line.image, line.created
     return {
         "Containers": str(users),
         "CreatedAt": created.astimezone().strftime("%Y-%m-%d %H:%M:%S %z %Z"),
@@ -54,13 +55,14 @@ def image_row(line: Listed, created: datetime, users: int, *, whole: bool) -> di
     }
 
 
-def history_rows(image: Image, *, whole: bool, human: bool) -> list[dict[str, str]]:
-    """Return the lines of an image's history, newest first."""
+def history_rows(
+    image: Image, moments: Sequence[datetime | None], *, whole: bool, human: bool
+) -> list[dict[str, str]]:
+    """Return the lines of an image's history, newest first; ``moments``: when each was made."""
     sizes = [layer.descriptor.size for layer in image.layers]
     rows = []
-    for line in image.config.history:
+    for line, created in zip(image.config.history, moments, strict=True):
         size = sizes.pop(0) if sizes and not line.empty_layer else 0
-        created = _moment(line.created)
         command = " ".join(line.created_by.split())
         since = f"{ago(created)} ago" if created else "N/A"
         rows.append(
@@ -116,10 +118,3 @@ def _id(identity: str, *, whole: bool) -> str:
 
 def _cut(text: str) -> str:
     return text if len(text) <= _COMMAND_WIDTH else text[: _COMMAND_WIDTH - 1] + "…"
-
-
-def _moment(text: str | None) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text) if text else None
-    except ValueError:
-        return None

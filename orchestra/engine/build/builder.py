@@ -7,7 +7,8 @@ when to build: the cache makes an unchanged build cheap and its image the very s
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 
 import anyio
 import anyio.to_thread
@@ -34,17 +35,19 @@ from orchestra.engine.build.lint_rules import Finding
 from orchestra.engine.build.runs import HOSTNAME, RunSettings
 from orchestra.engine.build.solver import Solved, Solver
 from orchestra.engine.build.steps import Job
-from orchestra.engine.build.workspace import workspace
+from orchestra.engine.build.workspace import Workspace, workspace
 from orchestra.engine.events import LogLine, Progress
 from orchestra.engine.image.document import encode_config
 from orchestra.errors import BuildError, ImageError, Location
 from orchestra.oci.image import Image, ImageConfig
 from orchestra.oci.platform import Platform, parse_platform
 from orchestra.planner.building import BuildSpec
-from orchestra.values import replace
+from orchestra.values import dataclass, replace
 
 __all__ = ["BuildEnvironment", "build_environment", "build_image", "check_image"]
 
+_NAMELESS = "image"
+"""What a build is called that is to give no name."""
 _OWN_ARGUMENTS = "BUILDKIT_"
 _HOSTNAME = "BUILDKIT_SANDBOX_HOSTNAME"
 _KEEP_GIT = "BUILDKIT_CONTEXT_KEEP_GIT_DIR"
@@ -52,44 +55,48 @@ _EPOCH = "SOURCE_DATE_EPOCH"
 _ALWAYS_KNOWN = frozenset({*PROXIES, *(name.lower() for name in PROXIES), _EPOCH})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ground:
+    """What a build or a check stands on while it lasts."""
+
+    scratch: Workspace
+    settings: RunSettings
+    contexts: Contexts
+    question: Question
+
+
 async def build_image(
     spec: BuildSpec,
-    reference: str,
+    reference: str | None,
     *,
     environment: BuildEnvironment,
     progress: Callable[[Progress], None],
     output: Callable[[LogLine], None],
 ) -> Image:
-    """Build an image and store it as ``reference`` and the spec's tags.
+    """Build an image and store it as ``reference`` and the spec's tags, nameless without any.
 
     ``output`` gets what the steps print, and warnings as lines of stderr.
 
     :raises BuildError: at Dockerfile:line, when the file is wrong or a step fails.
     """
     reports = Reports(progress=progress, output=output)
-    arguments = build_arguments(spec.args, environment.variables)
-    parent = environment.paths.build_cache / "tmp"
+    subject = reference or _NAMELESS
+    names = (*((reference,) if reference else ()), *spec.tags)
     cache = BuildCache(environment.paths.build_cache / "records")
-    async with agents(spec.ssh, environment.variables, environment.paths.run) as sockets:
-        settings = await anyio.to_thread.run_sync(_settings, spec, environment, sockets)
-        settings = replace(settings, hostname=arguments.get(_HOSTNAME) or HOSTNAME)
-        keep = arguments.get(_KEEP_GIT, "") in ("1", "true")
-        with environment.layers.writing(), workspace(parent) as scratch:
-            opener = ContextOpener(environment, scratch, settings.git, keep_git_dir=keep)
-            contexts = await opener.open(spec)
-            question = _question(spec, environment, arguments, contexts, whole=False)
-            if lint_config(question).error:
-                checked = await _checked(question, environment)
-                if checked.refused:
-                    raise refusal(checked)
-            job = _job(spec, reference, question, contexts, settings, environment.variables)
-            solver = Solver(job, environment, reports, scratch, cache)
-            solved = await solver.solve()
-            image = await _export(spec, reference, job, solved, environment)
+    async with _opened(spec, environment, whole=False) as ground:
+        question = ground.question
+        if lint_config(question).error:
+            checked = await _checked(question, environment)
+            if checked.refused:
+                raise refusal(checked)
+        job = _job(spec, subject, ground, environment.variables)
+        solver = Solver(job, environment, reports, ground.scratch, cache)
+        solved = await solver.solve()
+        image = await _export(spec, names, job, solved, environment)
     found = check(question, solver.configs()).findings
     for warning in _warnings(job, solver.used_arguments(), found):
-        output(LogLine(source=reference, stream="stderr", text=f"warning: {warning}\n"))
-    progress(Progress(subject=reference, action="built"))
+        output(LogLine(source=subject, stream="stderr", text=f"warning: {warning}\n"))
+    progress(Progress(subject=subject, action="built"))
     return image
 
 
@@ -99,6 +106,27 @@ def build_arguments(
     """Return the build arguments: one without a value takes the environment's, or is left out."""
     found = {name: variables.get(name) if value is None else value for name, value in given.items()}
     return {name: value for name, value in found.items() if value is not None}
+
+
+@asynccontextmanager
+async def _opened(
+    spec: BuildSpec, environment: BuildEnvironment, *, whole: bool
+) -> AsyncIterator[_Ground]:
+    """Open what is read, with the agents that it needs; no sweep comes meanwhile.
+
+    :raises BuildError: when the Dockerfile or a context cannot be read.
+    """
+    arguments = build_arguments(spec.args, environment.variables)
+    async with agents(spec.ssh, environment.variables, environment.paths.run) as sockets:
+        settings = await anyio.to_thread.run_sync(_settings, spec, environment, sockets)
+        settings = replace(settings, hostname=arguments.get(_HOSTNAME) or HOSTNAME)
+        keep = arguments.get(_KEEP_GIT, "") in ("1", "true")
+        parent = environment.paths.build_cache / "tmp"
+        with environment.layers.writing(), workspace(parent) as scratch:
+            opener = ContextOpener(environment, scratch, settings.git, keep_git_dir=keep)
+            contexts = await opener.open(spec)
+            question = _question(spec, environment, arguments, contexts, whole=whole)
+            yield _Ground(scratch=scratch, settings=settings, contexts=contexts, question=question)
 
 
 def _settings(
@@ -148,6 +176,7 @@ def _question(
         target=spec.target or "",
         build_platform=environment.platform,
         platform=_platform(spec, environment),
+        images=contexts.images,
         contexts=(*contexts.images, *(name for name in contexts.trees if name)),
         ignore=contexts.trees[""].matcher,
         whole=whole,
@@ -160,12 +189,8 @@ async def check_image(spec: BuildSpec, *, environment: BuildEnvironment) -> Chec
 
     :raises BuildError: when the Dockerfile or a context cannot be read.
     """
-    arguments = build_arguments(spec.args, environment.variables)
-    settings = await anyio.to_thread.run_sync(_settings, spec, environment, {})
-    with workspace(environment.paths.build_cache / "tmp") as scratch:
-        contexts = await ContextOpener(environment, scratch, settings.git).open(spec)
-        question = _question(spec, environment, arguments, contexts, whole=True)
-        return await _checked(question, environment)
+    async with _opened(spec, environment, whole=True) as ground:
+        return await _checked(ground.question, environment)
 
 
 async def _checked(question: Question, environment: BuildEnvironment) -> Checked:
@@ -179,12 +204,11 @@ async def _checked(question: Question, environment: BuildEnvironment) -> Checked
 
 def _job(
     spec: BuildSpec,
-    reference: str,
-    question: Question,
-    contexts: Contexts,
-    settings: RunSettings,
+    subject: str,
+    ground: _Ground,
     variables: Mapping[str, str],
 ) -> Job:
+    question, contexts = ground.question, ground.contexts
     graph = question.graph(parse_dockerfile(contexts.dockerfile, spec.dockerfile))
     arguments = question.arguments
     given = arguments.get(_EPOCH)
@@ -195,7 +219,7 @@ def _job(
     if epoch is not None and _EPOCH in question.arguments:
         arguments[_EPOCH] = str(epoch)
     return Job(
-        reference=reference,
+        subject=subject,
         graph=graph,
         arguments=arguments,
         platform=question.platform,
@@ -206,7 +230,7 @@ def _job(
         no_cache_stages=frozenset(name.lower() for name in spec.no_cache_filter),
         pull=spec.pull,
         epoch=epoch,
-        settings=settings,
+        settings=ground.settings,
     )
 
 
@@ -253,7 +277,11 @@ def _epoch(text: str, contexts: Contexts) -> int | None:
 
 
 async def _export(
-    spec: BuildSpec, reference: str, job: Job, solved: Solved, environment: BuildEnvironment
+    spec: BuildSpec,
+    names: Sequence[str],
+    job: Job,
+    solved: Solved,
+    environment: BuildEnvironment,
 ) -> Image:
     history = history_of(
         solved.base_history,
@@ -269,9 +297,7 @@ async def _export(
         labels=spec.labels,
         platform=solved.platform,
     )
-    return await environment.images.add(
-        encode_config(config), solved.layers, (reference, *spec.tags)
-    )
+    return await environment.images.add(encode_config(config), solved.layers, names)
 
 
 def _warnings(job: Job, used: frozenset[str], findings: Sequence[Finding]) -> list[str]:

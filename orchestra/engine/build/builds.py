@@ -1,4 +1,4 @@
-"""Builds and checks that no plan asks for: ``build --check``, and a context from stdin."""
+"""Builds and checks that no plan asks for: ``image build``, ``build --check``, ``build -``."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Builds:
         """
         return await check_image(spec, environment=self._environment)
 
-    async def build(self, spec: BuildSpec, reference: str, report: Report) -> str:
-        """Build an image, name it, and return its id.
+    async def build(self, spec: BuildSpec, reference: str | None, report: Report) -> str:
+        """Build an image and return its id; without a reference it is left without a name.
 
         :raises BuildError: when its Dockerfile is wrong, or a step of it fails.
         """

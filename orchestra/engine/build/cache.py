@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -86,6 +86,16 @@ class BuildCache:
                 return _decode(json.loads(file.read(_RECORD_BYTES_MAX)))
         except (OSError, ValueError, ImageError):
             return None
+
+    def records(self) -> Iterator[tuple[str, CacheRecord | None]]:
+        """Yield every record by its key, in order; None is one that cannot be understood."""
+        for path in sorted(self._directory.glob("*/*.json")):
+            yield path.stem, self.get(path.stem)
+
+    def clear(self) -> None:
+        """Forget every record."""
+        for path in self._directory.glob("*/*.json"):
+            path.unlink(missing_ok=True)
 
     def put(self, key: str, record: CacheRecord) -> None:
         """Remember what a key gave.

@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from orchestra.engine.build.dockerfile import Dockerfile, Line, parse_dockerfile
-from orchestra.engine.build.graph import Graph, make_graph, platform_arguments
+from orchestra.engine.build.graph import SCRATCH, Graph, make_graph, platform_arguments
 from orchestra.engine.build.ignore import Matcher
 from orchestra.engine.build.lint import lint_from, lint_stages, lint_text
 from orchestra.engine.build.lint_rules import Finding, LintConfig, Sieve, read_check
-from orchestra.engine.build.vertices import ImageSource
+from orchestra.engine.build.vertices import ContextSource, ImageSource, Source
 from orchestra.errors import BuildError, Location
 from orchestra.oci.image import ImageConfig
 from orchestra.oci.platform import Platform
-from orchestra.values import dataclass
+from orchestra.values import dataclass, field
 
 OVERRIDE = "BUILDKIT_DOCKERFILE_CHECK"
 _CONTEXT_LINES = 2
@@ -45,6 +45,7 @@ class Checked:
 class Question:
     """What is checked. ``whole``: every stage, though the target needs some only.
 
+    ``contexts`` are the names of the additional ones, ``images`` those of them that are images.
     ``name`` is the file's path in the context.
     """
 
@@ -58,6 +59,7 @@ class Question:
     ignore: Matcher
     whole: bool
     name: str = "Dockerfile"
+    images: Mapping[str, str] = field(default_factory=dict)
 
     def defaults(self, document: Dockerfile) -> dict[str, str]:
         """Return the platform arguments."""
@@ -131,12 +133,23 @@ def bases_of(question: Question) -> dict[int, tuple[str, Platform]]:
         graph = question.graph(parse_dockerfile(question.text, question.file))
     except BuildError:
         return {}
-    stages = [graph.stages[index] for index in question.stages(graph)]
-    return {
-        stage.index: (stage.base.reference, stage.platform or question.platform)
-        for stage in stages
-        if isinstance(stage.base, ImageSource)
-    }
+    found = {}
+    for stage in (graph.stages[index] for index in question.stages(graph)):
+        reference = _reference(stage.base, question.images)
+        if reference:
+            found[stage.index] = (reference, stage.platform or question.platform)
+    return found
+
+
+def _reference(base: Source | None, images: Mapping[str, str]) -> str:
+    match base:
+        case ImageSource(reference=reference):
+            return reference
+        case ContextSource(name=name):
+            reference = images.get(name, "")
+            return "" if reference == SCRATCH else reference
+        case _:
+            return ""
 
 
 def lint_config(question: Question) -> LintConfig:

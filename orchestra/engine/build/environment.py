@@ -75,7 +75,7 @@ class Images(Protocol):
         ...
 
     async def add(self, config: bytes, layers: Sequence[Layer], references: Sequence[str]) -> Image:
-        """Store an image of a config and its layers under some names."""
+        """Store an image of a config and its layers under some names, nameless without any."""
         ...
 
 

@@ -39,11 +39,6 @@ class GitSource:
     mtime: str = ""
 
     @property
-    def is_commit(self) -> bool:
-        """Tell whether ``ref`` is the name of a commit."""
-        return _COMMIT.fullmatch(self.ref) is not None
-
-    @property
     def host(self) -> str:
         """Return the host, with its port; "" for the user@host:path form."""
         return urlsplit(self.remote).netloc.rpartition("@")[2] if "://" in self.remote else ""

@@ -71,14 +71,14 @@ class Graph:
     def source_of(self, name: str, before: int) -> Source:
         """Resolve what a --from in the stage numbered ``before`` names.
 
-        :raises BuildError: when it is a stage that does not come earlier.
+        :raises BuildError: when it is a stage that does not come earlier, or no name of an image.
         """
         context = self.context_of(name)
         if context:
             return ContextSource(context)
         index = _index_of(self.stages, name)
         if index is None:
-            return ImageSource(name)
+            return _image(name)
         if index >= before:
             raise BuildError(
                 f'the stage "{name}" is not defined before this one',
@@ -233,7 +233,29 @@ def _base(graph: Graph, first: From, name: str) -> Source | None:
     if name == SCRATCH:
         return None
     context = graph.context_of(name)
-    return ContextSource(context) if context else ImageSource(name)
+    if context:
+        return ContextSource(context)
+    try:
+        return _image(name)
+    except BuildError as error:
+        place = Location(graph.file, first.line)
+        message = f"cannot build: {error.message}"
+        raise BuildError(message, location=place, hint=error.hint) from error
+
+
+def _image(name: str) -> ImageSource:
+    """Return the image of a name that a Dockerfile gives.
+
+    A layout is a directory of this machine: only who starts the build may name one.
+
+    :raises BuildError: when it is a URL.
+    """
+    if "://" in name:
+        raise BuildError(
+            f'"{name[:200]}" is not an image reference',
+            hint="name an image layout of this machine as an additional context",
+        )
+    return ImageSource(name)
 
 
 def _familiar(name: str) -> str:

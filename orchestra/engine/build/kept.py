@@ -14,7 +14,7 @@ from orchestra.engine.clock import SystemClock
 from orchestra.engine.container.launching import private_launcher
 from orchestra.engine.events import Progress
 from orchestra.engine.image.document import encode_manifest
-from orchestra.engine.image.layout import LAYOUT, load_layout
+from orchestra.engine.image.layout import LAYOUT, layout_config, load_layout
 from orchestra.engine.image.settings import RegistrySettings
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.paths import Paths
@@ -98,7 +98,7 @@ class KeptImages:
         """
         if reference.startswith(LAYOUT):
             text = reference.removeprefix(LAYOUT)
-            return await anyio.to_thread.run_sync(load_layout, self.store, text, platform)
+            return await load_layout(self.store, text, platform)
         found = None if pull else self.store.get(reference)
         if found is not None and platform.accepts(found.config.platform):
             return found
@@ -119,8 +119,7 @@ class KeptImages:
         try:
             if reference.startswith(LAYOUT):
                 text = reference.removeprefix(LAYOUT)
-                image = await anyio.to_thread.run_sync(load_layout, self.store, text, platform)
-                return image.config
+                return await anyio.to_thread.run_sync(layout_config, text, platform)
             found = self.store.get(reference)
             if found is not None:
                 return found.config
@@ -133,7 +132,7 @@ class KeptImages:
             return None
 
     async def add(self, config: bytes, layers: Sequence[Layer], references: Sequence[str]) -> Image:
-        """Store an image of a config and its layers under some names.
+        """Store an image of a config and its layers under some names, nameless without any.
 
         :raises ImageError: when a layer is gone, or a name is malformed.
         """
@@ -141,9 +140,9 @@ class KeptImages:
 
     def _add(self, config: bytes, layers: Sequence[Layer], references: Sequence[str]) -> Image:
         self.store.put_blob(config)
-        first, *others = references
+        first = references[0] if references else None
         image = self.store.add_image(encode_manifest(config, layers), reference=first)
-        for reference in others:
+        for reference in references[1:]:
             self.store.tag(image.manifest, reference)
         return image
 

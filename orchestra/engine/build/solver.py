@@ -200,7 +200,7 @@ class Solver:
 
     def _report(self, action: str) -> None:
         self.reports.progress(
-            Progress(subject=self.job.reference, action=action, current=self._count)
+            Progress(subject=self.job.subject, action=action, current=self._count)
         )
 
     async def _ground(self, stage: Stage) -> _Ground:

@@ -51,9 +51,12 @@ from orchestra.values import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What one build is about. ``trees`` are the contexts, "" the main one."""
+    """What one build is about; messages call it ``subject``.
 
-    reference: str
+    ``trees`` are the contexts, "" the main one.
+    """
+
+    subject: str
     graph: Graph
     arguments: Mapping[str, str]
     platform: Platform
@@ -312,7 +315,7 @@ class StepRunner:
         plan: StepPlan,
     ) -> None:
         output = StepOutput(
-            f"{self.job.reference} {label}", self.environment.clock, self.reports.output
+            f"{self.job.subject} {label}", self.environment.clock, self.reports.output
         )
         run = Run(
             vertex=vertex,

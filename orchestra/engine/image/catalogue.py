@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from functools import cache
 
 from orchestra.engine.image.store import SOURCE_DIGEST, ImageStore
 from orchestra.engine.target import ImageFilter
 from orchestra.errors import ImageError
-from orchestra.oci.digest import Digest, hex_of
+from orchestra.oci.digest import hex_of
 from orchestra.oci.image import Image
 from orchestra.oci.reference import ImageRef, parse_reference
 from orchestra.values import dataclass, field
@@ -47,6 +47,11 @@ class Listed:
         return (self.reference.tag or "") if self.reference else ""
 
     @property
+    def created(self) -> datetime:
+        """Return when the image was made; 1970 where it does not tell."""
+        return _created(self.image)
+
+    @property
     def digest(self) -> str:
         """Return the digest that a registry knows it by, "" for none."""
         if self.reference and self.reference.digest:
@@ -76,7 +81,7 @@ class Catalogue:
             for line in store.list()
         ]
         lines.sort(key=lambda line: line.name)
-        lines.sort(key=lambda line: created_of(line.image), reverse=True)
+        lines.sort(key=lambda line: line.created, reverse=True)
         self.lines = tuple(lines)
 
     def names_of(self, image: Image) -> tuple[Listed, ...]:
@@ -115,9 +120,11 @@ class Catalogue:
 
     def all_named(self, text: str) -> tuple[Listed, ...]:
         """Return every tag of a repository, none where the text names one image only."""
-        if "@" in text or ":" in text.rpartition("/")[2] or _ID.fullmatch(text):
-            return ()
-        wanted = repository_of(parse_reference(text))
+        return self.tags_of(text) if is_repository(text) and not _ID.fullmatch(text) else ()
+
+    def tags_of(self, repository: str) -> tuple[Listed, ...]:
+        """Return every tag of a repository."""
+        wanted = repository_of(parse_reference(repository))
         return tuple(line for line in self.lines if line.repository == wanted and line.tag)
 
     def select(self, wanted: ImageFilter) -> tuple[Listed, ...]:
@@ -125,14 +132,14 @@ class Catalogue:
 
         :raises ImageError: when an image that it names is not here.
         """
-        before = created_of(self.find(wanted.before).image) if wanted.before else None
-        since = created_of(self.find(wanted.since).image) if wanted.since else None
+        before = _created(self.find(wanted.before).image) if wanted.before else None
+        since = _created(self.find(wanted.since).image) if wanted.since else None
         return tuple(
             line
             for line in self.lines
             if _passes(line, wanted)
-            and (before is None or created_of(line.image) < before)
-            and (since is None or created_of(line.image) > since)
+            and (before is None or line.created < before)
+            and (since is None or line.created > since)
         )
 
 
@@ -142,7 +149,7 @@ def _passes(line: Listed, wanted: ImageFilter) -> bool:
         (wanted.dangling is None or wanted.dangling is (line.reference is None))
         and all(_has(labels, label) for label in wanted.labels)
         and not any(_has(labels, label) for label in wanted.without_labels)
-        and (wanted.until is None or created_of(line.image) < wanted.until)
+        and (wanted.until is None or line.created < wanted.until)
         and (not wanted.references or _matches(line, wanted.references))
     )
 
@@ -181,25 +188,30 @@ def _piece(text: str) -> str:
     return re.escape(text.removeprefix("\\") or text)
 
 
+def is_repository(text: str) -> bool:
+    """Tell whether a name as people write it leaves the tag open."""
+    return "@" not in text and ":" not in text.rpartition("/")[2]
+
+
 def repository_of(reference: ImageRef) -> str:
     """Return a name as people write it, without tag and digest."""
     return ImageRef(reference.registry, reference.repository, None).familiar
 
 
-def created_of(image: Image) -> datetime:
+def _created(image: Image) -> datetime:
     """Return when an image was made; 1970 where it does not tell."""
+    return moment_of(image.config.created) or _BEGINNING
+
+
+def moment_of(text: str | None) -> datetime | None:
+    """Read a time of an image's config; None where there is none, or it makes no sense.
+
+    The first year is Go's way to say nothing; in it and in the last, a zone leads out of time.
+    """
     try:
-        moment = datetime.fromisoformat(_seconds(image.config.created or ""))
+        moment = datetime.fromisoformat(text or "")
     except ValueError:
-        return _BEGINNING
+        return None
+    if moment.year in (MINYEAR, MAXYEAR):
+        return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _seconds(text: str) -> str:
-    """Cut nanoseconds down to the microseconds that Python reads."""
-    return re.sub(r"(\.\d{6})\d+", r"\1", text)
-
-
-def short_id(digest: Digest) -> str:
-    """Return the twelve digits by which people know an image."""
-    return hex_of(digest)[:12]

@@ -19,10 +19,9 @@ from orchestra.engine.image.wire import parse_descriptor
 from orchestra.engine.linux.directories import make_private
 from orchestra.engine.state.store import write_atomic
 from orchestra.errors import ImageError, LockError, StateError
-from orchestra.oci.image import INDEX_OCI, Descriptor
+from orchestra.oci.image import INDEX_OCI, REF_NAME, Descriptor
 from orchestra.values import dataclass, field, replace
 
-REFERENCE = "org.opencontainers.image.ref.name"
 _LOCK_SECONDS = 30.0
 
 
@@ -119,7 +118,7 @@ def _key(entry: Entry) -> tuple[str, str]:
 def _entry(value: object) -> Entry:
     descriptor = parse_descriptor(value)
     annotations = dict(descriptor.annotations)
-    reference = annotations.pop(REFERENCE, "")
+    reference = annotations.pop(REF_NAME, "")
     bare = replace(descriptor, annotations={})
     return Entry(reference=reference, descriptor=bare, annotations=annotations)
 
@@ -128,7 +127,7 @@ def _document(entry: Entry) -> dict[str, object]:
     document = encode_descriptor(entry.descriptor)
     annotations = dict(entry.annotations)
     if entry.reference:
-        annotations[REFERENCE] = entry.reference
+        annotations[REF_NAME] = entry.reference
     if annotations:
         document["annotations"] = annotations
     return document

@@ -11,6 +11,9 @@ import os
 import threading
 from pathlib import Path
 
+import anyio
+import anyio.to_thread
+
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.linux.pipes import write_all
 from orchestra.engine.snapshot.locking import try_lock
@@ -19,6 +22,7 @@ from orchestra.oci.digest import hex_of
 from orchestra.oci.image import Descriptor
 
 _READ_BYTES = 1 << 20
+_CLAIM_SECONDS = 0.05
 
 
 class Ingest:
@@ -144,3 +148,21 @@ class Ingest:
             f"cannot store blob {self.descriptor.digest[:19]}: {err.strerror}",
             hint="make room on the disk that holds the data directory",
         )
+
+
+async def claim(store: ImageStore, descriptor: Descriptor) -> Ingest | None:
+    """Return a blob's place to gather, for the caller to close; waits for whoever has it.
+
+    None once the blob is in the store, by whomever.
+
+    :raises ImageError: when the disk refuses.
+    """
+    while not store.has_blob(descriptor.digest, descriptor.size):
+        ingest = Ingest(store, descriptor)
+        if await anyio.to_thread.run_sync(ingest.open):
+            if not store.has_blob(descriptor.digest, descriptor.size):
+                return ingest
+            ingest.discard()  # another has put it there meanwhile
+            break
+        await anyio.sleep(_CLAIM_SECONDS)
+    return None

@@ -8,27 +8,54 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from orchestra.engine.image.ingest import Ingest
+import anyio.to_thread
+
+from orchestra.engine.image.ingest import Ingest, claim
 from orchestra.engine.image.store import ImageStore
-from orchestra.engine.image.wire import Index, Manifest, parse_document
+from orchestra.engine.image.wire import Index, Manifest, parse_config, parse_document
 from orchestra.errors import ImageError
 from orchestra.oci.digest import digest_of, hex_of, parse_digest
-from orchestra.oci.image import MANIFEST_BYTES_MAX, Descriptor, Image
+from orchestra.oci.image import MANIFEST_BYTES_MAX, REF_NAME, Descriptor, Image, ImageConfig
 from orchestra.oci.platform import Platform
 
 LAYOUT = "oci-layout://"
-_NAME = "org.opencontainers.image.ref.name"
 _CHUNK = 1 << 20
 _DEPTH_MAX = 4
 
 
-def load_layout(store: ImageStore, text: str, platform: Platform) -> Image:
-    """Put the image "DIRECTORY[:TAG][@DIGEST]" of a layout into the store, nameless. Blocks.
+async def load_layout(store: ImageStore, text: str, platform: Platform) -> Image:
+    """Put the image "DIRECTORY[:TAG][@DIGEST]" of a layout into the store, nameless.
 
     Without tag and digest the layout's one image, or that named "latest", is meant.
 
     :raises ImageError: when it is not there, not for the platform, or damaged.
     """
+    layout, manifest, document = await anyio.to_thread.run_sync(_find, text, platform)
+    for layer in document.layers:
+        ingest = await claim(store, layer)
+        if ingest is not None:
+            try:
+                await anyio.to_thread.run_sync(layout.copy, ingest)
+            finally:
+                ingest.close()
+    return await anyio.to_thread.run_sync(_add, store, layout, manifest, document)
+
+
+def _add(store: ImageStore, layout: _Layout, manifest: Descriptor, document: Manifest) -> Image:
+    store.put_blob(layout.read(document.config))
+    return store.add_image(layout.read(manifest))
+
+
+def layout_config(text: str, platform: Platform) -> ImageConfig:
+    """Read the config of an image of a layout, and bring nothing into a store. Blocks.
+
+    :raises ImageError: when it is not there, not for the platform, or damaged.
+    """
+    layout, _, document = _find(text, platform)
+    return parse_config(layout.read(document.config))
+
+
+def _find(text: str, platform: Platform) -> tuple[_Layout, Descriptor, Manifest]:
     path, _, digest = text.partition("@")
     directory = Path(path)
     tag = ""
@@ -40,10 +67,7 @@ def load_layout(store: ImageStore, text: str, platform: Platform) -> Image:
     document = layout.document(manifest)
     if not isinstance(document, Manifest):
         raise ImageError(f'"{text}" has no image for {platform}')
-    store.put_blob(layout.read(document.config))
-    for layer in document.layers:
-        layout.copy(store, layer)
-    return store.add_image(layout.read(manifest))
+    return layout, manifest, document
 
 
 class _Layout:
@@ -102,32 +126,27 @@ class _Layout:
         what = digest or tag or "image"
         raise ImageError(f'there is no {what} for {platform} in the layout "{self.directory}"')
 
-    def copy(self, store: ImageStore, layer: Descriptor) -> None:
+    def copy(self, ingest: Ingest) -> None:
         """Bring a layer's blob into the store."""
-        if store.has_blob(layer.digest, layer.size):
-            return
-        ingest = Ingest(store, layer)
-        if not ingest.open():
-            raise ImageError(f"cannot copy blob {layer.digest[:19]}: somebody else does")
         try:
-            with self._open(layer.digest).open("rb") as file:
+            with self._open(ingest.descriptor.digest).open("rb") as file:
                 file.seek(ingest.size)
                 while chunk := file.read(_CHUNK):
                     ingest.write(chunk)
             ingest.finish()
         except OSError as error:
             raise self._refused(error) from error
-        finally:
-            ingest.close()
 
 
 def _names(entry: Descriptor, tag: str) -> bool:
-    return entry.annotations.get(_NAME, "").rpartition(":")[2] == tag
+    return entry.annotations.get(REF_NAME, "").rpartition(":")[2] == tag
 
 
 def _one_image(entries: Sequence[Descriptor]) -> bool:
     """Tell whether entries are one image for several platforms."""
-    return all(entry.platform is not None and _NAME not in entry.annotations for entry in entries)
+    return all(
+        entry.platform is not None and REF_NAME not in entry.annotations for entry in entries
+    )
 
 
 def _best(entries: Sequence[Descriptor], platform: Platform) -> Descriptor | None:

@@ -20,13 +20,19 @@ from orchestra.engine.image.wire import Index, Manifest, parse_config, parse_doc
 from orchestra.engine.snapshot.snapshotter import Snapshotter
 from orchestra.errors import ImageError
 from orchestra.oci.digest import Digest
-from orchestra.oci.image import LAYER_GZIP, LAYER_TAR, LAYER_ZSTD, Descriptor, Layer
+from orchestra.oci.image import (
+    LAYER_GZIP,
+    LAYER_TAR,
+    LAYER_ZSTD,
+    REF_NAME,
+    WHOLE_NAME,
+    Descriptor,
+    Layer,
+)
 from orchestra.oci.platform import Platform
 from orchestra.oci.reference import ImageRef, parse_reference
 from orchestra.values import dataclass
 
-_NAME = "org.opencontainers.image.ref.name"
-_WHOLE_NAME = "io.containerd.image.name"
 _NAMELESS = ImageRef("archive", "image", "latest")
 _DEPTH_MAX = 4
 
@@ -132,8 +138,8 @@ def _chosen(
 
 def _name_of(annotations: Mapping[str, str]) -> ImageRef | None:
     """Return an entry's name: containerd's whole one, or the layout's where that is whole."""
-    text = annotations.get(_WHOLE_NAME) or annotations.get(_NAME, "")
-    if not text or (_WHOLE_NAME not in annotations and not {":", "/"} & set(text)):
+    text = annotations.get(WHOLE_NAME) or annotations.get(REF_NAME, "")
+    if not text or (WHOLE_NAME not in annotations and not {":", "/"} & set(text)):
         return None  # a tag, and nothing to tell of what
     name = parse_reference(text)
     return ImageRef(name.registry, name.repository, name.tag or "latest")

@@ -38,7 +38,10 @@ async def packed(store: ImageStore, image: Image, reference: str) -> Image:
     ]
     manifest = encode_manifest(store.read_blob(image.id), layers)
     notes = store.annotations(reference)
-    return store.add_image(manifest, reference=reference, annotations=notes)
+    made = store.add_image(manifest, reference=reference, annotations=notes)
+    # Where no other name holds the old manifest, it would stay as a nameless twin of the image.
+    store.forget(lambda entry: not entry.reference and entry.descriptor.digest == image.manifest)
+    return made
 
 
 def _pack(store: ImageStore, layer: Layer) -> Layer:

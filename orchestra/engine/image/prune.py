@@ -34,24 +34,16 @@ class Roots:
     blobs: frozenset[Digest] = field(default_factory=frozenset)
 
 
-@dataclass(frozen=True, slots=True)
-class Swept:
-    """What was removed; ``bytes`` counts blobs and files, ``digests`` are those of blobs."""
-
-    blobs: int
-    snapshots: int
-    bytes: int
-    digests: tuple[Digest, ...] = ()
-
-
 async def sweep(
     store: ImageStore,
     snapshotter: Snapshotter,
     roots: Callable[[], Roots],
     *,
     forget: Callable[[Roots], Callable[[Entry], bool]] | None = None,
-) -> Swept | None:
-    """Remove what is unreachable; None when somebody is pulling or building just now.
+) -> int | None:
+    """Remove what is unreachable, and return how many bytes of blobs and files that were.
+
+    None when somebody is pulling or building just now: nothing is removed then.
 
     ``forget`` decides, knowing what is in use, which entries of the index go first.
     """
@@ -73,17 +65,15 @@ async def sweep(
             freed += await anyio.to_thread.run_sync(size_of, path)
             await snapshotter.remove(path)
         await snapshotter.remove_leftovers()
-        gone, size = await anyio.to_thread.run_sync(_drop, store, blobs)
-        return Swept(len(gone), len(snapshots), freed + size, tuple(gone))
+        return freed + await anyio.to_thread.run_sync(_drop, store, blobs)
 
 
-def _drop(store: ImageStore, keep: set[Digest]) -> tuple[list[Digest], int]:
-    gone, size = [], 0
+def _drop(store: ImageStore, keep: set[Digest]) -> int:
+    size = 0
     for digest in store.blobs():
         if digest not in keep:
             size += store.blob_size(digest)
             store.drop_blob(digest)
-            gone.append(digest)
     for path in store.incoming("lock").parent.iterdir():
         if path.name != "lock":
             size += size_of(str(path))
@@ -92,7 +82,7 @@ def _drop(store: ImageStore, keep: set[Digest]) -> tuple[list[Digest], int]:
             else:
                 path.unlink(missing_ok=True)
     store.drop_temporaries()
-    return gone, size
+    return size
 
 
 def size_of(path: str) -> int:

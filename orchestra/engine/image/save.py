@@ -15,13 +15,11 @@ from orchestra.engine.image.store import ImageStore
 from orchestra.engine.image.tar import BLOCK, DIRECTORY, Member, encode_member
 from orchestra.errors import ImageError
 from orchestra.oci.digest import Digest, hex_of
-from orchestra.oci.image import INDEX_OCI, MANIFEST_OCI, Image
+from orchestra.oci.image import INDEX_OCI, MANIFEST_OCI, REF_NAME, WHOLE_NAME, Image
 from orchestra.oci.reference import ImageRef
 from orchestra.values import dataclass
 
 _PIECE_BYTES = 1 << 20
-_NAME = "org.opencontainers.image.ref.name"
-_WHOLE_NAME = "io.containerd.image.name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +104,7 @@ def _index(store: ImageStore, images: Sequence[Saved]) -> bytes:
         if isinstance(kind, str):
             entry["mediaType"] = kind
         for name in saved.names:
-            notes = {_WHOLE_NAME: str(name), _NAME: name.tag or str(name)}
+            notes = {WHOLE_NAME: str(name), REF_NAME: name.tag or str(name)}
             entries.append({**entry, "annotations": notes})
         if not saved.names:
             entries.append(entry)

@@ -16,7 +16,7 @@ import anyio.to_thread
 from orchestra.engine.events import Progress
 from orchestra.engine.image.extract import flavour_of
 from orchestra.engine.image.http import HttpClient, Unreachable
-from orchestra.engine.image.ingest import Ingest
+from orchestra.engine.image.ingest import Ingest, claim
 from orchestra.engine.image.layer import unpack
 from orchestra.engine.image.layers import StoredLayers
 from orchestra.engine.image.platforms import choose, no_platform
@@ -31,7 +31,6 @@ from orchestra.oci.platform import Platform
 from orchestra.oci.reference import ImageRef
 
 _WRITE_BYTES = 1 << 20
-_CLAIM_SECONDS = 0.05
 _REPORT_SECONDS = 0.1
 
 
@@ -157,7 +156,7 @@ class Transfer:
         return image
 
     async def _fetch_missing(self, descriptor: Descriptor) -> None:
-        ingest = await self._claim(descriptor)
+        ingest = await claim(self._store, descriptor)
         if ingest is None:
             return
         try:
@@ -167,7 +166,7 @@ class Transfer:
 
     async def _fetch_and_unpack(self, layer: Layer, directory: str) -> tuple[str, ...]:
         """Download a layer and unpack it as it comes; from the store when it is there already."""
-        ingest = await self._claim(layer.descriptor)
+        ingest = await claim(self._store, layer.descriptor)
         if ingest is None:
             return await self._layers.unpack(layer, directory)
         try:
@@ -207,18 +206,6 @@ class Transfer:
         if failures:
             raise failures[0]
         return implied
-
-    async def _claim(self, descriptor: Descriptor) -> Ingest | None:
-        """Return the blob's place to gather; None once it is in the store, by whomever."""
-        while not self._store.has_blob(descriptor.digest, descriptor.size):
-            ingest = Ingest(self._store, descriptor)
-            if await anyio.to_thread.run_sync(ingest.open):
-                if not self._store.has_blob(descriptor.digest, descriptor.size):
-                    return ingest
-                ingest.discard()  # another has put it there meanwhile
-                break
-            await anyio.sleep(_CLAIM_SECONDS)
-        return None
 
     async def _receive(self, ingest: Ingest) -> None:
         """Download a blob to its end, taking up where a broken connection left off."""

@@ -14,7 +14,7 @@ from orchestra.engine.image.catalogue import (
     Catalogue,
     Found,
     Listed,
-    created_of,
+    moment_of,
     repository_of,
 )
 from orchestra.engine.image.store import SOURCE_DIGEST, ImageStore
@@ -79,7 +79,6 @@ class ImageLibrary:
         """Describe the image that a container was made from."""
         reference = parse_reference(container.image)
         image = self.store.by_id(container.image_id)
-        created = image.config.created if image else None
         name, _, _ = reference.familiar.partition("@")
         return ImageSummary(
             id=container.image_id,
@@ -87,16 +86,16 @@ class ImageLibrary:
             tag=reference.tag or "<none>",
             platform=str(image.config.platform) if image else "",
             size_bytes=image.size_bytes if image else 0,
-            created=datetime.fromisoformat(created) if created else None,
+            created=moment_of(image.config.created) if image else None,
         )
 
     def catalogue(self) -> Catalogue:
         """Return the images that are here now."""
         return Catalogue(self.store)
 
-    def created(self, line: Listed) -> datetime:
-        """Return when an image was made."""
-        return created_of(line.image)
+    def moments(self, image: Image) -> tuple[datetime | None, ...]:
+        """Return when each step of an image's history was made."""
+        return tuple(moment_of(line.created) for line in image.config.history)
 
     def canonical(self, reference: str) -> str:
         """Return a name in full, registry and tag included."""
@@ -211,16 +210,18 @@ class ImageLibrary:
         """
         from orchestra.engine.image.prune import sweep  # noqa: PLC0415
 
-        before: dict[str, tuple[Listed, ...]] = {}
+        gone: list[Listed] = []
+        left: set[str] = set()
 
         def forget(used: Roots) -> Callable[[Entry], bool]:
+            catalogue = self.catalogue()
             chosen = {
-                line.image.manifest: line
-                for line in self.catalogue().select(wanted)
+                line.image.manifest
+                for line in catalogue.select(wanted)
                 if line.image.id not in used.images and (everything or line.reference is None)
             }
-            for line in chosen.values():
-                before[line.image.id] = self.catalogue().names_of(line.image)
+            gone.extend(line for line in catalogue.lines if line.image.manifest in chosen)
+            left.update(x.image.id for x in catalogue.lines if x.image.manifest not in chosen)
             identity = self.store.id_of  # "" of what is damaged: nobody can use that any more
             return lambda entry: entry.descriptor.digest in chosen or not identity(entry)
 
@@ -229,19 +230,20 @@ class ImageLibrary:
                 self._forget_builds()
             return self._roots()
 
-        swept = await sweep(self.store, self._snapshotter(), roots, forget=forget)
-        if swept is None:
+        freed = await sweep(self.store, self._snapshotter(), roots, forget=forget)
+        if freed is None:
             return Pruned(busy=True)
-        untagged = [line.name for lines in before.values() for line in lines]
+        identities = dict.fromkeys(line.image.id for line in gone)
         return Pruned(
-            untagged=tuple(untagged),
-            deleted=tuple(Digest(identity) for identity in before),
-            bytes=swept.bytes,
+            untagged=tuple(line.name for line in gone if line.reference),
+            deleted=tuple(identity for identity in identities if identity not in left),
+            bytes=freed,
         )
 
     def _forget_builds(self) -> None:
-        for path in Path(self._paths.build_cache / "records").glob("*/*.json"):
-            path.unlink(missing_ok=True)
+        from orchestra.engine.build.cache import BuildCache  # noqa: PLC0415
+
+        BuildCache(self._paths.build_cache / "records").clear()
 
     async def _sweep(self) -> None:
         from orchestra.engine.image.prune import sweep  # noqa: PLC0415
@@ -258,14 +260,14 @@ class ImageLibrary:
             for project in self._state.projects()
             for record in self._state.containers(project)
         ]
-        root = self._paths.build_cache / "records"
-        cache = BuildCache(root)
-        kept = [cache.get(path.stem) for path in Path(root).glob("*/*.json")]
+        cache = BuildCache(self._paths.build_cache / "records")
         return Roots(
             directories=frozenset(layer for record in records for layer in record.layers),
             images=frozenset(record.image_id for record in records),
             blobs=frozenset(
-                record.layer.descriptor.digest for record in kept if record and record.layer
+                record.layer.descriptor.digest
+                for _, record in cache.records()
+                if record and record.layer
             ),
         )
 

@@ -1,4 +1,4 @@
-"""Images on their way in and out: registries, archives, builds.
+"""Images on their way in and out: registries and archives.
 
 Each way is imported only where it is used.
 """
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from orchestra.engine.image.catalogue import Catalogue, repository_of
+from orchestra.engine.image.catalogue import Catalogue, is_repository, repository_of
 from orchestra.engine.image.store import ImageStore
 from orchestra.errors import ImageError
 from orchestra.oci.image import Image
@@ -18,13 +18,11 @@ from orchestra.oci.platform import Platform, parse_platform, platform_of_machine
 from orchestra.oci.reference import parse_reference
 
 if TYPE_CHECKING:
-    from orchestra.engine.build.environment import BuildEnvironment
     from orchestra.engine.image.loading import Loaded
     from orchestra.engine.image.push import Pushed
     from orchestra.engine.image.settings import RegistrySettings
     from orchestra.engine.snapshot.snapshotter import Snapshotter
     from orchestra.engine.target import Report
-    from orchestra.planner.building import BuildSpec
 
 
 class ImageTraffic:
@@ -35,12 +33,10 @@ class ImageTraffic:
         images: ImageStore,
         snapshotter: Callable[[], Snapshotter],
         settings: Callable[[], RegistrySettings],
-        builder: Callable[[str], BuildEnvironment],
     ) -> None:
         self.store = images
         self._snapshotter = snapshotter
         self._settings = settings
-        self._builder = builder
 
     async def references(self, name: str, *, all_tags: bool) -> tuple[str, ...]:
         """Return what a name stands for: itself, or with ``all_tags`` every tag its registry has.
@@ -50,8 +46,7 @@ class ImageTraffic:
         parsed = parse_reference(name)
         if not all_tags:
             return (name,)
-        if parsed.digest or ":" in name.rpartition("/")[2]:
-            raise ImageError(f'cannot use all tags of "{name}": it names one of them')
+        _check_repository(name)
         from orchestra.engine.image.digests import tags_of  # noqa: PLC0415
 
         tags = await tags_of(parsed, self._settings())
@@ -89,35 +84,11 @@ class ImageTraffic:
         """
         if not all_tags:
             return (name,)
-        parsed = parse_reference(name)
-        if parsed.digest or ":" in name.rpartition("/")[2]:
-            raise ImageError(f'cannot use all tags of "{name}": it names one of them')
-        wanted = repository_of(parsed)
-        found = [x.name for x in Catalogue(self.store).lines if x.repository == wanted and x.tag]
+        _check_repository(name)
+        found = sorted(line.name for line in Catalogue(self.store).tags_of(name))
         if not found:
             raise ImageError(f'no image "{name}" here', hint="see `orchestra image ls`")
-        return tuple(sorted(found))
-
-    async def build(self, spec: BuildSpec, reference: str | None, report: Report) -> str:
-        """Build an image and return its id; without a reference it is left without a name.
-
-        :raises BuildError: when its Dockerfile is wrong, or a step of it fails.
-        """
-        from orchestra.engine.build.builder import build_image  # noqa: PLC0415
-
-        passing = f"orchestra.invalid/build:{os.urandom(8).hex()}"
-        with self.store.writing():
-            image = await build_image(
-                spec,
-                reference or passing,
-                environment=self._builder(""),
-                progress=report,
-                output=report,
-            )
-            if reference is None:
-                self.store.untag(passing)
-                self.store.add_image(self.store.read_blob(image.manifest))
-        return image.id
+        return tuple(found)
 
     def save(self, texts: Iterable[str], write: Callable[[bytes], object]) -> None:
         """Write images as one archive; a repository without a tag means all of its tags.
@@ -174,6 +145,15 @@ class ImageTraffic:
             limits=self._settings().limits,
         )
         return image.id
+
+
+def _check_repository(name: str) -> None:
+    """Check that a name can stand for all of its tags.
+
+    :raises ImageError: when it has one.
+    """
+    if not is_repository(name):
+        raise ImageError(f'cannot use all tags of "{name}": it names one of them')
 
 
 def _platform(text: str | None) -> Platform:

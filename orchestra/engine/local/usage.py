@@ -20,7 +20,7 @@ from orchestra.values import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Used:
-    """One thing on disk; ``active``: something needs it now. ``shared`` bytes count elsewhere."""
+    """One thing on disk; ``active``: something needs it now."""
 
     name: str
     bytes: int
@@ -123,12 +123,11 @@ def _cache(paths: Paths, images: ImageStore) -> Kind:
     cache = BuildCache(paths.build_cache / "records")
     held = {layer.descriptor.digest for line in images.list() for layer in line.image.layers}
     things = []
-    for path in sorted(Path(paths.build_cache / "records").glob("*/*.json")):
-        record = cache.get(path.stem)
+    for key, record in cache.records():
         layer = record.layer if record else None
         own = layer is not None and layer.descriptor.digest not in held
         size = images.blob_size(layer.descriptor.digest) if layer is not None and own else 0
-        things.append(Used(name=path.stem[:12], bytes=size, active=layer is not None and not own))
+        things.append(Used(name=key[:12], bytes=size, active=layer is not None and not own))
     return _kind("Build Cache", tuple(things))
 
 

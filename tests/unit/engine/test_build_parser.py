@@ -104,6 +104,7 @@ def ours(text):
     return found
 
 
+@pytest.mark.oracle
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
 def test_corpus_parses_as_buildkit_does(path, oracle):
     text = path.read_text()
@@ -124,6 +125,7 @@ FRAGMENTS = (
 )  # fmt: skip
 
 
+@pytest.mark.oracle
 @settings(
     max_examples=400,
     deadline=None,
@@ -201,6 +203,7 @@ def instructions(draw):
     return f"{keyword} {draw(FLAGS)}{body}{tail}"
 
 
+@pytest.mark.oracle
 @settings(
     max_examples=300,
     deadline=None,

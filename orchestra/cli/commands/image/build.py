@@ -1,9 +1,7 @@
-"""``orchestra image build``: build an image from a Dockerfile and a directory."""
+"""``orchestra image build``: build an image from a Dockerfile and its context."""
 
 from __future__ import annotations
 
-import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,12 +10,12 @@ from orchestra.cli.session import Session
 from orchestra.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
 
 def command(
     ctx: Context,
-    path: Annotated[str, Argument(metavar="PATH|-")],
+    path: Annotated[str, Argument(metavar="PATH|URL|-")],
     add_hosts: Annotated[
         list[str] | None, Option("--add-host", help="Add a custom host-to-IP mapping, HOST:IP")
     ] = None,
@@ -25,7 +23,7 @@ def command(
         list[str] | None, Option("--build-arg", help="Set build-time variables")
     ] = None,
     build_contexts: Annotated[
-        list[str] | None, Option("--build-context", help="Additional build contexts, NAME=PATH")
+        list[str] | None, Option("--build-context", help="Additional build contexts, NAME=PATH|URL")
     ] = None,
     file: Annotated[
         str, Option("--file", "-f", help="Name of the Dockerfile (default: PATH/Dockerfile)")
@@ -55,62 +53,77 @@ def command(
         str | None, Option("--target", help="Set the target build stage to build")
     ] = None,
 ) -> None:
-    """Build; without a tag the image is left without a name, to be used by its id."""
+    """Build; "-" is a Dockerfile or a tarball from stdin. Without a tag the image has no name."""
+    from orchestra.cli.building import STDIN, check_stdin
     from orchestra.cli.render.transfers import transfers
     from orchestra.cli.transact import parse_build_args
     from orchestra.planner.building import BuildSpec
 
     session = Session.of(ctx)
     arguments = parse_build_args(build_args or (), session.environment)
-    with _context_of(path) as (context, inline):
-        spec = BuildSpec(
-            context=context,
-            dockerfile=str(Path(file).absolute()) if file else f"{context}/Dockerfile",
-            dockerfile_inline=inline,
-            target=target,
-            args=arguments,
-            labels=dict(_pair("--label", text, needed=False) for text in labels or ()),
-            tags=tuple(tags[1:] if tags else ()),
-            no_cache=no_cache,
-            pull=pull,
-            network=network,
-            extra_hosts=tuple(_host(text) for text in add_hosts or ()),
-            secrets=dict(_secret(text) for text in secrets or ()),
-            platform=platform,
-            additional_contexts=dict(_context(text) for text in build_contexts or ()),
-        )
-
-        async def main() -> str:
-            async with transfers(session.options, quiet=quiet) as report:
-                traffic = session.machine.traffic
-                return await traffic.build(spec, tags[0] if tags else None, report)
-
-        made = session.run(main)
+    context, is_here = _place(path)
+    if path == STDIN:
+        check_stdin()
     if iidfile:
-        Path(iidfile).write_text(made, "ascii")
+        _check_place(iidfile)
+    spec = BuildSpec(
+        context=context,
+        dockerfile=_dockerfile(file, context) if is_here else file or "Dockerfile",
+        target=target,
+        args=arguments,
+        labels=dict(_pair("--label", text, needed=False) for text in labels or ()),
+        tags=tuple(tags[1:] if tags else ()),
+        no_cache=no_cache,
+        pull=pull,
+        network=network,
+        extra_hosts=tuple(_host(text) for text in add_hosts or ()),
+        secrets=dict(_secret(text) for text in secrets or ()),
+        platform=platform,
+        additional_contexts=dict(_context(text) for text in build_contexts or ()),
+    )
+
+    async def main() -> str:
+        async with transfers(session.options, quiet=quiet) as report:
+            builds = session.machine.builds("")
+            return await builds.build(spec, tags[0] if tags else None, report)
+
+    made = session.run(main)
+    if iidfile:
+        _write(iidfile, made)
     print(made)
 
 
-@contextmanager
-def _context_of(path: str) -> Iterator[tuple[str, str | None]]:
-    """Give the directory of a build, and the Dockerfile where that comes on stdin.
+def _place(text: str) -> tuple[str, bool]:
+    """Return a context as the builder wants it, and whether it is a path of this machine."""
+    if text == "-" or not Path(text).is_dir():
+        from orchestra.planner.compile.images import is_remote
 
-    :raises UsageError: when it is no directory of this machine, or stdin is a terminal.
+        if is_remote(text):
+            return text, False
+    return str(Path(text).absolute()), True
+
+
+def _dockerfile(file: str, context: str) -> str:
+    return str(Path(file).absolute()) if file else f"{context}/Dockerfile"
+
+
+def _check_place(iidfile: str) -> None:
+    """Check that a file can be where the image's id is to go, before anything is built.
+
+    :raises UsageError: when there is no such directory, or the file is one.
     """
-    if "://" in path or path.startswith("git@"):
-        raise UsageError(
-            f'cannot build "{path}": a context is a directory of this machine',
-            hint="clone or unpack it first",
-        )
-    if path != "-":
-        yield str(Path(path).absolute()), None
-        return
-    if sys.stdin.isatty():
-        raise UsageError("a Dockerfile on stdin is wanted, and that is a terminal")
-    from tempfile import TemporaryDirectory
+    path = Path(iidfile)
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f'cannot write "{path}": there is no directory "{path.parent}"')
+    if path.is_dir():
+        raise UsageError(f'cannot write "{path}": it is a directory')
 
-    with TemporaryDirectory(prefix="orchestra-") as empty:
-        yield empty, sys.stdin.read()
+
+def _write(iidfile: str, identity: str) -> None:
+    try:
+        Path(iidfile).write_text(identity, "ascii")
+    except OSError as err:
+        raise UsageError(f'cannot write "{iidfile}": {(err.strerror or "").lower()}') from err
 
 
 def _pair(option: str, text: str, *, needed: bool = True) -> tuple[str, str]:
@@ -122,7 +135,7 @@ def _pair(option: str, text: str, *, needed: bool = True) -> tuple[str, str]:
 
 def _context(text: str) -> tuple[str, str]:
     name, place = _pair("--build-context", text)
-    return name, place if "://" in place else str(Path(place).absolute())
+    return name, _place(place)[0]
 
 
 def _host(text: str) -> tuple[str, str]:

@@ -25,8 +25,10 @@ def command(
     from orchestra.cli.render.gotemplate import print_formatted
     from orchestra.cli.render.images import HISTORY, history_rows
 
-    found = Session.of(ctx).machine.library.catalogue().find(image)
-    rows = history_rows(found.image, whole=no_trunc, human=human)
+    library = Session.of(ctx).machine.library
+    found = library.catalogue().find(image)
+    moments = library.moments(found.image)
+    rows = history_rows(found.image, moments, whole=no_trunc, human=human)
     if quiet and not output_format:
         output_format = "{{.ID}}"
     print_formatted(output_format, HISTORY, rows)

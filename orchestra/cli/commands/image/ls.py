@@ -39,7 +39,7 @@ def command(
     library = Session.of(ctx).machine.library
     users = library.containers()
     rows = [
-        image_row(line, library.created(line), len(users.get(line.image.id, ())), whole=no_trunc)
+        image_row(line, len(users.get(line.image.id, ())), whole=no_trunc)
         for line in library.catalogue().select(wanted)
     ]
     if quiet and not output_format:
