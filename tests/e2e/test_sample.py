@@ -84,10 +84,15 @@ def fetch(sample: Scenario, path: str, body: object = None) -> bytes:
 
 
 def answers(sample: Scenario) -> bool:
+    """Whether the page and the backend behind it are served: the page asks once, as it opens."""
     try:
-        return b'id="root"' in fetch(sample, "/")
-    except OSError:
+        return b'id="root"' in fetch(sample, "/") and isinstance(items(sample), list)
+    except (OSError, ValueError):
         return False
+
+
+def items(sample: Scenario) -> object:
+    return json.loads(fetch(sample, "/api/items"))
 
 
 def ask(sample: Scenario, expression: str) -> Result:
@@ -167,9 +172,9 @@ def test_items_outlive_down_and_up(sample: Scenario, page: Page) -> None:
     assert sample.containers() == ()
     sample.run("up", "-d", "--wait")
     eventually(lambda: answers(sample), "the page is served again")
+    assert is_stored(sample, "kept")
     page.goto(url(sample))
     page.wait_for_selector("#items li:has-text('kept')")
-    assert is_stored(sample, "kept")
 
 
 def test_a_killed_database_comes_back_with_its_data(sample: Scenario) -> None:
