@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from orchestra.cli.declare import Argument, Context, Option
 from orchestra.cli.session import Session
 from orchestra.errors import UsageError
+
+if TYPE_CHECKING:
+    from orchestra.planner.observed import ObservedContainer
 
 _STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead", "lost")
 
@@ -19,7 +22,7 @@ def command(
         bool, Option("--all", "-a", help="Show all stopped containers as well")
     ] = False,
     output_format: Annotated[
-        str, Option("--format", help="Format the output: table or json")
+        str, Option("--format", help="Format the output: table, json or a Go template")
     ] = "table",
     quiet: Annotated[bool, Option("--quiet", "-q", help="Only display IDs")] = False,
     list_services: Annotated[bool, Option("--services", help="Display services")] = False,
@@ -34,8 +37,7 @@ def command(
         bool, Option("--orphans/--no-orphans", help="Include orphaned services")
     ] = True,
 ) -> None:
-    """Print a table, JSON lines, ids or service names."""
-    from orchestra.cli.options import check_choice
+    """Print a table, JSON lines, a template's lines, ids or service names."""
     from orchestra.cli.render.tables import (
         PS_HEADER,
         print_json_lines,
@@ -46,7 +48,6 @@ def command(
     from orchestra.cli.session import select
     from orchestra.planner.observed import LIVE
 
-    check_choice("--format", output_format, ("table", "json"))
     wanted = _statuses(status or (), filters or ())
     session = Session.of(ctx)
     observed = session.machine.containers(session.project_name)
@@ -65,8 +66,26 @@ def command(
             print(service)
     elif output_format == "json":
         print_json_lines(ps_json(c, observed.project, whole=no_trunc) for c in containers)
-    else:
+    elif output_format in {"", "table"}:
         print_table(PS_HEADER, (ps_row(container, whole=no_trunc) for container in containers))
+    else:
+        _print_formatted(output_format, containers, observed.project, whole=no_trunc)
+
+
+def _print_formatted(
+    template: str, containers: Iterable[ObservedContainer], project: str, *, whole: bool
+) -> None:
+    from orchestra.cli.render.gotemplate import print_formatted
+    from orchestra.cli.render.tables import ps_json
+    from orchestra.cli.render.templates import Row
+
+    def row(container: ObservedContainer) -> Row:
+        def label(name: str) -> str:
+            return container.labels.get(name, "")
+
+        return Row(ps_json(container, project, whole=whole), {"Label": label})
+
+    print_formatted(template, {"RunningFor": "CREATED", "ID": "CONTAINER ID"}, map(row, containers))
 
 
 def _statuses(status: Iterable[str], filters: Iterable[str]) -> set[str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from orchestra.cli.render.tables import print_table
-from orchestra.cli.render.templates import Template
+from orchestra.cli.render.templates import Row, Template
 from orchestra.cli.render.terminal import json_text, printable
 
 
 def print_formatted(
-    template: str, header: Mapping[str, str], rows: Iterable[Mapping[str, str]]
+    template: str, header: Mapping[str, str], rows: Iterable[Mapping[str, object]]
 ) -> None:
     """Print rows of fields: as a table ("" and "table"), one JSON object a line, or a template's.
 
@@ -20,13 +20,14 @@ def print_formatted(
     """
     rows = list(rows)
     if template in {"", "table"}:
-        print_table(list(header.values()), [[row[field] for field in header] for row in rows])
+        print_table(list(header.values()), [[str(row[field]) for field in header] for row in rows])
     elif template == "json":
         for row in rows:
             print(json_text(row))
     elif template.startswith("table "):
         parsed = Template(_unescape(template.removeprefix("table ")))
-        titles = {field: field.upper() for row in rows for field in row} | dict(header)
+        names = {field: field.upper() for row in rows for field in row} | dict(header)
+        titles = Row(names, {"Label": lambda label: label})
         lines = [parsed.fill(titles), *(printable(parsed.fill(row)) for row in rows)]
         cells = [line.split("\t") for line in lines]
         print_table(cells[0], cells[1:])

@@ -43,6 +43,16 @@ class _Block:
 _Node = _Text | _Action | _Block
 
 
+class Row(dict[str, Value]):
+    """Fields that a template may ask for, and methods, which are no part of its JSON."""
+
+    def __init__(
+        self, fields: Mapping[str, Value], methods: Mapping[str, Callable[..., Value]]
+    ) -> None:
+        super().__init__(fields)
+        self.methods = methods
+
+
 class Template:
     """A parsed template.
 
@@ -191,10 +201,15 @@ class _Scope:
                 return function(*arguments)
             except (TypeError, ValueError, LookupError) as err:
                 raise _wrong(f'"{word}" cannot take this: {err}') from err
-        operands = self._operands(tokens)
-        if len(operands) != 1 or piped:
+        first, *rest = (*self._operands(tokens), *piped)
+        if callable(first):
+            try:
+                return first(*rest)
+            except TypeError as err:
+                raise _wrong(f'"{word}" cannot take this: {err}') from err
+        if rest:
             raise _wrong(f'"{" ".join(tokens)}" is no function')
-        return operands[0]
+        return first
 
     def _operands(self, tokens: Sequence[str]) -> list[Value]:
         values: list[Value] = []
@@ -231,6 +246,8 @@ class _Scope:
 
 
 def _field(value: Value, key: str, *, top: bool) -> Value:
+    if isinstance(value, Row) and key in value.methods:
+        return value.methods[key]
     if isinstance(value, Mapping):
         if key in value:
             return value[key]

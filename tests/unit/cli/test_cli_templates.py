@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from orchestra.cli.render.templates import Template
+from orchestra.cli.render.gotemplate import print_formatted
+from orchestra.cli.render.templates import Row, Template
 from orchestra.errors import UsageError
 
 VALUE = {
@@ -65,3 +66,30 @@ def test_templates_are_filled_as_go_fills_them(template: str, text: str | None) 
 def test_a_malformed_template_is_one_clear_error(template: str) -> None:
     with pytest.raises(UsageError, match=r"^(cannot use the format|the format asks for)"):
         Template(template).fill(VALUE)
+
+
+ROW = Row({"Name": "shop-web-1"}, {"Label": lambda name: {"tier": "front"}.get(name, "")})
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ('{{.Label "tier"}}', "front"),
+        ('{{.Label "none"}}|', "|"),
+        ('{{"tier" | .Label | upper}}', "FRONT"),
+        ('{{if eq (.Label "tier") "front"}}{{.Name}}{{end}}', "shop-web-1"),
+        ("{{json .}}", '{"Name":"shop-web-1"}'),
+    ],
+)
+def test_a_row_has_methods_which_are_no_part_of_its_json(template: str, text: str) -> None:
+    assert Template(template).fill(ROW) == text
+
+
+def test_a_method_without_what_it_takes_is_refused() -> None:
+    with pytest.raises(UsageError, match=r'"\.Label" cannot take this'):
+        Template("{{.Label}}").fill(ROW)
+
+
+def test_a_table_heads_a_labels_column_with_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    print_formatted('table {{.Name}}\t{{.Label "tier"}}', {"Name": "NAME"}, [ROW])
+    assert capsys.readouterr().out.splitlines() == ["NAME         tier", "shop-web-1   front"]

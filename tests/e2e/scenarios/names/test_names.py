@@ -39,3 +39,10 @@ def test_hostname_and_own_names_inside(scenario: Scenario) -> None:
     assert scenario.exec("server", "hostname").out == "chosen\n"
     assert "chosen" in scenario.exec("server", "cat", "/etc/hosts").out
     assert scenario.exec("client", "cat", "/etc/resolv.conf").out.count("127.0.0.11") == 1
+
+
+def test_ps_fills_a_template(scenario: Scenario) -> None:
+    scenario.up()
+    template = '{{.Service}} {{.State}} {{.Label "com.docker.compose.container-number"}}'
+    said = scenario.run("ps", "--format", template, "server", "client").out
+    assert sorted(said.splitlines()) == ["client running 1", "server running 1"]
