@@ -8,12 +8,14 @@ from orchestra.values import dataclass
 _MACHINES = {
     "x86_64": ("amd64", ""),
     "amd64": ("amd64", ""),
-    "aarch64": ("arm64", "v8"),
-    "arm64": ("arm64", "v8"),
+    "aarch64": ("arm64", ""),
+    "arm64": ("arm64", ""),
     "armv7l": ("arm", "v7"),
     "armv6l": ("arm", "v6"),
     "i686": ("386", ""),
     "i386": ("386", ""),
+    "386": ("386", ""),
+    "arm": ("arm", "v7"),
     "ppc64le": ("ppc64le", ""),
     "riscv64": ("riscv64", ""),
     "s390x": ("s390x", ""),
@@ -73,7 +75,10 @@ def platform_of_machine(machine: str) -> Platform:
 
 
 def parse_platform(text: str) -> Platform:
-    """Parse ``linux/amd64``, ``linux/arm64/v8`` or a bare architecture.
+    """Parse ``linux/amd64``, ``linux/arm/v6`` or a bare architecture.
+
+    The variant that an architecture is known without is left out, as docker does: arm64/v8 is
+    linux/arm64, and arm is linux/arm/v7.
 
     :raises ImageError: when it has more than three parts, or an empty one.
     """
@@ -83,6 +88,7 @@ def parse_platform(text: str) -> Platform:
     if len(parts) == 1:
         return platform_of_machine(parts[0])
     machine = platform_of_machine(parts[1])
-    return Platform(
-        parts[0], machine.architecture, parts[2] if len(parts) == 3 else machine.variant
-    )
+    if len(parts) == 2:
+        return Platform(parts[0], machine.architecture, machine.variant)
+    known = not machine.variant and _DEFAULT_VARIANT.get(machine.architecture) == parts[2]
+    return Platform(parts[0], machine.architecture, "" if known else parts[2])

@@ -24,8 +24,8 @@ class BuildSpec:
     A context may be a URL as well, and "-" is what comes in on stdin: then ``dockerfile`` is a path
     in it. ``secrets`` maps an id to a file path, ``secret_contents`` to a value that the project
     holds, which is never written down; ``ssh`` maps an id to an agent's socket or a key's file, ""
-    to the agent of the user. ``no_cache_filter`` names stages. ``fingerprint`` is not here: the
-    builder's cache decides.
+    to the agent of the user. ``no_cache_filter`` names stages. Several ``platforms`` give an index,
+    none is this machine's. ``fingerprint`` is not here: the builder's cache decides.
     """
 
     context: str
@@ -41,7 +41,7 @@ class BuildSpec:
     extra_hosts: tuple[tuple[str, str], ...] = ()
     secrets: Mapping[str, str] = field(default_factory=dict)
     shm_size_bytes: int | None = None
-    platform: str | None = None
+    platforms: tuple[str, ...] = ()
     additional_contexts: Mapping[str, str] = field(default_factory=dict)
     secret_contents: Mapping[str, str] = field(default_factory=dict)
     secret_rights: Mapping[str, FileRights] = field(default_factory=dict)

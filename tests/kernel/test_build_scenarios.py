@@ -475,4 +475,4 @@ def test_a_git_context_keeps_its_directory_where_that_is_asked_for(builder, tmp_
 
 def test_a_stage_for_another_platform_is_described_so(builder):
     text = "FROM --platform=linux/arm64 scratch\nCOPY <<f /\nx\nf\n"
-    assert builder.build(text).config.platform == Platform("linux", "arm64", "v8")
+    assert builder.build(text).config.platform == Platform("linux", "arm64")

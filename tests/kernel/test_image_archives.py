@@ -21,7 +21,6 @@ import pytest
 from support import images
 from support.storecheck import check_store, leftovers
 
-from orchestra.engine.image.catalogue import Catalogue
 from orchestra.engine.image.layer import Limits
 from orchestra.engine.image.layers import open_snapshotter
 from orchestra.engine.image.loading import Loaded, load
@@ -75,7 +74,7 @@ def put(
 
 
 def saved(store: ImageStore, *names: str) -> bytes:
-    return b"".join(archive_of(store, saved_of(Catalogue(store), names)))
+    return b"".join(archive_of(store, saved_of(store, names)))
 
 
 def archive(members: dict[str, bytes], *extra: tarfile.TarInfo) -> bytes:
@@ -160,7 +159,7 @@ def test_repository_without_a_tag_means_all_of_its_tags(
 ) -> None:
     image = images.store_image(other, "x:1", made)
     other.tag(image.manifest, "x:2")
-    [found] = saved_of(Catalogue(other), ["x"])
+    [found] = saved_of(other, ["x"])
     assert [name.tag for name in found.names] == ["1", "2"]
 
 

@@ -28,11 +28,20 @@ def check_store(paths: Paths) -> list[str]:
         if manifest is None:
             wrong.append(f"manifest {entry['digest'][7:19]} is missing")
             continue
-        document = json.loads(manifest)
-        for one in (document["config"], *document["layers"]):
-            data = _blob(blobs, one["digest"])
-            if data is None or len(data) != one["size"]:
-                wrong.append(f"{entry['digest'][7:19]} lacks {one['digest'][7:19]}")
+        wrong += _lacking(blobs, json.loads(manifest))
+    return wrong
+
+
+def _lacking(blobs: Path, document: dict) -> list[str]:  # type: ignore[type-arg]
+    """Return what a manifest lacks; of an index, what those lack that are here."""
+    if "manifests" in document:
+        inner = [_blob(blobs, entry["digest"]) for entry in document["manifests"]]
+        return [text for data in inner if data for text in _lacking(blobs, json.loads(data))]
+    wrong = []
+    for one in (document["config"], *document["layers"]):
+        data = _blob(blobs, one["digest"])
+        if data is None or len(data) != one["size"]:
+            wrong.append(f"{document['config']['digest'][7:19]} lacks {one['digest'][7:19]}")
     return wrong
 
 

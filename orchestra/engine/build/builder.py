@@ -27,7 +27,7 @@ from orchestra.engine.build.command_lines import PROXIES
 from orchestra.engine.build.contexts import ContextOpener, Contexts
 from orchestra.engine.build.dockerfile import parse_dockerfile
 from orchestra.engine.build.environment import BuildEnvironment, NetworkMode, Reports
-from orchestra.engine.build.export import final_config, history_of
+from orchestra.engine.build.export import Member, built_of, final_config, history_of
 from orchestra.engine.build.git_fetch import GitAccess
 from orchestra.engine.build.handed import SecretSource, read_secret
 from orchestra.engine.build.kept import build_environment
@@ -84,17 +84,21 @@ async def build_image(
     names = (*((reference,) if reference else ()), *spec.tags)
     cache = BuildCache(environment.paths.build_cache / "records")
     async with _opened(spec, environment, whole=False) as ground:
-        question = ground.question
-        if lint_config(question).error:
-            checked = await _checked(question, environment)
-            if checked.refused:
-                raise refusal(checked)
-        job = _job(spec, subject, ground, environment.variables)
-        solver = Solver(job, environment, reports, ground.scratch, cache)
-        solved = await solver.solve()
-        image = await _export(spec, names, job, solved, environment)
-    found = check(question, solver.configs()).findings
-    for warning in _warnings(job, solver.used_arguments(), found):
+        warnings: dict[str, None] = {}
+        members = []
+        for platform in _platforms(spec, environment):
+            question = replace(ground.question, platform=platform)
+            if lint_config(question).error:
+                checked = await _checked(question, environment)
+                if checked.refused:
+                    raise refusal(checked)
+            job = _job(spec, subject, replace(ground, question=question), environment.variables)
+            solver = Solver(job, environment, reports, ground.scratch, cache)
+            members.append(_member(spec, job, await solver.solve()))
+            found = check(question, solver.configs()).findings
+            warnings |= dict.fromkeys(_warnings(job, solver.used_arguments(), found))
+        image = await environment.images.add(built_of(members), names)
+    for warning in warnings:
         output(LogLine(source=subject, stream="stderr", text=f"warning: {warning}\n"))
     progress(Progress(subject=subject, action="built"))
     return image
@@ -175,7 +179,7 @@ def _question(
         arguments=arguments,
         target=spec.target or "",
         build_platform=environment.platform,
-        platform=_platform(spec, environment),
+        platform=_platforms(spec, environment)[0],
         images=contexts.images,
         contexts=(*contexts.images, *(name for name in contexts.trees if name)),
         ignore=contexts.trees[""].matcher,
@@ -231,16 +235,17 @@ def _job(
         pull=spec.pull,
         epoch=epoch,
         settings=ground.settings,
+        several=len(set(spec.platforms)) > 1,
     )
 
 
-def _platform(spec: BuildSpec, environment: BuildEnvironment) -> Platform:
-    if spec.platform is None:
-        return environment.platform
+def _platforms(spec: BuildSpec, environment: BuildEnvironment) -> tuple[Platform, ...]:
+    """Return the platforms that are built for, each once."""
     try:
-        return parse_platform(spec.platform)
+        found = dict.fromkeys(parse_platform(text) for text in spec.platforms)
     except ImageError as error:
         raise BuildError(f"cannot build: {error.message}", hint=error.hint) from error
+    return tuple(found) or (environment.platform,)
 
 
 def _network(spec: BuildSpec) -> NetworkMode:
@@ -276,13 +281,7 @@ def _epoch(text: str, contexts: Contexts) -> int | None:
     )
 
 
-async def _export(
-    spec: BuildSpec,
-    names: Sequence[str],
-    job: Job,
-    solved: Solved,
-    environment: BuildEnvironment,
-) -> Image:
+def _member(spec: BuildSpec, job: Job, solved: Solved) -> Member:
     history = history_of(
         solved.base_history,
         solved.made,
@@ -297,7 +296,7 @@ async def _export(
         labels=spec.labels,
         platform=solved.platform,
     )
-    return await environment.images.add(encode_config(config), solved.layers, names)
+    return Member(platform=solved.platform, config=encode_config(config), layers=solved.layers)
 
 
 def _warnings(job: Job, used: frozenset[str], findings: Sequence[Finding]) -> list[str]:

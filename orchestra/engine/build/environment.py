@@ -56,6 +56,18 @@ class Layers(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """What a build gives: images by their manifests, and the index of them, if there is one.
+
+    ``documents`` are the blobs that they are made of beside layers.
+    """
+
+    manifests: tuple[bytes, ...]
+    documents: tuple[bytes, ...]
+    index: bytes | None = None
+
+
 class Images(Protocol):
     """Where base images come from and results go."""
 
@@ -74,8 +86,11 @@ class Images(Protocol):
         """Return an image's config alone, its layers left where they are; None if not to be had."""
         ...
 
-    async def add(self, config: bytes, layers: Sequence[Layer], references: Sequence[str]) -> Image:
-        """Store an image of a config and its layers under some names, nameless without any."""
+    async def add(self, built: Built, references: Sequence[str]) -> Image:
+        """Store what was built under some names, nameless without any.
+
+        Return the image; of an index, that of it which suits this machine best.
+        """
         ...
 
 

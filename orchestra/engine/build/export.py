@@ -9,7 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from orchestra.oci.image import History, ImageConfig, Layer
+from orchestra.engine.build.environment import Built
+from orchestra.engine.image.document import encode_descriptor, encode_json, encode_manifest
+from orchestra.oci.digest import digest_of
+from orchestra.oci.image import (
+    INDEX_OCI,
+    MANIFEST_OCI,
+    Descriptor,
+    History,
+    ImageConfig,
+    Layer,
+)
 from orchestra.oci.platform import Platform
 from orchestra.values import dataclass, replace
 
@@ -23,6 +33,41 @@ class Made:
     history: History
     layer: Layer | None
     created: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """An image of a build, for one platform: its config and its layers, lowest first."""
+
+    platform: Platform
+    config: bytes
+    layers: tuple[Layer, ...]
+
+    @property
+    def manifest(self) -> bytes:
+        """Return its manifest."""
+        return encode_manifest(self.config, self.layers)
+
+
+def built_of(members: Sequence[Member]) -> Built:
+    """Return what a build gives: one image alone as it is, several in an index."""
+    manifests = tuple(member.manifest for member in members)
+    documents = tuple(member.config for member in members)
+    if len(members) == 1:
+        return Built(manifests=manifests, documents=documents)
+    entries = [
+        encode_descriptor(
+            Descriptor(
+                media_type=MANIFEST_OCI,
+                digest=digest_of(manifest),
+                size=len(manifest),
+                platform=member.platform,
+            )
+        )
+        for member, manifest in zip(members, manifests, strict=True)
+    ]
+    index = {"schemaVersion": 2, "mediaType": INDEX_OCI, "manifests": entries}
+    return Built(manifests=manifests, documents=documents, index=encode_json(index))
 
 
 def history_of(

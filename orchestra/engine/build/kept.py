@@ -9,11 +9,10 @@ from contextlib import AbstractContextManager
 import anyio.to_thread
 
 from orchestra.engine.build.egress import step_networks
-from orchestra.engine.build.environment import BuildEnvironment
+from orchestra.engine.build.environment import BuildEnvironment, Built
 from orchestra.engine.clock import SystemClock
 from orchestra.engine.container.launching import private_launcher
 from orchestra.engine.events import Progress
-from orchestra.engine.image.document import encode_manifest
 from orchestra.engine.image.layout import LAYOUT, layout_config, load_layout
 from orchestra.engine.image.settings import RegistrySettings
 from orchestra.engine.image.store import ImageStore
@@ -99,7 +98,7 @@ class KeptImages:
         if reference.startswith(LAYOUT):
             text = reference.removeprefix(LAYOUT)
             return await load_layout(self.store, text, platform)
-        found = None if pull else self.store.get(reference)
+        found = None if pull else self.store.get(reference, platform)
         if found is not None and platform.accepts(found.config.platform):
             return found
         # The registry's client costs too much to import for a build that needs it not.
@@ -120,7 +119,7 @@ class KeptImages:
             if reference.startswith(LAYOUT):
                 text = reference.removeprefix(LAYOUT)
                 return await anyio.to_thread.run_sync(layout_config, text, platform)
-            found = self.store.get(reference)
+            found = self.store.get(reference, platform)
             if found is not None:
                 return found.config
             from orchestra.engine.image.pull import fetch_config  # noqa: PLC0415 - as above
@@ -131,19 +130,27 @@ class KeptImages:
         except OrchestraError:
             return None
 
-    async def add(self, config: bytes, layers: Sequence[Layer], references: Sequence[str]) -> Image:
-        """Store an image of a config and its layers under some names, nameless without any.
+    async def add(self, built: Built, references: Sequence[str]) -> Image:
+        """Store what was built under some names, nameless without any.
 
         :raises ImageError: when a layer is gone, or a name is malformed.
         """
-        return await anyio.to_thread.run_sync(self._add, config, layers, references)
+        return await anyio.to_thread.run_sync(self._add, built, references)
 
-    def _add(self, config: bytes, layers: Sequence[Layer], references: Sequence[str]) -> Image:
-        self.store.put_blob(config)
+    def _add(self, built: Built, references: Sequence[str]) -> Image:
+        for document in built.documents:
+            self.store.put_blob(document)
         first = references[0] if references else None
-        image = self.store.add_image(encode_manifest(config, layers), reference=first)
+        if built.index is None:
+            image = self.store.add_image(built.manifests[0], reference=first)
+            target = image.manifest
+        else:
+            for manifest in built.manifests:
+                self.store.add_manifest(manifest)
+            image = self.store.add_index(built.index, reference=first)
+            target = digest_of(built.index)
         for reference in references[1:]:
-            self.store.tag(image.manifest, reference)
+            self.store.tag(target, reference)
         return image
 
 

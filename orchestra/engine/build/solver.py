@@ -186,7 +186,8 @@ class Solver:
 
     def _prefix(self, stage: Stage) -> str:
         """Return how a stage's steps are told from others'; "" where it is alone."""
-        return f"{stage.label} " if len(self.job.graph.stages) > 1 else ""
+        platform = f"{self.job.platform} " if self.job.several else ""
+        return f"{platform}{stage.label} " if len(self.job.graph.stages) > 1 else platform
 
     async def _step(
         self, step: Step, label: str, layers: Sequence[Layer], platform: Platform, *, fresh: bool

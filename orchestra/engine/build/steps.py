@@ -11,6 +11,7 @@ import anyio
 import anyio.to_thread
 
 from orchestra.engine.build.cache import Cache, CacheRecord, cache_key
+from orchestra.engine.build.emulation import check_runs
 from orchestra.engine.build.environment import BuildEnvironment, NetworkMode, Reports
 from orchestra.engine.build.fetching import fetch_sources
 from orchestra.engine.build.graph import Graph
@@ -68,6 +69,8 @@ class Job:
     pull: bool
     epoch: int | None
     settings: RunSettings
+    several: bool = False
+    """Whether other platforms are built beside this one, as messages tell then."""
 
     @property
     def epoch_ns(self) -> int | None:
@@ -191,6 +194,8 @@ class StepRunner:
         )
         known = None if fresh else self._known(key)
         if known is None:
+            if isinstance(vertex, RunVertex):
+                await self._check_runs(platform)
             layer = await self._perform(step, label, below, plan)
             created = self.environment.clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
             known = StepResult(layer=layer, created=created, cached=False)
@@ -198,6 +203,13 @@ class StepRunner:
         if alias:
             await anyio.to_thread.run_sync(self._remember, alias, known)
         return known
+
+    async def _check_runs(self, platform: Platform) -> None:
+        """Check that programs of a platform run here."""
+        own = self.environment.platform
+        if own.rank(platform) is None:
+            scratch = self.workspace.make("probe")
+            await anyio.to_thread.run_sync(check_runs, own, platform, scratch)
 
     def _known(self, key: str) -> StepResult | None:
         record = self.cache.get(key) if key else None

@@ -13,8 +13,9 @@ from functools import cache
 from orchestra.engine.image.store import SOURCE_DIGEST, ImageStore
 from orchestra.engine.target import ImageFilter
 from orchestra.errors import ImageError
-from orchestra.oci.digest import hex_of
+from orchestra.oci.digest import Digest, hex_of
 from orchestra.oci.image import Image
+from orchestra.oci.platform import Platform
 from orchestra.oci.reference import ImageRef, parse_reference
 from orchestra.values import dataclass, field
 
@@ -25,10 +26,15 @@ _BEGINNING = datetime.fromtimestamp(0, UTC)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
-    """One name of an image; ``reference`` None is an image that has lost its last."""
+    """One name of an image; ``reference`` None is an image that has lost its last.
+
+    ``target`` is its manifest, or the index that holds ``images``, of which it suits us best.
+    """
 
     reference: ImageRef | None
     image: Image
+    target: Digest
+    images: tuple[Image, ...]
     annotations: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -61,10 +67,14 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An image that somebody named; ``reference`` None when it was by its id."""
+    """An image that somebody named; ``reference`` None when it was by its id.
+
+    ``target`` is its manifest, or the index that was named.
+    """
 
     image: Image
     reference: ImageRef | None
+    target: Digest
 
 
 class Catalogue:
@@ -76,6 +86,8 @@ class Catalogue:
             Listed(
                 reference=parse_reference(line.reference) if line.reference else None,
                 image=line.image,
+                target=line.target.digest,
+                images=line.images,
                 annotations=line.annotations,
             )
             for line in store.list()
@@ -86,20 +98,27 @@ class Catalogue:
 
     def names_of(self, image: Image) -> tuple[Listed, ...]:
         """Return the names of an image."""
-        return tuple(line for line in self.lines if line.reference and line.image.id == image.id)
+        return tuple(
+            line
+            for line in self.lines
+            if line.reference and any(one.id == image.id for one in line.images)
+        )
 
-    def find(self, text: str) -> Found:
+    def find(self, text: str, platform: Platform | None = None) -> Found:
         """Return the image that a name, an id or the beginning of an id means.
+
+        Of an index it is the one for ``platform``, or for this machine.
 
         :raises ImageError: when there is none, or there are several.
         """
         if match := _ID.fullmatch(text):
             found = {
-                line.image.id: line.image
-                for line in self.lines
-                if hex_of(line.image.id).startswith(match[1])
+                image.id: Found(image, None, line.target)
+                for line in reversed(self.lines)
+                for image in line.images
+                if hex_of(image.id).startswith(match[1])
             }
-            named = None if text.startswith("sha256:") else self._named(text)
+            named = None if text.startswith("sha256:") else self._named(text, platform)
             if named is not None and len(match[1]) < 64:
                 return named
             if len(found) > 1:
@@ -108,15 +127,21 @@ class Catalogue:
                     hint="write more of it",
                 )
             if found:
-                return Found(next(iter(found.values())), None)
-        elif (named := self._named(text)) is not None:
+                return next(iter(found.values()))
+        elif (named := self._named(text, platform)) is not None:
             return named
         raise ImageError(f'no image "{text[:300]}" here', hint="see `orchestra image ls`")
 
-    def _named(self, text: str) -> Found | None:
+    def _named(self, text: str, platform: Platform | None) -> Found | None:
         reference = parse_reference(text)
-        image = self._store.get(text)
-        return Found(image, reference) if image is not None else None
+        image, target = self._store.get(text, platform), self._store.target(text)
+        if target is None:
+            return None
+        if image is None:
+            raise ImageError(
+                f'no image "{text[:300]}" for {platform} here', hint="pull it for that"
+            )
+        return Found(image, reference, target.digest)
 
     def all_named(self, text: str) -> tuple[Listed, ...]:
         """Return every tag of a repository, none where the text names one image only."""

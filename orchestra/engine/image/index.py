@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,7 +27,7 @@ _LOCK_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One manifest in the store; ``reference`` "" is an image that has lost its name."""
+    """A manifest or an index in the store; ``reference`` "" is what has lost its name."""
 
     reference: str
     descriptor: Descriptor
@@ -101,6 +101,29 @@ class StoreIndex:
             yield
         finally:
             os.close(fd)
+
+
+def with_name(
+    entries: Sequence[Entry], new: Entry, covered: Callable[[Entry], bool]
+) -> list[Entry]:
+    """Return the entries with ``new``; who loses a name to it, and has no other, stays nameless.
+
+    What ``new`` covers has nothing left to stay for.
+    """
+    others = [entry for entry in entries if not entry.reference or entry.reference != new.reference]
+    lost = [
+        Entry(reference="", descriptor=entry.descriptor)
+        for entry in entries
+        if entry.reference and entry.reference == new.reference and not covered(entry)
+    ]
+    everything = [new, *others, *lost]
+    named = {entry.descriptor.digest for entry in everything if entry.reference}
+    nameless = {
+        entry.descriptor.digest: entry
+        for entry in everything
+        if not entry.reference and entry.descriptor.digest not in named
+    }
+    return [entry for entry in everything if entry.reference] + list(nameless.values())
 
 
 def _try_lock(fd: int) -> bool:

@@ -83,6 +83,10 @@ class Unloaded:
         """
         return self._small(self._place(digest), digest)
 
+    def holds(self, digest: Digest) -> bool:
+        """Tell whether there is a file that has a digest."""
+        return digest in self._by_digest
+
     def size(self, digest: Digest) -> int:
         """Return the size of the file that has a digest.
 

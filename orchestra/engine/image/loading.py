@@ -14,12 +14,13 @@ from orchestra.engine.image.compression import GZIP, ZSTD
 from orchestra.engine.image.document import encode_manifest
 from orchestra.engine.image.layer import Limits
 from orchestra.engine.image.load import Unloaded
-from orchestra.engine.image.platforms import choose
+from orchestra.engine.image.platforms import no_platform
 from orchestra.engine.image.store import ImageStore, make_image
+from orchestra.engine.image.tree import REFERENCE_DIGEST, Node, is_image, walk
 from orchestra.engine.image.wire import Index, Manifest, parse_config, parse_document, parse_list
 from orchestra.engine.snapshot.snapshotter import Snapshotter
 from orchestra.errors import ImageError
-from orchestra.oci.digest import Digest
+from orchestra.oci.digest import Digest, digest_of
 from orchestra.oci.image import (
     LAYER_GZIP,
     LAYER_TAR,
@@ -31,10 +32,9 @@ from orchestra.oci.image import (
 )
 from orchestra.oci.platform import Platform
 from orchestra.oci.reference import ImageRef, parse_reference
-from orchestra.values import dataclass
+from orchestra.values import dataclass, replace
 
 _NAMELESS = ImageRef("archive", "image", "latest")
-_DEPTH_MAX = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +47,15 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """An image of the archive: its manifest, which may be made, and its names."""
+    """An image or an index of the archive: its document, which may be made, and its names.
 
-    manifest: bytes
+    ``manifests`` are those images of an index that are in the archive, ``others`` what else is.
+    """
+
+    document: bytes
     names: tuple[ImageRef, ...]
+    manifests: tuple[bytes, ...] = ()
+    others: tuple[Node, ...] = ()
 
 
 async def load(
@@ -59,9 +64,12 @@ async def load(
     store: ImageStore,
     snapshotter: Snapshotter,
     limits: Limits,
-    platform: Platform,
+    platform: Platform | None,
 ) -> tuple[Loaded, ...]:
     """Store every image of an archive, unpacked and checked; ``read`` gives the archive.
+
+    Indexes stay as they are; of what they name, what is in the archive is stored, or with
+    ``platform`` the image for that alone.
 
     :raises ImageError: when something in it is refused; images before it are there then.
     """
@@ -69,7 +77,7 @@ async def load(
     with store.writing():
         unloaded = await anyio.to_thread.run_sync(partial(Unloaded, store, read, limits))
         try:
-            found = await anyio.to_thread.run_sync(_found, unloaded, platform)
+            found = await anyio.to_thread.run_sync(_found, unloaded, store, platform)
             for one in found:
                 loaded += await _keep(one, unloaded, store, snapshotter)
         finally:
@@ -80,26 +88,37 @@ async def load(
 async def _keep(
     found: _Found, unloaded: Unloaded, store: ImageStore, snapshotter: Snapshotter
 ) -> list[Loaded]:
-    manifest = parse_document(found.manifest)
+    for data in found.manifests or (found.document,):
+        await _keep_image(data, unloaded, store, snapshotter)
+    for node in reversed(found.others):
+        for digest in node.digests:
+            await anyio.to_thread.run_sync(unloaded.keep, digest)
+    add = store.add_index if found.manifests else store.add_image
+    names = [str(name) for name in found.names]
+    image = add(found.document, reference=names[0] if names else None)
+    for name in names[1:]:
+        add(found.document, reference=name)
+    return [Loaded(name, image.id) for name in found.names] or [Loaded(None, image.id)]
+
+
+async def _keep_image(
+    data: bytes, unloaded: Unloaded, store: ImageStore, snapshotter: Snapshotter
+) -> None:
+    """Store an image's blobs, and its manifest when they are there and checked."""
+    manifest = parse_document(data)
     if not isinstance(manifest, Manifest):
         raise ImageError("cannot load the archive: an index is where an image should be")
-    digest = store.put_blob(found.manifest)
     unloaded.keep(manifest.config.digest, manifest.config.size)
     for layer in manifest.layers:
         await anyio.to_thread.run_sync(unloaded.keep, layer.digest, layer.size)
-    image = make_image(digest, manifest, store.read_blob)
+    image = make_image(digest_of(data), manifest, store.read_blob)
     await snapshotter.ensure_layers(image)  # checks every layer's content
-    for name in found.names:
-        store.add_image(found.manifest, reference=str(name))
-    if not found.names:
-        store.add_image(found.manifest)
-        return [Loaded(None, image.id)]
-    return [Loaded(name, image.id) for name in found.names]
+    store.add_manifest(data)
 
 
-def _found(unloaded: Unloaded, platform: Platform) -> list[_Found]:
+def _found(unloaded: Unloaded, store: ImageStore, platform: Platform | None) -> list[_Found]:
     if unloaded.has("index.json") and unloaded.has("oci-layout"):
-        return list(_of_layout(unloaded, platform))
+        return list(_of_layout(unloaded, store, platform))
     if unloaded.has("manifest.json"):
         return list(_of_docker(unloaded))
     raise ImageError(
@@ -109,31 +128,87 @@ def _found(unloaded: Unloaded, platform: Platform) -> list[_Found]:
     )
 
 
-def _of_layout(unloaded: Unloaded, platform: Platform) -> Iterator[_Found]:
-    """Read an OCI layout's index; entries of one manifest are one image of several names."""
+def _of_layout(
+    unloaded: Unloaded, store: ImageStore, platform: Platform | None
+) -> Iterator[_Found]:
+    """Read an OCI layout's index; entries of one document are one image of several names."""
     index = parse_document(unloaded.document("index.json"))
     if not isinstance(index, Index):
         raise ImageError("cannot load the archive: its index.json is no index")
     names: dict[Digest, list[ImageRef]] = {}
+    entries = {entry.digest: entry for entry in index.manifests}
     for entry in index.manifests:
         name = _name_of(entry.annotations)
-        digest = _chosen(unloaded, entry, platform, name or _NAMELESS)
-        if digest is not None:
-            names.setdefault(digest, []).extend([name] if name else [])
+        names.setdefault(entry.digest, []).extend([name] if name else [])
     for digest, own in names.items():
-        yield _Found(unloaded.document_of(digest), tuple(dict.fromkeys(own)))
+        called = tuple(dict.fromkeys(own))
+        document = unloaded.document_of(digest)
+        kind = parse_document(document, entries[digest].media_type)
+        if isinstance(kind, Manifest):
+            yield _Found(document, called)
+        else:
+            top = replace(entries[digest], media_type=kind.media_type)
+            yield _of_index(unloaded, store, top, called, platform)
 
 
-def _chosen(
-    unloaded: Unloaded, entry: Descriptor, platform: Platform, name: ImageRef
-) -> Digest | None:
-    """Follow indexes to the manifest of a platform; None for what is no image."""
-    for _ in range(_DEPTH_MAX):
-        document = parse_document(unloaded.document_of(entry.digest), entry.media_type)
-        if isinstance(document, Manifest):
-            return entry.digest
-        entry = choose(document, platform, name)
-    raise ImageError("cannot load the archive: its indexes are nested too deeply")
+def _of_index(
+    unloaded: Unloaded,
+    store: ImageStore,
+    top: Descriptor,
+    names: tuple[ImageRef, ...],
+    platform: Platform | None,
+) -> _Found:
+    """Find what is in the archive of an index, or here already."""
+
+    def read(descriptor: Descriptor) -> bytes | None:
+        if unloaded.holds(descriptor.digest):
+            return unloaded.document_of(descriptor.digest)
+        here = store.has_blob(descriptor.digest, descriptor.size)
+        return store.read_blob(descriptor.digest) if here else None
+
+    images: dict[Digest, bytes] = {}
+    others = []
+    for node in tuple(walk(top, read))[1:]:
+        if isinstance(node.document, Manifest) and is_image(node.descriptor):
+            data = read(node.descriptor)
+            if data is not None and _suits(unloaded, store, node.document, platform):
+                images[node.descriptor.digest] = data
+        elif node.present:
+            others.append(node)
+    if not images:
+        there = [node.platform for node in _entries(unloaded, top) if node.platform]
+        raise no_platform(
+            names[0] if names else _NAMELESS, platform or Platform("any", "platform"), there
+        )
+    kept = tuple(
+        node
+        for node in others
+        if _belongs(node, images)
+        and all(unloaded.holds(digest) or store.has_blob(digest) for digest in node.digests)
+    )
+    return _Found(unloaded.document_of(top.digest), names, tuple(images.values()), kept)
+
+
+def _suits(
+    unloaded: Unloaded, store: ImageStore, manifest: Manifest, platform: Platform | None
+) -> bool:
+    """Tell whether an image is for the platform that is asked for."""
+    if platform is None:
+        return True
+    digest = manifest.config.digest
+    data = unloaded.document_of(digest) if unloaded.holds(digest) else store.read_blob(digest)
+    return platform.rank(parse_config(data).platform) is not None
+
+
+def _belongs(node: Node, images: Mapping[Digest, bytes]) -> bool:
+    """Tell whether what is no image tells of one that is stored, or of none."""
+    told = node.descriptor.annotations.get(REFERENCE_DIGEST)
+    return not told or told in images
+
+
+def _entries(unloaded: Unloaded, top: Descriptor) -> tuple[Descriptor, ...]:
+    document = parse_document(unloaded.document_of(top.digest), top.media_type)
+    return document.manifests if isinstance(document, Index) else ()
 
 
 def _name_of(annotations: Mapping[str, str]) -> ImageRef | None:

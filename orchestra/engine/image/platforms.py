@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestra.engine.image.tree import is_image
 from orchestra.engine.image.wire import Index
 from orchestra.errors import ImageError
 from orchestra.oci.image import Descriptor
@@ -17,12 +18,15 @@ def choose(index: Index, platform: Platform, reference: ImageRef) -> Descriptor:
     ranked = [
         (rank, position)
         for position, entry in enumerate(index.manifests)
-        if entry.platform is not None and (rank := platform.rank(entry.platform)) is not None
+        if entry.platform is not None
+        and is_image(entry)
+        and (rank := platform.rank(entry.platform)) is not None
     ]
     if ranked:
         return index.manifests[min(ranked)[1]]
-    if len(index.manifests) == 1 and index.manifests[0].platform is None:
-        return index.manifests[0]
+    bare = [entry for entry in index.manifests if entry.platform is None and is_image(entry)]
+    if len(bare) == 1:
+        return bare[0]
     raise no_platform(
         reference, platform, [entry.platform for entry in index.manifests if entry.platform]
     )

@@ -55,10 +55,9 @@ async def sweep(
             store.forget(forget(used))
         blobs, directories = set(used.blobs), set(used.directories)
         for line in store.list():
-            blobs |= {line.image.manifest, line.image.id}
-            blobs |= {layer.descriptor.digest for layer in line.image.layers}
-            for chain in line.image.chain_ids:
-                directories.add(snapshotter.place(chain))
+            blobs |= {digest for node in store.nodes(line.target) for digest in node.digests}
+            for image in line.images:
+                directories |= {snapshotter.place(chain) for chain in image.chain_ids}
         snapshots = [path for path in snapshotter.all() if path not in directories]
         freed = 0
         for path in snapshots:

@@ -31,7 +31,7 @@ async def resolve(
 
     :raises ImageError: when it may not be pulled, or cannot be had.
     """
-    found = store.get(reference)
+    found = store.get(reference, platform)
     if found is not None and platform.rank(found.config.platform) is None:
         found = None
     if policy in {PullPolicy.NEVER, PullPolicy.BUILD}:

@@ -10,12 +10,13 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 
 from orchestra.engine.image.catalogue import Catalogue
-from orchestra.engine.image.document import encode_json
+from orchestra.engine.image.document import encode_descriptor, encode_json
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.image.tar import BLOCK, DIRECTORY, Member, encode_member
 from orchestra.errors import ImageError
 from orchestra.oci.digest import Digest, hex_of
-from orchestra.oci.image import INDEX_OCI, MANIFEST_OCI, REF_NAME, WHOLE_NAME, Image
+from orchestra.oci.image import INDEX_OCI, REF_NAME, WHOLE_NAME, Descriptor, Image
+from orchestra.oci.platform import Platform
 from orchestra.oci.reference import ImageRef
 from orchestra.values import dataclass
 
@@ -24,31 +25,41 @@ _PIECE_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """An image and the names that it is saved under."""
+    """What is saved, and the names that it is saved under.
+
+    ``target`` is a manifest or an index, ``image`` the one that docker's list tells of.
+    """
 
     image: Image
+    target: Descriptor
     names: tuple[ImageRef, ...]
 
 
-def saved_of(catalogue: Catalogue, texts: Iterable[str]) -> tuple[Saved, ...]:
+def saved_of(
+    store: ImageStore, texts: Iterable[str], platform: Platform | None = None
+) -> tuple[Saved, ...]:
     """Return what texts name: an image, its id, or a repository for all of its tags.
+
+    An index is saved as it is, and of what it names, what is here; with ``platform`` the one image.
 
     :raises ImageError: when there is no such image.
     """
+    catalogue = Catalogue(store)
     images: dict[Digest, Image] = {}
     names: dict[Digest, list[ImageRef]] = {}
     for text in texts:
-        every = catalogue.all_named(text)
-        found = [(line.image, line.reference) for line in every]
-        if not found:
-            one = catalogue.find(text)
-            found = [(one.image, one.reference)]
-        for image, reference in found:
-            images[image.manifest] = image
-            own = names.setdefault(image.manifest, [])
-            if reference is not None and reference.tag and reference not in own:
-                own.append(reference)
-    return tuple(Saved(image, tuple(names[digest])) for digest, image in images.items())
+        every = [line.name for line in catalogue.all_named(text)]
+        for found in (catalogue.find(name, platform) for name in every or [text]):
+            one = platform is not None or found.reference is None
+            digest = found.image.manifest if one else found.target
+            images[digest] = found.image
+            own = names.setdefault(digest, [])
+            if found.reference is not None and found.reference.tag and found.reference not in own:
+                own.append(found.reference)
+    return tuple(
+        Saved(image, store.describe(digest), tuple(names[digest]))
+        for digest, image in images.items()
+    )
 
 
 def archive_of(store: ImageStore, images: Sequence[Saved]) -> Iterator[bytes]:
@@ -60,11 +71,11 @@ def archive_of(store: ImageStore, images: Sequence[Saved]) -> Iterator[bytes]:
         yield encode_member(Member(name=f"{name}/", kind=DIRECTORY, mode=0o755))
     blobs: dict[Digest, None] = {}
     for saved in images:
-        blobs[saved.image.manifest] = blobs[saved.image.id] = None
-        blobs |= dict.fromkeys(layer.descriptor.digest for layer in saved.image.layers)
+        for node in store.nodes(saved.target):
+            blobs |= dict.fromkeys(node.digests if node.present else ())
     for digest in sorted(blobs):
         yield from _blob(store, digest)
-    yield from _file("index.json", _index(store, images))
+    yield from _file("index.json", _index(images))
     yield from _file("manifest.json", _manifest(images))
     yield from _file("oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
     yield bytes(2 * BLOCK)
@@ -90,19 +101,11 @@ def _file(name: str, data: bytes) -> Iterator[bytes]:
     yield bytes(-len(data) % BLOCK)
 
 
-def _index(store: ImageStore, images: Sequence[Saved]) -> bytes:
+def _index(images: Sequence[Saved]) -> bytes:
     """Write the layout's index: an entry for each name, or one for an image without any."""
     entries = []
     for saved in images:
-        image = saved.image
-        entry: dict[str, object] = {
-            "mediaType": MANIFEST_OCI,
-            "digest": image.manifest,
-            "size": store.blob_size(image.manifest),
-        }
-        kind = json.loads(store.read_blob(image.manifest)).get("mediaType")
-        if isinstance(kind, str):
-            entry["mediaType"] = kind
+        entry = encode_descriptor(saved.target)
         for name in saved.names:
             notes = {WHOLE_NAME: str(name), REF_NAME: name.tag or str(name)}
             entries.append({**entry, "annotations": notes})

@@ -1,29 +1,29 @@
 """Images on this machine: an OCI image layout in ``Paths.images``, shared by every project.
 
 Blobs lie under their digests and never change; index.json says which reference names which
-manifest. Everything is written beside and renamed, so a killed process leaves nothing half-made
-that a name leads to. Synchronous and quick; imports nothing that costs, since every ``up`` looks
-here. The transfer of images is pull.py's.
+manifest or index; of an index, what was asked for is here. Everything is written beside and
+renamed, so a killed process leaves nothing half-made that a name leads to. Synchronous and quick;
+imports nothing that costs, since every ``up`` looks here. The transfer of images is pull.py's.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
-from orchestra.engine.image.index import Entry, StoreIndex
+from orchestra.engine.image.blobs import BlobStore, missing
+from orchestra.engine.image.index import Entry, StoreIndex, with_name
+from orchestra.engine.image.tree import Node, best_of, is_image, is_index, walk
 from orchestra.engine.image.wire import Manifest, parse_config, parse_document
-from orchestra.engine.linux.directories import make_private
 from orchestra.engine.paths import Paths
-from orchestra.engine.state.store import write_atomic
-from orchestra.errors import ImageError, StateError
-from orchestra.oci.digest import Digest, digest_of, hex_of, parse_digest
-from orchestra.oci.image import MANIFEST_BYTES_MAX, Descriptor, Image, Layer
+from orchestra.errors import ImageError
+from orchestra.oci.digest import Digest
+from orchestra.oci.image import Descriptor, Image, Layer
+from orchestra.oci.platform import Platform, platform_of_machine
 from orchestra.oci.reference import ImageRef, parse_reference
 from orchestra.values import replace
 
@@ -32,48 +32,125 @@ SOURCE_DIGEST = "org.orchestra.source.digest"
 
 
 class StoredImage(NamedTuple):
-    """One line of ``orchestra images``; ``reference`` "" is an image that has lost its name."""
+    """One line of ``orchestra images``; ``reference`` "" is an image that has lost its name.
+
+    ``target`` is the manifest, or the index that holds ``images``; of these ``image`` suits this
+    machine best.
+    """
 
     reference: str
     image: Image
+    target: Descriptor
+    images: tuple[Image, ...]
     annotations: Mapping[str, str] = MappingProxyType({})
 
 
-class ImageStore:
+class ImageStore(BlobStore):
     """The store at ``paths.images``; stateless but for what cannot change."""
 
     def __init__(self, paths: Paths) -> None:
-        self.directory = Path(paths.images)
-        self._blobs = self.directory / "blobs" / "sha256"
+        super().__init__(Path(paths.images))
         self._index = StoreIndex(self.directory)
         self._images: dict[Digest, Image] = {}
+        self._platform = platform_of_machine(os.uname().machine)
 
-    def get(self, reference: str) -> Image | None:
+    def get(self, reference: str, platform: Platform | None = None) -> Image | None:
         """Return the image that a reference names, None when it is not here.
 
-        A reference by digest also finds an image that was pulled by tag and is that very one.
+        Of an index it is the image for ``platform``; without one, that for this machine, or else
+        the first. A reference by digest also finds an image that was pulled by tag and is that
+        very one, or is in that very index.
 
         :raises ImageError: when the reference is malformed, or a blob is missing or damaged.
         """
+        wanted = parse_reference(reference)
+        entry = self._find(wanted)
+        if entry is None:
+            return None
+        images = self.images_of(entry.descriptor)
+        if not images:
+            raise ImageError(
+                f'cannot use "{reference}": no image of its index is in the store',
+                hint="pull it again",
+            )
+        exact = tuple(image for image in images if image.manifest == wanted.digest)
+        if platform is not None:
+            return best_of(exact or images, platform)
+        return self._best(exact or images)
+
+    def target(self, reference: str) -> Descriptor | None:
+        """Return the manifest or the index that a reference names, None when it is not here.
+
+        :raises ImageError: when the reference is malformed.
+        """
         entry = self._find(parse_reference(reference))
-        return self.image_of(entry.descriptor.digest) if entry else None
+        return entry.descriptor if entry else None
 
     def by_id(self, image_id: str) -> Image | None:
         """Return the image with this id (digest of its config), named or not."""
         for entry in self._index.read():
-            image = self._readable(entry.descriptor.digest)
-            if image is not None and image.id == image_id:
-                return image
+            for image in self._readable(entry.descriptor):
+                if image.id == image_id:
+                    return image
         return None
 
     def list(self) -> tuple[StoredImage, ...]:
         """Return every image, by reference, the nameless first; damaged ones are left out."""
-        images = ((entry, self._readable(entry.descriptor.digest)) for entry in self._index.read())
+        found = ((entry, self._readable(entry.descriptor)) for entry in self._index.read())
         return tuple(
-            StoredImage(entry.reference, image, entry.annotations)
-            for entry, image in images
-            if image is not None
+            StoredImage(
+                entry.reference, self._best(images), entry.descriptor, images, entry.annotations
+            )
+            for entry, images in found
+            if images
         )
+
+    def images_of(self, target: Descriptor) -> tuple[Image, ...]:
+        """Return the images of a manifest or an index that are here; of an index the whole ones.
+
+        :raises ImageError: when the document itself is missing or damaged.
+        """
+        if not is_index(target):
+            return (self.image_of(target.digest),)
+        images = []
+        for node in self.nodes(target):
+            if isinstance(node.document, Manifest) and is_image(node.descriptor):
+                with suppress(ImageError):
+                    images.append(self.image_of(node.descriptor.digest))
+        return tuple(images)
+
+    def nodes(self, target: Descriptor) -> tuple[Node, ...]:
+        """Return a manifest or an index, and all that it leads to, here or not.
+
+        :raises ImageError: when the document itself is missing or damaged.
+        """
+
+        def read(descriptor: Descriptor) -> bytes | None:
+            here = descriptor is target or self.has_blob(descriptor.digest, descriptor.size)
+            try:
+                return self.read_blob(descriptor.digest) if here else None
+            except ImageError:
+                if descriptor is target:
+                    raise
+                return None
+
+        return tuple(walk(target, read))
+
+    def describe(self, digest: Digest) -> Descriptor:
+        """Return the descriptor of a manifest or an index that is here.
+
+        :raises ImageError: when it is missing, damaged or neither.
+        """
+        data = self.read_blob(digest)
+        kind = parse_document(data).media_type
+        return Descriptor(media_type=kind, digest=digest, size=len(data))
+
+    def own(self, images: Iterable[Image]) -> Image | None:
+        """Return the one of some images that suits this machine best, None when none does."""
+        return best_of(images, self._platform)
+
+    def _best(self, images: tuple[Image, ...]) -> Image:
+        return self.own(images) or images[0]
 
     def annotations(self, reference: str) -> Mapping[str, str]:
         """Return what was noted beside a reference (a build's hash); empty when there is none."""
@@ -101,25 +178,52 @@ class ImageStore:
 
         :raises ImageError: when a blob is missing, or the documents do not agree.
         """
-        digest = self.put_blob(manifest)
-        image = self.image_of(digest)
-        for layer in image.layers:
-            if not self.has_blob(layer.descriptor.digest, layer.descriptor.size):
-                raise _missing(layer.descriptor.digest)
-        self._name(digest, len(manifest), reference, annotations)
+        image = self.add_manifest(manifest)
+        self._name(image.manifest, reference, annotations)
         return image
 
+    def add_manifest(self, manifest: bytes) -> Image:
+        """Put an image's manifest in the store and name it not; its other blobs must be there.
+
+        :raises ImageError: when a blob is missing, or the documents do not agree.
+        """
+        image = self.image_of(self.put_blob(manifest))
+        for layer in image.layers:
+            if not self.has_blob(layer.descriptor.digest, layer.descriptor.size):
+                raise missing(layer.descriptor.digest)
+        return image
+
+    def add_index(
+        self,
+        index: bytes,
+        *,
+        reference: str | None = None,
+        annotations: Mapping[str, str] | None = None,
+    ) -> Image:
+        """Put an index in the store and name it; some image of it must be there.
+
+        Return that of its images which suits this machine best.
+
+        :raises ImageError: when there is none, or it is no index.
+        """
+        digest = self.put_blob(index)
+        images = self.images_of(self.describe(digest))
+        if not images:
+            raise ImageError(f"cannot use {digest[:19]}: no image of it is in the store")
+        self._name(digest, reference, annotations)
+        return self._best(images)
+
     def tag(
-        self, manifest: Digest, reference: str, *, annotations: Mapping[str, str] | None = None
+        self, target: Digest, reference: str, *, annotations: Mapping[str, str] | None = None
     ) -> None:
-        """Let a reference name a manifest of the store, and no longer what it named before.
+        """Let a reference name a manifest or an index of the store, and no longer what it named.
 
         The image that loses its last name stays, nameless, until it is swept.
 
-        :raises ImageError: when the manifest is not here, or the reference is malformed.
+        :raises ImageError: when that is not here, or the reference is malformed.
         """
-        self.image_of(manifest)
-        self._name(manifest, self._path(manifest).stat().st_size, reference, annotations)
+        self.images_of(self.describe(target))
+        self._name(target, reference, annotations)
 
     def untag(self, reference: str) -> bool:
         """Forget a reference, and its image when nothing else names it; True when it was there.
@@ -133,131 +237,14 @@ class ImageStore:
             entries[:] = kept
         return found
 
-    def put_blob(self, data: bytes) -> Digest:
-        """Store some bytes under their digest.
-
-        :raises StateError: when they cannot be written.
-        """
-        digest = digest_of(data)
-        if not self.has_blob(digest, len(data)):
-            self._prepare()
-            write_atomic(self._path(digest), data)
-        return digest
-
-    def has_blob(self, digest: Digest, size: int | None = None) -> bool:
-        """Tell whether a blob is here, whole as far as its size tells."""
-        try:
-            status = self._path(digest).stat()
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        return size is None or status.st_size == size
-
-    def blob_size(self, digest: Digest) -> int:
-        """Return how many bytes a blob has on disk, 0 when it is not here."""
-        try:
-            return self._path(digest).stat().st_size
-        except FileNotFoundError:
-            return 0
-
-    def open_blob(self, digest: Digest) -> BinaryIO:
-        """Open a blob to read; whoever reads it checks it.
-
-        :raises ImageError: when it is not here.
-        """
-        try:
-            return self._path(digest).open("rb")
-        except FileNotFoundError as err:
-            raise _missing(digest) from err
-
-    def read_blob(self, digest: Digest) -> bytes:
-        """Return a document (at most 4 MiB), checked by its digest.
-
-        :raises ImageError: when it is missing, too large or damaged.
-        """
-        with self.open_blob(digest) as file:
-            data = file.read(MANIFEST_BYTES_MAX + 1)
-        if len(data) > MANIFEST_BYTES_MAX or digest_of(data) != digest:
-            self.drop_blob(digest)
-            raise ImageError(
-                f"cannot use blob {digest[:19]}: it is damaged on disk",
-                hint="pull or build the image again",
-            )
-        return data
-
-    def blob_path(self, digest: Digest) -> Path:
-        """Return where a blob lies, or would lie."""
-        return self._path(digest)
-
-    def drop_blob(self, digest: Digest) -> None:
-        """Remove a blob that is damaged or no longer wanted."""
-        with suppress(OSError):
-            self._path(digest).unlink(missing_ok=True)
-
-    def blobs(self) -> tuple[Digest, ...]:
-        """Return the digest of every blob, by name."""
-        try:
-            names = sorted(path.name for path in self._blobs.iterdir())
-        except FileNotFoundError:
-            return ()
-        return tuple(parse_digest(f"sha256:{name}") for name in names if len(name) == 64)
-
-    def incoming(self, name: str) -> Path:
-        """Return where a blob is gathered before it has its place, ``ingest/NAME``.
-
-        :raises StateError: when the directory cannot be made.
-        """
-        self._prepare()
-        return self.directory / "ingest" / name
-
-    def _prepare(self) -> None:
-        """Make the store's directories, for nobody else to enter."""
-        try:
-            make_private(self.directory.parent)
-            for directory in (
-                self.directory,
-                self.directory / "ingest",
-                self._blobs.parent,
-                self._blobs,
-            ):
-                directory.mkdir(exist_ok=True, mode=0o700)
-        except OSError as err:
-            raise StateError(
-                f'cannot write to the image store "{self.directory}": {err.strerror}',
-                hint="run the command as root, or set ORCHESTRA_DATA to a directory of yours",
-            ) from err
-
-    def keep_incoming(self, path: Path, digest: Digest) -> None:
-        """Give a gathered file, written through to the disk and checked, its place as a blob."""
-        path.replace(self._path(digest))
-
-    @contextmanager
-    def writing(self, *, exclusive: bool = False) -> Iterator[bool]:
-        """Mark that blobs are on their way which no reference leads to yet; a sweep keeps off.
-
-        A sweep asks for ``exclusive``, and gets False when somebody else is writing.
-        """
-        path = self.incoming("lock")
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            try:
-                kind = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
-                fcntl.flock(fd, kind | (fcntl.LOCK_NB if exclusive else 0))
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
-        finally:
-            os.close(fd)
-
     def forget(self, chosen: Callable[[Entry], bool]) -> None:
         """Take entries out of the index; their blobs stay until the next sweep."""
         with self._index.change() as entries:
             entries[:] = [entry for entry in entries if not chosen(entry)]
 
-    def id_of(self, entry: Entry) -> str:
-        """Return the id of an entry's image, "" when it is damaged."""
-        image = self._readable(entry.descriptor.digest)
-        return image.id if image is not None else ""
+    def ids_of(self, entry: Entry) -> frozenset[str]:
+        """Return the ids of an entry's images; none when it is damaged."""
+        return frozenset(image.id for image in self._readable(entry.descriptor))
 
     def note(self, reference: str, annotations: Mapping[str, str]) -> None:
         """Note more beside a reference; what was noted before stays."""
@@ -277,9 +264,6 @@ class ImageStore:
                 with suppress(OSError):
                     path.unlink()
 
-    def _path(self, digest: Digest) -> Path:
-        return self._blobs / hex_of(parse_digest(digest))
-
     def _find(self, wanted: ImageRef) -> Entry | None:
         entries = self._index.read()
         name = str(wanted)
@@ -289,34 +273,38 @@ class ImageStore:
         if wanted.digest is None:
             return None
         for entry in entries:
-            if entry.reference and wanted.digest in {
-                entry.descriptor.digest,
-                entry.annotations.get(SOURCE_DIGEST),
-            }:
+            if entry.reference and self._leads_to(entry, wanted.digest):
                 known = parse_reference(entry.reference)
                 if (known.registry, known.repository) == (wanted.registry, wanted.repository):
                     return entry
         return None
 
+    def _leads_to(self, entry: Entry, digest: Digest) -> bool:
+        if digest in {entry.descriptor.digest, entry.annotations.get(SOURCE_DIGEST)}:
+            return True
+        images = self._readable(entry.descriptor) if is_index(entry.descriptor) else ()
+        return any(image.manifest == digest for image in images)
+
     def _name(
-        self,
-        manifest: Digest,
-        size: int,
-        reference: str | None,
-        annotations: Mapping[str, str] | None,
+        self, target: Digest, reference: str | None, annotations: Mapping[str, str] | None
     ) -> None:
         name = str(parse_reference(reference)) if reference else ""
-        document = self._manifest(manifest)
-        descriptor = Descriptor(media_type=document.media_type, digest=manifest, size=size)
+        descriptor = self.describe(target)
         new = Entry(reference=name, descriptor=descriptor, annotations=dict(annotations or {}))
+        ids = self.ids_of(new)
         with self._index.change() as entries:
-            entries[:] = _with_name(entries, new)
+            entries[:] = with_name(
+                entries,
+                new,
+                # What holds no image that the new one has not leaves no nameless twin of it.
+                covered=lambda old: is_index(descriptor) and self.ids_of(old) <= ids,
+            )
 
-    def _readable(self, manifest: Digest) -> Image | None:
+    def _readable(self, target: Descriptor) -> tuple[Image, ...]:
         try:
-            return self.image_of(manifest)
+            return self.images_of(target)
         except ImageError:
-            return None
+            return ()
 
     def _manifest(self, digest: Digest) -> Manifest:
         document = parse_document(self.read_blob(digest))
@@ -326,24 +314,6 @@ class ImageStore:
 
     def _load(self, digest: Digest) -> Image:
         return make_image(digest, self._manifest(digest), self.read_blob)
-
-
-def _with_name(entries: Sequence[Entry], new: Entry) -> list[Entry]:
-    """Return the entries with ``new``; who loses a name to it, and has no other, stays nameless."""
-    others = [entry for entry in entries if not entry.reference or entry.reference != new.reference]
-    lost = [
-        Entry(reference="", descriptor=entry.descriptor)
-        for entry in entries
-        if entry.reference and entry.reference == new.reference
-    ]
-    everything = [new, *others, *lost]
-    named = {entry.descriptor.digest for entry in everything if entry.reference}
-    nameless = {
-        entry.descriptor.digest: entry
-        for entry in everything
-        if not entry.reference and entry.descriptor.digest not in named
-    }
-    return [entry for entry in everything if entry.reference] + list(nameless.values())
 
 
 def make_image(digest: Digest, manifest: Manifest, read_config: Callable[[Digest], bytes]) -> Image:
@@ -364,11 +334,4 @@ def make_image(digest: Digest, manifest: Manifest, read_config: Callable[[Digest
     size = sum(layer.descriptor.size for layer in layers) + manifest.config.size
     return Image(
         id=manifest.config.digest, manifest=digest, config=config, layers=layers, size_bytes=size
-    )
-
-
-def _missing(digest: Digest) -> ImageError:
-    return ImageError(
-        f"cannot use blob {digest[:19]}: it is not in the store",
-        hint="pull or build the image again",
     )

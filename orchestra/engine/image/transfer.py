@@ -7,7 +7,7 @@ it, before its digests agree. Imports httpx2: reached through pull.py alone.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import anyio
@@ -32,6 +32,7 @@ from orchestra.oci.reference import ImageRef
 
 _WRITE_BYTES = 1 << 20
 _REPORT_SECONDS = 0.1
+_DEPTH_MAX = 5
 
 
 class Meter:
@@ -91,8 +92,7 @@ class Transfer:
         """
         name = self._reference.digest or self._reference.tag or "latest"
         top = await self._repository.manifest(name)
-        document, manifest = await self._choose(top, platform)
-        self._store.put_blob(document.data)
+        (*_, document), manifest = await self._choose(top, platform)
         return (await self._describe(document, manifest, platform)).config
 
     async def run(self, snapshotter: Snapshotter, platform: Platform) -> Image:
@@ -104,7 +104,7 @@ class Transfer:
         self._meter.say("resolving")
         name = self._reference.digest or self._reference.tag or "latest"
         top = await self._repository.manifest(name)
-        document, manifest = await self._choose(top, platform)
+        (*indexes, document), manifest = await self._choose(top, platform)
         image = await self._describe(document, manifest, platform)
         sizes = {
             layer.descriptor.digest: layer.descriptor.size
@@ -115,32 +115,43 @@ class Transfer:
         await snapshotter.ensure_layers(image, unpack=self._fetch_and_unpack)
         for layer in image.layers:
             await self._fetch_missing(layer.descriptor)
-        image = self._store.add_image(
-            document.data,
-            reference=str(self._reference),
-            annotations={SOURCE_DIGEST: top.digest},
-        )
+        self._keep(top, indexes, document)
         self._meter.say("pulled")
         return image
 
-    async def _choose(self, top: Document, platform: Platform) -> tuple[Document, Manifest]:
-        """Follow an index to the manifest of our platform."""
-        parsed = parse_document(top.data, top.media_type)
-        if isinstance(parsed, Manifest):
-            return top, parsed
-        descriptor = choose(parsed, platform, self._reference)
-        document = await self._repository.manifest(descriptor.digest)
-        if len(document.data) != descriptor.size:
-            raise ImageError(
-                f'cannot pull "{self._reference.familiar}": its manifest has '
-                f"{len(document.data)} bytes, its index says {descriptor.size}"
-            )
-        manifest = parse_document(document.data, document.media_type)
-        if not isinstance(manifest, Manifest):
-            raise ImageError(
-                f'cannot pull "{self._reference.familiar}": its index names another index'
-            )
-        return document, manifest
+    def _keep(self, top: Document, indexes: Sequence[Document], document: Document) -> None:
+        """Name what was asked for: the index as it is, where that was one.
+
+        A manifest comes into the store when all that it names is there: in an index that has its
+        name already, that is how the images that are here are told from the others.
+        """
+        reference, notes = str(self._reference), {SOURCE_DIGEST: top.digest}
+        if not indexes:
+            self._store.add_image(document.data, reference=reference, annotations=notes)
+            return
+        self._store.add_manifest(document.data)
+        for index in reversed(indexes[1:]):
+            self._store.put_blob(index.data)
+        self._store.add_index(top.data, reference=reference, annotations=notes)
+
+    async def _choose(self, top: Document, platform: Platform) -> tuple[list[Document], Manifest]:
+        """Follow indexes to the manifest of a platform; return the documents on the way to it."""
+        way = [top]
+        for _ in range(_DEPTH_MAX):
+            parsed = parse_document(way[-1].data, way[-1].media_type)
+            if isinstance(parsed, Manifest):
+                return way, parsed
+            descriptor = choose(parsed, platform, self._reference)
+            document = await self._repository.manifest(descriptor.digest)
+            if len(document.data) != descriptor.size:
+                raise ImageError(
+                    f'cannot pull "{self._reference.familiar}": its manifest has '
+                    f"{len(document.data)} bytes, its index says {descriptor.size}"
+                )
+            way.append(document)
+        raise ImageError(
+            f'cannot pull "{self._reference.familiar}": its indexes are nested too deeply'
+        )
 
     async def _describe(self, document: Document, manifest: Manifest, platform: Platform) -> Image:
         """Fetch the config, and put manifest and config together."""

@@ -1,4 +1,4 @@
-"""Carry one image from the store to its registry: layers in parallel, the manifest at the end.
+"""Carry an image or an index from the store to its registry: layers in parallel, its name last.
 
 distribution-spec, "Push": a blob is asked for (HEAD), mounted from another repository where one is
 known to have it, or sent; a connection that breaks is taken up where the registry says that it
@@ -8,7 +8,7 @@ is. Imports httpx2: reached through push.py alone.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from urllib.parse import quote
 
@@ -23,12 +23,14 @@ from orchestra.engine.image.http import HttpClient, Unreachable
 from orchestra.engine.image.place import Place, Refusal, Request, telling
 from orchestra.engine.image.settings import RegistrySettings
 from orchestra.engine.image.store import ImageStore
-from orchestra.engine.image.wire import Manifest, parse_document
+from orchestra.engine.image.tree import Node
+from orchestra.engine.image.wire import ACCEPT, Manifest
 from orchestra.errors import ImageError, RegistryError
 from orchestra.oci.digest import Digest, digest_of, hex_of
-from orchestra.oci.image import MANIFEST_OCI, Descriptor, Image
+from orchestra.oci.image import MANIFEST_OCI, Descriptor
 from orchestra.oci.reference import ImageRef
 
+MANIFESTS = "manifests"
 _AT_ONCE = 5
 _PIECE_BYTES = 1 << 20
 _PIECE_BYTES_MAX = 8 << 20
@@ -42,7 +44,7 @@ _REPORT_SECONDS = 0.1
 
 
 class Upload:
-    """The push of one image."""
+    """The push of one image, or of an index of several."""
 
     def __init__(
         self,
@@ -63,9 +65,11 @@ class Upload:
         self._piece_max = 0
         self._scope = f"repository:{reference.repository}:pull,push"
 
-    async def run(self, image: Image, sources: Mapping[Digest, str]) -> Digest:
-        """Send what is missing, then the manifest; return its digest at the registry.
+    async def run(self, nodes: Sequence[Node], sources: Mapping[Digest, str]) -> Digest | None:
+        """Send what is missing of a document and of all that it leads to, itself at the end.
 
+        ``nodes``: the document first, a manifest or an index, and then what it leads to; of an
+        index, what is not here has to be at the registry: None when it is not, and nothing is sent.
         ``sources``: repositories of the same registry that have some of the blobs.
 
         :raises RegistryError: when the registry does not take it.
@@ -73,10 +77,14 @@ class Upload:
         """
         try:
             place = await self._place()
-            data = self._store.read_blob(image.manifest)
-            manifest = _parsed(data)
-            await self._blobs(place, (*manifest.layers, manifest.config), sources)
-            digest = await self._manifest(place, data, manifest)
+            for node in nodes:
+                if not node.present and not await self._is_there(place, node.descriptor, MANIFESTS):
+                    return None
+            await self._blobs(place, _blobs_of(nodes), sources)
+            for node in reversed(nodes[1:]):  # a registry wants to know what an index names
+                if node.present:
+                    await self._named(place, node, node.descriptor.digest)
+            digest = await self._named(place, nodes[0], self._reference.tag or "latest")
         except ImageError as err:
             err.message = f'cannot push "{self._reference.familiar}": {err.message}'
             err.args = (err.message,)
@@ -147,9 +155,11 @@ class Upload:
                 await self._http.sleep(self._http.patience.backoff * 2 ** (failed - 1))
         self._add(blob.size)
 
-    async def _is_there(self, place: Place, blob: Descriptor) -> bool:
+    async def _is_there(self, place: Place, blob: Descriptor, kind: str = "blobs") -> bool:
+        headers = {"accept": ACCEPT} if kind == MANIFESTS else {}
         async with AsyncExitStack() as stack:
-            request = Request(method="HEAD", path=f"blobs/{blob.digest}", scopes=self._scope)
+            path = f"{kind}/{blob.digest}"
+            request = Request(method="HEAD", path=path, headers=headers, scopes=self._scope)
             response = await place.exchange(stack, request)
             if response.status_code == 200:
                 return True
@@ -265,24 +275,29 @@ class Upload:
                 await anyio.to_thread.run_sync(self._check, blob)
                 raise refusal
 
-    async def _manifest(self, place: Place, data: bytes, manifest: Manifest) -> Digest:
-        """Name the image at the registry; one that knows no OCI gets docker's form."""
-        refusal = await self._put(place, data, manifest.media_type)
-        if refusal is not None and refusal.status in {400, 415, 422}:
-            other = docker_manifest(manifest) if manifest.media_type == MANIFEST_OCI else None
+    async def _named(self, place: Place, node: Node, name: str) -> Digest:
+        """Store a document under a tag or its digest; who knows no OCI gets docker's form.
+
+        What goes by its digest is named so in an index, and stays what it is.
+        """
+        data = self._store.read_blob(node.descriptor.digest)
+        kind = node.descriptor.media_type
+        refusal = await self._put(place, name, data, kind)
+        if refusal is not None and refusal.status in {400, 415, 422} and kind == MANIFEST_OCI:
+            manifest = node.document if ":" not in name else None
+            other = docker_manifest(manifest) if isinstance(manifest, Manifest) else None
             if other is not None:
                 data = other[0]
-                refusal = await self._put(place, *other)
+                refusal = await self._put(place, name, *other)
         if refusal is not None:
             raise refusal
         return digest_of(data)
 
-    async def _put(self, place: Place, data: bytes, media_type: str) -> Refusal | None:
-        tag = self._reference.tag or "latest"
+    async def _put(self, place: Place, name: str, data: bytes, media_type: str) -> Refusal | None:
         async with AsyncExitStack() as stack:
             request = Request(
                 method="PUT",
-                path=f"manifests/{tag}",
+                path=f"{MANIFESTS}/{name}",
                 headers={"content-type": media_type},
                 body=data,
                 redirects=False,
@@ -357,11 +372,13 @@ def _location(response: httpx2.Response, known: str = "") -> str:
     return str(response.request.url.join(location))
 
 
-def _parsed(data: bytes) -> Manifest:
-    manifest = parse_document(data)
-    if not isinstance(manifest, Manifest):
-        raise ImageError("it is an index, not an image")
-    return manifest
+def _blobs_of(nodes: Iterable[Node]) -> list[Descriptor]:
+    """Return what the manifests among some documents are made of."""
+    found: list[Descriptor] = []
+    for node in nodes:
+        if isinstance(node.document, Manifest):
+            found += [*node.document.layers, node.document.config]
+    return found
 
 
 def _is_passing(err: Unreachable | Refusal) -> bool:

@@ -45,7 +45,7 @@ class ImageSteps:
         :raises ImageError: when it cannot be had.
         """
         platform = parse_platform(image.platform) if image.platform else self._platform
-        pulled = await pull(
+        await pull(
             image.reference,
             store=self._store,
             snapshotter=self._snapshotter,
@@ -54,8 +54,7 @@ class ImageSteps:
             progress=report,
         )
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        known = self._store.annotations(image.reference)
-        self._store.tag(pulled.manifest, image.reference, annotations={**known, PULLED_AT: now})
+        self._store.note(image.reference, {PULLED_AT: now})
 
     async def build(self, project: str, image: ImageSpec, report: Report) -> None:
         """Build an image.
@@ -66,7 +65,7 @@ class ImageSteps:
 
         if image.build is None:
             raise BugError(f"no build is known for {image.reference}")
-        built = await build_image(
+        await build_image(
             image.build,
             image.reference,
             environment=self._environment(project),
@@ -74,7 +73,7 @@ class ImageSteps:
             output=report,
         )
         remembered = image.build_hash or build_hash(image.build)
-        self._store.tag(built.manifest, image.reference, annotations={BUILD_HASH: remembered})
+        self._store.note(image.reference, {BUILD_HASH: remembered})
 
     async def remove(self, step: RemoveImage) -> None:
         """Remove an image's reference."""

@@ -141,18 +141,16 @@ class ImageLibrary:
             raise ImageError(f'cannot name an image "{target}": that is a digest')
         with self.store.writing():
             found = self.catalogue().find(source)
-            if self._manifest(str(name)) != found.image.manifest:
+            known = self.store.target(str(name))
+            if known is None or known.digest != found.target:
                 notes = self._notes_of(found, repository_of(name))
-                self.store.tag(found.image.manifest, str(name), annotations=notes)
-
-    def _manifest(self, name: str) -> Digest | None:
-        known = self.store.get(name)
-        return known.manifest if known else None
+                self.store.tag(found.target, str(name), annotations=notes)
 
     def _notes_of(self, found: Found, repository: str) -> Mapping[str, str]:
         """Return the digest by which an image is known in a repository, where it is."""
         for line in self.catalogue().names_of(found.image):
-            if line.repository == repository and SOURCE_DIGEST in line.annotations:
+            same = line.repository == repository and line.target == found.target
+            if same and SOURCE_DIGEST in line.annotations:
                 return {SOURCE_DIGEST: line.annotations[SOURCE_DIGEST]}
         return {}
 
@@ -172,7 +170,7 @@ class ImageLibrary:
         for line in chosen:
             self.store.untag(str(line.reference))
         if last:
-            self.store.forget(lambda entry: self.store.id_of(entry) == found.image.id)
+            self.store.forget(lambda entry: found.image.id in self.store.ids_of(entry))
             lines.append(f"Deleted: {found.image.id}")
             if prune:
                 await self._sweep()
@@ -216,14 +214,20 @@ class ImageLibrary:
         def forget(used: Roots) -> Callable[[Entry], bool]:
             catalogue = self.catalogue()
             chosen = {
-                line.image.manifest
+                line.target
                 for line in catalogue.select(wanted)
-                if line.image.id not in used.images and (everything or line.reference is None)
+                if not any(image.id in used.images for image in line.images)
+                and (everything or line.reference is None)
             }
-            gone.extend(line for line in catalogue.lines if line.image.manifest in chosen)
-            left.update(x.image.id for x in catalogue.lines if x.image.manifest not in chosen)
-            identity = self.store.id_of  # "" of what is damaged: nobody can use that any more
-            return lambda entry: entry.descriptor.digest in chosen or not identity(entry)
+            gone.extend(line for line in catalogue.lines if line.target in chosen)
+            left.update(
+                image.id
+                for line in catalogue.lines
+                if line.target not in chosen
+                for image in line.images
+            )
+            ids = self.store.ids_of  # none of what is damaged: nobody can use that any more
+            return lambda entry: entry.descriptor.digest in chosen or not ids(entry)
 
         def roots() -> Roots:
             if cache:  # under the lock that keeps builds away
@@ -233,7 +237,7 @@ class ImageLibrary:
         freed = await sweep(self.store, self._snapshotter(), roots, forget=forget)
         if freed is None:
             return Pruned(busy=True)
-        identities = dict.fromkeys(line.image.id for line in gone)
+        identities = dict.fromkeys(image.id for line in gone for image in line.images)
         return Pruned(
             untagged=tuple(line.name for line in gone if line.reference),
             deleted=tuple(identity for identity in identities if identity not in left),

@@ -68,14 +68,20 @@ class ImageTraffic:
             progress=report,
         )
 
-    async def push(self, reference: str, report: Report) -> Pushed:
-        """Give an image to its registry.
+    async def push(self, reference: str, report: Report, platform: str | None = None) -> Pushed:
+        """Give an image to its registry, or an index; with ``platform`` one image of it.
 
         :raises ImageError: when it is not here, or the registry does not take it.
         """
         from orchestra.engine.image.push import push  # noqa: PLC0415
 
-        return await push(reference, store=self.store, settings=self._settings(), progress=report)
+        return await push(
+            reference,
+            store=self.store,
+            settings=self._settings(),
+            progress=report,
+            platform=parse_platform(platform) if platform else None,
+        )
 
     def tags_here(self, name: str, *, all_tags: bool) -> tuple[str, ...]:
         """Return what a name stands for: itself, or with ``all_tags`` every tag of it here.
@@ -90,15 +96,23 @@ class ImageTraffic:
             raise ImageError(f'no image "{name}" here', hint="see `orchestra image ls`")
         return tuple(found)
 
-    def save(self, texts: Iterable[str], write: Callable[[bytes], object]) -> None:
+    def save(
+        self,
+        texts: Iterable[str],
+        write: Callable[[bytes], object],
+        platform: str | None = None,
+    ) -> None:
         """Write images as one archive; a repository without a tag means all of its tags.
+
+        Indexes are written as they are, or the image for ``platform`` of each.
 
         :raises ImageError: when there is no such image.
         """
         from orchestra.engine.image.save import archive_of, saved_of  # noqa: PLC0415
 
         with self.store.writing():
-            for piece in archive_of(self.store, saved_of(Catalogue(self.store), texts)):
+            wanted = parse_platform(platform) if platform else None
+            for piece in archive_of(self.store, saved_of(self.store, texts, wanted)):
                 write(piece)
 
     async def load(self, read: Callable[[int], bytes], platform: str | None) -> tuple[Loaded, ...]:
@@ -113,7 +127,7 @@ class ImageTraffic:
             store=self.store,
             snapshotter=self._snapshotter(),
             limits=self._settings().limits,
-            platform=_platform(platform),
+            platform=parse_platform(platform) if platform else None,
         )
 
     async def import_root(

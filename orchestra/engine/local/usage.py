@@ -59,7 +59,7 @@ def _images(
     store: ImageStore, snapshotter: Snapshotter, containers: tuple[ObservedContainer, ...]
 ) -> Kind:
     catalogue = Catalogue(store)
-    known = {line.image.id: line.image for line in catalogue.lines}
+    known = {image.id: image for line in catalogue.lines for image in line.images}
     active = {Digest(container.image_id) for container in containers}
     sizes = {identity: _pieces(store, snapshotter, image) for identity, image in known.items()}
     everything = {key: size for pieces in sizes.values() for key, size in pieces.items()}
@@ -121,7 +121,12 @@ def _volumes(paths: Paths, state: Store, containers: tuple[ObservedContainer, ..
 def _cache(paths: Paths, images: ImageStore) -> Kind:
     """Count what only the cache holds: layers of images are the images'."""
     cache = BuildCache(paths.build_cache / "records")
-    held = {layer.descriptor.digest for line in images.list() for layer in line.image.layers}
+    held = {
+        layer.descriptor.digest
+        for line in images.list()
+        for image in line.images
+        for layer in image.layers
+    }
     things = []
     for key, record in cache.records():
         layer = record.layer if record else None

@@ -129,7 +129,7 @@ def _build(build: Build, service: Service, project: Project, complaints: Complai
         ulimits=ulimits_of(build.ulimits),
         no_cache_filter=build.no_cache_filter,
         shm_size_bytes=build.shm_size or None,
-        platform=(build.platforms[0] if build.platforms else service.platform) or None,
+        platforms=build.platforms or ((service.platform,) if service.platform else ()),
         additional_contexts={
             name: _context(value, project)
             for name, value in sorted(build.additional_contexts.items())

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 
 from orchestra.planner.compile.complaints import Complaints
 from orchestra.spec.keypath import KeyPath, expand
-from orchestra.spec.model.build import Build
 from orchestra.spec.model.project import Project
 from orchestra.spec.model.volume import ServiceVolume
 from orchestra.values import dataclass
@@ -136,8 +135,6 @@ def check_support(project: Project, complaints: Complaints) -> None:
         for path, value in _given(project, rule.parts, ()):
             rule.note(path, value, complaints)
     for name, service in project.services.items():
-        if service.build is not None:
-            _check_build(service.build, ("services", name, "build"), complaints)
         for index, mount in enumerate(service.volumes):
             _check_mount(mount, ("services", name, "volumes", index), complaints)
     for name, network in project.networks.items():
@@ -168,13 +165,6 @@ def _below(element: object, part: str) -> Iterator[tuple[str | int, object]]:
         for key, entry in element.items():
             if not getattr(entry, "external", False):
                 yield key, entry
-
-
-def _check_build(build: Build, path: KeyPath, complaints: Complaints) -> None:
-    if len(build.platforms) > 1:
-        complaints.refuse(
-            (*path, "platforms"), "images are built for one platform", "keep one of them"
-        )
 
 
 def _check_mount(mount: ServiceVolume, path: KeyPath, complaints: Complaints) -> None:

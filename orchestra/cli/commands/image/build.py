@@ -36,7 +36,10 @@ def command(
     no_cache: Annotated[
         bool, Option("--no-cache", help="Do not use cache when building the image")
     ] = False,
-    platform: Annotated[str | None, Option("--platform", help="Set the target platform")] = None,
+    platforms: Annotated[
+        list[str] | None,
+        Option("--platform", help="Set the target platform; several, with commas, give an index"),
+    ] = None,
     pull: Annotated[
         bool, Option("--pull", help="Always attempt to pull all referenced images")
     ] = False,
@@ -78,7 +81,7 @@ def command(
         network=network,
         extra_hosts=tuple(_host(text) for text in add_hosts or ()),
         secrets=dict(_secret(text) for text in secrets or ()),
-        platform=platform,
+        platforms=tuple(part for text in platforms or () for part in text.split(",") if part),
         additional_contexts=dict(_context(text) for text in build_contexts or ()),
     )
 

@@ -19,14 +19,18 @@ def command(
         Option("--human/--no-human", "-H", help="Print sizes and dates in human readable format"),
     ] = True,
     no_trunc: Annotated[bool, Option("--no-trunc", help="Don't truncate output")] = False,
+    platform: Annotated[
+        str | None, Option("--platform", help="Show the history of this platform's image")
+    ] = None,
     quiet: Annotated[bool, Option("--quiet", "-q", help="Only show image IDs")] = False,
 ) -> None:
     """Print one row a step, the newest first."""
     from orchestra.cli.render.gotemplate import print_formatted
     from orchestra.cli.render.images import HISTORY, history_rows
+    from orchestra.oci.platform import parse_platform
 
     library = Session.of(ctx).machine.library
-    found = library.catalogue().find(image)
+    found = library.catalogue().find(image, parse_platform(platform) if platform else None)
     moments = library.moments(found.image)
     rows = history_rows(found.image, moments, whole=no_trunc, human=human)
     if quiet and not output_format:

@@ -14,6 +14,9 @@ def command(
     output_format: Annotated[
         str, Option("--format", "-f", help="Format the output: json or a Go template")
     ] = "",
+    platform: Annotated[
+        str | None, Option("--platform", help="Inspect the image of this platform")
+    ] = None,
 ) -> None:
     """Print a JSON list, or a line each; what is not here is told, and the rest printed."""
     from orchestra.cli.render.errors import lines_of
@@ -22,14 +25,16 @@ def command(
     from orchestra.cli.render.terminal import json_text, printable
     from orchestra.cli.session import note
     from orchestra.errors import ImageError
+    from orchestra.oci.platform import parse_platform
 
     template = Template(output_format) if output_format not in {"", "json"} else None
+    wanted = parse_platform(platform) if platform else None
     library = Session.of(ctx).machine.library
     catalogue = library.catalogue()
     documents, failures = [], []
     for text in images:
         try:
-            found = catalogue.find(text).image
+            found = catalogue.find(text, wanted).image
             names, raw = catalogue.names_of(found), library.raw_config(found)
             documents.append(inspected(names, found, raw, library.directories(found)))
         except ImageError as err:

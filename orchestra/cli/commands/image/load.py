@@ -14,7 +14,7 @@ def command(
         str, Option("--input", "-i", help="Read from tar archive file, instead of STDIN")
     ] = "",
     platform: Annotated[
-        str | None, Option("--platform", help="Load the images of this platform")
+        str | None, Option("--platform", help="Load the images of this platform alone")
     ] = None,
     quiet: Annotated[bool, Option("--quiet", "-q", help="Suppress the load output")] = False,
 ) -> None:

@@ -14,6 +14,9 @@ def command(
     output: Annotated[
         str, Option("--output", "-o", help="Write to a file, instead of STDOUT")
     ] = "",
+    platform: Annotated[
+        str | None, Option("--platform", help="Save the images of this platform alone")
+    ] = None,
 ) -> None:
     """Write an archive that docker, podman and skopeo read; to a file whole or not at all."""
     from orchestra.cli.archives import target_of, written_whole
@@ -21,4 +24,4 @@ def command(
     target = target_of(output)
     traffic = Session.of(ctx).machine.traffic
     with written_whole(target) as fd, open(fd, "wb", closefd=False) as file:
-        traffic.save(images, file.write)
+        traffic.save(images, file.write, platform)

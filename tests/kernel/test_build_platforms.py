@@ -1,0 +1,110 @@
+"""Builds for other platforms: an index of several, cross compiling, and what cannot run here."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from support import images
+from support.builds import AMD64
+from support.storecheck import check_store
+
+from orchestra.errors import BuildError
+from orchestra.oci.image import INDEX_OCI
+from orchestra.oci.platform import Platform, parse_platform
+
+pytestmark = pytest.mark.kernel
+ARM64 = Platform("linux", "arm64")
+S390X = Platform("linux", "s390x")
+BOTH = ("linux/amd64", "linux/arm64")
+CROSS = (
+    "FROM --platform=$BUILDPLATFORM test/box AS build\n"
+    "ARG TARGETARCH TARGETPLATFORM BUILDPLATFORM\n"
+    "RUN echo $BUILDPLATFORM to $TARGETPLATFORM; echo $TARGETARCH > /arch\n"
+    "FROM scratch\nCOPY --from=build /arch /\nENV FOR=all\n"
+)
+
+
+def test_several_platforms_give_an_index(builder):
+    image = builder.build(CROSS, platforms=BOTH)
+    target = builder.store.target("test/result")
+    assert target.media_type == INDEX_OCI
+    assert builder.said == "linux/amd64 to linux/amd64\nlinux/amd64 to linux/arm64\n"
+    found = {one.config.platform: one for one in builder.store.images_of(target)}
+    assert list(found) == [AMD64, ARM64]
+    assert image == found[AMD64], "this machine's is the one that is meant"
+    files = {platform: builder.layer_files(one)["arch"] for platform, one in found.items()}
+    assert files == {AMD64: b"amd64\n", ARM64: b"arm64\n"}
+    assert all(one.config.env[-1] == "FOR=all" for one in found.values())
+    entries = json.loads(builder.store.read_blob(target.digest))["manifests"]
+    assert [entry["platform"] for entry in entries] == [
+        {"os": "linux", "architecture": "amd64"},
+        {"os": "linux", "architecture": "arm64"},
+    ]
+    assert any(action.startswith("[linux/arm64 build 2/2]") for action in builder.actions)
+    assert check_store(builder.paths) == []
+    # The same again is the very same, from the cache.
+    builder.build(CROSS, platforms=BOTH)
+    assert builder.store.target("test/result") == target
+    assert builder.done() == []
+
+
+def test_a_platform_named_twice_is_built_once(builder):
+    builder.build(CROSS, platforms=("linux/amd64", "amd64", "linux/amd64/v1"))
+    target = builder.store.target("test/result")
+    assert target.media_type != INDEX_OCI
+
+
+def test_one_other_platform_is_an_image_of_it(builder):
+    image = builder.build(CROSS, platforms=("linux/arm64/v8",), tags=("test/second",))
+    assert image.config.platform == ARM64
+    assert builder.store.get("test/second") == image
+
+
+def test_an_index_gets_every_name(builder):
+    builder.build(CROSS, platforms=BOTH, tags=("test/second",))
+    assert builder.store.target("test/second") == builder.store.target("test/result")
+
+
+def test_base_images_are_those_of_the_platform(builder):
+    made = {
+        platform: images.image([images.layer([images.file(platform.architecture)])], platform)
+        for platform in (AMD64, ARM64)
+    }
+    for one in made.values():
+        builder.store.put_blob(one.config)
+        for blob in one.layers:
+            builder.store.put_blob(blob.data)
+        builder.store.add_manifest(one.manifest)
+    builder.store.add_index(images.index(*made.items()), reference="test/both")
+    text = "FROM test/both\nCOPY --from=test/both / /copied/\nWORKDIR /w\n"
+    builder.build(text, platforms=BOTH)
+    target = builder.store.target("test/result")
+    for image in builder.store.images_of(target):
+        name = image.config.platform.architecture
+        assert {name, f"copied/{name}"} == set(builder.layer_files(image))
+
+
+def test_a_run_for_a_platform_without_a_handler_is_refused(builder):
+    with pytest.raises(BuildError) as caught:
+        builder.build('FROM scratch\nCOPY <<x /\nx\nRUN ["/x"]\n', platforms=("linux/s390x",))
+    assert "cannot run programs of linux/s390x" in caught.value.message
+    assert caught.value.location.line == 4
+    assert "qemu-user-static" in caught.value.hint
+    assert "binfmt_misc" in caught.value.hint
+    assert "$BUILDPLATFORM" in caught.value.hint
+
+
+def test_programs_of_a_mode_of_this_machine_run(builder):
+    """amd64 runs 386: the kernel says so, and no table of ours."""
+    image = builder.build(
+        "FROM test/box AS box\nFROM --platform=linux/386 scratch\nCOPY --from=box / /\n"
+        "RUN echo it ran > /f\n"
+    )
+    assert image.config.platform == parse_platform("linux/386")
+    assert builder.layer_files(image)["f"] == b"it ran\n"
+
+
+def test_what_is_no_platform_is_refused(builder):
+    with pytest.raises(BuildError, match="is not a platform"):
+        builder.build(CROSS, platforms=("linux/a/b/c",))

@@ -1,0 +1,307 @@
+"""Images of several platforms: an index stays what it is, from registry and archive to both."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support import images
+from support.debian_registry import PASSWORD, USER, serve_debian_registry
+from support.machine import Run, own_paths
+from support.registry import Registry, serve_registry
+from support.storecheck import check_store
+
+from orchestra.engine.image.document import encode_json
+from orchestra.engine.image.store import ImageStore
+from orchestra.engine.paths import Paths
+from orchestra.oci.digest import Digest, digest_of
+from orchestra.oci.image import INDEX_OCI, MANIFEST_OCI
+from orchestra.oci.platform import Platform
+
+pytestmark = pytest.mark.kernel
+ARM64 = Platform("linux", "arm64")
+S390X = Platform("linux", "s390x")
+
+
+@pytest.fixture
+def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
+    paths = own_paths(tmp_path, monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    return paths
+
+
+@pytest.fixture
+def registry() -> Iterator[Registry]:
+    with serve_registry() as running:
+        yield running
+
+
+def made(text: str, platform: Platform) -> images.MadeImage:
+    return images.image([images.layer([images.file("f", text.encode())])], platform)
+
+
+AMD = made("amd64", images.AMD64)
+ARM = made("arm64", ARM64)
+BIG_IRON = made("s390x", S390X)
+INDEX = images.index((ARM64, ARM), (images.AMD64, AMD), (S390X, BIG_IRON))
+
+
+def publish(registry: Registry, repository: str, tag: str, index: bytes) -> Digest:
+    for one in (AMD, ARM, BIG_IRON):
+        images.publish(registry, repository, one.digest, one)
+    registry.put(repository, tag, INDEX_OCI, index)
+    return digest_of(index)
+
+
+def inspected(run: Run, *words: str) -> dict[str, object]:
+    code, out, err = run("image", "inspect", *words)
+    assert code == 0, err
+    [document] = json.loads(out)
+    assert isinstance(document, dict)
+    return document
+
+
+def test_an_index_stays_what_it_is(
+    run: Run, store: ImageStore, paths: Paths, registry: Registry
+) -> None:
+    digest = publish(registry, "x", "1", INDEX)
+    name = f"{registry.address}/x:1"
+    assert run("image", "pull", "-q", name)[0] == 0
+    target = store.target(name)
+    assert target is not None
+    assert (target.digest, target.media_type) == (digest, INDEX_OCI)
+    assert not store.has_blob(ARM.digest), "what nobody asked for is not fetched"
+    document = inspected(run, name)
+    assert document["Architecture"] == "amd64"
+    assert document["RepoDigests"] == [f"{registry.address}/x@{digest}"]
+    assert digest in run("image", "ls", "--digests")[1]
+    for reference in (f"{registry.address}/x@{digest}", f"{registry.address}/x@{AMD.digest}"):
+        found = store.get(reference)
+        assert found is not None
+        assert found.manifest == AMD.digest
+    assert check_store(paths) == []
+
+
+def test_another_platform_comes_beside_the_first(
+    run: Run, store: ImageStore, paths: Paths, registry: Registry
+) -> None:
+    publish(registry, "x", "1", INDEX)
+    name = f"{registry.address}/x:1"
+    code, _, err = run("image", "pull", "-q", "--platform", "linux/arm64", name)
+    assert code == 0, err
+    assert inspected(run, name)["Architecture"] == "arm64", "the only one that is here"
+    assert run("image", "pull", "-q", name)[0] == 0
+    assert inspected(run, name)["Architecture"] == "amd64", "this machine's"
+    assert inspected(run, "--platform", "linux/arm64", name)["Id"] == digest_of(ARM.config)
+    code, _, err = run("image", "inspect", "--platform", "linux/s390x", name)
+    assert code == 5
+    assert "linux/s390x" in err
+    assert run("image", "ls", "-q")[1].split() == [digest_of(AMD.config)[7:19]]
+    found = store.by_id(digest_of(ARM.config))
+    assert found is not None, "a container made of it knows it by its id"
+    # A sweep keeps what is here, and misses nothing that is not.
+    assert run("image", "prune", "-f")[0] == 0
+    assert store.has_blob(ARM.digest)
+    assert store.has_blob(ARM.layers[0].layer.descriptor.digest)
+    assert run("rmi", name)[0] == 0
+    assert store.blobs() == ()
+    assert check_store(paths) == []
+
+
+def test_a_pull_that_breaks_off_leaves_no_platform_behind(
+    run: Run, store: ImageStore, registry: Registry
+) -> None:
+    publish(registry, "x", "1", INDEX)
+    name = f"{registry.address}/x:1"
+    assert run("image", "pull", "-q", name)[0] == 0
+    del registry.blobs[ARM.layers[0].layer.descriptor.digest]
+    assert run("image", "pull", "-q", "--platform", "linux/arm64", name)[0] == 5
+    assert store.get(name, ARM64) is None
+    assert inspected(run, name)["Architecture"] == "amd64"
+
+
+def test_an_index_is_pushed_whole_where_the_rest_is_known(
+    run: Run, store: ImageStore, registry: Registry
+) -> None:
+    digest = publish(registry, "x", "1", INDEX)
+    name = f"{registry.address}/x"
+    assert run("image", "pull", "-q", f"{name}:1")[0] == 0
+    run("tag", f"{name}:1", f"{name}:2")
+    code, out, err = run("image", "push", f"{name}:2")
+    assert code == 0, err
+    assert out == f"2: digest: {digest} size: {len(INDEX)}\n"
+    assert registry.manifests["x", "2"] == (INDEX_OCI, INDEX)
+    # Another repository knows the others not: the one image that is here goes.
+    run("tag", f"{name}:1", f"{registry.address}/y:1")
+    code, out, err = run("image", "push", f"{registry.address}/y:1")
+    assert code == 0, err
+    assert f"digest: {AMD.digest} " in out
+    assert f"{digest} -> {AMD.digest}" in err
+    # With every platform it is the very index again.
+    for platform in ("linux/arm64", "linux/s390x"):
+        assert run("image", "pull", "-q", "--platform", platform, f"{name}:1")[0] == 0
+    run("tag", f"{name}:1", f"{registry.address}/z:1")
+    assert f"digest: {digest} " in run("image", "push", f"{registry.address}/z:1")[1]
+    assert {key for key in registry.manifests if key[0] == "z"} >= {("z", ARM.digest)}
+    code, out, err = run("image", "push", "--platform", "linux/arm64", f"{registry.address}/z:1")
+    assert f"digest: {ARM.digest} " in out, err
+    assert registry.manifests["z", "1"][1] == ARM.manifest
+    code, _, err = run("image", "push", "--platform", "linux/386", f"{registry.address}/z:1")
+    assert code == 5
+    assert "linux/386" in err
+    assert store.get(f"{registry.address}/z:1") is not None
+
+
+def test_which_of_several_is_meant_has_to_be_said(run: Run, registry: Registry) -> None:
+    publish(registry, "x", "1", INDEX)
+    name = f"{registry.address}/x:1"
+    for platform in ("linux/arm64", "linux/s390x"):
+        assert run("image", "pull", "-q", "--platform", platform, name)[0] == 0
+    run("tag", name, f"{registry.address}/y:1")
+    code, _, err = run("image", "push", f"{registry.address}/y:1")
+    assert code == 5
+    assert "only linux/arm64, linux/s390x of its platforms" in err
+    assert "--platform" in err
+
+
+def nested() -> bytes:
+    """An index within an index, and something that tells of an image."""
+    told = images.image([images.layer([images.file("sbom")])], Platform("unknown", "unknown"))
+    inner = json.loads(images.index((ARM64, ARM), (images.AMD64, AMD)))
+    inner["manifests"].append(
+        {
+            "mediaType": MANIFEST_OCI,
+            "digest": told.digest,
+            "size": len(told.manifest),
+            "platform": {"os": "unknown", "architecture": "unknown"},
+            "annotations": {
+                "vnd.docker.reference.type": "attestation-manifest",
+                "vnd.docker.reference.digest": AMD.digest,
+            },
+        }
+    )
+    return encode_json(inner)
+
+
+def test_indexes_in_indexes_are_followed(
+    run: Run, store: ImageStore, paths: Paths, registry: Registry
+) -> None:
+    inner = nested()
+    entry = {"mediaType": INDEX_OCI, "digest": digest_of(inner), "size": len(inner)}
+    outer = encode_json({"schemaVersion": 2, "mediaType": INDEX_OCI, "manifests": [entry]})
+    publish(registry, "x", "inner", inner)
+    digest = publish(registry, "x", "1", outer)
+    name = f"{registry.address}/x:1"
+    assert run("image", "pull", "-q", name)[0] == 0
+    assert inspected(run, name)["RepoDigests"] == [f"{registry.address}/x@{digest}"]
+    assert run("image", "save", "-o", "x.tar", name)[0] == 0
+    assert run("rmi", name)[0] == 0
+    assert store.blobs() == ()
+    code, out, err = run("image", "load", "-i", "x.tar")
+    assert code == 0, err
+    assert out == f"Loaded image: {name}\n"
+    target = store.target(name)
+    assert target is not None
+    assert target.digest == digest
+    assert check_store(paths) == []
+
+
+def test_archive_of_an_index_holds_what_is_here(
+    run: Run, store: ImageStore, paths: Paths, registry: Registry
+) -> None:
+    digest = publish(registry, "x", "1", INDEX)
+    name = f"{registry.address}/x:1"
+    for platform in ("linux/amd64", "linux/arm64"):
+        assert run("image", "pull", "-q", "--platform", platform, name)[0] == 0
+    assert run("image", "save", "-o", "all.tar", name)[0] == 0
+    assert run("image", "save", "--platform", "linux/arm64", "-o", "arm.tar", name)[0] == 0
+    run("rmi", name)
+    assert run("image", "load", "-i", "all.tar", "--platform", "linux/arm64")[0] == 0
+    assert store.get(name, ARM64) is not None
+    assert store.get(name, images.AMD64) is None
+    assert run("image", "load", "-i", "all.tar")[0] == 0
+    assert store.get(name, images.AMD64) is not None
+    target = store.target(name)
+    assert target is not None
+    assert target.digest == digest
+    code, _, err = run("image", "load", "-i", "all.tar", "--platform", "linux/s390x")
+    assert code == 5
+    assert "it is not made for linux/s390x" in err
+    run("rmi", name)
+    assert run("image", "load", "-i", "arm.tar")[0] == 0
+    target = store.target(name)
+    assert target is not None
+    assert target.digest == ARM.digest
+    assert check_store(paths) == []
+
+
+def test_a_store_of_lone_images_goes_on(run: Run, store: ImageStore, registry: Registry) -> None:
+    """A record of before: the manifest of this machine's platform, and the index's digest."""
+    digest = publish(registry, "x", "1", INDEX)
+    name = f"{registry.address}/x:1"
+    image = images.store_image(store, name, AMD)
+    store.note(name, {"org.orchestra.source.digest": digest})
+    assert inspected(run, name)["RepoDigests"] == [f"{registry.address}/x@{digest}"]
+    assert store.get(f"{registry.address}/x@{digest}") == image
+    # The next pull makes an index of it, and leaves no nameless twin.
+    assert run("image", "pull", "-q", name)[0] == 0
+    assert [line.reference for line in store.list()] == [name]
+    target = store.target(name)
+    assert target is not None
+    assert target.digest == digest
+
+
+def skopeo(*words: str) -> None:
+    if shutil.which("skopeo") is None:
+        pytest.skip("skopeo is not installed")
+    done = subprocess.run(["skopeo", *words], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_skopeo_reads_what_is_saved_and_its_archives_are_loaded(
+    run: Run, store: ImageStore, registry: Registry, tmp_path: Path
+) -> None:
+    digest = publish(registry, "x", "1", INDEX)
+    source = f"docker://{registry.address}/x:1"
+    skopeo("copy", "--src-tls-verify=false", "--all", source, f"oci-archive:{tmp_path}/s.tar:x:1")
+    code, out, err = run("image", "load", "-i", "s.tar")
+    assert code == 0, err
+    assert out == "Loaded image: x:1\n"
+    target = store.target("x:1")
+    assert target is not None
+    assert target.digest == digest
+    assert store.get("x:1", S390X) is not None
+    assert run("image", "save", "-o", "ours.tar", "x:1")[0] == 0
+    skopeo("copy", "--all", f"oci-archive:{tmp_path}/ours.tar", f"dir:{tmp_path}/out")
+    assert (tmp_path / "out/manifest.json").read_bytes() == INDEX
+
+
+@pytest.mark.registry
+def test_a_real_registry_keeps_the_index(
+    run: Run, store: ImageStore, registry: Registry, tmp_path: Path
+) -> None:
+    digest = publish(registry, "x", "1", INDEX)
+    name = f"{registry.address}/x:1"
+    for platform in ("linux/amd64", "linux/arm64", "linux/s390x"):
+        assert run("image", "pull", "-q", "--platform", platform, name)[0] == 0
+    directory = tmp_path / "registry"
+    directory.mkdir()
+    with serve_debian_registry(directory) as real:
+        (tmp_path / "config.toml").write_text(
+            f'[registry."{real.address}"]\nca = "{real.certificate}"\n'
+        )
+        assert run("login", "-u", USER, "-p", PASSWORD, real.address)[0] == 0
+        there = f"{real.address}/team/x:1"
+        run("tag", name, there)
+        code, out, err = run("image", "push", there)
+        assert code == 0, err
+        assert f"digest: {digest} " in out
+        run("image", "prune", "-af")
+        assert run("image", "pull", "-q", "--platform", "linux/s390x", there)[0] == 0
+        target = store.target(there)
+        assert target is not None
+        assert target.digest == digest
