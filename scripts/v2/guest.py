@@ -27,6 +27,7 @@ STANDINS = Path("/var/cache/orchestra-standins")
 MOUNTS = (
     ("proc", "proc", "/proc", "nosuid,nodev,noexec"),
     ("sysfs", "sysfs", "/sys", "nosuid,nodev,noexec"),
+    ("securityfs", "securityfs", "/sys/kernel/security", "nosuid,nodev,noexec"),
     ("devpts", "devpts", "/dev/pts", "gid=5,mode=620,ptmxmode=666"),
     ("tmpfs", "tmpfs", "/dev/shm", "nosuid,nodev"),
     ("mqueue", "mqueue", "/dev/mqueue", "nosuid,nodev,noexec"),

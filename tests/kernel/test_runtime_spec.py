@@ -205,7 +205,7 @@ def test_a_propagation_that_is_none(bundle: Bundle) -> None:
 
 
 def test_files_have_no_context_without_selinux(bundle: Bundle) -> None:
-    if labels.has_selinux():
+    if host.has_selinux():
         pytest.skip("this host has SELinux")
     bundle.linux["mountLabel"] = "system_u:object_r:container_file_t:s0"
     assert bundle.shell("echo here").run().lines == ["here"]
@@ -226,5 +226,5 @@ def test_a_label_that_no_module_takes_is_an_error(bundle: Bundle) -> None:
 
 def test_a_profile_that_apparmor_does_not_have(bundle: Bundle) -> None:
     bundle.process["apparmorProfile"] = "nosuch-profile"
-    found = 'to "exec nosuch-profile"' if labels.has_apparmor() else "this host has no AppArmor"
+    found = 'AppArmor has no profile "nosuch-profile"' if host.has_apparmor() else "has no AppArmor"
     assert found in bundle.fail().message

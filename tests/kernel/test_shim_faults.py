@@ -148,7 +148,7 @@ async def test_subscribers_hear_of_the_end(cell: Cell) -> None:
 
 
 async def test_a_flood_stays_bounded_and_whole(cell: Cell) -> None:
-    size = 20_000_000
+    size = 5_000_000
     script = f"yes 0123456789 | head -c {size}"
     options = LogSpec(options={"max-size": "-1"})
     record = await cell.start(spec(*argv(script), logging=options))

@@ -75,11 +75,13 @@ class Rootfs(TypedDict):
 
     ``lower`` are layer directories, uppermost first; with ``upper`` "" the root is one plain
     directory (``lower[0]``), bound as it is: the choice where overlayfs is not to be had.
+    ``context``: SELinux's of every file in it.
     """
 
     lower: list[str]
     upper: str
     work: str
+    context: NotRequired[str]
 
 
 class UserNamespace(TypedDict):
