@@ -34,6 +34,7 @@ MOUNTS = (
     ("tmpfs", "tmpfs", "/run", "nosuid,nodev,mode=755"),
     ("cgroup2", "cgroup2", str(CGROUPS), "nosuid,nodev,noexec,nsdelegate,memory_recursiveprot"),
 )
+SELINUX = Path("/sys/fs/selinux")
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
@@ -72,6 +73,25 @@ def lay_out() -> None:
         (CGROUPS / name).mkdir(parents=True)
     (CGROUPS / "init.scope/cgroup.procs").write_text("0")
     (CGROUPS / "cgroup.subtree_control").write_text(HANDED_DOWN)
+
+
+def load_policy() -> None:
+    """Load the policy that lies beside this file, where the kernel confines by SELinux."""
+    if not SELINUX.exists():
+        return
+    call("mount", "-t", "selinuxfs", "selinuxfs", str(SELINUX))
+    policy = Path("/run/policy")
+    source = Path(__file__).with_name("policy.py")
+    text = subprocess.run([sys.executable, source], check=True, stdout=subprocess.PIPE).stdout
+    policy.with_suffix(".conf").write_bytes(text)
+    call("checkpolicy", "-M", "-U", "allow", "-c", "33", "-o", f"{policy}", f"{policy}.conf")
+    (SELINUX / "load").write_bytes(policy.read_bytes())
+    contexts = Path("/usr/share/containers/selinux/contexts")
+    contexts.parent.mkdir(parents=True, exist_ok=True)
+    contexts.write_text(
+        '# what a container gets\nprocess = "system_u:system_r:container_t:s0"\n'
+        'file = "system_u:object_r:container_file_t:s0"\n'
+    )
 
 
 def registry() -> dict[str, str]:
@@ -123,6 +143,7 @@ def main() -> None:
     connect()
     try:
         lay_out()
+        load_policy()
         release = os.uname().release
         print(f"orchestra-v2: booted Linux {release}", flush=True)
         code = run_tests(json.loads(Path("/checkout/.arguments.json").read_text()))

@@ -111,7 +111,6 @@ DENIED = (
     "echo 1 > /proc/sys/vm/drop_caches",
     "echo 1 > /proc/sys/kernel/sysrq",
     "head -c 1 /proc/kcore",
-    "ls /sys/kernel/security",
 )
 
 
@@ -129,6 +128,17 @@ async def test_the_default_is_the_wall_behind_the_others(cell: Cell, script: str
         "security_opt": (*NO_OTHER_WALL["security_opt"], "apparmor=unconfined"),
     }
     assert await cell.run(*argv(script + " > /dev/null"), **free) == (0, "")
+
+
+async def test_of_sys_only_the_cgroups_are_written_to(cell: Cell) -> None:
+    script = "mkdir /sys/fs/cgroup/x && cat /sys/kernel/rcu_expedited > /sys/kernel/rcu_expedited"
+    named = {"privileged": True, "security_opt": ("apparmor=orchestra-default",)}
+    code, output = await cell.run(*argv(script), **named)
+    assert (code, output) == (
+        1,
+        "/bin/sh: can't create /sys/kernel/rcu_expedited: Permission denied\n",
+    )
+    assert await cell.run(*argv(script), privileged=True) == (0, "")
 
 
 async def test_an_exec_and_a_kill_go_on(cell: Cell) -> None:

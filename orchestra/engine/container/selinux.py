@@ -19,6 +19,7 @@ from orchestra.errors import ContainerError
 
 _CONTEXTS = Path("/usr/share/containers/selinux/contexts")
 _POLICIES = Path("/etc/selinux")
+_CHECK = Path("/sys/fs/selinux/context")
 _CATEGORIES = 1024
 _PARTS = ("user", "role", "type", "level")
 _XATTR = "security.selinux"
@@ -27,7 +28,7 @@ _XATTR = "security.selinux"
 def contexts_of(labels: Sequence[str]) -> Contexts:
     """Return what the label options ask for on this host.
 
-    :raises ContainerError: when its policy has nothing for containers.
+    :raises ContainerError: when its policy has nothing for containers, or not what is asked for.
     """
     if not labels or "disable" in labels or not host.has_selinux():
         return Contexts()
@@ -49,7 +50,21 @@ def contexts_of(labels: Sequence[str]) -> Contexts:
         process[key] = value
         if key in {"level", "user"}:
             files[key] = value
-    return Contexts(_join(process), _join(files))
+    found = Contexts(_join(process), _join(files))
+    for context in (found.process, found.files):
+        _check(context, labels)
+    return found
+
+
+def _check(context: str, labels: Sequence[str]) -> None:
+    try:
+        _CHECK.write_bytes(context.encode() + b"\0")
+    except OSError as err:
+        raise ContainerError(
+            f'cannot set the label "{", ".join(labels)}": the SELinux policy of this host does not '
+            f'know "{context}"',
+            hint="change label=... in security_opt",
+        ) from err
 
 
 def _read_contexts() -> dict[str, str]:
