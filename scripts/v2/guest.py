@@ -22,7 +22,7 @@ SERVICE = CGROUPS / "system.slice/tests.service"
 # The tests are where a service is: in a leaf whose parent hands nothing down.
 ENTER = ("sh", "-c", f'echo 0 >{SERVICE}/cgroup.procs && exec "$@"', "sh")
 # An emulated processor is slow, and its host may be busy.
-PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--timeout=600")
+PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--timeout=1200")
 STANDINS = Path("/var/cache/orchestra-standins")
 MOUNTS = (
     ("proc", "proc", "/proc", "nosuid,nodev,noexec"),
@@ -42,6 +42,7 @@ ENVIRONMENT = {
     "TERM": "dumb",
     "COLUMNS": "100",
     "CI": "true",
+    "ORCHESTRA_TEST_PATIENCE": "10",
     "PYTHONUNBUFFERED": "1",
 }
 

@@ -1,17 +1,19 @@
 """Print a small policy of SELinux: what tests of labels need, for checkpolicy.
 
-Only changes of a process and the opening of files are spoken of: everything else is allowed, as the policy is
-compiled with unknown permissions allowed. A container opens its own files and the kernel's.
+Only changes of a process and the opening of files are spoken of: everything else is allowed, as
+the policy is compiled with unknown permissions allowed. A container opens its own files and the
+kernel's.
 """
 
 from __future__ import annotations
 
 # By their numbers in the kernel (security/selinux/include/initial_sid_to_string.h).
 SIDS = (
-    "kernel security unlabeled fs file file_labels init any_socket port netif netmsg node "
-    "igmp_packet icmp_socket tcp_socket sysctl_modprobe sysctl sysctl_fs sysctl_kernel sysctl_net "
-    "sysctl_net_unix sysctl_vm sysctl_dev kmod policy scmp_packet devnull"
-).split()
+    "kernel", "security", "unlabeled", "fs", "file", "file_labels", "init",
+    "any_socket", "port", "netif", "netmsg", "node", "igmp_packet", "icmp_socket",
+    "tcp_socket", "sysctl_modprobe", "sysctl", "sysctl_fs", "sysctl_kernel", "sysctl_net", "sysctl_net_unix",
+    "sysctl_vm", "sysctl_dev", "kmod", "policy", "scmp_packet", "devnull",
+)  # fmt: skip
 TYPES = ("host_t", "kernel_fs_t", "container_t", "other_t", "container_file_t", "other_file_t")
 USERS = ("system_u", "other_u")
 ROLES = ("system_r", "other_r")
@@ -39,7 +41,8 @@ def policy() -> str:
     lines += [f"sid {name} system_u:system_r:host_t:s0" for name in SIDS]
     lines += [f"fs_use_xattr {name} system_u:object_r:host_t:s0;" for name in ("ext4", "overlay")]
     lines += [
-        f"fs_use_trans {name} system_u:object_r:host_t:s0;" for name in ("tmpfs", "devpts", "mqueue")
+        f"fs_use_trans {name} system_u:object_r:host_t:s0;"
+        for name in ("tmpfs", "devpts", "mqueue")
     ]
     lines += [f"genfscon {name} / system_u:object_r:kernel_fs_t:s0" for name in GENERATED]
     return "\n".join(lines) + "\n"

@@ -27,6 +27,7 @@ DEBS = (
     "procps",
     "python3",
     "runc",
+    "systemd",
     "util-linux",
     "xfsprogs",
 )

@@ -113,6 +113,7 @@ def test_the_version_stands_behind_other_options(bundle: Bundle) -> None:
     assert "spec: 1." in call(bundle, "--version").stdout
 
 
+@pytest.mark.cgroup_v1
 def test_the_limit_of_tcp_memory(bundle: Bundle) -> None:
     if host.cgroups().controller("memory") is None:
         pytest.skip("this host has no v1 memory cgroup")

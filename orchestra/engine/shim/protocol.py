@@ -40,6 +40,8 @@ EXIT_FILE = "exit.json"
 LOG_FILE = "log.jsonl"
 SHIM_FILE = "shim.pid"
 INIT_FILE = "init.pid"
+STATUS_FILE = "init.status"
+"""How an init ended whose shim was killed: {"pid": PID, "status": WAIT STATUS}, by the launcher."""
 ATTACH_SOCKET = "attach.sock"
 ATTACH_PACKET_BYTES = 32 * 1024
 """How much data a packet on that socket carries at most; see console.py."""
