@@ -24,8 +24,12 @@ from orchestra.engine.linux import host  # noqa: E402
 CI = os.environ.get("CI", "").lower() in {"1", "true"}
 NEEDS_ROOT = ("kernel", "runtime", "e2e", "browser")
 MAY_NOT_SKIP_IN_CI = (*NEEDS_ROOT, "registry", "oracle")
-# No host can have both, and none can install the other: these are no skips.
-_FOREIGN_CGROUPS = "cgroup_v1" if host.cgroups().mode == "v2" else "cgroup_v2"
+# No host can have all of these, and none can install what it lacks: these are no skips.
+_FOREIGN = {
+    "cgroup_v1" if host.cgroups().mode == "v2" else "cgroup_v2",
+    *(() if host.has_apparmor() else ("apparmor",)),
+    *(() if host.has_selinux() else ("selinux",)),
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -33,8 +37,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What is about another version of cgroups is left out; without root, what needs the kernel."""
-    foreign = [item for item in items if item.get_closest_marker(_FOREIGN_CGROUPS)]
+    """What is about another kernel is left out; without root, what needs the kernel at all."""
+    foreign = [item for item in items if any(item.get_closest_marker(m) for m in _FOREIGN)]
     if foreign:
         config.hook.pytest_deselected(items=foreign)
         items[:] = [item for item in items if item not in foreign]

@@ -1,7 +1,8 @@
-"""``python -m scripts.v2 [--seconds N] [-- PYTEST OPTIONS]``: the tests on a real cgroup v2 kernel.
+"""``python -m scripts.v2 [--security MODULE] [-- PYTEST OPTIONS]``: tests on a cgroup v2 kernel.
 
 Debian's kernel in an emulated machine without a network; the exit code is pytest's. What is given
-to pytest without naming a test applies to the default selection.
+to pytest without naming a test applies to the default selection, which is run on a kernel with
+AppArmor, and then what is about SELinux on one with that.
 """
 
 from __future__ import annotations
@@ -20,13 +21,22 @@ from scripts.v2.errors import MachineError
 from scripts.v2.image import make_pieces, write_checkout
 from scripts.v2.recipe import CHECKOUT, read_recipe
 
-DEFAULT = (
-    "tests/kernel/test_runtime_*.py",
-    "tests/kernel/test_shim_*.py",
-    "tests/kernel/test_container_*.py",
-    "tests/conformance/test_conformance_runtimes.py",
-    "tests/e2e/scenarios/limits",
-)
+APPARMOR, SELINUX = "apparmor", "selinux"
+DEFAULT = {
+    APPARMOR: (
+        "tests/kernel/test_runtime_*.py",
+        "tests/kernel/test_shim_*.py",
+        "tests/kernel/test_container_*.py",
+        "tests/conformance/test_conformance_runtimes.py",
+        "tests/e2e/scenarios/limits",
+        "tests/e2e/scenarios/names",
+        "tests/e2e/scenarios/restarts",
+        "tests/e2e/scenarios/health_gate",
+        "tests/e2e/scenarios/isolation",
+        "tests/e2e/scenarios/walls",
+    ),
+    SELINUX: ("tests/kernel/test_container_selinux.py",),
+}
 SWAP_BYTES = 256 << 20
 STARTED = time.monotonic()
 
@@ -42,15 +52,20 @@ def cache_directory() -> Path:
     return Path(base, "orchestra-v2").absolute()
 
 
-def selection(arguments: Sequence[str]) -> list[str]:
+def names_tests(arguments: Sequence[str]) -> bool:
+    """Tell whether pytest's arguments say which tests to run."""
+    return any((CHECKOUT / each.partition("::")[0]).exists() for each in arguments)
+
+
+def selection(arguments: Sequence[str], module: str) -> list[str]:
     """Return the arguments, with the default tests where they name none."""
-    if any((CHECKOUT / each.partition("::")[0]).exists() for each in arguments):
+    if names_tests(arguments):
         return list(arguments)
-    found = [sorted(CHECKOUT.glob(pattern)) for pattern in DEFAULT]
+    found = [sorted(CHECKOUT.glob(pattern)) for pattern in DEFAULT[module]]
     return [*arguments, *(str(path.relative_to(CHECKOUT)) for paths in found for path in paths)]
 
 
-def boot(arguments: Sequence[str], seconds: float) -> int:
+def boot(arguments: Sequence[str], seconds: float, module: str) -> int:
     """Make what is missing, boot, and return pytest's exit code.
 
     :raises MachineError: when there is no result.
@@ -61,22 +76,26 @@ def boot(arguments: Sequence[str], seconds: float) -> int:
         disks = machine.Disks(place / "checkout.img", place / "swap.img", place / "console")
         checkout = place / "checkout"
         checkout.mkdir()
-        write_checkout(checkout, disks.checkout, json.dumps(selection(arguments)))
+        write_checkout(checkout, disks.checkout, json.dumps(selection(arguments, module)))
         with disks.swap.open("wb") as swap:
             swap.truncate(SWAP_BYTES)
-        say("booting")
-        code = machine.run(pieces, disks, seconds)
+        say(f"booting, with {module}")
+        code = machine.run(pieces, disks, seconds, module)
     say(f"pytest exited {code}")
     return code
 
 
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.v2", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=3600.0, help="how long it may take")
+    parser.add_argument("--seconds", type=float, default=7200.0, help="how long it may take")
     parser.add_argument("pytest", nargs="*", metavar="PYTEST OPTION", help="after --")
+    parser.add_argument("--security", choices=list(DEFAULT), help="the kernel's, for one run")
     options = parser.parse_args(argv)
+    modules = [options.security or APPARMOR]
+    if options.security is None and not names_tests(options.pytest):
+        modules.append(SELINUX)
     try:
-        return boot(options.pytest, options.seconds)
+        return max(boot(options.pytest, options.seconds, module) for module in modules)
     except MachineError as error:
         print(f"error: {error}", file=sys.stderr)
         for line in error.tail:

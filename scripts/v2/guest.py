@@ -22,17 +22,19 @@ SERVICE = CGROUPS / "system.slice/tests.service"
 # The tests are where a service is: in a leaf whose parent hands nothing down.
 ENTER = ("sh", "-c", f'echo 0 >{SERVICE}/cgroup.procs && exec "$@"', "sh")
 # An emulated processor is slow, and its host may be busy.
-PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--timeout=600")
+PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--timeout=1200")
 STANDINS = Path("/var/cache/orchestra-standins")
 MOUNTS = (
     ("proc", "proc", "/proc", "nosuid,nodev,noexec"),
     ("sysfs", "sysfs", "/sys", "nosuid,nodev,noexec"),
+    ("securityfs", "securityfs", "/sys/kernel/security", "nosuid,nodev,noexec"),
     ("devpts", "devpts", "/dev/pts", "gid=5,mode=620,ptmxmode=666"),
     ("tmpfs", "tmpfs", "/dev/shm", "nosuid,nodev"),
     ("mqueue", "mqueue", "/dev/mqueue", "nosuid,nodev,noexec"),
     ("tmpfs", "tmpfs", "/run", "nosuid,nodev,mode=755"),
     ("cgroup2", "cgroup2", str(CGROUPS), "nosuid,nodev,noexec,nsdelegate,memory_recursiveprot"),
 )
+SELINUX = Path("/sys/fs/selinux")
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
@@ -40,6 +42,7 @@ ENVIRONMENT = {
     "TERM": "dumb",
     "COLUMNS": "100",
     "CI": "true",
+    "ORCHESTRA_TEST_PATIENCE": "10",
     "PYTHONUNBUFFERED": "1",
 }
 
@@ -71,6 +74,25 @@ def lay_out() -> None:
         (CGROUPS / name).mkdir(parents=True)
     (CGROUPS / "init.scope/cgroup.procs").write_text("0")
     (CGROUPS / "cgroup.subtree_control").write_text(HANDED_DOWN)
+
+
+def load_policy() -> None:
+    """Load the policy that lies beside this file, where the kernel confines by SELinux."""
+    if not SELINUX.exists():
+        return
+    call("mount", "-t", "selinuxfs", "selinuxfs", str(SELINUX))
+    policy = Path("/run/policy")
+    source = Path(__file__).with_name("policy.py")
+    text = subprocess.run([sys.executable, source], check=True, stdout=subprocess.PIPE).stdout
+    policy.with_suffix(".conf").write_bytes(text)
+    call("checkpolicy", "-M", "-U", "allow", "-c", "33", "-o", f"{policy}", f"{policy}.conf")
+    (SELINUX / "load").write_bytes(policy.read_bytes())
+    contexts = Path("/usr/share/containers/selinux/contexts")
+    contexts.parent.mkdir(parents=True, exist_ok=True)
+    contexts.write_text(
+        '# what a container gets\nprocess = "system_u:system_r:container_t:s0"\n'
+        'file = "system_u:object_r:container_file_t:s0"\n'
+    )
 
 
 def registry() -> dict[str, str]:
@@ -122,6 +144,7 @@ def main() -> None:
     connect()
     try:
         lay_out()
+        load_policy()
         release = os.uname().release
         print(f"orchestra-v2: booted Linux {release}", flush=True)
         code = run_tests(json.loads(Path("/checkout/.arguments.json").read_text()))

@@ -20,6 +20,7 @@ BOOTED, RESULT = b"orchestra-v2: booted", b"orchestra-v2: pytest exited "
 BOOT_SECONDS = 180.0
 END_SECONDS = 30.0
 TAIL_LINES = 40
+CMDLINE = "console=ttyS0 panic=-1 loglevel=3 oops=panic mitigations=off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +32,16 @@ class Disks:
     console: Path
 
 
-def argv(pieces: Pieces, disks: Disks) -> list[str]:
-    """Return the command: emulation in software, as nested virtualisation hangs on some hosts.
+def argv(pieces: Pieces, disks: Disks, module: str) -> list[str]:
+    """Return the command; ``module`` is the security module that the kernel is to confine by.
 
-    The root is written to a temporary file that goes with the process.
+    Emulation is in software, as nested virtualisation hangs on some hosts. The root is written to a temporary file that goes with the process.
     """
     return [
         *(PROGRAM, "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2048"),
         *("-nodefaults", "-no-user-config", "-display", "none", "-nic", "none", "-no-reboot"),
         *("-kernel", str(pieces.kernel), "-initrd", str(pieces.initrd)),
-        *("-append", "console=ttyS0 panic=-1 loglevel=3 oops=panic mitigations=off"),
+        *("-append", f"{CMDLINE} security={module}"),
         *("-drive", f"file={pieces.root},if=virtio,format=raw,snapshot=on"),
         *("-drive", f"file={disks.checkout},if=virtio,format=raw,readonly=on"),
         *("-drive", f"file={disks.swap},if=virtio,format=raw,cache=unsafe"),
@@ -48,14 +49,14 @@ def argv(pieces: Pieces, disks: Disks) -> list[str]:
     ]
 
 
-def run(pieces: Pieces, disks: Disks, seconds: float) -> int:
+def run(pieces: Pieces, disks: Disks, seconds: float, module: str) -> int:
     """Boot, print what the tests print, and return pytest's exit code.
 
     :raises MachineError: when the machine gives no result, or not in time.
     """
     try:
         process = subprocess.Popen(
-            argv(pieces, disks),
+            argv(pieces, disks, module),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

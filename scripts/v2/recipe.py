@@ -12,10 +12,13 @@ from scripts.v2.errors import MachineError
 
 KERNEL = "linux-image-cloud-amd64"
 DEBS = (
+    "apparmor",
     "busybox-static",
     "ca-certificates",
+    "checkpolicy",
     "crun",
     "docker-registry",
+    "e2fsprogs",
     "iproute2",
     "kmod",
     "libnftables1",
@@ -24,7 +27,9 @@ DEBS = (
     "procps",
     "python3",
     "runc",
+    "systemd",
     "util-linux",
+    "xfsprogs",
 )
 # Of pyproject's extra "dev": what the tests import that make sense there.
 TOOLS = ("dnslib", "hypothesis", "pyroute2", "pytest", "pytest-timeout")

@@ -19,12 +19,13 @@ import pytest
 from support.builds import box, builder  # noqa: F401
 from support.bundles import Bundle
 from support.machine import run, store  # noqa: F401
+from support.patience import FACTOR
 from support.verbs import end, start
 
 from orchestra.engine.linux import host
 from orchestra.engine.linux.process import set_child_subreaper
 
-_SETTLE_SECONDS = 3.0
+_SETTLE_SECONDS = 3.0 * FACTOR
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from support.bundles import Bundle
 
-from orchestra.engine.linux import syscalls
+from orchestra.engine.linux import calls, syscalls
 from orchestra.engine.linux.process import wait_exit
 from orchestra.engine.runtime.cgroup import Cgroup
 from orchestra.engine.runtime.failure import RuntimeFailure
@@ -122,7 +122,7 @@ def test_death_by_signal_is_128_and_the_signal(bundle: Bundle) -> None:
 def _ignore(number: int) -> None:
     """Ignore a signal behind libc's back, as a parent of ours may have done."""
     action = (1).to_bytes(8, "little") + bytes(24)
-    assert ctypes.CDLL(None).syscall(syscalls._NUMBER["rt_sigaction"], number, action, None, 8) == 0
+    assert ctypes.CDLL(None).syscall(calls.NUMBERS["rt_sigaction"], number, action, None, 8) == 0
 
 
 def test_signals_have_their_defaults(bundle: Bundle) -> None:

@@ -113,6 +113,7 @@ def test_the_version_stands_behind_other_options(bundle: Bundle) -> None:
     assert "spec: 1." in call(bundle, "--version").stdout
 
 
+@pytest.mark.cgroup_v1
 def test_the_limit_of_tcp_memory(bundle: Bundle) -> None:
     if host.cgroups().controller("memory") is None:
         pytest.skip("this host has no v1 memory cgroup")
@@ -205,7 +206,7 @@ def test_a_propagation_that_is_none(bundle: Bundle) -> None:
 
 
 def test_files_have_no_context_without_selinux(bundle: Bundle) -> None:
-    if labels.has_selinux():
+    if host.has_selinux():
         pytest.skip("this host has SELinux")
     bundle.linux["mountLabel"] = "system_u:object_r:container_file_t:s0"
     assert bundle.shell("echo here").run().lines == ["here"]
@@ -226,5 +227,5 @@ def test_a_label_that_no_module_takes_is_an_error(bundle: Bundle) -> None:
 
 def test_a_profile_that_apparmor_does_not_have(bundle: Bundle) -> None:
     bundle.process["apparmorProfile"] = "nosuch-profile"
-    found = 'to "exec nosuch-profile"' if labels.has_apparmor() else "this host has no AppArmor"
+    found = 'AppArmor has no profile "nosuch-profile"' if host.has_apparmor() else "has no AppArmor"
     assert found in bundle.fail().message

@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+from support.patience import FACTOR
+
 from orchestra.engine.clock import SystemClock
 from orchestra.engine.container.exec import exec_captured
 from orchestra.engine.container.exec_request import ExecOptions
@@ -246,7 +248,7 @@ def reap() -> None:
 def wait_until(condition: object, seconds: float = 20.0) -> None:
     """Wait for what no descriptor tells; a test fails when it does not come."""
     assert callable(condition)
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * FACTOR
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.005)

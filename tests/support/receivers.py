@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.patience import FACTOR
 
 JOURNALD = "/lib/systemd/systemd-journald"
 JOURNAL_SOCKET = Path("/run/systemd/journal/socket")
@@ -73,7 +74,7 @@ class Receiver:
     def wait_for(self, what: str, seconds: float = 30.0) -> str:
         """Return what has come, once ``what`` is in it."""
         with self._news:
-            found = self._news.wait_for(lambda: what.encode() in self._got, seconds)
+            found = self._news.wait_for(lambda: what.encode() in self._got, seconds * FACTOR)
         assert found, f'no "{what}" in what was received: {self.text()[-500:]!r}'
         return self.text()
 

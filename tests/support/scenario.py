@@ -24,6 +24,7 @@ from pathlib import Path
 
 import pytest
 from support.footprint import Footprint
+from support.patience import FACTOR
 
 PEER = os.environ.get("ORCHESTRA_E2E_PEER")
 RUNTIME = os.environ.get("ORCHESTRA_E2E_RUNTIME")
@@ -80,7 +81,7 @@ def eventually(holds: Callable[[], bool], what: str, *, seconds: float = PATIENC
 
     :raises AssertionError: when it does not hold in time.
     """
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * FACTOR
     while not holds():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
         time.sleep(POLL_SECONDS)
@@ -142,7 +143,7 @@ class Scenario:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=seconds,
+            timeout=seconds * FACTOR,
             check=False,
         )
         result = Result(done.returncode, done.stdout, done.stderr)

@@ -45,11 +45,12 @@ def test_the_archive_is_one_that_cpio_reads(tmp_path: Path) -> None:
 
 
 def test_options_alone_apply_to_the_default_tests() -> None:
-    arguments = selection(["-x", "-k", "pause"])
+    arguments = selection(["-x", "-k", "pause"], "apparmor")
     assert arguments[:3] == ["-x", "-k", "pause"]
     assert "tests/kernel/test_runtime_cgroup_v2.py" in arguments
     named = ["-x", "tests/kernel/test_runtime_exec.py::test_something"]
-    assert selection(named) == named
+    assert selection(named, "apparmor") == named
+    assert selection([], "selinux") == ["tests/kernel/test_container_selinux.py"]
 
 
 def test_the_key_is_of_the_ingredients() -> None:

@@ -7,7 +7,6 @@ The network namespace is left out on purpose: a container inherits its shim's.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from orchestra.engine.container.arguments import (
@@ -23,8 +22,13 @@ from orchestra.engine.container.capabilities import (
 from orchestra.engine.container.cdi import Edits
 from orchestra.engine.container.limits import device_rules, linux_resources, rlimits
 from orchestra.engine.container.mounts import default_mounts, root_propagation
+from orchestra.engine.container.security_options import (
+    DEFAULT_PROFILE,
+    Contexts,
+    Security,
+    parse_security,
+)
 from orchestra.engine.container.users import ResolvedUser
-from orchestra.errors import ContainerError
 from orchestra.oci.image import ImageConfig
 from orchestra.oci.runtime import (
     BlockIo,
@@ -72,20 +76,6 @@ _NETWORK_SYSCTLS = {
     "net.ipv4.ip_unprivileged_port_start": "0",
     "net.ipv4.ping_group_range": "0 2147483647",
 }
-_DISABLED = frozenset({"disable", "unconfined"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Security:
-    """What security_opt asks for; ``seccomp`` "" is the default profile, else a path or a word.
-
-    ``apparmor`` is the name of a profile that the host has loaded, "" for none.
-    """
-
-    no_new_privileges: bool = False
-    seccomp: str = ""
-    unmasked: bool = False
-    apparmor: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +85,8 @@ class Surroundings:
     ``mounts`` come after the default ones, in order. ``joins`` maps a namespace type to the path
     of one to join. ``available``: capabilities that this host can grant. ``thermal``: per-CPU
     thermal_throttle paths to mask. ``uids`` and ``gids``: a user namespace's. ``edits``: what
-    requested devices add. ``init_program``: where the runtime has no init of its own, the host's
+    requested devices add. ``apparmor``: the profile of a container that names none.
+    ``contexts``: SELinux's. ``init_program``: where the runtime has no init of its own, the host's
     program for ``init: true``.
     """
 
@@ -112,34 +103,8 @@ class Surroundings:
     uids: Sequence[IdMapping] = ()
     gids: Sequence[IdMapping] = ()
     init_program: str = ""
-
-
-def parse_security(options: Sequence[str]) -> Security:
-    """Read security_opt (compose-spec 05-services.md; docker run --security-opt).
-
-    :raises ContainerError: for an option that is not known; SELinux's labels can only be turned
-        off.
-    """
-    no_new_privileges, seccomp, apparmor, unmasked = False, "", "", False
-    for option in options:
-        key, value = (*re.split("[=:]", option, maxsplit=1), "")[:2]
-        if key == "no-new-privileges" and value in {"", "true", "false"}:
-            no_new_privileges = value != "false"
-        elif key == "seccomp" and value:
-            seccomp = "" if value == "builtin" else value
-        elif key == "systempaths" and value == "unconfined":
-            unmasked = True
-        elif key == "apparmor" and value:
-            apparmor = "" if value in _DISABLED else value
-        elif not (key == "label" and value in _DISABLED):
-            raise ContainerError(
-                f'security_opt "{option}" is not supported',
-                hint="known are no-new-privileges, seccomp=..., systempaths=unconfined, "
-                "apparmor=PROFILE, label=disable",
-            )
-    return Security(
-        no_new_privileges=no_new_privileges, seccomp=seccomp, unmasked=unmasked, apparmor=apparmor
-    )
+    apparmor: str = ""
+    contexts: Contexts = field(default_factory=Contexts)
 
 
 def hostname_of(spec: ContainerSpec, container_id: str) -> str:
@@ -237,13 +202,21 @@ def _process(
     if around.edits.env:
         added = dict(line.split("=", 1) for line in around.edits.env)
         process["env"] = override_environment(process["env"], added)
-    if security.apparmor:
-        process["apparmorProfile"] = security.apparmor
+    if profile := _apparmor(spec, security, around):
+        process["apparmorProfile"] = profile
+    if around.contexts.process:
+        process["selinuxLabel"] = around.contexts.process
     if spec.ulimits:
         process["rlimits"] = rlimits(spec.ulimits)
     if spec.resources.oom_score_adj is not None:
         process["oomScoreAdj"] = spec.resources.oom_score_adj
     return process
+
+
+def _apparmor(spec: ContainerSpec, security: Security, around: Surroundings) -> str:
+    if security.apparmor is None:
+        return "" if spec.privileged else around.apparmor
+    return around.apparmor if security.apparmor == DEFAULT_PROFILE else security.apparmor
 
 
 def user_of(user: ResolvedUser) -> User:
@@ -276,6 +249,8 @@ def _linux(spec: ContainerSpec, around: Surroundings, security: Security) -> Lin
     if not (spec.privileged or security.unmasked):
         linux["maskedPaths"] = [*MASKED_PATHS, *around.thermal]
         linux["readonlyPaths"] = list(READONLY_PATHS)
+    if around.contexts.files:
+        linux["mountLabel"] = around.contexts.files
     if around.seccomp is not None and not spec.privileged:
         linux["seccomp"] = around.seccomp
     return linux
@@ -356,4 +331,8 @@ def exec_process(
     }
     if "rlimits" in base:
         process["rlimits"] = base["rlimits"]
+    if "apparmorProfile" in base:
+        process["apparmorProfile"] = base["apparmorProfile"]
+    if "selinuxLabel" in base:
+        process["selinuxLabel"] = base["selinuxLabel"]
     return process

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from orchestra.engine.container.bundle import exec_process
 from orchestra.engine.container.places import Places
 from orchestra.engine.container.runtime import runtime_prefix
+from orchestra.engine.container.security_options import DEFAULT_PROFILE
 from orchestra.engine.container.users import read_user_files, resolve_user
 from orchestra.engine.paths import Paths
 from orchestra.engine.shim.protocol import ExecRequest
@@ -46,8 +47,13 @@ def exec_request(paths: Paths, record: ContainerRecord, options: ExecOptions) ->
     if options.user is not None:
         files = read_user_files((str(places.upper), *record.layers))
         user = resolve_user(options.user, files, record.spec.group_add)
+    config = places.read_config()
+    if config.get("process", {}).get("apparmorProfile") == DEFAULT_PROFILE:
+        from orchestra.engine.container.apparmor import default_profile  # noqa: PLC0415 - where AppArmor is
+
+        default_profile()  # package upgrades unload what is not theirs
     process = exec_process(
-        places.read_config(),
+        config,
         options.args,
         environment=options.environment,
         cwd=options.cwd,

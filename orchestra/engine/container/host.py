@@ -8,10 +8,11 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from orchestra.engine.container.bundle import granted_capabilities, parse_security
+from orchestra.engine.container.bundle import granted_capabilities
 from orchestra.engine.container.capabilities import ALL_CAPABILITIES
 from orchestra.engine.container.runtime import runtime_prefix
 from orchestra.engine.container.seccomp import Host, default_profile, load_profile
+from orchestra.engine.container.security_options import parse_security
 from orchestra.engine.linux.host import kernel_version
 from orchestra.errors import ContainerError
 from orchestra.oci.runtime import BlockIo, Device, Seccomp, ThrottleDevice

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 import anyio.to_thread
 
+from orchestra.engine.container.apparmor import default_profile
 from orchestra.engine.container.bundle import Surroundings, make_config, network_sysctls
 from orchestra.engine.container.host import (
     available_capabilities,
@@ -163,6 +164,7 @@ def _config(shot: OneShot, mounts: Sequence[OciMount]) -> RuntimeConfig:
         seccomp=seccomp_of(spec, available),
         available=available,
         thermal=thermal_paths(),
+        apparmor=default_profile(),
     )
     return make_config(spec, image, user=resolve_user(shot.user, files), around=around)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from orchestra.engine.container.apparmor import refresh
 from orchestra.engine.container.bundle import network_sysctls
 from orchestra.engine.container.log_options import log_options
 from orchestra.engine.container.mounts import bind_mount
@@ -11,6 +12,7 @@ from orchestra.engine.container.places import Places
 from orchestra.engine.container.rootfs import joins_network, network_file_mounts
 from orchestra.engine.container.stages import Lender, borrow, read_stages, stage_shm
 from orchestra.engine.container.userns import host_id, shim_namespace
+from orchestra.engine.linux import host
 from orchestra.engine.paths import Paths
 from orchestra.engine.shim.identity import write_json
 from orchestra.engine.shim.protocol import (
@@ -64,6 +66,8 @@ def shim_request(
         "output": "log",
         "log": log_options(record, places),
     }
+    if host.has_selinux() and (context := places.read_config()["linux"].get("mountLabel")):
+        request["rootfs"]["context"] = context
     if record.remap is not None:
         mapped = _mapped_targets(record.remap, places, stages)
         request["userns"] = shim_namespace(record.remap, mapped)
@@ -130,13 +134,14 @@ class Neighbours:
         return network
 
     def complete(self, record: ContainerRecord, places: Places) -> ContainerRecord:
-        """Write into config.json what only neighbours can give: namespaces, files, volumes.
+        """Write into config.json what is known at a start: neighbours' namespaces, files, volumes.
 
         Returns the record, with the volumes that it borrows.
 
         :raises ContainerError: when one does not run, or is not there.
         """
         spec = record.spec
+        refresh(spec, places.config)
         if spec.volumes_from:
             config = places.read_config()
             record = borrow(record, places, config, self._lenders(record))

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from orchestra.engine.container.accelerators import edits_of
+from orchestra.engine.container.apparmor import default_profile
 from orchestra.engine.container.bundle import Surroundings, hostname_of, make_config
 from orchestra.engine.container.cdi import Edits
 from orchestra.engine.container.host import (
@@ -23,6 +24,8 @@ from orchestra.engine.container.host import (
 )
 from orchestra.engine.container.mounts import bind_mount, file_mounts, user_mounts
 from orchestra.engine.container.places import Places
+from orchestra.engine.container.security_options import Contexts, parse_security
+from orchestra.engine.container.selinux import contexts_of, relabel
 from orchestra.engine.container.stages import stage_volumes
 from orchestra.engine.container.userns import mappings
 from orchestra.engine.container.users import ResolvedUser, read_user_files, resolve_user
@@ -60,13 +63,14 @@ def write_container_files(
             make_private(directory)
         places.upper.chmod(0o755)
         places.write_image(image)
+        contexts = contexts_of(parse_security(spec.security_opt).labels)
         sources = stage_volumes(places, spec.mounts, record.images, volumes)
         mounts = [
-            *_network_mounts(places, record, host),
+            *_network_mounts(places, record, host, contexts),
             *user_mounts(_with_sources(spec.mounts), sources),
             *file_mounts(spec.files, str(places.run_directory / FILES_DIRECTORY)),
         ]
-        config = _config(places, record, image, mounts, cgroup_path)
+        config = _config(places, record, image, mounts, cgroup_path, contexts)
         places.config.write_text(json.dumps(config, separators=(",", ":")), encoding="utf-8")
         places.config.chmod(0o600)
     except OSError as err:
@@ -81,6 +85,7 @@ def _config(
     image: ImageConfig,
     mounts: Sequence[OciMount],
     cgroup_path: str,
+    contexts: Contexts,
 ) -> object:
     spec = record.spec
     available = available_capabilities()
@@ -95,6 +100,8 @@ def _config(
         seccomp=seccomp_of(spec, available),
         available=available,
         thermal=thermal_paths(),
+        apparmor=default_profile(),
+        contexts=contexts,
         uids=mappings(record.remap.uids) if record.remap else (),
         gids=mappings(record.remap.gids) if record.remap else (),
         edits=_owned(edits_of(spec.device_requests), user),
@@ -110,7 +117,9 @@ def _owned(edits: Edits, user: ResolvedUser) -> Edits:
     return replace(edits, devices=devices)  # type: ignore[arg-type] # keys of a Device
 
 
-def _network_mounts(places: Places, record: ContainerRecord, host: ResolvConf) -> list[OciMount]:
+def _network_mounts(
+    places: Places, record: ContainerRecord, host: ResolvConf, contexts: Contexts
+) -> list[OciMount]:
     """Write hosts, resolv.conf, hostname and bind them; who joins a network gets them at start."""
     spec = record.spec
     if joins_network(spec):
@@ -123,6 +132,7 @@ def _network_mounts(places: Places, record: ContainerRecord, host: ResolvConf) -
         path = places.directory / name
         path.write_text(text, encoding="utf-8")
         path.chmod(0o644)
+        relabel(path, contexts.files)
     return network_file_mounts(places.directory)
 
 

@@ -9,7 +9,6 @@ or a container: whatever takes time is done by the process it forks.
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import signal
@@ -21,6 +20,7 @@ from contextlib import suppress
 from typing import cast
 
 from orchestra.engine.launcher.holdings import Holding, Holdings
+from orchestra.engine.launcher.records import Orphans, read_request
 from orchestra.engine.launcher.ward import Ward, watch_removals
 from orchestra.engine.linux import process
 from orchestra.engine.runtime.cgroup import Cgroup
@@ -38,7 +38,6 @@ from orchestra.engine.shim.protocol import (
     SHIM_FILE,
     ExecRequest,
     Listen,
-    ShimRequest,
 )
 from orchestra.engine.shim.pump import Loop
 from orchestra.values import dataclass
@@ -71,6 +70,7 @@ class Launcher:
         self._conversations: dict[int, socket.socket] = {}
         self._holdings = Holdings()
         self._ward = Ward()
+        self._orphans = Orphans()
         self._adoptions: dict[str, int] = {}
         self._quitting = False
         self._wakeup = reap_on_signal()
@@ -236,7 +236,7 @@ class Launcher:
         self, path: str, connection: socket.socket | None, fds: list[int], *, adopt: bool
     ) -> None:
         """Fork the shim of a new container, or one for a container that lost its own."""
-        request = _read_request(path)
+        request = read_request(path)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         sink = connection or theirs
         if not request["runtime"]:
@@ -335,6 +335,7 @@ class Launcher:
             if pid == 0:
                 return
             self._ward.ended(pid, status)
+            self._orphans.ended(pid, status)
             child = self._children.pop(pid, None)
             if child is not None:
                 self._hold(child)
@@ -345,12 +346,13 @@ class Launcher:
     def _shim_ended(self, child: Child, status: int) -> None:
         """Give up a container's sockets, unless it lives on: then it gets a new shim."""
         with suppress(OSError, ShimFailure):
-            request = _read_request(child.request_path)
+            request = read_request(child.request_path)
             directory, tries = request["run_directory"], self._adoptions.get(child.id, 0)
             if identity.is_alive(f"{directory}/{SHIM_FILE}"):
                 return  # another has its place: two were asked for, by us and by a supervisor
             if status and identity.is_alive(f"{directory}/{INIT_FILE}") and tries < _ADOPTIONS_MAX:
                 self._adoptions[child.id] = tries + 1
+                self._orphans.expect(directory)
                 self._start(child.request_path, None, [], adopt=True)
                 return
         self._adoptions.pop(child.id, None)
@@ -372,7 +374,7 @@ class Launcher:
         if shim is None or not process.is_alive(shim):
             self._start(path, None, [], adopt=True)
             return
-        request = _read_request(path)
+        request = read_request(path)
         pidfd = process.pidfd_open(shim)
         self._foreign[pidfd] = request["id"]
         self._loop.watch(pidfd, lambda _: self._foreign_ended(pidfd, path))
@@ -386,15 +388,3 @@ class Launcher:
         os.close(pidfd)
         container_id = self._foreign.pop(pidfd)
         self._shim_ended(Child(container_id, shim=True, request_path=path), 1)
-
-
-def _read_request(path: str) -> ShimRequest:
-    try:
-        document = json.loads(process.read_text(path))
-    except OSError as err:
-        raise because(f'cannot read "{path}"', err) from err
-    except ValueError as err:
-        raise ShimFailure(f'cannot read "{path}": it is damaged') from err
-    if not isinstance(document, dict) or document.get("version") != 1:
-        raise ShimFailure(f'cannot read "{path}": unknown version')
-    return cast("ShimRequest", document)

@@ -167,6 +167,19 @@ def features() -> Features:
     )
 
 
+def has_apparmor() -> bool:
+    """Tell whether this kernel confines by AppArmor."""
+    try:
+        return read_text("/sys/module/apparmor/parameters/enabled").startswith("Y")
+    except OSError:
+        return False
+
+
+def has_selinux() -> bool:
+    """Tell whether this kernel confines by SELinux, with a policy."""
+    return _exists("/sys/fs/selinux/enforce")
+
+
 def _exists(path: str) -> bool:
     return os.access(path, os.F_OK)
 

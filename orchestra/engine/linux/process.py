@@ -68,6 +68,15 @@ def identity(pid: int) -> Identity:
     return {"pid": pid, "start_time": start_time, "boot_id": boot_id()}
 
 
+def parent_of(who: Identity) -> int:
+    """Return the parent of that very process, 0 when it is gone."""
+    try:
+        fields = read_text(f"/proc/{who['pid']}/stat").rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return int(fields[1]) if int(fields[19]) == who["start_time"] else 0
+
+
 def is_alive(who: Identity) -> bool:
     """Tell whether that very process still runs; a zombie does not."""
     try:

@@ -1,7 +1,7 @@
 """One typed function per system call that Python 3.11 does not offer.
 
-The only general ctypes in the house: flags come from flags.py, failures are OSError with errno
-and path, and nothing is decided here. Fit for a single-threaded process between fork and exec.
+Flags come from flags.py, failures are OSError with errno and path, and nothing is decided here.
+Fit for a single-threaded process between fork and exec.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import ctypes
 import errno
 import os
 
+from orchestra.engine.linux.calls import NUMBERS, call, check, encode, libc, syscall_with_gil
 from orchestra.engine.linux.flags import (
     AtFlag,
     CloneFlag,
@@ -26,47 +27,10 @@ from orchestra.engine.linux.flags import (
     UmountFlag,
 )
 
-_NUMBERS = {
-    "pivot_root": (155, 41),
-    "capget": (125, 90),
-    "capset": (126, 91),
-    "keyctl": (250, 219),
-    "seccomp": (317, 277),
-    "bpf": (321, 280),
-    "rt_sigaction": (13, 134),
-    "sched_setattr": (314, 274),
-    "ioprio_set": (251, 30),
-}
-"""Calls numbered differently on x86_64 and on the generic table of aarch64, riscv64."""
-_COMMON = {
-    "open_tree": 428,
-    "move_mount": 429,
-    "fsopen": 430,
-    "fsconfig": 431,
-    "fsmount": 432,
-    "clone3": 435,
-    "close_range": 436,
-    "openat2": 437,
-    "mount_setattr": 442,
-}
-"""Calls numbered alike on every architecture (424 and above)."""
-
-MACHINE = os.uname().machine
-_NUMBER = {name: pair[MACHINE != "x86_64"] for name, pair in _NUMBERS.items()} | _COMMON
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_python = ctypes.PyDLL(None, use_errno=True)
-_syscall = _libc.syscall
-_syscall.restype = ctypes.c_long
-_syscall_with_gil = _python.syscall
-_syscall_with_gil.restype = ctypes.c_long
-
 # Plain numbers for the hot path: operators of IntFlag take a microsecond each.
 _OPEN_TREE_CLOEXEC = int(OpenTree.CLOEXEC)
 _TO_EMPTY_PATH = int(MoveMount.TO_EMPTY_PATH)
 _RECURSIVE, _EMPTY_PATH = int(AtFlag.RECURSIVE), int(AtFlag.EMPTY_PATH)
-
-_Argument = int | bytes | ctypes.Structure | ctypes.Array[ctypes.c_char] | None
 
 
 class _OpenHow(ctypes.Structure):
@@ -100,44 +64,12 @@ class _CloneArguments(ctypes.Structure):
     _fields_ = tuple((name, ctypes.c_uint64) for name in _CLONE_ARGUMENTS)
 
 
-def _convert(value: _Argument) -> object:
-    if isinstance(value, int):
-        return ctypes.c_long(value)
-    if isinstance(value, ctypes.Structure):
-        return ctypes.byref(value)
-    return value
-
-
-def _failed(path: str | bytes | None) -> OSError:
-    number = ctypes.get_errno()
-    if path is None:
-        return OSError(number, os.strerror(number))
-    return OSError(number, os.strerror(number), path)
-
-
-def _call(name: str, *arguments: _Argument, path: str | None = None) -> int:
-    result = int(_syscall(ctypes.c_long(_NUMBER[name]), *map(_convert, arguments)))
-    if result < 0:
-        raise _failed(path)
-    return result
-
-
-def _check(result: int, path: str | bytes | None = None) -> int:
-    if result < 0:
-        raise _failed(path)
-    return result
-
-
-def _encode(text: str | None) -> bytes | None:
-    return None if text is None else os.fsencode(text)
-
-
 def unshare(flags: CloneFlag | int) -> None:
     """Leave the given namespaces for new ones (man 2 unshare).
 
     :raises OSError: EINVAL for NEWUSER in a process with threads; EPERM, ENOSPC.
     """
-    _check(_libc.unshare(int(flags)))
+    check(libc.unshare(int(flags)))
 
 
 def setns(fd: int, flags: CloneFlag | int) -> None:
@@ -145,7 +77,7 @@ def setns(fd: int, flags: CloneFlag | int) -> None:
 
     :raises OSError: EINVAL when the kind does not match or the process has threads; EPERM.
     """
-    _check(_libc.setns(ctypes.c_int(fd), ctypes.c_int(flags)))
+    check(libc.setns(ctypes.c_int(fd), ctypes.c_int(flags)))
 
 
 def mount(
@@ -155,13 +87,13 @@ def mount(
 
     :raises OSError: with ``target`` as the path.
     """
-    _check(
-        _libc.mount(
-            _encode(source),
-            _encode(target),
-            _encode(fstype),
+    check(
+        libc.mount(
+            encode(source),
+            encode(target),
+            encode(fstype),
             ctypes.c_ulong(flags),
-            _encode(data) or None,
+            encode(data) or None,
         ),
         target,
     )
@@ -172,7 +104,7 @@ def umount2(target: str, flags: UmountFlag | int = UmountFlag.NONE) -> None:
 
     :raises OSError: EINVAL when nothing is mounted there, EBUSY.
     """
-    _check(_libc.umount2(_encode(target), ctypes.c_int(flags)), target)
+    check(libc.umount2(encode(target), ctypes.c_int(flags)), target)
 
 
 def pivot_root(new_root: str, put_old: str) -> None:
@@ -180,7 +112,7 @@ def pivot_root(new_root: str, put_old: str) -> None:
 
     :raises OSError: EINVAL when it is no mount point or its parent mount is shared.
     """
-    _call("pivot_root", _encode(new_root), _encode(put_old), path=new_root)
+    call("pivot_root", encode(new_root), encode(put_old), path=new_root)
 
 
 def open_tree(directory_fd: int, path: str, flags: int) -> int:
@@ -188,7 +120,7 @@ def open_tree(directory_fd: int, path: str, flags: int) -> int:
 
     :raises OSError: EINVAL when the mount is not of this namespace.
     """
-    return _call("open_tree", directory_fd, _encode(path), flags | _OPEN_TREE_CLOEXEC, path=path)
+    return call("open_tree", directory_fd, encode(path), flags | _OPEN_TREE_CLOEXEC, path=path)
 
 
 def move_mount(
@@ -199,7 +131,7 @@ def move_mount(
     :raises OSError: ENOTDIR where one is a file and the other a directory.
     """
     number = int(flags) if to_path else int(flags) | _TO_EMPTY_PATH
-    _call("move_mount", from_fd, b"", to_fd, _encode(to_path), number, path=to_path)
+    call("move_mount", from_fd, b"", to_fd, encode(to_path), number, path=to_path)
 
 
 def fsopen(fstype: str) -> int:
@@ -207,7 +139,7 @@ def fsopen(fstype: str) -> int:
 
     :raises OSError: ENODEV when the kernel does not know it.
     """
-    return _call("fsopen", _encode(fstype), 1, path=fstype)
+    return call("fsopen", encode(fstype), 1, path=fstype)
 
 
 def fsconfig(
@@ -217,7 +149,7 @@ def fsconfig(
 
     :raises OSError: EINVAL for a bad parameter; with CREATE what mount would give.
     """
-    _call("fsconfig", fs_fd, command, _encode(key), _encode(value), 0, path=key)
+    call("fsconfig", fs_fd, command, encode(key), encode(value), 0, path=key)
 
 
 def fsmount(fs_fd: int, attributes: MountAttr | int = MountAttr.NONE) -> int:
@@ -225,7 +157,7 @@ def fsmount(fs_fd: int, attributes: MountAttr | int = MountAttr.NONE) -> int:
 
     :raises OSError: EPERM where mount(2) would be refused.
     """
-    return _call("fsmount", fs_fd, 1, attributes)
+    return call("fsmount", fs_fd, 1, attributes)
 
 
 def mount_setattr(
@@ -247,7 +179,7 @@ def mount_setattr(
     flags = (_RECURSIVE if recursive else 0) | (0 if path else _EMPTY_PATH)
     attributes = _MountAttributes(int(add), int(remove), int(propagation), userns_fd)
     size = ctypes.sizeof(attributes)
-    _call("mount_setattr", fd, _encode(path), flags, attributes, size, path=path)
+    call("mount_setattr", fd, encode(path), flags, attributes, size, path=path)
 
 
 def openat2(
@@ -260,13 +192,13 @@ def openat2(
     :raises OSError: ELOOP for a refused link, EXDEV for a refused crossing, and open(2)'s.
     """
     how = _OpenHow(flags | os.O_CLOEXEC, mode, int(resolve))
-    encoded, size = _encode(path), ctypes.sizeof(how)
+    encoded, size = encode(path), ctypes.sizeof(how)
     for _ in range(128):
         try:
-            return _call("openat2", directory_fd, encoded, how, size, path=path)
+            return call("openat2", directory_fd, encoded, how, size, path=path)
         except BlockingIOError:
             continue
-    return _call("openat2", directory_fd, encoded, how, size, path=path)
+    return call("openat2", directory_fd, encoded, how, size, path=path)
 
 
 def prctl(operation: Prctl, *arguments: int | bytes) -> int:
@@ -276,7 +208,7 @@ def prctl(operation: Prctl, *arguments: int | bytes) -> int:
     """
     rest = [ctypes.c_ulong(a) if isinstance(a, int) else a for a in arguments]
     rest += [ctypes.c_ulong(0)] * (4 - len(rest))
-    return _check(_libc.prctl(ctypes.c_int(operation), *rest))
+    return check(libc.prctl(ctypes.c_int(operation), *rest))
 
 
 class _CapHeader(ctypes.Structure):
@@ -289,7 +221,7 @@ _CAPABILITY_VERSION_3 = 0x20080522
 def capget() -> tuple[int, int, int]:
     """Return the effective, permitted and inheritable sets as bit masks (man 2 capget)."""
     data = ctypes.create_string_buffer(24)
-    _call("capget", _CapHeader(_CAPABILITY_VERSION_3, 0), data)
+    call("capget", _CapHeader(_CAPABILITY_VERSION_3, 0), data)
     words = [int.from_bytes(data.raw[i : i + 4], "little") for i in range(0, 24, 4)]
     effective, permitted, inheritable = (words[i] | words[i + 3] << 32 for i in range(3))
     return effective, permitted, inheritable
@@ -303,7 +235,7 @@ def capset(effective: int, permitted: int, inheritable: int) -> None:
     masks = (effective, permitted, inheritable)
     low = b"".join((mask & 0xFFFFFFFF).to_bytes(4, "little") for mask in masks)
     high = b"".join((mask >> 32).to_bytes(4, "little") for mask in masks)
-    _call("capset", _CapHeader(_CAPABILITY_VERSION_3, 0), low + high)
+    call("capset", _CapHeader(_CAPABILITY_VERSION_3, 0), low + high)
 
 
 def seccomp_load(program: bytes, flags: SeccompFlag | int = SeccompFlag.NONE) -> None:
@@ -311,7 +243,7 @@ def seccomp_load(program: bytes, flags: SeccompFlag | int = SeccompFlag.NONE) ->
 
     :raises OSError: EACCES without CAP_SYS_ADMIN and no_new_privs, EINVAL for a bad program.
     """
-    _call("seccomp", 1, int(flags), _SockFilterProgram(len(program) // 8, program))
+    call("seccomp", 1, int(flags), _SockFilterProgram(len(program) // 8, program))
 
 
 def setfsowner(uid: int, gid: int) -> None:
@@ -319,17 +251,17 @@ def setfsowner(uid: int, gid: int) -> None:
 
     :raises OSError: EPERM when the kernel did not do it, which it does not say by itself.
     """
-    _libc.setfsgid(ctypes.c_uint(gid))
-    _libc.setfsuid(ctypes.c_uint(uid))
+    libc.setfsgid(ctypes.c_uint(gid))
+    libc.setfsuid(ctypes.c_uint(uid))
     nobody = ctypes.c_uint(0xFFFFFFFF)  # changes nothing, and gives what is set
-    now = _libc.setfsuid(nobody) & 0xFFFFFFFF, _libc.setfsgid(nobody) & 0xFFFFFFFF
+    now = libc.setfsuid(nobody) & 0xFFFFFFFF, libc.setfsgid(nobody) & 0xFFFFFFFF
     if now != (uid, gid):
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
 
 def close_range(first: int, last: int = 0xFFFFFFFF, flags: CloseRange = CloseRange.NONE) -> None:
     """Close every descriptor from first to last, or mark them (man 2 close_range, Linux 5.9)."""
-    _call("close_range", first, last, flags)
+    call("close_range", first, last, flags)
 
 
 def sethostname(name: str) -> None:
@@ -337,7 +269,7 @@ def sethostname(name: str) -> None:
 
     :raises OSError: EINVAL beyond 64 bytes, EPERM.
     """
-    _check(_libc.sethostname(os.fsencode(name), ctypes.c_size_t(len(os.fsencode(name)))), name)
+    check(libc.sethostname(os.fsencode(name), ctypes.c_size_t(len(os.fsencode(name)))), name)
 
 
 def setdomainname(name: str) -> None:
@@ -345,7 +277,7 @@ def setdomainname(name: str) -> None:
 
     :raises OSError: EINVAL beyond 64 bytes, EPERM.
     """
-    _check(_libc.setdomainname(os.fsencode(name), ctypes.c_size_t(len(os.fsencode(name)))), name)
+    check(libc.setdomainname(os.fsencode(name), ctypes.c_size_t(len(os.fsencode(name)))), name)
 
 
 def join_session_keyring(name: str) -> None:
@@ -353,12 +285,12 @@ def join_session_keyring(name: str) -> None:
 
     :raises OSError: ENOSYS without keyrings, EDQUOT when root's quota is used up.
     """
-    _call("keyctl", 1, _encode(name), 0, 0, 0)
+    call("keyctl", 1, encode(name), 0, 0, 0)
 
 
 def personality(persona: int) -> int:
     """Set the execution domain, return the one before (man 2 personality)."""
-    return _check(_libc.personality(ctypes.c_ulong(persona)))
+    return check(libc.personality(ctypes.c_ulong(persona)))
 
 
 def sched_setattr(attributes: bytes) -> None:
@@ -366,7 +298,7 @@ def sched_setattr(attributes: bytes) -> None:
 
     :raises OSError: EINVAL, EPERM without CAP_SYS_NICE, EBUSY for a deadline that cannot be met.
     """
-    _call("sched_setattr", 0, attributes, 0)
+    call("sched_setattr", 0, attributes, 0)
 
 
 def ioprio_set(priority: int) -> None:
@@ -374,17 +306,17 @@ def ioprio_set(priority: int) -> None:
 
     :raises OSError: EPERM for the real-time class without CAP_SYS_NICE.
     """
-    _call("ioprio_set", 1, 0, priority)
+    call("ioprio_set", 1, 0, priority)
 
 
 def default_action(number: int) -> None:
     """Give a signal its default action, also one that libc keeps to itself (man 2 sigaction)."""
-    _call("rt_sigaction", number, bytes(32), None, 8)
+    call("rt_sigaction", number, bytes(32), None, 8)
 
 
 def inotify_init() -> int:
     """Return an inotify descriptor, non-blocking and close-on-exec. inotify(7)."""
-    return _check(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
+    return check(libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
 
 
 def inotify_add_watch(fd: int, path: str, mask: Inotify) -> int:
@@ -392,13 +324,13 @@ def inotify_add_watch(fd: int, path: str, mask: Inotify) -> int:
 
     :raises OSError: ENOENT, ENOSPC when the user's watches are used up.
     """
-    return _check(_libc.inotify_add_watch(fd, _encode(path), ctypes.c_uint32(mask)), path)
+    return check(libc.inotify_add_watch(fd, encode(path), ctypes.c_uint32(mask)), path)
 
 
 def filesystem_type(fd: int) -> int:
     """Return f_type of the file system that ``fd`` lies on (FsMagic) (man 2 fstatfs)."""
     buffer = ctypes.create_string_buffer(256)
-    _check(_libc.fstatfs(ctypes.c_int(fd), buffer))
+    check(libc.fstatfs(ctypes.c_int(fd), buffer))
     return int.from_bytes(buffer.raw[:8], "little")
 
 
@@ -407,7 +339,7 @@ def bpf(command: int, attributes: bytes) -> int:
 
     :raises OSError: EACCES when the verifier refuses, EPERM.
     """
-    return _call("bpf", command, attributes, len(attributes))
+    return call("bpf", command, attributes, len(attributes))
 
 
 def clone3(flags: CloneFlag | int, *, cgroup_fd: int = -1) -> int:
@@ -422,11 +354,11 @@ def clone3(flags: CloneFlag | int, *, cgroup_fd: int = -1) -> int:
         arguments.flags |= CloneFlag.INTO_CGROUP
         arguments.cgroup = cgroup_fd
     size = ctypes.c_long(ctypes.sizeof(arguments))
-    number, pointer = ctypes.c_long(_NUMBER["clone3"]), ctypes.byref(arguments)
+    number, pointer = ctypes.c_long(NUMBERS["clone3"]), ctypes.byref(arguments)
     ctypes.pythonapi.PyOS_BeforeFork()
-    pid = int(_syscall_with_gil(number, pointer, size))
+    pid = int(syscall_with_gil(number, pointer, size))
     if pid == 0:
         ctypes.pythonapi.PyOS_AfterFork_Child()
         return 0
     ctypes.pythonapi.PyOS_AfterFork_Parent()
-    return _check(pid)
+    return check(pid)

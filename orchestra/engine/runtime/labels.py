@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 
-from orchestra.engine.linux import syscalls
+from orchestra.engine.linux import host, syscalls
 from orchestra.engine.linux.flags import FsMagic, Resolve
-from orchestra.engine.linux.process import read_text
 from orchestra.engine.runtime.failure import RuntimeFailure, failed
 from orchestra.engine.runtime.mounts import new_filesystem
 from orchestra.engine.runtime.resolve import is_on
@@ -29,19 +28,6 @@ class Label:
     value: str
 
 
-def has_apparmor() -> bool:
-    """Tell whether this kernel confines by AppArmor."""
-    try:
-        return read_text("/sys/module/apparmor/parameters/enabled").startswith("Y")
-    except OSError:
-        return False
-
-
-def has_selinux() -> bool:
-    """Tell whether this kernel confines by SELinux, with a policy."""
-    return os.access("/sys/fs/selinux/enforce", os.F_OK)
-
-
 def plan_labels(process: Process) -> tuple[Label, ...]:
     """Return the labels of a process to be.
 
@@ -49,12 +35,12 @@ def plan_labels(process: Process) -> tuple[Label, ...]:
     """
     labels = []
     if profile := process.get("apparmorProfile"):
-        if not has_apparmor():
+        if not host.has_apparmor():
             raise RuntimeFailure("cannot set apparmorProfile: this host has no AppArmor")
         label = Label("apparmorProfile", ("apparmor/exec", "exec"), f"exec {profile}")
         labels.append(label)
     if context := process.get("selinuxLabel"):
-        if not has_selinux():
+        if not host.has_selinux():
             raise RuntimeFailure("cannot set selinuxLabel: this host has no SELinux")
         labels.append(Label("selinuxLabel", ("exec",), context))
     return tuple(labels)
@@ -107,6 +93,11 @@ def _write(procfs: int, label: Label) -> None:
             continue
         try:
             os.write(fd, label.value.encode())
+        except FileNotFoundError as err:
+            profile = label.value.removeprefix("exec ")
+            raise RuntimeFailure(
+                f'cannot set {label.key}: AppArmor has no profile "{profile}" loaded'
+            ) from err
         finally:
             os.close(fd)
         return
@@ -114,7 +105,7 @@ def _write(procfs: int, label: Label) -> None:
 
 def mount_label(label: str) -> str:
     """Return the context of the container's mounts; "" where files have none."""
-    return label if label and has_selinux() else ""
+    return label if label and host.has_selinux() else ""
 
 
 def label_of(fstype: str, label: str) -> str:

@@ -12,7 +12,7 @@ import marshal
 import struct
 from typing import cast
 
-from orchestra.engine.linux import syscalls
+from orchestra.engine.linux import calls, syscalls
 from orchestra.engine.linux.flags import SeccompFlag
 from orchestra.engine.runtime.failure import RuntimeFailure
 from orchestra.engine.runtime.syscall_table import X32_BIT, numbers_of
@@ -116,9 +116,9 @@ def _verdict(action: str, data: int | None) -> int:
 
 
 def _architectures(profile: Seccomp) -> list[str]:
-    native = _NATIVE.get(syscalls.MACHINE)
+    native = _NATIVE.get(calls.MACHINE)
     if native is None:
-        raise RuntimeFailure(f"no seccomp filter can be made for {syscalls.MACHINE}")
+        raise RuntimeFailure(f"no seccomp filter can be made for {calls.MACHINE}")
     wanted = profile.get("architectures") or [native]
     for name in wanted:
         if not name.startswith("SCMP_ARCH_"):

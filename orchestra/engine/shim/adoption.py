@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import socket
 import struct
@@ -23,7 +24,7 @@ from orchestra.engine.shim.failure import ShimFailure, failed
 from orchestra.engine.shim.logfile import stamp
 from orchestra.engine.shim.monitor import Monitor
 from orchestra.engine.shim.ports import bind_ports
-from orchestra.engine.shim.protocol import INIT_FILE, ShimRequest
+from orchestra.engine.shim.protocol import INIT_FILE, STATUS_FILE, ShimRequest
 from orchestra.engine.shim.pump import Output
 
 _PIDFD_GET_INFO = 0xC040FF0B
@@ -41,6 +42,7 @@ class Adopter(Monitor):
         """``sockets``: the launcher holds none of this container's, so open them again."""
         super().__init__(task)
         self._sockets = sockets
+        self._told = False
 
     def _launch(self) -> None:
         """Find the init and its pipes; one that is gone is cleaned up after."""
@@ -50,6 +52,7 @@ class Adopter(Monitor):
             return
         self._init = who["pid"]
         self._started_at = self._read_started_at()
+        self._told = process.parent_of(who) == os.getppid()
         self._attach_driver()
         try:
             self._pidfd = process.pidfd_open(who)
@@ -78,8 +81,10 @@ class Adopter(Monitor):
             super()._serve()
 
     def _wait(self) -> tuple[process.Exit, str]:
-        """Ask the kernel how another's child ended (PIDFD_GET_INFO, Linux 6.15)."""
+        """Ask the kernel how another's child ended (PIDFD_GET_INFO, Linux 6.15), or its parent."""
         status = _exit_status(self._init, self._pidfd) if self._pidfd >= 0 else None
+        if status is None and self._told:
+            status = _status_left(self._init, f"{self._run}/{STATUS_FILE}")
         if status is None:
             unknown: process.Exit = {"code": _UNKNOWN_CODE, "signal": None}
             return unknown, "its shim was killed, and nobody saw how it ended"
@@ -115,6 +120,17 @@ def _exit_status(pid: int, pidfd: int) -> int | None:
         status = _status_of_zombie(pid)
         if status is not None:
             return status
+        time.sleep(_PAUSE_SECONDS)
+    return None
+
+
+def _status_left(pid: int, path: str) -> int | None:
+    """Return the wait status that the launcher leaves of a child of its (launcher/records.py)."""
+    for _ in range(_TRIES):
+        with suppress(OSError, ValueError):
+            document = json.loads(process.read_text(path))
+            if document["pid"] == pid:
+                return int(document["status"])
         time.sleep(_PAUSE_SECONDS)
     return None
 

@@ -40,6 +40,8 @@ EXIT_FILE = "exit.json"
 LOG_FILE = "log.jsonl"
 SHIM_FILE = "shim.pid"
 INIT_FILE = "init.pid"
+STATUS_FILE = "init.status"
+"""How an init ended whose shim was killed: {"pid": PID, "status": WAIT STATUS}, by the launcher."""
 ATTACH_SOCKET = "attach.sock"
 ATTACH_PACKET_BYTES = 32 * 1024
 """How much data a packet on that socket carries at most; see console.py."""
@@ -75,11 +77,13 @@ class Rootfs(TypedDict):
 
     ``lower`` are layer directories, uppermost first; with ``upper`` "" the root is one plain
     directory (``lower[0]``), bound as it is: the choice where overlayfs is not to be had.
+    ``context``: SELinux's of every file in it.
     """
 
     lower: list[str]
     upper: str
     work: str
+    context: NotRequired[str]
 
 
 class UserNamespace(TypedDict):

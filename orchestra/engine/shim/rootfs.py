@@ -58,7 +58,7 @@ def _mount_overlay(target: str, rootfs: Rootfs) -> None:
         upper = _short(rootfs["upper"], held, _FSCONFIG_STRING_MAX)
         work = _short(rootfs["work"], held, _FSCONFIG_STRING_MAX)
         try:
-            _mount_overlay_new(target, directories, upper, work)
+            _mount_overlay_new(target, directories, upper, work, rootfs.get("context", ""))
         except OSError as err:
             if err.errno not in {errno.EINVAL, errno.ENOSYS, errno.ENODEV}:
                 raise
@@ -68,7 +68,9 @@ def _mount_overlay(target: str, rootfs: Rootfs) -> None:
             os.close(fd)
 
 
-def _mount_overlay_new(target: str, lower: Sequence[str], upper: str, work: str) -> None:
+def _mount_overlay_new(
+    target: str, lower: Sequence[str], upper: str, work: str, label: str
+) -> None:
     """Mount with one option per layer (Linux 6.8, "lowerdir+"), so that any number goes."""
     context = syscalls.fsopen("overlay")
     try:
@@ -78,6 +80,8 @@ def _mount_overlay_new(target: str, lower: Sequence[str], upper: str, work: str)
         syscalls.fsconfig(context, FsConfig.SET_STRING, "upperdir", upper)
         syscalls.fsconfig(context, FsConfig.SET_STRING, "workdir", work)
         syscalls.fsconfig(context, FsConfig.SET_STRING, "index", "off")
+        if label:
+            syscalls.fsconfig(context, FsConfig.SET_STRING, "context", label)
         syscalls.fsconfig(context, FsConfig.CREATE)
         mount = syscalls.fsmount(context)
     finally:
@@ -94,6 +98,8 @@ def _mount_overlay_old(target: str, rootfs: Rootfs, held: list[int]) -> None:
     lower = ":".join(_short(path, held, room) for path in rootfs["lower"])
     upper, work = _short(rootfs["upper"], held, room), _short(rootfs["work"], held, room)
     options = f"lowerdir={lower},upperdir={upper},workdir={work},index=off"
+    if context := rootfs.get("context"):
+        options += f',context="{context}"'
     if len(os.fsencode(options)) > _MOUNT_DATA_MAX:
         raise OSError(errno.E2BIG, "too many layers for this kernel")
     syscalls.mount("overlay", target, "overlay", 0, options)

@@ -15,15 +15,19 @@ from orchestra.engine.container.arguments import (
     shell_form,
 )
 from orchestra.engine.container.bundle import (
-    Security,
     Surroundings,
     exec_process,
     make_config,
     network_sysctls,
-    parse_security,
 )
 from orchestra.engine.container.limits import device_rules, linux_resources, rlimits
 from orchestra.engine.container.mounts import file_mounts, user_mounts
+from orchestra.engine.container.security_options import (
+    DEFAULT_PROFILE,
+    Contexts,
+    Security,
+    parse_security,
+)
 from orchestra.engine.container.signals import signal_number
 from orchestra.engine.container.users import ResolvedUser, UserFiles, resolve_user
 from orchestra.errors import ContainerError
@@ -67,7 +71,7 @@ def container(**changes: Any) -> ContainerSpec:
     return ContainerSpec(**(base | changes))
 
 
-def config(spec: ContainerSpec, user: ResolvedUser | None = None) -> Any:
+def config(spec: ContainerSpec, user: ResolvedUser | None = None, *, apparmor: str = "") -> Any:
     around = Surroundings(
         container_id=ID,
         cgroup_path=f"/orchestra/shop/{ID}",
@@ -77,6 +81,7 @@ def config(spec: ContainerSpec, user: ResolvedUser | None = None) -> Any:
         ],
         seccomp={"defaultAction": "SCMP_ACT_ERRNO"},
         thermal=("/sys/devices/system/cpu/cpu0/thermal_throttle",),
+        apparmor=apparmor,
     )
     return make_config(spec, IMAGE, user=user or ResolvedUser(), around=around)
 
@@ -205,7 +210,7 @@ def test_added_groups_by_name_and_id() -> None:
 
 def test_security_options() -> None:
     assert parse_security(["no-new-privileges"]) == Security(no_new_privileges=True)
-    assert parse_security(["no-new-privileges:false", "label=disable"]) == Security()
+    assert parse_security(["no-new-privileges:false"]) == Security()
     assert parse_security(["seccomp=unconfined"]).seccomp == "unconfined"
     assert parse_security(["seccomp:/a=b.json"]).seccomp == "/a=b.json"
     assert parse_security(["systempaths=unconfined"]).unmasked
@@ -213,17 +218,66 @@ def test_security_options() -> None:
 
 @pytest.mark.parametrize(
     ("option", "profile"),
-    [("apparmor=mine", "mine"), ("apparmor:mine", "mine"), ("apparmor=unconfined", None)],
+    [
+        ("apparmor=mine", "mine"),
+        ("apparmor:mine", "mine"),
+        ("apparmor=unconfined", None),
+        ("apparmor=docker-default", DEFAULT_PROFILE),
+        ("apparmor=orchestra-default", DEFAULT_PROFILE),
+        ("no-new-privileges", DEFAULT_PROFILE),
+    ],
 )
 def test_a_profile_of_apparmor(option: str, profile: str | None) -> None:
-    process = config(container(security_opt=(option,)))["process"]
+    wanted = container(security_opt=(option,))
+    process = config(wanted, apparmor=DEFAULT_PROFILE)["process"]
     assert process.get("apparmorProfile") == profile
+    bare = config(wanted)["process"].get("apparmorProfile")
+    assert bare == ("mine" if profile == "mine" else None)
 
 
-@pytest.mark.parametrize("option", ["apparmor=", "label=type:x", "nonsense", "seccomp="])
+def test_a_privileged_container_has_the_profile_that_it_names() -> None:
+    free = config(container(privileged=True), apparmor=DEFAULT_PROFILE)["process"]
+    assert "apparmorProfile" not in free
+    named = container(privileged=True, security_opt=("apparmor=mine",))
+    assert config(named, apparmor=DEFAULT_PROFILE)["process"]["apparmorProfile"] == "mine"
+
+
+def test_an_exec_has_the_labels_of_the_container() -> None:
+    """The native runtime adds them by itself; runc takes a process as it is given."""
+    base = config(container(), apparmor=DEFAULT_PROFILE)
+    base["process"]["selinuxLabel"] = "u:r:t:s0"
+    for privileged in (False, True):
+        process = exec_process(base, ["id"], environment={}, privileged=privileged)
+        assert process["apparmorProfile"] == DEFAULT_PROFILE
+        assert process["selinuxLabel"] == "u:r:t:s0"
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["apparmor=", "label=", "label=type:", "label=kind:x", "label=nested", "nonsense", "seccomp="],
+)
 def test_unknown_security_options_are_refused(option: str) -> None:
     with pytest.raises(ContainerError, match="is not supported"):
         parse_security([option])
+
+
+@pytest.mark.parametrize(
+    ("options", "labels"),
+    [
+        (["label=disable"], ("disable",)),
+        (["label:user:me", "label=type:svirt_t"], ("user:me", "type:svirt_t")),
+        (["label=level:s0:c1,c2", "label=role:r"], ("level:s0:c1,c2", "role:r")),
+        (["label=filetype:usr_t"], ("filetype:usr_t",)),
+    ],
+)
+def test_labels_of_selinux(options: list[str], labels: tuple[str, ...]) -> None:
+    assert parse_security(options).labels == labels
+
+
+def test_contexts_are_of_the_process_and_of_its_mounts() -> None:
+    around = Surroundings(container_id=ID, cgroup_path="/x", contexts=Contexts("p", "f"))
+    made = make_config(container(), IMAGE, user=ResolvedUser(), around=around)
+    assert (made["process"]["selinuxLabel"], made["linux"]["mountLabel"]) == ("p", "f")
 
 
 def test_net_sysctls_are_the_shims() -> None:
