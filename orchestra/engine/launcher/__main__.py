@@ -16,7 +16,7 @@ import sys
 
 from orchestra import values
 from orchestra.engine.launcher.server import Launcher
-from orchestra.engine.linux import nftables, process, syscalls
+from orchestra.engine.linux import process, syscalls
 from orchestra.engine.linux.directories import make_private
 from orchestra.engine.linux.flags import Prctl
 from orchestra.engine.runtime import interpreter
@@ -44,7 +44,6 @@ def main() -> None:
     os.umask(0o022)
     for number in (signal.SIGPIPE, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
-    nftables.load()
     if mode == "daemon":
         _daemon(directory)
     else:

@@ -16,6 +16,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
+from orchestra.engine.linux.attributes import (
+    NESTED,
+    attribute,
+    number,
+    read_attributes,
+    text,
+)
 from orchestra.values import dataclass
 
 _SOL_NETLINK = 270
@@ -36,8 +43,8 @@ _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
 _IFA_F_NODAD = 0x02
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
 _RT_TABLE_MAIN, _RTPROT_STATIC, _RTN_UNICAST = 254, 4, 1
-_NESTED = 0x8000
-_BUFFER_BYTES = 1 << 18
+_BUFFER_BYTES = 1 << 15
+"""The kernel sends no more at once (netlink_dump)."""
 _HEADER = struct.Struct("=IHHII")
 _IFINFO = struct.Struct("=BxHiII")
 _IFADDR = struct.Struct("=BBBBi")
@@ -72,37 +79,12 @@ class Prefix:
     link: int
 
 
-def _attribute(kind: int, data: bytes) -> bytes:
-    padding = -len(data) % 4
-    return struct.pack("=HH", len(data) + 4, kind) + data + bytes(padding)
-
-
-def _number(kind: int, value: int) -> bytes:
-    return _attribute(kind, struct.pack("=I", value))
-
-
-def _text(kind: int, value: str) -> bytes:
-    return _attribute(kind, value.encode() + b"\0")
-
-
-def _mac(text: str) -> bytes:
-    return bytes.fromhex(text.replace(":", ""))
+def _mac(address: str) -> bytes:
+    return bytes.fromhex(address.replace(":", ""))
 
 
 def _family(address: str) -> int:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
-
-
-def _attributes(data: bytes) -> dict[int, bytes]:
-    found: dict[int, bytes] = {}
-    offset = 0
-    while offset + 4 <= len(data):
-        length, kind = struct.unpack_from("=HH", data, offset)
-        if length < 4:
-            break
-        found[kind & 0x3FFF] = data[offset + 4 : offset + length]
-        offset += (length + 3) & ~3
-    return found
 
 
 class Netlink:
@@ -120,6 +102,7 @@ class Netlink:
         self._socket.setsockopt(_SOL_NETLINK, _NETLINK_EXT_ACK, 1)
         self._sequence = 0
         self._batch: list[tuple[bytes, str]] | None = None
+        self._indexes: dict[str, int] = {}
 
     def __enter__(self) -> Netlink:
         return self
@@ -145,7 +128,7 @@ class Netlink:
         """Hold changes back and send them in one packet at the end of the context.
 
         Every change is tried, also after one that failed. Names of links are looked up when the
-        change is asked for, so a link must exist before the batch that gives it an address.
+        first change is asked for, so a link must exist before the batch that gives it an address.
 
         :raises NetlinkError: the first failure.
         """
@@ -155,6 +138,7 @@ class Netlink:
             yield
         finally:
             self._batch = None
+            self._indexes.clear()
         if pending:
             self._send(pending)
 
@@ -163,14 +147,17 @@ class Netlink:
 
         :raises NetlinkError: with ENODEV when there is no such link.
         """
-        return self.link(name).index
+        index = self._indexes.get(name) or self.link(name).index
+        if self._batch is not None:
+            self._indexes[name] = index
+        return index
 
     def link(self, name: str) -> Link:
         """Return what a link is.
 
         :raises NetlinkError: with ENODEV when there is no such link.
         """
-        body = _IFINFO.pack(0, 0, 0, 0, 0) + _text(_IFLA_IFNAME, name)
+        body = _IFINFO.pack(0, 0, 0, 0, 0) + text(_IFLA_IFNAME, name)
         return _parse_link(self._exchange(_GETLINK, 0, body, f'find link "{name}"')[0])
 
     def links(self) -> list[Link]:
@@ -182,7 +169,7 @@ class Netlink:
         found = []
         for reply in self._dump(_GETADDR, _IFADDR.pack(0, 0, 0, 0, 0)):
             family, length, _, _, link = _IFADDR.unpack_from(reply)
-            attributes = _attributes(reply[_IFADDR.size :])
+            attributes = read_attributes(reply[_IFADDR.size :])
             raw = attributes.get(_IFA_LOCAL) or attributes.get(_IFA_ADDRESS)
             if raw:
                 found.append(Prefix(socket.inet_ntop(family, raw), length, link))
@@ -195,7 +182,7 @@ class Netlink:
             family, length, _, _, table, _, _, kind, _ = _RTMSG.unpack_from(reply)
             if table != _RT_TABLE_MAIN or kind != _RTN_UNICAST or not length:
                 continue
-            attributes = _attributes(reply[_RTMSG.size :])
+            attributes = read_attributes(reply[_RTMSG.size :])
             if family in {socket.AF_INET, socket.AF_INET6} and _RTA_DST in attributes:
                 (link,) = struct.unpack("=i", attributes.get(_RTA_OIF, bytes(4)))
                 address = socket.inet_ntop(family, attributes[_RTA_DST])
@@ -209,10 +196,10 @@ class Netlink:
         """
         body = (
             _IFINFO.pack(0, 0, 0, _IFF_UP, _IFF_UP)
-            + _text(_IFLA_IFNAME, name)
-            + _attribute(_IFLA_ADDRESS, _mac(mac))
-            + _number(_IFLA_MTU, mtu)
-            + _attribute(_IFLA_LINKINFO | _NESTED, _text(_INFO_KIND, "bridge"))
+            + text(_IFLA_IFNAME, name)
+            + attribute(_IFLA_ADDRESS, _mac(mac))
+            + number(_IFLA_MTU, mtu)
+            + attribute(_IFLA_LINKINFO | NESTED, text(_INFO_KIND, "bridge"))
         )
         self._change(_NEWLINK, _CREATE | _EXCL, body, f'create bridge "{name}"')
 
@@ -229,20 +216,20 @@ class Netlink:
         # The peer cannot be born raised: veth_open fails with ENOTCONN before the pair is joined.
         peer = (
             _IFINFO.pack(0, 0, 0, 0, 0)
-            + _text(_IFLA_IFNAME, peer_name)
-            + _attribute(_IFLA_ADDRESS, _mac(mac))
-            + _number(_IFLA_MTU, mtu)
-            + _number(_IFLA_NET_NS_FD, peer_netns_fd)
+            + text(_IFLA_IFNAME, peer_name)
+            + attribute(_IFLA_ADDRESS, _mac(mac))
+            + number(_IFLA_MTU, mtu)
+            + number(_IFLA_NET_NS_FD, peer_netns_fd)
         )
-        info = _text(_INFO_KIND, "veth") + _attribute(
-            _INFO_DATA | _NESTED, _attribute(_VETH_PEER | _NESTED, peer)
+        info = text(_INFO_KIND, "veth") + attribute(
+            _INFO_DATA | NESTED, attribute(_VETH_PEER | NESTED, peer)
         )
         body = (
             _IFINFO.pack(0, 0, 0, _IFF_UP, _IFF_UP)
-            + _text(_IFLA_IFNAME, host_name)
-            + _number(_IFLA_MTU, mtu)
-            + _number(_IFLA_MASTER, self.link_index(bridge))
-            + _attribute(_IFLA_LINKINFO | _NESTED, info)
+            + text(_IFLA_IFNAME, host_name)
+            + number(_IFLA_MTU, mtu)
+            + number(_IFLA_MASTER, self.link_index(bridge))
+            + attribute(_IFLA_LINKINFO | NESTED, info)
         )
         what = f'attach "{host_name}" to bridge "{bridge}"'
         self._change(_NEWLINK, _CREATE | _EXCL, body, what)
@@ -264,7 +251,7 @@ class Netlink:
 
         :raises NetlinkError: with ENODEV when there is no such link, unless ``missing_ok``.
         """
-        body = _IFINFO.pack(0, 0, 0, 0, 0) + _text(_IFLA_IFNAME, name)
+        body = _IFINFO.pack(0, 0, 0, 0, 0) + text(_IFLA_IFNAME, name)
         try:
             self._change(_DELLINK, 0, body, f'delete link "{name}"')
         except NetlinkError as err:
@@ -284,8 +271,8 @@ class Netlink:
         flags = _IFA_F_NODAD if family == socket.AF_INET6 else 0
         body = (
             _IFADDR.pack(family, int(length), flags, 0, self.link_index(name))
-            + _attribute(_IFA_LOCAL, raw)
-            + _attribute(_IFA_ADDRESS, raw)
+            + attribute(_IFA_LOCAL, raw)
+            + attribute(_IFA_ADDRESS, raw)
         )
         what = f'give link "{name}" the address {address}'
         self._change(_NEWADDR, _CREATE | _REPLACE, body, what)
@@ -301,9 +288,9 @@ class Netlink:
             family, int(length or 0), 0, 0, _RT_TABLE_MAIN, _RTPROT_STATIC, 0, _RTN_UNICAST, 0
         )
         if network:
-            body += _attribute(_RTA_DST, socket.inet_pton(family, network))
-        body += _attribute(_RTA_GATEWAY, socket.inet_pton(family, gateway))
-        body += _number(_RTA_OIF, self.link_index(via_link))
+            body += attribute(_RTA_DST, socket.inet_pton(family, network))
+        body += attribute(_RTA_GATEWAY, socket.inet_pton(family, gateway))
+        body += number(_RTA_OIF, self.link_index(via_link))
         what = f'add the route to {destination or "everywhere"} by {gateway} on "{via_link}"'
         self._change(_NEWROUTE, _CREATE | _EXCL, body, what)
 
@@ -367,8 +354,8 @@ class Netlink:
 
 def _parse_link(reply: bytes) -> Link:
     _, _, index, flags, _ = _IFINFO.unpack_from(reply)
-    attributes = _attributes(reply[_IFINFO.size :])
-    info = _attributes(attributes.get(_IFLA_LINKINFO, b""))
+    attributes = read_attributes(reply[_IFINFO.size :])
+    info = read_attributes(attributes.get(_IFLA_LINKINFO, b""))
     (master,) = struct.unpack("=I", attributes.get(_IFLA_MASTER, bytes(4)))
     return Link(
         index=index,
@@ -388,7 +375,7 @@ def _acknowledged(body: bytes, flags: int, what: str) -> NetlinkError | None:
     explanation = ""
     if flags & _ACK_TLVS:
         # The header of the request follows the code (NETLINK_CAP_ACK: without its body).
-        tlvs = _attributes(body[4 + _HEADER.size :])
+        tlvs = read_attributes(body[4 + _HEADER.size :])
         explanation = tlvs.get(1, b"").rstrip(b"\0").decode(errors="replace")
     return _failure(-code, what, explanation)
 

@@ -11,9 +11,10 @@ import os
 import re
 import socket
 
-from orchestra.engine.linux import nftables, process, syscalls
+from orchestra.engine.linux import process, syscalls
 from orchestra.engine.linux.flags import CloneFlag
 from orchestra.engine.linux.netlink import Netlink, NetlinkError
+from orchestra.engine.linux.nfnetlink import redirect_output
 from orchestra.engine.shim.failure import ShimFailure, because
 from orchestra.engine.shim.protocol import (
     DNS_ADDRESS,
@@ -25,15 +26,6 @@ from orchestra.engine.shim.protocol import (
 
 _SYSCTL = re.compile(r"net(\.[A-Za-z0-9_-]+)+")
 _SELF = "/proc/self/ns/net"
-_REDIRECT = f"""
-table ip orchestra {{
-    chain output {{
-        type nat hook output priority -100; policy accept;
-        ip daddr {DNS_ADDRESS} udp dport 53 dnat to {DNS_ADDRESS}:{DNS_PORT}
-        ip daddr {DNS_ADDRESS} tcp dport 53 dnat to {DNS_ADDRESS}:{DNS_PORT}
-    }}
-}}
-"""
 
 
 class Entered:
@@ -113,8 +105,8 @@ def open_dns_sockets(*, redirect: bool) -> tuple[int, int]:
     port = DNS_PORT
     if redirect:
         try:
-            nftables.run(_REDIRECT)
-        except nftables.NftablesError:
+            redirect_output(DNS_ADDRESS, 53, to_port=DNS_PORT)
+        except OSError:
             port = 53
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -150,14 +142,18 @@ def _join(who: Identity | None) -> None:
 
 def _configure(host: Netlink, interfaces: list[Interface]) -> None:
     with Netlink() as inside:
-        inside.set_loopback_up()
         if not interfaces:
+            inside.set_loopback_up()
             return
         namespace = os.open(_SELF, os.O_RDONLY | os.O_CLOEXEC)
         try:
             for interface in interfaces:
                 _add_pair(host, interface, namespace)
-                _raise_interface(inside, interface)
+                _set_sysctls(interface)
+            with inside.batch():
+                inside.set_loopback_up()
+                for interface in interfaces:
+                    _raise_interface(inside, interface)
         finally:
             os.close(namespace)
 
@@ -181,16 +177,19 @@ def _add_pair(host: Netlink, interface: Interface, namespace: int) -> None:
             host.delete_link(interface["host_name"], missing_ok=True)
 
 
-def _raise_interface(inside: Netlink, interface: Interface) -> None:
+def _set_sysctls(interface: Interface) -> None:
     name = interface["name"]
     if not any(":" in address for address in interface["addresses"]):
         _disable_ipv6(name)
     for key, value in interface.get("sysctl", {}).items():
         _set_sysctl(key, value, interface=name)
-    with inside.batch():
-        for address in interface["addresses"]:
-            inside.add_address(name, address)
-        inside.link_up(name)
+
+
+def _raise_interface(inside: Netlink, interface: Interface) -> None:
+    name = interface["name"]
+    for address in interface["addresses"]:
+        inside.add_address(name, address)
+    inside.link_up(name)
     for gateway in interface["gateways"]:
         inside.add_route(gateway, via_link=name)
 
