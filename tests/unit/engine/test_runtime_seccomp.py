@@ -8,13 +8,13 @@ import pytest
 
 from orchestra.engine.container.capabilities import ALL_CAPABILITIES, DEFAULT_CAPABILITIES
 from orchestra.engine.container.seccomp import Host, default_profile
-from orchestra.engine.linux import syscalls
+from orchestra.engine.linux import calls
 from orchestra.engine.runtime.failure import RuntimeFailure
 from orchestra.engine.runtime.seccomp import compile_profile
 from orchestra.engine.runtime.syscall_table import X32_BIT, numbers_of
 from orchestra.oci.runtime import Seccomp
 
-pytestmark = pytest.mark.skipif(syscalls.MACHINE != "x86_64", reason="tables of x86_64")
+pytestmark = pytest.mark.skipif(calls.MACHINE != "x86_64", reason="tables of x86_64")
 
 X86_64, X86, ALIEN = 0xC000003E, 0x40000003, 0x12345678
 ALLOW, KILL, EPERM, ENOSYS = 0x7FFF0000, 0, 0x50001, 0x50026
