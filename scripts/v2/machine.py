@@ -35,7 +35,8 @@ class Disks:
 def argv(pieces: Pieces, disks: Disks, module: str) -> list[str]:
     """Return the command; ``module`` is the security module that the kernel is to confine by.
 
-    Emulation is in software, as nested virtualisation hangs on some hosts. The root is written to a temporary file that goes with the process.
+    Emulation is in software, as nested virtualisation hangs on some hosts. The root is written to
+    a temporary file that goes with the process.
     """
     return [
         *(PROGRAM, "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2048"),

@@ -11,7 +11,8 @@ from __future__ import annotations
 SIDS = (
     "kernel", "security", "unlabeled", "fs", "file", "file_labels", "init",
     "any_socket", "port", "netif", "netmsg", "node", "igmp_packet", "icmp_socket",
-    "tcp_socket", "sysctl_modprobe", "sysctl", "sysctl_fs", "sysctl_kernel", "sysctl_net", "sysctl_net_unix",
+    "tcp_socket", "sysctl_modprobe", "sysctl", "sysctl_fs", "sysctl_kernel", "sysctl_net",
+    "sysctl_net_unix",
     "sysctl_vm", "sysctl_dev", "kmod", "policy", "scmp_packet", "devnull",
 )  # fmt: skip
 TYPES = ("host_t", "kernel_fs_t", "container_t", "other_t", "container_file_t", "other_file_t")

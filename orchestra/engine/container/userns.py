@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from orchestra.engine.linux import identity
 from orchestra.engine.paths import Paths
 from orchestra.engine.shim.protocol import UserNamespace
 from orchestra.engine.state.records import IdRange, Remap
@@ -124,9 +125,9 @@ def host_id(ranges: Sequence[IdRange], number: int) -> int:
 
     :raises ContainerError: when the container has no such id.
     """
-    for r in ranges:
-        if r.container_id <= number < r.container_id + r.size:
-            return r.host_id + number - r.container_id
+    found = identity.host_id(mappings(ranges), number)
+    if found is not None:
+        return found
     size = sum(r.size for r in ranges)
     raise ContainerError(
         f"the id {number} is none of the container's, whose ids are remapped",
@@ -168,7 +169,5 @@ class Shift:
         if self.remap is None:
             work()
             return
-        from orchestra.engine.linux.identity import acting_as  # noqa: PLC0415 - seldom asked for
-
-        with acting_as(host_id(self.remap.uids, 0), host_id(self.remap.gids, 0)):
+        with identity.acting_as(host_id(self.remap.uids, 0), host_id(self.remap.gids, 0)):
             work()

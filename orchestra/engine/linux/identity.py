@@ -1,11 +1,20 @@
-"""Whom one thread acts as when it makes files."""
+"""Who is who on this host: ids of a user namespace, and whom one thread acts as."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from orchestra.engine.linux.syscalls import capget, capset, setfsowner
+from orchestra.oci.runtime import IdMapping
+
+
+def host_id(ranges: Sequence[IdMapping], number: int) -> int | None:
+    """Return the host's id of one in a user namespace; None for one that it has not."""
+    for item in ranges:
+        if item["containerID"] <= number < item["containerID"] + item["size"]:
+            return item["hostID"] + number - item["containerID"]
+    return None
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from orchestra.engine.runtime.security import OPTIONAL_RLIMITS
 from orchestra.engine.runtime.state import StateDirectory
 from orchestra.engine.runtime.sync import Channel, channel_pair
 from orchestra.oci.runtime import RuntimeConfig, RuntimeState, Status
-from orchestra.values import dataclass, replace
+from orchestra.values import dataclass
 
 _MAPPED = frozenset({"idmap", "ridmap"})
 
@@ -41,7 +41,6 @@ class Handed:
     preserved_fds: int = 0
     new_keyring: bool = True
     environment: tuple[str, ...] = ()
-    listener: int = -1
     meanwhile: Callable[[], None] | None = None
 
 
@@ -146,8 +145,7 @@ def create_handed(container_id: str, bundle: str, handed: Handed, *, state_root:
             directory.keep_config(config)
         listener = directory.listen() if handed.detach else -1
         try:
-            handed = replace(handed, listener=listener)
-            return _fork(directory, bundle, config, cgroup, handed)
+            return _fork(directory, bundle, config, cgroup, handed, listener)
         finally:
             if listener >= 0:
                 os.close(listener)
@@ -169,6 +167,7 @@ def _fork(
     config: RuntimeConfig,
     cgroup: Cgroup,
     handed: Handed,
+    listener: int,
 ) -> Init:
     linux = config.get("linux") or {}
     optional = (config.get("annotations") or {}).get(OPTIONAL_RLIMITS, "")
@@ -198,7 +197,7 @@ def _fork(
         stdio=handed.stdio,
         console_socket=handed.console_socket,
         channel=theirs,
-        listener=handed.listener,
+        listener=listener,
         new_keyring=handed.new_keyring,
         mapped=mapped,
     )

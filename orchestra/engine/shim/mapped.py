@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from orchestra.engine.linux import syscalls
 from orchestra.engine.linux.directories import make_private
 from orchestra.engine.linux.flags import AT_FDCWD, AtFlag, MountAttr, MountFlag, OpenTree
-from orchestra.engine.linux.identity import acting_as
+from orchestra.engine.linux.identity import acting_as, host_id
 from orchestra.engine.runtime.idmap import user_namespace
 from orchestra.engine.shim.failure import ShimFailure, because
 from orchestra.engine.shim.protocol import Rootfs, ShimRequest, UserNamespace
@@ -47,7 +47,7 @@ def enter_stage(request: ShimRequest, wanted: UserNamespace, config: RuntimeConf
         raise because("cannot make a user namespace", err) from err
     try:
         stage = _Stage(directory, wanted, namespace)
-        stage.mount_root(f"{directory}/rootfs", request["rootfs"], "root")
+        stage.mount_root(f"{directory}/rootfs", request["rootfs"])
         mount_stages(request["run_directory"], request.get("stages", ()), stage.mount_root)
         mounts = stage.show_binds(config.get("mounts", []))
     finally:
@@ -72,8 +72,8 @@ class _Stage:
         self._mapped = frozenset(wanted["mapped"])
         self._namespace = namespace
 
-    def mount_root(self, target: str, rootfs: Rootfs, name: str) -> None:
-        """Mount a root whose layers have mapped owners, at ``target``.
+    def mount_root(self, target: str, rootfs: Rootfs) -> None:
+        """Mount a root whose layers have mapped owners, at ``target``, whose name is its alone.
 
         :raises ShimFailure: when the kernel or a file system cannot map owners.
         """
@@ -82,6 +82,7 @@ class _Stage:
                 make_private(target)
                 self._bind(rootfs["lower"][0], target, recursive=True, mapped=True)
                 return
+            name = os.path.basename(target)  # noqa: PTH119
             lower = []
             for number, layer in enumerate(rootfs["lower"]):
                 place = self._place(f"{name}.{number}")
@@ -154,10 +155,8 @@ def host_owner(wanted: UserNamespace, uid: int, gid: int) -> tuple[int, int]:
     """
     found = []
     for number, ranges in ((uid, wanted["uids"]), (gid, wanted["gids"])):
-        for item in ranges:
-            if item["containerID"] <= number < item["containerID"] + item["size"]:
-                found.append(item["hostID"] + number - item["containerID"])
-                break
-        else:
+        outside = host_id(ranges, number)
+        if outside is None:
             raise ShimFailure(f"the id {number} is none of the container's, whose ids are remapped")
+        found.append(outside)
     return found[0], found[1]

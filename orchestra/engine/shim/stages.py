@@ -30,20 +30,14 @@ from orchestra.engine.shim.protocol import Identity, Rootfs, Stage
 from orchestra.engine.shim.rootfs import mount_rootfs
 
 STAGES_DIRECTORY = "stages"
-MountRoot = Callable[[str, Rootfs, str], None]
+MountRoot = Callable[[str, Rootfs], None]
 _INSIDE = Resolve.BENEATH | Resolve.NO_MAGICLINKS
 _TREE = int(OpenTree.CLONE | AtFlag.RECURSIVE | AtFlag.EMPTY_PATH)
 
 
-def mount_root(target: str, rootfs: Rootfs, _name: str) -> None:
-    """Mount an image's root at ``target``.
-
-    :raises ShimFailure: when the kernel refuses.
-    """
-    mount_rootfs(target, rootfs)
-
-
-def mount_stages(run_directory: str, stages: Sequence[Stage], root: MountRoot = mount_root) -> None:
+def mount_stages(
+    run_directory: str, stages: Sequence[Stage], root: MountRoot = mount_rootfs
+) -> None:
     """Mount every stage below ``run_directory``; ``root`` mounts what an image shows.
 
     :raises ShimFailure: when a path inside is missing or leads out, or the kernel refuses.
@@ -75,7 +69,7 @@ def _mount_stage(directory: str, stage: Stage, root: MountRoot) -> None:
         return
     if "rootfs" in stage:
         source = f"{directory}/{stage['name']}.root"
-        root(source, stage["rootfs"], f"stage.{stage['name']}")
+        root(source, stage["rootfs"])
     whole = os.open(source, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         part = syscalls.openat2(whole, stage["subpath"] or ".", os.O_PATH, resolve=_INSIDE)
