@@ -46,6 +46,21 @@ whole commands: ours those of Compose, docker's its own. Milliseconds but for wh
 """
 
 
+IMAGES = """\
+## Pulling images
+
+From a registry on loopback (Debian's, without TLS) until every layer is unpacked and the image has
+its name. The images are made of this machine's /usr by `benchmarks/images.py`. *Processor time* is
+that of the command and, where a daemon does the work, of the daemon and all that it starts; *peak
+memory* that of a command that does its work itself. Milliseconds but for memory.
+"""
+
+
+def images_section(measured: Measured, titles: Iterable[str], rounds: int) -> str:
+    """Return the section on pulling images."""
+    return "\n".join((IMAGES, *_table(measured, titles), "", f"- {rounds} rounds.", ""))
+
+
 def starting_section(measured: Measured, titles: Iterable[str], rounds: int) -> str:
     """Return the section on starting containers."""
     note = f"- {rounds} rounds; of what is done with 50 and 200 containers, one."

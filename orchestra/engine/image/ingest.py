@@ -100,12 +100,12 @@ class Ingest:
                 f"and {self.size} bytes, not {self.descriptor.size}",
                 hint="the registry or something on the way to it is broken, or lies",
             )
+        self.end(complete=True)  # the unpacker need not wait for the disk
         try:
             os.fdatasync(self._fd)
             self._store.keep_incoming(self._path, self.descriptor.digest)
         except OSError as err:
             raise self._refused(err) from err
-        self.end(complete=True)
 
     def end(self, *, complete: bool) -> None:
         """Tell the reader that nothing more comes."""

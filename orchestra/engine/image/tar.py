@@ -289,7 +289,7 @@ def _check_sum(block: bytes) -> None:
     """Compare the sum of the header's bytes, the field itself as spaces; signed sums existed."""
     told = _number(block[148:156])
     rest = block[:148] + b" " * 8 + block[156:]
-    if told not in {sum(rest), sum(byte - 256 if byte > 127 else byte for byte in rest)}:
+    if told != sum(rest) and told != sum(byte - 256 if byte > 127 else byte for byte in rest):
         raise _damaged("a header's checksum")
 
 

@@ -334,6 +334,14 @@ def filesystem_type(fd: int) -> int:
     return int.from_bytes(buffer.raw[:8], "little")
 
 
+def syncfs(fd: int) -> None:
+    """Write everything of the file system that ``fd`` lies on to the disk (man 2 syncfs).
+
+    :raises OSError: EIO, ENOSPC, EDQUOT: something could not be written since ``fd`` was opened.
+    """
+    _check(_libc.syncfs(ctypes.c_int(fd)))
+
+
 def bpf(command: int, attributes: bytes) -> int:
     """Load or attach an eBPF program; ``attributes`` is union bpf_attr (man 2 bpf).
 

@@ -1,17 +1,18 @@
 """The directories of unpacked layers, one per chain id; each made once, by whoever comes first.
 
 A layer is unpacked into a scratch directory beside its place, then takes on from the layers below
-what its archive only implied, is written through to the disk, and renamed. The lock of a chain id
-is held meanwhile, so that parallel pulls, in this process or another, share the work. Locks are
-only ever waited for while holding those of other layers whose own end depends on lower layers
-alone: no two pulls can wait for each other.
+what its archive only implied, is written through to the disk (with all that are ready at the same
+time), and renamed once the one below has been. The lock of a chain id is held meanwhile, so that
+parallel pulls, in this process or another, share the work. Locks are only ever waited for while
+holding those of other layers whose own end depends on lower layers alone: no two pulls can wait
+for each other.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -19,7 +20,7 @@ import anyio.to_thread
 
 from orchestra.engine.linux.directories import make_private
 from orchestra.engine.linux.flags import Resolve
-from orchestra.engine.linux.syscalls import openat2
+from orchestra.engine.linux.syscalls import openat2, syncfs
 from orchestra.engine.paths import Paths
 from orchestra.engine.snapshot.locking import locked, try_lock
 from orchestra.engine.snapshot.removal import remove_tree
@@ -70,7 +71,8 @@ class LayerDirectories:
         place = self.place(chain)
         async with self.locked(chain):
             if not place.is_dir():
-                await anyio.to_thread.run_sync(self._settle, Path(upper), place)
+                await anyio.to_thread.run_sync(self.sync)
+                await anyio.to_thread.run_sync(_settle, Path(upper), place)
         return Committed(layer, str(place))
 
     async def remove(self, directory: str) -> None:
@@ -102,38 +104,45 @@ class LayerDirectories:
         async with locked(self._root / f".lock-{hex_of(chain)}"):
             yield
 
-    async def make(self, image: Image, position: int, unpack: Unpack, below: anyio.Event) -> None:
-        """Unpack one layer, and give it its place once the one below has its own."""
-        place = self.place(image.chain_ids[position])
-        scratch = place.with_name(f".new-{place.name}")
-        try:
-            await anyio.to_thread.run_sync(_fresh, scratch)
-            implied = await unpack(image.layers[position], str(scratch))
-            await below.wait()
-            lower = [self.place(chain) for chain in reversed(image.chain_ids[:position])]
-            await anyio.to_thread.run_sync(_inherit, scratch, implied, lower)
-            await anyio.to_thread.run_sync(self._settle, scratch, place)
-        finally:
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(remove_tree, str(scratch))
-
     def is_there(self, chain: Digest) -> bool:
         """Tell whether a layer is unpacked."""
         return self.place(chain).is_dir()
 
-    def _settle(self, directory: Path, place: Path) -> None:
-        """Write everything through to the disk, then rename: after a power cut it is all or none.
+    def sync(self) -> None:
+        """Write the file system through to the disk.
 
-        sync(2) and not one fsync per file: tens of thousands of those would take minutes.
+        One call and not an fsync per file: tens of thousands of those would take minutes.
+
+        :raises ImageError: when the disk refuses.
         """
         try:
-            os.sync()
-            directory.rename(place)
+            fd = os.open(self._root, _DIRECTORY | os.O_CLOEXEC)
+            try:
+                syncfs(fd)
+            finally:
+                os.close(fd)
         except OSError as err:
             raise ImageError(
-                f'cannot keep the layer "{place.name[:12]}": {err.strerror}',
+                f"cannot write a layer to the disk: {err.strerror}",
                 hint="make room on the disk that holds the data directory",
             ) from err
+
+
+class _Sync:
+    """Writes through to the disk for all who ask while it is busy, with one call."""
+
+    def __init__(self, directories: LayerDirectories) -> None:
+        self._directories = directories
+        self._begun = 0
+        self._lock = anyio.Lock()
+
+    async def wait(self) -> None:
+        """Return when all that was written before this call is on the disk."""
+        ours = self._begun + 1  # one that has begun already may have passed our files by
+        async with self._lock:
+            if self._begun < ours:
+                self._begun += 1
+                await anyio.to_thread.run_sync(self._directories.sync)
 
 
 class _Job:
@@ -144,6 +153,9 @@ class _Job:
         self._image = image
         self._unpack = unpack
         self._slots = anyio.CapacityLimiter(_PARALLEL_LAYERS)
+        self._sync = _Sync(directories)
+        self._ready = [anyio.Event() for _ in image.layers]
+        """The directory is all that it is to be, be it at its place or not yet."""
         self._done = [anyio.Event() for _ in image.layers]
         self._failures: list[OrchestraError] = []
 
@@ -165,17 +177,51 @@ class _Job:
             self._failures.append(err)
             scope.cancel()
             return
+        self._ready[position].set()
         self._done[position].set()
 
     async def _make(self, position: int) -> None:
-        below = self._done[position - 1] if position else anyio.Event()
-        if not position:
-            below.set()
-        await self._directories.make(self._image, position, self._in_slot, below)
+        """Unpack one layer, and give it its place once the one below has its own."""
+        place = self._place(position)
+        scratch = _scratch(place)
+        try:
+            await anyio.to_thread.run_sync(_fresh, scratch)
+            implied = await self._in_slot(self._image.layers[position], str(scratch))
+            if position:
+                await self._ready[position - 1].wait()
+                lower = [self._place(below) for below in reversed(range(position))]
+                await anyio.to_thread.run_sync(_inherit, scratch, implied, lower)
+            self._ready[position].set()
+            await self._sync.wait()
+            if position:
+                await self._done[position - 1].wait()
+            await anyio.to_thread.run_sync(_settle, scratch, place)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(remove_tree, str(scratch))
+
+    def _place(self, position: int) -> Path:
+        return self._directories.place(self._image.chain_ids[position])
 
     async def _in_slot(self, layer: Layer, directory: str) -> tuple[str, ...]:
         async with self._slots:
             return await self._unpack(layer, directory)
+
+
+def _scratch(place: Path) -> Path:
+    """Return where a layer is made before it has its place."""
+    return place.with_name(f".new-{place.name}")
+
+
+def _settle(directory: Path, place: Path) -> None:
+    """Rename what is on the disk: after a power cut it is all or none."""
+    try:
+        directory.rename(place)
+    except OSError as err:
+        raise ImageError(
+            f'cannot keep the layer "{place.name[:12]}": {err.strerror}',
+            hint="make room on the disk that holds the data directory",
+        ) from err
 
 
 def _fresh(scratch: Path) -> None:
@@ -234,10 +280,10 @@ def _remove_leftovers(root: Path) -> None:
 
 def _inherit(scratch: Path, implied: Sequence[str], lower: Sequence[Path]) -> None:
     """Give directories that the archive did not name the owner, mode and times they have below."""
-    if not lower:
-        return
-    roots = [os.open(path, _DIRECTORY | os.O_CLOEXEC) for path in (scratch, *lower)]
+    roots: list[int] = []
     try:
+        roots.append(os.open(scratch, _DIRECTORY | os.O_CLOEXEC))
+        roots.extend(_open_lower(place) for place in lower)
         for path in implied:
             source = _first(roots[1:], path)
             if source is None:
@@ -255,6 +301,14 @@ def _inherit(scratch: Path, implied: Sequence[str], lower: Sequence[Path]) -> No
     finally:
         for fd in roots:
             os.close(fd)
+
+
+def _open_lower(place: Path) -> int:
+    """Open a layer that is ready: at its place, or about to be renamed to it."""
+    for path in (place, _scratch(place)):
+        with suppress(FileNotFoundError):
+            return os.open(path, _DIRECTORY | os.O_CLOEXEC)
+    return os.open(place, _DIRECTORY | os.O_CLOEXEC)
 
 
 def _first(roots: Sequence[int], path: str) -> int | None:
