@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from orchestra.engine.linux.process import Identity
+    from orchestra.oci.runtime import RuntimeConfig
 
 # names of shim/protocol.py and state/records.py, and the version there, which a test compares
 INIT_FILE = "init.pid"

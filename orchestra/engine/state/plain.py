@@ -31,6 +31,11 @@ class _Rules:
         raise NotPlainError
 
 
+_UNREADABLE = (
+    ImportError, AttributeError, TypeError, ValueError, StopIteration, RecursionError,
+)  # fmt: skip
+
+
 def loads(data: bytes) -> object:
     """Return what a document says.
 
@@ -42,7 +47,14 @@ def loads(data: bytes) -> object:
         text = data.decode()
         scan = _json.make_scanner(_Rules)  # type: ignore[arg-type]
         value, end = scan(text, 0)
-    except (ImportError, AttributeError, TypeError, ValueError, StopIteration) as err:
+    except (
+        ImportError,
+        AttributeError,
+        TypeError,
+        ValueError,
+        StopIteration,
+        RecursionError,
+    ) as err:
         raise NotPlainError from err
     if text[end:].strip():
         raise NotPlainError
@@ -71,6 +83,8 @@ def _text(value: object, quoted: Callable[[str], str]) -> str:
     if isinstance(value, list | tuple):
         return f"[{','.join([_text(each, quoted) for each in value])}]"
     if isinstance(value, dict):
-        pairs = [f"{_text(key, quoted)}:{_text(each, quoted)}" for key, each in value.items()]
+        if not all(isinstance(key, str) for key in value):
+            raise NotPlainError
+        pairs = [f"{quoted(key)}:{_text(each, quoted)}" for key, each in value.items()]
         return f"{{{','.join(pairs)}}}"
     raise NotPlainError
