@@ -12,7 +12,8 @@ from orchestra.engine.linux.proc import boot_id, is_alive, read_text, stat_of
 
 __all__ = [
     "Exit", "Identity", "boot_id", "close_all_but", "exit_of", "identity", "is_alive", "parent_of",
-    "pidfd_open", "pidfd_send_signal", "read_text", "reset_signals", "set_child_subreaper", "wait_exit",
+    "pidfd_open", "pidfd_send_signal", "read_text", "reset_signals", "set_child_subreaper",
+    "wait_exit",
 ]  # fmt: skip
 
 
