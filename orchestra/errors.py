@@ -7,11 +7,13 @@ This module imports nothing of ours.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import ClassVar
-
 from orchestra.values import dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+    from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,19 +154,26 @@ class BugError(OrchestraError):
     exit_code = 70
 
 
-@contextmanager
-def ungrouped() -> Iterator[None]:
+class ungrouped:  # noqa: N801 - used as the context manager that it is
     """Raise what a task group wrapped: the one error, or StepErrors when there are several."""
-    try:
-        yield
-    except BaseExceptionGroup as group:
-        leaves = list(_leaves(group))
-        ours = [error for error in leaves if isinstance(error, OrchestraError)]
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        if not isinstance(error, BaseExceptionGroup):
+            return
+        leaves = list(_leaves(error))
+        ours = [leaf for leaf in leaves if isinstance(leaf, OrchestraError)]
         if len(leaves) == 1:
             raise leaves[0] from leaves[0].__cause__
         if len(ours) == len(leaves):
-            raise StepErrors(tuple(ours)) from group
-        raise
+            raise StepErrors(tuple(ours)) from error
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

@@ -11,9 +11,9 @@ A process that is about to be forked again and again calls :func:`prepare` first
 
 from __future__ import annotations
 
-import operator
-from typing import TYPE_CHECKING
+import _operator  # the half of ``operator`` that is written in C
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from dataclasses import dataclass, field, replace
@@ -169,7 +169,7 @@ def _key_of(cls: type) -> Callable[[object], object]:
     key = _KEYS.get(cls)
     if key is None:
         names = [field.name for field in fields_of(cls) if field.default.compare]
-        key = _KEYS[cls] = operator.attrgetter(*names) if names else lambda _: ()
+        key = _KEYS[cls] = _operator.attrgetter(*names) if names else lambda _: ()
     return key
 
 
@@ -181,7 +181,7 @@ def _eq(self: object, other: object) -> bool:
 
 
 def _ordered(name: str) -> Callable[[object, object], bool]:
-    compare: Callable[[object, object], bool] = getattr(operator, name)
+    compare: Callable[[object, object], bool] = getattr(_operator, name)
 
     def method(self: object, other: object) -> bool:
         if other.__class__ is not self.__class__:

@@ -6,17 +6,17 @@ here, so that ``--help`` imports none of them.
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
-from collections.abc import Callable
-from functools import partial
-from typing import Annotated
 
-from orchestra.cli.declare import Context, Exit, Option
+from orchestra.cli.declare import Annotated, Context, Exit, Option
 from orchestra.cli.line import NotPlainError, Reader
 from orchestra.cli.options import GlobalOptions
 from orchestra.errors import OrchestraError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 COMMANDS = {
     "attach": "Attach local standard streams to a service's running container",
@@ -154,8 +154,9 @@ def every_command() -> dict[str, str]:
 
 def body_of(name: str) -> Callable[..., object]:
     """Import a command, of one word or two, and return its function."""
-    module = importlib.import_module(f"orchestra.cli.commands.{module_of(name)}")
-    body: Callable[..., object] = module.command
+    module = f"orchestra.cli.commands.{module_of(name)}"
+    __import__(module)  # importlib is one more module to import
+    body: Callable[..., object] = sys.modules[module].command
     return body
 
 
@@ -188,7 +189,7 @@ def _read(arguments: list[str]) -> Callable[[], object]:
     collect(context, **before)
     if reader.context is not None:
         values[reader.context] = context
-    return partial(body, **values)
+    return lambda: body(**values)
 
 
 def _name(words: list[str]) -> tuple[str, int]:

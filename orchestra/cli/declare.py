@@ -6,10 +6,28 @@ which writes the help and says what is wrong with the other lines. It must impor
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Annotated
+
     from orchestra.cli.options import GlobalOptions
+else:
+
+    class Annotated:
+        """``typing.Annotated``, as far as ``line.py`` looks into one: typing takes 4 ms."""
+
+        __slots__ = ("__metadata__", "__origin__")
+
+        def __init__(self, origin, *metadata) -> None:  # noqa: ANN001, ANN002
+            self.__origin__ = origin
+            self.__metadata__ = metadata
+
+        def __class_getitem__(cls, parts):  # noqa: ANN001, ANN204
+            """Return what stands between the brackets."""
+            return cls(*parts)
+
+
+__all__ = ["Annotated", "Argument", "Context", "Exit", "Option"]
 
 
 class Option:

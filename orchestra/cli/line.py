@@ -7,12 +7,13 @@ pflag's ``--flag=false``, ``-d=true`` and ``-f=FILE``, which typer does not have
 
 from __future__ import annotations
 
-import typing
-from collections.abc import Callable, Sequence
-from types import UnionType
-
 from orchestra.cli.declare import Argument, Context, Option
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_UnionType = type(int | str)
 Values = dict[str, object]
 _BOOLS = {
     **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
@@ -32,10 +33,10 @@ class _Parameter:
     def __init__(self, name: str, hint: object) -> None:
         self.name = name
         self.declared: Option | Argument = getattr(hint, "__metadata__")[0]  # noqa: B009
-        base = getattr(hint, "__origin__")  # noqa: B009 - Annotated's
-        if isinstance(base, UnionType):
-            base = base.__args__[0]
-        self.many = typing.get_origin(base) is list
+        base: object = getattr(hint, "__origin__")  # noqa: B009 - Annotated's
+        if isinstance(base, _UnionType):
+            base = getattr(base, "__args__")[0]  # noqa: B009
+        self.many = getattr(base, "__origin__", None) is list
         self.kind: object = str if self.many else base
 
     def value(self, text: str) -> object:
@@ -70,9 +71,11 @@ class Reader:
         self._required: set[str] = set()
         self.context: str | None = None
         defaults = len(function.__defaults__ or ())
-        hints = typing.get_type_hints(function, include_extras=True)
-        del hints["return"]
-        for place, (name, hint) in enumerate(hints.items()):
+        known = getattr(function, "__globals__")  # noqa: B009 - a function's own
+        hints = {name: text for name, text in function.__annotations__.items() if name != "return"}
+        for place, (name, text) in enumerate(hints.items()):
+            # our own declarations, which are written as text: see ``from __future__``
+            hint = eval(text, known) if isinstance(text, str) else text  # noqa: S307
             if hint is Context:
                 self.context = name
                 continue

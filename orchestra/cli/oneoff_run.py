@@ -18,8 +18,9 @@ from orchestra.cli.oneoff import (
     with_one_off,
     with_places,
 )
+from orchestra.cli.plain import variables
 from orchestra.cli.render.progress import progress
-from orchestra.cli.transact import always_fetched, references_of, variables
+from orchestra.cli.transact import always_fetched, references_of
 from orchestra.cli.upward import pass_gates
 from orchestra.errors import ContainerError, UsageError
 from orchestra.planner.desired import ContainerSpec, DesiredState, PullPolicy

@@ -174,18 +174,6 @@ def images_to_pull(
     )
 
 
-def variables(options: Iterable[str], environment: Mapping[str, str]) -> Mapping[str, str]:
-    """Parse ``--env KEY[=VALUE]``; a key alone takes the environment's value, if it has one."""
-    found: dict[str, str] = {}
-    for option in options:
-        key, equals, value = option.partition("=")
-        if equals:
-            found[key] = value
-        elif key in environment:
-            found[key] = environment[key]
-    return found
-
-
 def pick_running(observed: ObservedState, service: str, index: int) -> ObservedContainer:
     """Return a service's running or paused container: the one of that number, or the first.
 

@@ -114,7 +114,9 @@ def typed(function: Callable[..., object]) -> Callable[..., object]:
     signature = inspect.signature(function)
     hints = {
         name: _typed_hint(hint)
-        for name, hint in get_type_hints(function, include_extras=True).items()
+        for name, hint in get_type_hints(
+            function, localns={"Annotated": Annotated}, include_extras=True
+        ).items()
     }
     parameters = [p.replace(annotation=hints[p.name]) for p in signature.parameters.values()]
     call.__annotations__ = hints

@@ -10,7 +10,10 @@ import errno
 import os
 import select
 import stat
-from pathlib import Path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _PATIENCE_SECONDS = 60.0
 """How long a writer of a pipe may say nothing."""
@@ -38,18 +41,20 @@ def read_limited(path: str | Path, limit: int) -> bytes:
 
 def exists(path: str | Path) -> bool:
     """Tell whether there is such a file; there is none where it cannot be looked for."""
-    try:
-        return Path(path).exists()
-    except (OSError, ValueError):
-        return False
+    return _mode(path) is not None
 
 
 def is_file(path: str | Path) -> bool:
     """Tell whether there is such a regular file; there is none where it cannot be looked for."""
+    mode = _mode(path)
+    return mode is not None and stat.S_ISREG(mode)
+
+
+def _mode(path: str | Path) -> int | None:
     try:
-        return Path(path).is_file()
+        return os.stat(path).st_mode  # noqa: PTH116 - pathlib takes longer to import
     except (OSError, ValueError):
-        return False
+        return None
 
 
 def _read(handle: int, most: int, *, pipe: bool) -> bytes:

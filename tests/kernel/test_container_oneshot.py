@@ -17,12 +17,14 @@ import pytest
 from support.cell import Cell, argv, image, make_root, open_cell, spec, wait_until
 
 from orchestra.engine.container.exec_direct import exec_in
-from orchestra.engine.container.exec_request import ExecOptions
+from orchestra.engine.container.exec_plain import PlainExec, request_of
+from orchestra.engine.container.exec_request import ExecOptions, exec_request
 from orchestra.engine.container.failures import StartError
 from orchestra.engine.container.healthcheck import probe
 from orchestra.engine.container.launching import private_launcher
 from orchestra.engine.container.oneshot import OneShot, run_once
 from orchestra.engine.linux import process
+from orchestra.engine.state.plain import NotPlainError
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
 
@@ -173,6 +175,43 @@ async def test_exec_passes_input_on(cell: Cell) -> None:
     finally:
         for fd in (source, sink, target):
             os.close(fd)
+
+
+async def test_an_exec_told_from_documents_is_the_same(cell: Cell) -> None:
+    one = await cell.start(spec("/bin/sleep", "1000"))
+    data = str(cell.paths.project(one.spec.project))
+    run = str(cell.paths.project_run(one.spec.project))
+
+    def wanted(service: str = one.spec.service, index: int = 0) -> PlainExec:
+        return PlainExec(
+            service=service,
+            arguments=["/bin/true", "x"],
+            index=index,
+            environment={"A": "b"},
+            cwd="tmp",
+            tty=False,
+            privileged=True,
+            stdin=False,
+            detach=False,
+        )
+
+    options = ExecOptions(
+        args=("/bin/true", "x"), environment={"A": "b"}, cwd="tmp", privileged=True
+    )
+    whole = exec_request(cell.paths, one, options)
+    assert request_of(data, run, wanted()) == whole
+    assert request_of(data, run, wanted(index=one.spec.number)) == whole
+    for other in (wanted("other"), wanted(index=one.spec.number + 1)):
+        with pytest.raises(NotPlainError):
+            request_of(data, run, other)
+    await cell.containers.pause(one)
+    with pytest.raises(NotPlainError):
+        request_of(data, run, wanted())
+    await cell.containers.resume(one)
+    assert request_of(data, run, wanted()) == whole
+    await cell.containers.stop(one, timeout=timedelta(milliseconds=10))
+    with pytest.raises(NotPlainError):
+        request_of(data, run, wanted())
 
 
 @pytest.mark.runtime

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from support.bundles import MASKED, READONLY, Bundle
 
-from orchestra.engine.container.capabilities import DEFAULT_CAPABILITIES, capability_sets
+from orchestra.engine.container.capabilities import DEFAULT_CAPABILITIES
+from orchestra.engine.container.plain_process import capability_sets
 from orchestra.engine.linux import syscalls
 from orchestra.engine.linux.flags import CAPABILITIES, CloneFlag, MountFlag
 from orchestra.engine.linux.process import wait_exit

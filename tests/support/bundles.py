@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestra.engine.container.capabilities import DEFAULT_CAPABILITIES, capability_sets
+from orchestra.engine.container.capabilities import DEFAULT_CAPABILITIES
+from orchestra.engine.container.plain_process import capability_sets
 from orchestra.engine.container.seccomp import Host, default_profile
 from orchestra.engine.linux import host
 from orchestra.engine.linux.process import wait_exit

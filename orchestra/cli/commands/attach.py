@@ -6,9 +6,8 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Annotated
 
-from orchestra.cli.declare import Argument, Context, Exit, Option
+from orchestra.cli.declare import Annotated, Argument, Context, Exit, Option
 from orchestra.cli.session import Session, note
 from orchestra.errors import UsageError
 

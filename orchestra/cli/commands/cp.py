@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
 
-from orchestra.cli.declare import Argument, Context, Option
+from orchestra.cli.declare import Annotated, Argument, Context, Option
 from orchestra.cli.session import Session, note
 from orchestra.errors import UsageError
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
 
-from orchestra.cli.declare import Argument, Context, Exit, Option
-from orchestra.cli.session import Session
+from orchestra.cli.declare import Annotated, Argument, Context, Exit, Option
+from orchestra.cli.options import GlobalOptions
+from orchestra.cli.plain import plain_exec, variables
 
 
 def command(
@@ -36,17 +36,30 @@ def command(
     ] = None,
 ) -> None:
     """Run the command with our streams, and exit with its code."""
-    from orchestra.cli.render.errors import docker_codes
-    from orchestra.cli.transact import check_not_paused, pick_running, variables
-    from orchestra.engine.target import ExecCommand
-
-    session = Session.of(ctx)
     terminal = (tty or sys.stdin.isatty()) and not no_tty and not detach
     if terminal and not sys.stdin.isatty():
         from orchestra.errors import UsageError
 
         raise UsageError("the input device is not a TTY", hint="use -T")
+    if user is None:
+        plain_exec(
+            ctx.obj or GlobalOptions(),
+            service,
+            arguments,
+            environment=environment or (),
+            index=index,
+            cwd=workdir,
+            tty=terminal,
+            privileged=privileged,
+            stdin=interactive,
+            detach=detach,
+        )
+    from orchestra.cli.render.errors import docker_codes
+    from orchestra.cli.session import Session
+    from orchestra.cli.transact import check_not_paused, pick_running
+    from orchestra.engine.target import ExecCommand
 
+    session = Session.of(ctx)
     with docker_codes(debug=session.options.debug):
         observed = session.machine.containers(session.project_name)
         container = pick_running(observed, service, index)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated
 
-from orchestra.cli.declare import Context, Option
+from orchestra.cli.declare import Annotated, Context, Option
 from orchestra.cli.names import name_patterns
 from orchestra.cli.session import Session
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from orchestra.cli.declare import Argument, Context, Option
+from orchestra.cli.declare import Annotated, Argument, Context, Option
 from orchestra.cli.session import Session
 from orchestra.errors import UsageError
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated
 
-from orchestra.cli.declare import Argument, Context, Exit, Option
+from orchestra.cli.declare import Annotated, Argument, Context, Exit, Option
 from orchestra.cli.session import Session
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
 
-from orchestra.cli.declare import Option
+from orchestra.cli.declare import Annotated, Option
 from orchestra.cli.options import check_choice
 from orchestra.cli.version import VERSION
 

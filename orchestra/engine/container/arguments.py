@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from orchestra.engine.container.plain_process import pairs
 from orchestra.errors import ContainerError
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -58,7 +59,7 @@ def merge_environment(
     merged = {"PATH": DEFAULT_PATH, "HOSTNAME": hostname}
     if tty:
         merged["TERM"] = "xterm"
-    merged |= dict(_pairs(image))
+    merged |= dict(pairs(image))
     for name in unset:
         merged.pop(name, None)
     merged |= project
@@ -66,19 +67,6 @@ def merge_environment(
     return [f"{key}={value}" for key, value in merged.items()]
 
 
-def override_environment(base: Iterable[str], changes: Mapping[str, str]) -> list[str]:
-    """Return ``base`` with some values changed or added."""
-    merged = {**dict(_pairs(base)), **changes}
-    return [f"{key}={value}" for key, value in merged.items()]
-
-
 def shell_form(text: str, shell: Sequence[str] | None) -> tuple[str, ...]:
     """Return the argv of a CMD-SHELL text: the image's SHELL, else /bin/sh -c."""
     return (*(shell or _DEFAULT_SHELL), text)
-
-
-def _pairs(lines: Iterable[str]) -> Iterable[tuple[str, str]]:
-    for line in lines:
-        key, _, value = line.partition("=")
-        if key:
-            yield key, value

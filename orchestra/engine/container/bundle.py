@@ -12,16 +12,19 @@ from collections.abc import Mapping, Sequence
 from orchestra.engine.container.arguments import (
     merge_argv,
     merge_environment,
-    override_environment,
 )
 from orchestra.engine.container.capabilities import (
     ALL_CAPABILITIES,
     capability_set,
-    capability_sets,
 )
 from orchestra.engine.container.cdi import Edits
 from orchestra.engine.container.limits import device_rules, linux_resources, rlimits
 from orchestra.engine.container.mounts import default_mounts, root_propagation
+from orchestra.engine.container.plain_process import (
+    absolute,
+    capability_sets,
+    override_environment,
+)
 from orchestra.engine.container.security_options import (
     DEFAULT_PROFILE,
     Contexts,
@@ -224,11 +227,6 @@ def user_of(user: ResolvedUser) -> User:
     return {"uid": user.uid, "gid": user.gid, "additionalGids": list(user.groups)}
 
 
-def absolute(path: str) -> str:
-    """Return a working directory as an absolute path."""
-    return path if path.startswith("/") else f"/{path}"
-
-
 def _linux(spec: ContainerSpec, around: Surroundings, security: Security) -> Linux:
     edited = {device["path"] for device, _ in around.edits.devices}
     kept = [(device, text) for device, text in around.devices if device["path"] not in edited]
@@ -294,45 +292,3 @@ def _namespace(namespace: Namespace, joins: Mapping[str, str]) -> Namespace:
     if namespace["type"] in joins:
         namespace["path"] = joins[namespace["type"]]
     return namespace
-
-
-def exec_process(
-    config: RuntimeConfig,
-    args: Sequence[str],
-    *,
-    environment: Mapping[str, str],
-    cwd: str | None = None,
-    user: ResolvedUser | None = None,
-    tty: bool = False,
-    privileged: bool = False,
-) -> Process:
-    """Return the process of an exec: the container's own walls, unless ``privileged``.
-
-    ``user`` None is the container's.
-    """
-    base = config.get("process", {})
-    changes = dict(environment)
-    if tty:
-        changes.setdefault("TERM", "xterm")
-    if user is not None:
-        changes.setdefault("HOME", user.home)
-    bounding = base.get("capabilities", {}).get("bounding", [])
-    names = ALL_CAPABILITIES if privileged else tuple(bounding)
-    root: User = {"uid": 0, "gid": 0}
-    who = user_of(user) if user is not None else base.get("user", root)
-    process: Process = {
-        "terminal": tty,
-        "user": who,
-        "args": list(args),
-        "env": override_environment(base.get("env", []), changes),
-        "cwd": absolute(cwd or base.get("cwd", "/")),
-        "capabilities": capability_sets(names, uid=who["uid"]),
-        "noNewPrivileges": base.get("noNewPrivileges", False) and not privileged,
-    }
-    if "rlimits" in base:
-        process["rlimits"] = base["rlimits"]
-    if "apparmorProfile" in base:
-        process["apparmorProfile"] = base["apparmorProfile"]
-    if "selinuxLabel" in base:
-        process["selinuxLabel"] = base["selinuxLabel"]
-    return process

@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterable
 
 from orchestra.engine.linux.flags import CAPABILITIES
 from orchestra.errors import ContainerError
-from orchestra.oci.runtime import Capabilities
 
 ALL_CAPABILITIES: tuple[str, ...] = CAPABILITIES
 """Every capability of capabilities(7), by number: CAP_CHOWN is 0."""
@@ -71,20 +70,3 @@ def capability_set(
     else:
         chosen = (set(DEFAULT_CAPABILITIES) & set(available)) - dropped | added
     return tuple(name for name in ALL_CAPABILITIES if name in chosen)
-
-
-def capability_sets(names: Collection[str], *, uid: int) -> Capabilities:
-    """Return the five sets of config.json for a process that runs as ``uid``.
-
-    Inheritable and ambient are always empty; a user other than root starts with nothing but the
-    bounding set, so that only a set-user-ID or file-capability program can gain from it.
-    """
-    bounding = list(names)
-    held = list(names) if uid == 0 else []
-    return {
-        "bounding": bounding,
-        "effective": held,
-        "permitted": held[:],
-        "inheritable": [],
-        "ambient": [],
-    }

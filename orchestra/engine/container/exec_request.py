@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchestra.engine.container.bundle import exec_process
+from orchestra.engine.container.bundle import user_of
 from orchestra.engine.container.places import Places
+from orchestra.engine.container.plain_process import exec_process
 from orchestra.engine.container.runtime import runtime_prefix
 from orchestra.engine.container.security_options import DEFAULT_PROFILE
 from orchestra.engine.container.users import read_user_files, resolve_user
@@ -57,7 +58,8 @@ def exec_request(paths: Paths, record: ContainerRecord, options: ExecOptions) ->
         options.args,
         environment=options.environment,
         cwd=options.cwd,
-        user=user,
+        user=None if user is None else user_of(user),
+        home="/" if user is None else user.home,
         tty=options.tty,
         privileged=options.privileged,
     )

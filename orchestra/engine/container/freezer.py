@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import os
 import time
-from functools import cache
 
 from orchestra.engine.linux import host
-from orchestra.engine.linux.process import Identity, read_text
+from orchestra.engine.linux.proc import read_text
 from orchestra.errors import ContainerError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from orchestra.engine.linux.process import Identity
 
 _PATIENCE_SECONDS = 5.0
 _PAUSE_SECONDS = 0.002
@@ -69,11 +72,15 @@ def _switch(init: Identity) -> tuple[str, dict[bool, str]]:
     return f"{tree.directory}/cgroup.freeze", {True: "1", False: "0"}
 
 
-@cache
+_known_mounts: list[str] = []
+
+
 def _cgroup_mounts() -> str:
     """Return the lines of mountinfo that tell of cgroups: they stay as they are."""
-    lines = read_text("/proc/self/mountinfo").splitlines()
-    return "\n".join(line for line in lines if " - cgroup" in line)
+    if not _known_mounts:
+        lines = read_text("/proc/self/mountinfo").splitlines()
+        _known_mounts.append("\n".join(line for line in lines if " - cgroup" in line))
+    return _known_mounts[0]
 
 
 def _settled(path: str) -> bool:

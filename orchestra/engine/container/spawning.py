@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from orchestra.engine.linux.dialing import dial
 from orchestra.engine.linux.directories import make_private
 from orchestra.engine.linux.interpreter import protected_program
 from orchestra.engine.shim import wire
@@ -93,17 +94,7 @@ def dial_path(directory: Path, name: str = LAUNCHER_SOCKET) -> socket.socket:
 
     :raises OSError: when nobody listens there.
     """
-    directory_fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        try:
-            sock.connect(f"/proc/self/fd/{directory_fd}/{name}")
-        except OSError:
-            sock.close()
-            raise
-        return sock
-    finally:
-        os.close(directory_fd)
+    return socket.socket(fileno=dial(str(directory), name))
 
 
 def dial_control(control: socket.socket) -> socket.socket:

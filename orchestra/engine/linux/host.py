@@ -6,12 +6,15 @@ Everything is read from /proc when asked and kept by nobody; the only place that
 from __future__ import annotations
 
 import os
-from typing import Literal
 
-from orchestra.engine.linux.process import read_text
+from orchestra.engine.linux.proc import read_text
 from orchestra.values import dataclass
 
-CgroupMode = Literal["v1", "v2", "hybrid", "none"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
+
+    CgroupMode = Literal["v1", "v2", "hybrid", "none"]
 
 
 @dataclass(frozen=True, slots=True)

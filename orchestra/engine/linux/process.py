@@ -8,6 +8,13 @@ from typing import TypedDict
 
 from orchestra.engine.linux import syscalls
 from orchestra.engine.linux.flags import Prctl
+from orchestra.engine.linux.proc import boot_id, is_alive, read_text, stat_of
+
+__all__ = [
+    "Exit", "Identity", "boot_id", "close_all_but", "exit_of", "identity", "is_alive", "parent_of",
+    "pidfd_open", "pidfd_send_signal", "read_text", "reset_signals", "set_child_subreaper",
+    "wait_exit",
+]  # fmt: skip
 
 
 class Identity(TypedDict):
@@ -25,44 +32,13 @@ class Exit(TypedDict):
     signal: int | None
 
 
-def read_text(path: str) -> str:
-    """Return a small file's text. /proc files give their content in one read.
-
-    :raises OSError: when it cannot be read.
-    """
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        chunks = []
-        while chunk := os.read(fd, 65536):
-            chunks.append(chunk)
-    finally:
-        os.close(fd)
-    return b"".join(chunks).decode("utf-8", "surrogateescape")
-
-
-_boot_id: list[str] = []
-
-
-def boot_id() -> str:
-    """Return this boot's random id (random(4), /proc/sys/kernel/random/boot_id), read once."""
-    if not _boot_id:
-        _boot_id.append(read_text("/proc/sys/kernel/random/boot_id").strip())
-    return _boot_id[0]
-
-
-def _stat(pid: int) -> tuple[str, int]:
-    """Return the state letter and the start time; the name before them may hold any character."""
-    fields = read_text(f"/proc/{pid}/stat").rpartition(")")[2].split()
-    return fields[0], int(fields[19])
-
-
 def identity(pid: int) -> Identity:
     """Return the identity of a process that exists now.
 
     :raises ProcessLookupError: when there is none (FileNotFoundError from /proc becomes it).
     """
     try:
-        start_time = _stat(pid)[1]
+        start_time = stat_of(pid)[1]
     except FileNotFoundError as err:
         raise ProcessLookupError(f"no process {pid}") from err
     return {"pid": pid, "start_time": start_time, "boot_id": boot_id()}
@@ -75,15 +51,6 @@ def parent_of(who: Identity) -> int:
     except OSError:
         return 0
     return int(fields[1]) if int(fields[19]) == who["start_time"] else 0
-
-
-def is_alive(who: Identity) -> bool:
-    """Tell whether that very process still runs; a zombie does not."""
-    try:
-        state, start_time = _stat(who["pid"])
-        return state not in "ZX" and start_time == who["start_time"] and boot_id() == who["boot_id"]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def pidfd_open(who: Identity) -> int:

@@ -18,6 +18,7 @@ print("\\n" + json.dumps(sorted(sys.modules)))
 """
 _HEAVY = frozenset({"pydantic", "networkx", "pyroute2", "httpx2", "rich"})
 _BARE = _HEAVY | {"anyio", "asyncio", "yaml"}
+_ROOT = str(Path(__file__).parents[3])
 _COMPOSE = 'services: {web: {image: busybox, command: ["true"]}}\n'
 
 
@@ -29,13 +30,12 @@ def modules(directory: Path, *words: str) -> set[str]:
 def all_modules(directory: Path, *words: str, compose: str = _COMPOSE) -> set[str]:
     """Return the modules that a command line leaves imported."""
     (directory / "compose.yaml").write_text(compose)
-    root = Path(__file__).parents[3]
     done = subprocess.run(
         [sys.executable, "-c", _PROBE, *words],
         cwd=directory,
         env={
             "PATH": "/usr/bin:/bin",
-            "PYTHONPATH": str(root),
+            "PYTHONPATH": _ROOT,
             "ORCHESTRA_DATA": str(directory / "data"),
             "ORCHESTRA_RUN": str(directory / "run"),
             "ORCHESTRA_CONFIG": str(directory / "config"),
@@ -150,9 +150,41 @@ def test_what_only_reads_records_needs_no_event_loop(
     assert modules(tmp_path, *words).isdisjoint(_HEAVY | {"anyio", "asyncio"})
 
 
-def test_exec_needs_no_event_loop() -> None:
-    probe = "import sys, orchestra.engine.container.exec_direct; print(*sys.modules)"
+_PLAIN_EXEC = """
+import os, sys
+before = set(sys.modules)
+import orchestra.__main__
+import orchestra.cli.app
+orchestra.cli.app._read(["exec", "-T", "web", "true"])
+import orchestra.engine.plainly, orchestra.spec.plain_project
+print(*set(sys.modules) - before)
+"""
+
+
+def test_an_exec_that_is_as_usual_imports_next_to_nothing() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", probe], capture_output=True, text=True, timeout=60, check=True
+        [
+            sys.executable,
+            "-I",
+            "-S",
+            "-c",
+            f"import sys; sys.path.insert(0, {_ROOT!r}){_PLAIN_EXEC}",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     )
-    assert set(done.stdout.split()).isdisjoint({"anyio", "asyncio", "ssl"})
+    found = set(done.stdout.split())
+    ours = {name for name in found if name.partition(".")[0] == "orchestra"}
+    assert found - ours <= {
+        "__future__",
+        "_json",
+        "_operator",
+        "_signal",
+        "_socket",
+        "errno",
+        "gc",
+        "select",
+    }
+    assert len(ours) < 32

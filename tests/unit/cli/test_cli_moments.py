@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from orchestra.cli.moments import parse_moment, parse_tail
-from orchestra.cli.transact import parse_build_args, parse_scale, variables
+from orchestra.cli.plain import variables
+from orchestra.cli.transact import parse_build_args, parse_scale
 from orchestra.errors import UsageError
 
 

@@ -16,12 +16,13 @@ from orchestra.engine.container.arguments import (
 )
 from orchestra.engine.container.bundle import (
     Surroundings,
-    exec_process,
     make_config,
     network_sysctls,
+    user_of,
 )
 from orchestra.engine.container.limits import device_rules, linux_resources, rlimits
 from orchestra.engine.container.mounts import file_mounts, user_mounts
+from orchestra.engine.container.plain_process import exec_process
 from orchestra.engine.container.security_options import (
     DEFAULT_PROFILE,
     Contexts,
@@ -319,7 +320,9 @@ def test_an_exec_keeps_the_walls_and_changes_the_rest() -> None:
     assert process["cwd"] == "/in"
     assert process["noNewPrivileges"] is True
     assert process["env"] == [*base["env"], "A=b"]
-    other = exec_process(document, ["ls"], environment={}, user=ResolvedUser(uid=7, home="/h"))
+    other = exec_process(
+        document, ["ls"], environment={}, user=user_of(ResolvedUser(uid=7)), home="/h"
+    )
     assert "effective" in other["capabilities"]
     assert other["capabilities"]["effective"] == []
     assert "HOME=/h" in other["env"]

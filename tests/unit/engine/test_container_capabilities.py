@@ -10,8 +10,8 @@ from orchestra.engine.container.capabilities import (
     ALL_CAPABILITIES,
     DEFAULT_CAPABILITIES,
     capability_set,
-    capability_sets,
 )
+from orchestra.engine.container.plain_process import capability_sets
 from orchestra.errors import ContainerError
 
 ALL = set(ALL_CAPABILITIES)
