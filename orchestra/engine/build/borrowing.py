@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from orchestra.engine.build.cache import Cache, CacheRecord
-from orchestra.engine.build.cacheconfig import pair_of
+from orchestra.engine.build.cacheconfig import Pair, pair_of
 from orchestra.engine.build.environment import BuildEnvironment, Layers, Reports
 from orchestra.engine.build.sharing import Records
 from orchestra.engine.build.solver import Solved, Solver
@@ -31,7 +31,7 @@ class Borrowed:
     """What the caches of a build know: records, and where each layer is to be had."""
 
     records: dict[str, CacheRecord] = field(default_factory=dict)
-    places: dict[Layer, CachePlace] = field(default_factory=dict)
+    places: dict[Pair, CachePlace] = field(default_factory=dict)
 
 
 class BorrowingCache:
@@ -74,13 +74,13 @@ class BorrowingLayers:
     def __init__(
         self,
         own: Layers,
-        places: Mapping[Layer, CachePlace],
+        places: Mapping[Pair, CachePlace],
         fetch: Callable[[CachePlace, Layer], Awaitable[None]],
     ) -> None:
         self._own = own
         self._places = places
         self._fetch = fetch
-        self._fetched: set[Layer] = set()
+        self._fetched: set[Pair] = set()
         self.lost: OrchestraError | None = None
 
     async def fetch(self, layers: Sequence[Layer]) -> None:
@@ -88,16 +88,17 @@ class BorrowingLayers:
 
         :raises ImageError: when one cannot be had, or is not what it is said to be.
         """
-        for layer in map(pair_of, layers):
-            place = self._places.get(layer)
-            if place is None or layer in self._fetched:
+        for layer in layers:
+            pair = pair_of(layer)
+            place = self._places.get(pair)
+            if place is None or pair in self._fetched:
                 continue
             try:
                 await self._fetch(place, layer)
             except OrchestraError as error:
                 self.lost = error
                 raise
-            self._fetched.add(layer)
+            self._fetched.add(pair)
 
     async def directories(self, layers: Sequence[Layer]) -> tuple[str, ...]:
         """Return the unpacked directories of some layers (lowest first), uppermost first."""

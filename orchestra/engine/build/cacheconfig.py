@@ -22,6 +22,7 @@ from orchestra.oci.image import Descriptor, Layer
 CACHE_CONFIG = "application/vnd.buildkit.cacheconfig.v0"
 INLINE = "moby.buildkit.cache.v0"
 """The key of an image's config that holds a cache."""
+Pair = tuple[Digest, Digest]
 _OURS = "orchestra"
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z", re.ASCII)
 _KEY = re.compile(r"sha256:([0-9a-f]{64})", re.ASCII)
@@ -30,14 +31,19 @@ _KEY = re.compile(r"sha256:([0-9a-f]{64})", re.ASCII)
 def layers_of(records: Mapping[str, CacheRecord]) -> tuple[Layer, ...]:
     """Return the layers of some records, each once, in the order of their keys."""
     found = (records[key].layer for key in sorted(records))
-    return tuple(dict.fromkeys(pair_of(layer) for layer in found if layer is not None))
+    return tuple({pair_of(layer): bare(layer) for layer in found if layer is not None}.values())
 
 
-def pair_of(layer: Layer) -> Layer:
+def pair_of(layer: Layer) -> Pair:
+    """Return what a layer is known by: its content, and how that is packed."""
+    return layer.diff_id, layer.descriptor.digest
+
+
+def bare(layer: Layer) -> Layer:
     """Return a layer without annotations: what it is, and nothing that was said of it."""
     kept = layer.descriptor
-    bare = Descriptor(media_type=kept.media_type, digest=kept.digest, size=kept.size)
-    return Layer(diff_id=layer.diff_id, descriptor=bare)
+    plain = Descriptor(media_type=kept.media_type, digest=kept.digest, size=kept.size)
+    return Layer(diff_id=layer.diff_id, descriptor=plain)
 
 
 def encode_cache(records: Mapping[str, CacheRecord], layers: Sequence[Layer]) -> bytes:
@@ -97,7 +103,7 @@ def _layer(entry: object, known: Mapping[Digest, Descriptor]) -> Layer:
             found = known.get(parse_digest(blob))
             if found is None:
                 raise ImageError(f"the cache names a blob {blob[:19]} that it has not")
-            return pair_of(Layer(diff_id=parse_digest(diff_id), descriptor=found))
+            return bare(Layer(diff_id=parse_digest(diff_id), descriptor=found))
         case _:
             raise ImageError("a layer of the cache is malformed")
 
