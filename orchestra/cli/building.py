@@ -1,9 +1,10 @@
-"""Builds outside of a project's plan: checks, and an image of what comes in on stdin."""
+"""Builds outside of a project's plan: what a Dockerfile says of itself, and what images become."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Collection
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import anyio
@@ -15,11 +16,15 @@ from orchestra.cli.session import Session
 from orchestra.engine.events import EventBus, StepDone, StepStarted
 from orchestra.errors import UsageError
 from orchestra.planner.steps import StepId
+from orchestra.values import dataclass
 
 if TYPE_CHECKING:
+    from orchestra.cli.imaging import Call
     from orchestra.engine.build.checking import Checked
+    from orchestra.engine.build.results import Built
     from orchestra.planner.building import BuildSpec
     from orchestra.planner.desired import DesiredState
+    from orchestra.planner.exchange import Output
 
 STDIN = "-"
 
@@ -77,3 +82,73 @@ async def build_stdin(session: Session, spec: BuildSpec, tag: str | None, *, che
         bus.publish(StepDone(step=step, seconds=anyio.current_time() - begun))
     if session.options.progress == "quiet":
         sys.stdout.write(f"{identity}\n")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a build is to leave."""
+
+    names: tuple[str, ...]
+    outputs: tuple[Output, ...]
+    iidfile: str = ""
+    metadata_file: str = ""
+    quiet: bool = False
+
+    @property
+    def speaks(self) -> bool:
+        """Tell whether the image's id is the answer: stdout may be a result's."""
+        stored = any(output.stored for output in self.outputs)
+        taken = any(output.destination == STDIN for output in self.outputs)
+        return not taken and (stored or self.quiet)
+
+    def check(self) -> None:
+        """Check, before anything is built, that everything can go where it is to go.
+
+        :raises UsageError: when something cannot.
+        """
+        from orchestra.cli.imaging import check_file, check_outputs
+
+        check_outputs(self.outputs, self.names)
+        for path in (self.iidfile, self.metadata_file):
+            if path:
+                check_file(path)
+
+
+def deliver(session: Session, spec: BuildSpec, wanted: Wanted) -> None:
+    """Build one image, and leave what is wanted.
+
+    :raises BuildError: when it cannot be built.
+    """
+    from orchestra.cli.archives import target_of, written_whole
+    from orchestra.cli.imaging import metadata_of, write_file
+    from orchestra.cli.render.transfers import transfers
+
+    def opened(place: str) -> AbstractContextManager[int]:
+        return written_whole(target_of("" if place == STDIN else place))
+
+    async def main() -> Built:
+        async with transfers(session.options, quiet=wanted.quiet) as report:
+            return await session.machine.builds("").deliver(
+                spec, wanted.names, wanted.outputs, report=report, opened=opened
+            )
+
+    built = session.run(main)
+    if wanted.iidfile:
+        write_file(wanted.iidfile, built.id)
+    if wanted.metadata_file:
+        write_file(wanted.metadata_file, metadata_of(built))
+    if wanted.speaks:
+        print(built.id)
+
+
+async def describe(session: Session, spec: BuildSpec, call: Call) -> None:
+    """Print what a Dockerfile says of itself; exit with 1 when a check finds something.
+
+    :raises BuildError: when the Dockerfile cannot be read.
+    """
+    found = await session.machine.builds("").describe(spec, call.name)
+    sys.stdout.write(f"{found.json}\n" if call.json else tame(found.text))
+    if found.error is not None:
+        raise found.error
+    if not found.clean:
+        raise Exit(1)

@@ -373,7 +373,8 @@ class Machine:
         """Return what builds and checks images outside of plans; "" is no project's."""
         from orchestra.engine.build.builds import Builds  # noqa: PLC0415 - only builds pay
 
-        return Builds(self._build_environment(project))
+        environment = self._build_environment(project)
+        return Builds(environment, self._images, lambda: self._settings)
 
     async def commit(self, project: str, container_id: str, wanted: Commit) -> str:
         """Make an image of a container, running or not; return its id.

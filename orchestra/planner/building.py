@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchestra.planner.limits import Ulimit
+from orchestra.planner.exchange import CachePlace
+from orchestra.planner.limits import Resources, Ulimit
 from orchestra.values import dataclass, field, replace
 
 
@@ -49,6 +50,11 @@ class BuildSpec:
     entitlements: tuple[str, ...] = ()
     ulimits: tuple[Ulimit, ...] = ()
     no_cache_filter: tuple[str, ...] = ()
+    cache_from: tuple[CachePlace, ...] = ()
+    cache_to: tuple[CachePlace, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    cgroup_parent: str = ""
+    resources: Resources = Resources()
 
 
 def without_secrets(spec: BuildSpec) -> BuildSpec:

@@ -132,6 +132,7 @@ def volume_hash(spec: VolumeSpec) -> str:
 def build_hash(spec: BuildSpec) -> str:
     """Return the hash of how an image is built; files of the context are the cache's business."""
     plain = replace(without_secrets(spec), no_cache=False, no_cache_filter=(), pull=False)
+    plain = replace(plain, cache_from=(), cache_to=())
     return _digest(replace(plain, labels=_foreign(spec.labels)))
 
 

@@ -74,11 +74,21 @@ def show_bug(error: Exception, *, debug: bool) -> int:
     return BugError.exit_code
 
 
+def refused(command: str, option: str) -> str:
+    """Return why an option of docker's is not offered; "" where there is no such one."""
+    from orchestra.cli.refused import REFUSED
+
+    return REFUSED.get(command, {}).get(option, "")
+
+
 def show_usage(error: Exception) -> int:
     """Print what is wrong with the command line, as one clause with a hint."""
     message = str(getattr(error, "message", "") or error).rstrip(".")
     context = getattr(error, "ctx", None)
     command = getattr(context, "command_path", "orchestra")
     print(printable(message[:1].lower() + message[1:]), file=sys.stderr)
+    why = refused(command, str(getattr(error, "option_name", "")))
+    if why:
+        print(f"  it is docker's, and not offered here: {why}", file=sys.stderr)
     print(f"  hint: see `{command} --help`", file=sys.stderr)
     return UsageError.exit_code

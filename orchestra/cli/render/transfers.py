@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 @asynccontextmanager
 async def transfers(options: GlobalOptions, *, quiet: bool) -> AsyncIterator[Report]:
     """Give where a transfer reports to; with ``quiet`` only warnings are shown."""
+    if options.progress == "rawjson" and not quiet:
+        from orchestra.cli.render.rawjson import RawJson
+
+        yield RawJson().event
+        return
     live = sys.stderr.isatty() and options.progress in {"auto", "tty"}
     shown = _Shown(live=live)
     silent = quiet or options.progress == "quiet"

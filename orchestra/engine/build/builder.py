@@ -7,14 +7,16 @@ when to build: the cache makes an unchanged build cheap and its image the very s
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
 import anyio.to_thread
 
 from orchestra.engine.build.agents import agents
+from orchestra.engine.build.borrowing import Outcome, lend, own_records, solve_borrowing
 from orchestra.engine.build.cache import BuildCache
+from orchestra.engine.build.cacheconfig import with_inline
 from orchestra.engine.build.checking import (
     Checked,
     Question,
@@ -25,6 +27,12 @@ from orchestra.engine.build.checking import (
 )
 from orchestra.engine.build.command_lines import PROXIES
 from orchestra.engine.build.contexts import ContextOpener, Contexts
+from orchestra.engine.build.describing import (
+    Described,
+    describe_outline,
+    describe_targets,
+    described_check,
+)
 from orchestra.engine.build.dockerfile import parse_dockerfile
 from orchestra.engine.build.environment import BuildEnvironment, NetworkMode, Reports
 from orchestra.engine.build.export import Member, built_of, final_config, history_of
@@ -33,7 +41,6 @@ from orchestra.engine.build.handed import SecretSource, read_secret
 from orchestra.engine.build.kept import build_environment
 from orchestra.engine.build.lint_rules import Finding
 from orchestra.engine.build.runs import HOSTNAME, RunSettings
-from orchestra.engine.build.solver import Solved, Solver
 from orchestra.engine.build.steps import Job
 from orchestra.engine.build.workspace import Workspace, workspace
 from orchestra.engine.events import LogLine, Progress
@@ -55,6 +62,9 @@ _EPOCH = "SOURCE_DATE_EPOCH"
 _ALWAYS_KNOWN = frozenset({*PROXIES, *(name.lower() for name in PROXIES), _EPOCH})
 
 
+Deliver = Callable[[Sequence[Member], int | None], Awaitable[Image]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Ground:
     """What a build or a check stands on while it lasts."""
@@ -72,10 +82,12 @@ async def build_image(
     environment: BuildEnvironment,
     progress: Callable[[Progress], None],
     output: Callable[[LogLine], None],
+    deliver: Deliver | None = None,
 ) -> Image:
     """Build an image and store it as ``reference`` and the spec's tags, nameless without any.
 
-    ``output`` gets what the steps print, and warnings as lines of stderr.
+    ``output`` gets what the steps print, and warnings as lines of stderr. ``deliver`` gets the
+    images in place of the store, with SOURCE_DATE_EPOCH, while nothing of them can be swept.
 
     :raises BuildError: at Dockerfile:line, when the file is wrong or a step fails.
     """
@@ -85,7 +97,7 @@ async def build_image(
     cache = BuildCache(environment.paths.build_cache / "records")
     async with _opened(spec, environment, whole=False) as ground:
         warnings: dict[str, None] = {}
-        members = []
+        members, outcomes = list[Member](), list[Outcome]()
         for platform in _platforms(spec, environment):
             question = replace(ground.question, platform=platform)
             if lint_config(question).error:
@@ -93,11 +105,16 @@ async def build_image(
                 if checked.refused:
                     raise refusal(checked)
             job = _job(spec, subject, replace(ground, question=question), environment.variables)
-            solver = Solver(job, environment, reports, ground.scratch, cache)
-            members.append(_member(spec, job, await solver.solve()))
-            found = check(question, solver.configs()).findings
-            warnings |= dict.fromkeys(_warnings(job, solver.used_arguments(), found))
-        image = await environment.images.add(built_of(members), names)
+            outcome = await solve_borrowing(spec, job, environment, reports, ground.scratch, cache)
+            outcomes.append(outcome)
+            members.append(_member(spec, job, outcome))
+            found = check(question, outcome.solver.configs()).findings
+            warnings |= dict.fromkeys(_warnings(job, outcome.solver.used_arguments(), found))
+        if deliver is None:
+            image = await environment.images.add(built_of(members), names)
+        else:
+            image = await deliver(members, outcomes[0].solver.job.epoch)
+        await lend(spec, subject, environment, reports, outcomes)
     for warning in warnings:
         output(LogLine(source=subject, stream="stderr", text=f"warning: {warning}\n"))
     progress(Progress(subject=subject, action="built"))
@@ -160,6 +177,8 @@ def _settings(
         ),
         ssh=sockets,
         ulimits=spec.ulimits,
+        cgroup_parent=spec.cgroup_parent,
+        resources=spec.resources,
         entitlements=frozenset(spec.entitlements)
         | ({"network.host"} if spec.network == "host" else frozenset()),
     )
@@ -195,6 +214,19 @@ async def check_image(spec: BuildSpec, *, environment: BuildEnvironment) -> Chec
     """
     async with _opened(spec, environment, whole=True) as ground:
         return await _checked(ground.question, environment)
+
+
+async def describe_image(spec: BuildSpec, what: str, *, environment: BuildEnvironment) -> Described:
+    """Tell what a Dockerfile says of itself: "check", "outline" or "targets".
+
+    :raises BuildError: when the Dockerfile or a context cannot be read, or makes no sense.
+    """
+    async with _opened(spec, environment, whole=True) as ground:
+        if what == "targets":
+            return describe_targets(ground.question)
+        if what == "outline":
+            return describe_outline(ground.question)
+        return described_check(await _checked(ground.question, environment))
 
 
 async def _checked(question: Question, environment: BuildEnvironment) -> Checked:
@@ -281,7 +313,8 @@ def _epoch(text: str, contexts: Contexts) -> int | None:
     )
 
 
-def _member(spec: BuildSpec, job: Job, solved: Solved) -> Member:
+def _member(spec: BuildSpec, job: Job, outcome: Outcome) -> Member:
+    solved = outcome.solved
     history = history_of(
         solved.base_history,
         solved.made,
@@ -296,7 +329,15 @@ def _member(spec: BuildSpec, job: Job, solved: Solved) -> Member:
         labels=spec.labels,
         platform=solved.platform,
     )
-    return Member(platform=solved.platform, config=encode_config(config), layers=solved.layers)
+    document = encode_config(config)
+    if any(place.kind == "inline" for place in spec.cache_to):
+        document = with_inline(document, own_records(outcome))
+    return Member(
+        platform=solved.platform,
+        config=document,
+        layers=solved.layers,
+        annotations=spec.annotations,
+    )
 
 
 def _warnings(job: Job, used: frozenset[str], findings: Sequence[Finding]) -> list[str]:

@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from typing import IO
 
-from orchestra.engine.build.builder import build_image, check_image
+from orchestra.engine.build.builder import build_image, check_image, describe_image
 from orchestra.engine.build.checking import Checked
+from orchestra.engine.build.describing import Described
 from orchestra.engine.build.environment import BuildEnvironment
+from orchestra.engine.build.export import Member
+from orchestra.engine.build.results import Built, Delivery, Opened
+from orchestra.engine.image.settings import RegistrySettings
+from orchestra.engine.image.store import ImageStore
 from orchestra.engine.target import Report
+from orchestra.oci.image import Image
 from orchestra.planner.building import BuildSpec
+from orchestra.planner.exchange import Output
 from orchestra.values import replace
 
 
 class Builds:
     """What can be built on this machine."""
 
-    def __init__(self, environment: BuildEnvironment) -> None:
+    def __init__(
+        self,
+        environment: BuildEnvironment,
+        store: ImageStore,
+        settings: Callable[[], RegistrySettings],
+    ) -> None:
         self._environment = replace(environment, stdin=_stdin)
+        self._store = store
+        self._settings = settings
 
     async def check(self, spec: BuildSpec) -> Checked:
         """Check how an image would be built, and build nothing.
@@ -25,6 +40,13 @@ class Builds:
         :raises BuildError: when the Dockerfile or a context cannot be read.
         """
         return await check_image(spec, environment=self._environment)
+
+    async def describe(self, spec: BuildSpec, what: str) -> Described:
+        """Tell what a Dockerfile says of itself: "check", "outline" or "targets".
+
+        :raises BuildError: when the Dockerfile or a context cannot be read, or makes no sense.
+        """
+        return await describe_image(spec, what, environment=self._environment)
 
     async def build(self, spec: BuildSpec, reference: str | None, report: Report) -> str:
         """Build an image and return its id; without a reference it is left without a name.
@@ -35,6 +57,46 @@ class Builds:
             spec, reference, environment=self._environment, progress=report, output=report
         )
         return image.id
+
+    async def deliver(
+        self,
+        spec: BuildSpec,
+        names: Sequence[str],
+        outputs: Sequence[Output],
+        *,
+        report: Report,
+        opened: Opened,
+    ) -> Built:
+        """Build an image and do with it what is asked for; it is stored only if that is.
+
+        :raises BuildError: when its Dockerfile is wrong, a step fails, or a result cannot be
+            written.
+        :raises ImageError: when a registry does not take it.
+        """
+        made: list[Built] = []
+        delivery = Delivery(
+            store=self._store,
+            layers=self._environment.layers,
+            settings=self._settings(),
+            names=tuple(names),
+            opened=opened,
+            report=report,
+        )
+
+        async def deliver(members: Sequence[Member], epoch: int | None) -> Image:
+            built, image = await delivery.deliver(outputs, members, epoch)
+            made.append(built)
+            return image
+
+        await build_image(
+            replace(spec, tags=()),
+            names[0] if names else None,
+            environment=self._environment,
+            progress=report,
+            output=report,
+            deliver=deliver,
+        )
+        return made[0]
 
 
 def _stdin() -> IO[bytes]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import IO, Literal, Protocol
 
+from orchestra.engine.build.cache import CacheRecord
 from orchestra.engine.clock import Clock
 from orchestra.engine.container.launching import LauncherClient
 from orchestra.engine.events import LogLine, Progress
@@ -13,6 +14,7 @@ from orchestra.engine.paths import Paths
 from orchestra.engine.shim.protocol import Rootfs, ShimNetwork
 from orchestra.oci.image import Image, ImageConfig, Layer
 from orchestra.oci.platform import Platform
+from orchestra.planner.exchange import CachePlace
 from orchestra.values import dataclass, field
 
 NetworkMode = Literal["default", "none", "host"]
@@ -94,6 +96,27 @@ class Images(Protocol):
         ...
 
 
+class Shared(Protocol):
+    """Where caches of other machines come from, and go."""
+
+    async def read(self, place: CachePlace, platform: Platform) -> Mapping[str, CacheRecord]:
+        """Return the records of a cache."""
+        ...
+
+    async def fetch(self, place: CachePlace, layer: Layer) -> None:
+        """Bring a layer of a cache in, checked."""
+        ...
+
+    async def write(
+        self,
+        place: CachePlace,
+        records: Mapping[str, CacheRecord],
+        progress: Callable[[Progress], None],
+    ) -> None:
+        """Write a cache."""
+        ...
+
+
 Network = Callable[[NetworkMode], AbstractAsyncContextManager[StepNetwork]]
 """Opens a network for one step."""
 
@@ -116,6 +139,7 @@ class BuildEnvironment:
     platform: Platform
     network: Network
     launcher: Launcher
+    shared: Shared
     variables: Mapping[str, str] = field(default_factory=dict)
     scope: str = ""
     stdin: Callable[[], IO[bytes]] | None = None

@@ -21,7 +21,7 @@ from orchestra.oci.image import (
     Layer,
 )
 from orchestra.oci.platform import Platform
-from orchestra.values import dataclass, replace
+from orchestra.values import dataclass, field, replace
 
 _BEGINNING = "1970-01-01T00:00:00Z"
 
@@ -42,11 +42,12 @@ class Member:
     platform: Platform
     config: bytes
     layers: tuple[Layer, ...]
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def manifest(self) -> bytes:
         """Return its manifest."""
-        return encode_manifest(self.config, self.layers)
+        return encode_manifest(self.config, self.layers, self.annotations)
 
 
 def built_of(members: Sequence[Member]) -> Built:

@@ -10,6 +10,7 @@ import anyio.to_thread
 
 from orchestra.engine.build.egress import step_networks
 from orchestra.engine.build.environment import BuildEnvironment, Built
+from orchestra.engine.build.sharing import SharedCaches
 from orchestra.engine.clock import SystemClock
 from orchestra.engine.container.launching import private_launcher
 from orchestra.engine.events import Progress
@@ -174,6 +175,7 @@ def build_environment(
         platform=platform,
         network=step_networks(paths, state),
         launcher=private_launcher,
+        shared=SharedCaches(store, lambda: settings),
         variables=variables,
         scope=scope,
     )

@@ -37,7 +37,7 @@ from orchestra.engine.network.hosts import HOST_GATEWAY, hosts_text
 from orchestra.engine.shim.protocol import Rootfs
 from orchestra.errors import BuildError
 from orchestra.oci.runtime import OciMount
-from orchestra.planner.limits import Ulimit
+from orchestra.planner.limits import Resources, Ulimit
 from orchestra.values import dataclass, field
 
 _LOCK_POLL_SECONDS = 0.05
@@ -69,6 +69,8 @@ class RunSettings:
     ulimits: tuple[Ulimit, ...] = ()
     entitlements: frozenset[str] = frozenset()
     hostname: str = HOSTNAME
+    cgroup_parent: str = ""
+    resources: Resources = Resources()
 
 
 def prepare_mount(mount: RunMount, tree: Tree, *, owners: bool) -> MountInput:
@@ -152,6 +154,8 @@ class Run:
                 shm_size_bytes=self.settings.shm_size_bytes,
                 privileged=vertex.insecure,
                 ulimits=self.settings.ulimits,
+                cgroup_parent=self.settings.cgroup_parent,
+                resources=self.settings.resources,
             )
             try:
                 code = await run_once(shot, launcher=launcher, output=output)

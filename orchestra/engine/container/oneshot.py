@@ -13,6 +13,7 @@ import anyio.to_thread
 
 from orchestra.engine.container.apparmor import default_profile
 from orchestra.engine.container.bundle import Surroundings, make_config, network_sysctls
+from orchestra.engine.container.cgroups import cgroup_path
 from orchestra.engine.container.host import (
     available_capabilities,
     host_devices,
@@ -33,7 +34,7 @@ from orchestra.oci.image import ImageConfig
 from orchestra.oci.platform import Platform
 from orchestra.oci.runtime import OciMount, RuntimeConfig
 from orchestra.planner.desired import ContainerSpec
-from orchestra.planner.limits import Ulimit
+from orchestra.planner.limits import Resources, Ulimit
 from orchestra.values import dataclass, field
 
 HOST_NETWORK: ShimNetwork = {
@@ -79,6 +80,8 @@ class OneShot:
     runtime: tuple[str, ...] = ()
     privileged: bool = False
     ulimits: tuple[Ulimit, ...] = ()
+    cgroup_parent: str = ""
+    resources: Resources = Resources()
 
 
 async def run_once(
@@ -152,13 +155,15 @@ def _config(shot: OneShot, mounts: Sequence[OciMount]) -> RuntimeConfig:
         shm_size_bytes=shot.shm_size_bytes,
         privileged=shot.privileged,
         ulimits=shot.ulimits,
+        cgroup_parent=shot.cgroup_parent,
+        resources=shot.resources,
     )
     image = ImageConfig(platform=Platform("linux", ""), diff_ids=(), env=shot.env)
     available = available_capabilities()
     files = read_user_files([directory for directory in (shot.upper, *shot.layers) if directory])
     around = Surroundings(
         container_id=shot.id,
-        cgroup_path=f"/orchestra/{shot.project}/{shot.id}",
+        cgroup_path=cgroup_path(spec, shot.id),
         mounts=mounts,
         devices=host_devices(spec),
         seccomp=seccomp_of(spec, available),

@@ -41,7 +41,7 @@ async def load_layout(store: ImageStore, text: str, platform: Platform) -> Image
     return await anyio.to_thread.run_sync(_add, store, layout, manifest, document)
 
 
-def _add(store: ImageStore, layout: _Layout, manifest: Descriptor, document: Manifest) -> Image:
+def _add(store: ImageStore, layout: Layout, manifest: Descriptor, document: Manifest) -> Image:
     store.put_blob(layout.read(document.config))
     return store.add_image(layout.read(manifest))
 
@@ -55,14 +55,14 @@ def layout_config(text: str, platform: Platform) -> ImageConfig:
     return parse_config(layout.read(document.config))
 
 
-def _find(text: str, platform: Platform) -> tuple[_Layout, Descriptor, Manifest]:
+def _find(text: str, platform: Platform) -> tuple[Layout, Descriptor, Manifest]:
     path, _, digest = text.partition("@")
     directory = Path(path)
     tag = ""
     if not directory.is_dir() and ":" in directory.name:
         path, _, tag = path.rpartition(":")
         directory = Path(path)
-    layout = _Layout(directory)
+    layout = Layout(directory)
     manifest = layout.manifest(tag, digest, platform)
     document = layout.document(manifest)
     if not isinstance(document, Manifest):
@@ -70,7 +70,9 @@ def _find(text: str, platform: Platform) -> tuple[_Layout, Descriptor, Manifest]
     return layout, manifest, document
 
 
-class _Layout:
+class Layout:
+    """A layout's directory."""
+
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from orchestra.engine.events import Progress
 from orchestra.engine.image.settings import RegistrySettings
 from orchestra.engine.image.store import ImageStore
+from orchestra.engine.image.wire import Manifest
 from orchestra.engine.snapshot.snapshotter import Snapshotter
-from orchestra.oci.image import Image, ImageConfig
+from orchestra.oci.image import Descriptor, Image, ImageConfig
 from orchestra.oci.platform import Platform
 from orchestra.oci.reference import parse_reference
 
@@ -58,3 +59,39 @@ async def fetch_config(
             meter = Meter(reference, lambda _: None)
             transfer = Transfer(http, parse_reference(reference), store, settings, meter)
             return await transfer.config(platform)
+
+
+async def fetch_documents(
+    reference: str, *, store: ImageStore, settings: RegistrySettings, platform: Platform
+) -> tuple[Manifest, bytes]:
+    """Fetch a manifest and its config from a registry, verified, whatever the config is of.
+
+    :raises RegistryError: when no registry gives it.
+    :raises ImageError: when it is not what it claims to be.
+    """
+    from orchestra.engine.image.http import HttpClient  # noqa: PLC0415 - 80 ms: httpx2
+    from orchestra.engine.image.transfer import Meter, Transfer  # noqa: PLC0415
+
+    with store.writing():
+        async with HttpClient() as http:
+            meter = Meter(reference, lambda _: None)
+            transfer = Transfer(http, parse_reference(reference), store, settings, meter)
+            return await transfer.documents(platform)
+
+
+async def fetch_blob(
+    reference: str, blob: Descriptor, *, store: ImageStore, settings: RegistrySettings
+) -> None:
+    """Fetch one blob of a repository into the store, verified.
+
+    :raises RegistryError: when no registry gives it.
+    :raises ImageError: when it is not what it claims to be.
+    """
+    from orchestra.engine.image.http import HttpClient  # noqa: PLC0415 - 80 ms: httpx2
+    from orchestra.engine.image.transfer import Meter, Transfer  # noqa: PLC0415
+
+    with store.writing():
+        async with HttpClient() as http:
+            meter = Meter(reference, lambda _: None)
+            transfer = Transfer(http, parse_reference(reference), store, settings, meter)
+            await transfer.fetch(blob)

@@ -73,6 +73,33 @@ async def push(
         return Pushed(tag, pushed, target.size, whole.digest if whole else None)
 
 
+async def push_document(
+    reference: str,
+    manifest: Digest,
+    *,
+    store: ImageStore,
+    settings: RegistrySettings,
+    progress: Callable[[Progress], None],
+) -> None:
+    """Give a manifest of the store, and what it names, to a registry, whatever it is of.
+
+    :raises ImageError: when a blob is not here, or is damaged.
+    :raises RegistryError: when the registry does not take it.
+    """
+    from orchestra.engine.image.http import HttpClient  # noqa: PLC0415 - 80 ms: httpx2
+    from orchestra.engine.image.upload import Upload  # noqa: PLC0415
+
+    parsed = parse_reference(reference)
+    if parsed.digest is not None:
+        raise ImageError(f'cannot push "{reference}": a registry gives digests, push a tag')
+    with store.writing():
+        async with HttpClient() as http:
+            upload = Upload(http, parsed, store, settings, progress)
+            await upload.run(
+                store.nodes(store.describe(manifest)), _sources(store, parsed.registry)
+            )
+
+
 async def _target(store: ImageStore, parsed: ImageRef, platform: Platform | None) -> Descriptor:
     """Return what is to be pushed: an index, or an image whose layers are packed."""
     from orchestra.engine.image.packing import packed  # noqa: PLC0415

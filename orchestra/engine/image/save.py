@@ -62,23 +62,34 @@ def saved_of(
     )
 
 
-def archive_of(store: ImageStore, images: Sequence[Saved]) -> Iterator[bytes]:
+def archive_of(
+    store: ImageStore, images: Sequence[Saved], *, docker: bool = True
+) -> Iterator[bytes]:
     """Yield the archive of some images; a damaged blob is noticed by whoever loads it.
+
+    Without ``docker`` it is an OCI layout and nothing else.
 
     :raises ImageError: when a blob is missing.
     """
     for name in ("blobs", "blobs/sha256"):
         yield encode_member(Member(name=f"{name}/", kind=DIRECTORY, mode=0o755))
-    blobs: dict[Digest, None] = {}
-    for saved in images:
-        for node in store.nodes(saved.target):
-            blobs |= dict.fromkeys(node.digests if node.present else ())
-    for digest in sorted(blobs):
+    for digest in blobs_of(store, images):
         yield from _blob(store, digest)
-    yield from _file("index.json", _index(images))
-    yield from _file("manifest.json", _manifest(images))
+    index = {"schemaVersion": 2, "mediaType": INDEX_OCI, "manifests": entries_of(images)}
+    yield from _file("index.json", encode_json(index))
+    if docker:
+        yield from _file("manifest.json", _manifest(images))
     yield from _file("oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
     yield bytes(2 * BLOCK)
+
+
+def blobs_of(store: ImageStore, images: Iterable[Saved]) -> tuple[Digest, ...]:
+    """Return the digest of every blob of some images that is here, in order."""
+    blobs: set[Digest] = set()
+    for saved in images:
+        for node in store.nodes(saved.target):
+            blobs.update(node.digests if node.present else ())
+    return tuple(sorted(blobs))
 
 
 def _blob(store: ImageStore, digest: Digest) -> Iterator[bytes]:
@@ -101,9 +112,9 @@ def _file(name: str, data: bytes) -> Iterator[bytes]:
     yield bytes(-len(data) % BLOCK)
 
 
-def _index(images: Sequence[Saved]) -> bytes:
-    """Write the layout's index: an entry for each name, or one for an image without any."""
-    entries = []
+def entries_of(images: Sequence[Saved]) -> list[dict[str, object]]:
+    """Return a layout's index: an entry for each name, or one for an image without any."""
+    entries: list[dict[str, object]] = []
     for saved in images:
         entry = encode_descriptor(saved.target)
         for name in saved.names:
@@ -111,7 +122,7 @@ def _index(images: Sequence[Saved]) -> bytes:
             entries.append({**entry, "annotations": notes})
         if not saved.names:
             entries.append(entry)
-    return encode_json({"schemaVersion": 2, "mediaType": INDEX_OCI, "manifests": entries})
+    return entries
 
 
 def _manifest(images: Sequence[Saved]) -> bytes:

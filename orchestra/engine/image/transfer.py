@@ -95,6 +95,27 @@ class Transfer:
         (*_, document), manifest = await self._choose(top, platform)
         return (await self._describe(document, manifest, platform)).config
 
+    async def documents(self, platform: Platform) -> tuple[Manifest, bytes]:
+        """Fetch a manifest and the bytes of its config, whatever it is of.
+
+        :raises RegistryError: when the registry does not give it.
+        :raises ImageError: when something is not what it claims to be.
+        """
+        name = self._reference.digest or self._reference.tag or "latest"
+        _, manifest = await self._choose(await self._repository.manifest(name), platform)
+        if manifest.config.size > MANIFEST_BYTES_MAX:
+            raise ImageError(f"its config would have {manifest.config.size} bytes")
+        await self._fetch_missing(manifest.config)
+        return manifest, self._store.read_blob(manifest.config.digest)
+
+    async def fetch(self, blob: Descriptor) -> None:
+        """Fetch one blob.
+
+        :raises RegistryError: when the registry does not give it.
+        :raises ImageError: when it is not what it claims to be.
+        """
+        await self._fetch_missing(blob)
+
     async def run(self, snapshotter: Snapshotter, platform: Platform) -> Image:
         """Fetch, verify, unpack, and name the image.
 

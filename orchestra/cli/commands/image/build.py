@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from orchestra.cli.declare import Argument, Context, Option
 from orchestra.cli.session import Session
-from orchestra.errors import UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 def command(
@@ -19,35 +14,91 @@ def command(
     add_hosts: Annotated[
         list[str] | None, Option("--add-host", help="Add a custom host-to-IP mapping, HOST:IP")
     ] = None,
+    allow: Annotated[
+        list[str] | None,
+        Option("--allow", help="Grant more rights: network.host, security.insecure"),
+    ] = None,
+    annotations: Annotated[
+        list[str] | None, Option("--annotation", help="Add an annotation to the image's manifest")
+    ] = None,
     build_args: Annotated[
         list[str] | None, Option("--build-arg", help="Set build-time variables")
     ] = None,
     build_contexts: Annotated[
         list[str] | None, Option("--build-context", help="Additional build contexts, NAME=PATH|URL")
     ] = None,
+    cache_from: Annotated[
+        list[str] | None,
+        Option("--cache-from", help="External cache sources: NAME, type=registry|local,..."),
+    ] = None,
+    cache_to: Annotated[
+        list[str] | None,
+        Option("--cache-to", help="Where the cache goes: NAME, type=registry|local|inline,..."),
+    ] = None,
+    call: Annotated[
+        str, Option("--call", help="Evaluate: build, check, outline, targets[,format=json]")
+    ] = "build",
+    cgroup_parent: Annotated[
+        str, Option("--cgroup-parent", help="Set the parent cgroup of the steps")
+    ] = "",
+    check: Annotated[bool, Option("--check", help="Shorthand for --call=check")] = False,
     file: Annotated[
         str, Option("--file", "-f", help="Name of the Dockerfile (default: PATH/Dockerfile)")
     ] = "",
     iidfile: Annotated[str, Option("--iidfile", help="Write the image ID to a file")] = "",
     labels: Annotated[list[str] | None, Option("--label", help="Set metadata for an image")] = None,
+    load: Annotated[bool, Option("--load", help="Shorthand for --output=type=docker")] = False,
+    metadata_file: Annotated[
+        str, Option("--metadata-file", help="Write build result metadata to a file")
+    ] = "",
     network: Annotated[
         str | None, Option("--network", help="Networking mode of RUN: default, none, host")
     ] = None,
     no_cache: Annotated[
         bool, Option("--no-cache", help="Do not use cache when building the image")
     ] = False,
+    no_cache_filter: Annotated[
+        list[str] | None, Option("--no-cache-filter", help="Do not cache specified stages")
+    ] = None,
+    output: Annotated[
+        list[str] | None,
+        Option(
+            "--output",
+            "-o",
+            help="Where the result goes: DIRECTORY, - (a tar), or "
+            "type=local|tar|oci|docker|image|registry|cacheonly,dest=...",
+        ),
+    ] = None,
     platforms: Annotated[
         list[str] | None,
         Option("--platform", help="Set the target platform; several, with commas, give an index"),
     ] = None,
+    progress: Annotated[
+        str, Option("--progress", help="Progress output: auto, tty, plain, quiet, none, rawjson")
+    ] = "",
     pull: Annotated[
         bool, Option("--pull", help="Always attempt to pull all referenced images")
     ] = False,
+    push: Annotated[bool, Option("--push", help="Shorthand for --output=type=registry")] = False,
     quiet: Annotated[
         bool, Option("--quiet", "-q", help="Suppress the build output and print the image ID")
     ] = False,
+    resources: Annotated[
+        list[str] | None,
+        Option("--resource", help="Limit each step: memory=2g, cpu-quota=50000, ..."),
+    ] = None,
     secrets: Annotated[
-        list[str] | None, Option("--secret", help="Expose a secret: id=NAME,src=FILE")
+        list[str] | None,
+        Option("--secret", help="Expose a secret: id=NAME,src=FILE or id=NAME,env=VARIABLE"),
+    ] = None,
+    shm_size: Annotated[str, Option("--shm-size", help="Size of /dev/shm in the steps")] = "",
+    ssh: Annotated[
+        list[str] | None,
+        Option(
+            "--ssh",
+            metavar="default|ID[=SOCKET|KEY]",
+            help="Forward an ssh agent, or a key, to the steps that ask for it",
+        ),
     ] = None,
     tags: Annotated[
         list[str] | None, Option("--tag", "-t", help="Name and optionally a tag, NAME:TAG")
@@ -55,106 +106,58 @@ def command(
     target: Annotated[
         str | None, Option("--target", help="Set the target build stage to build")
     ] = None,
+    ulimits: Annotated[
+        list[str] | None, Option("--ulimit", help="Limits of the steps, NAME=SOFT[:HARD]")
+    ] = None,
 ) -> None:
     """Build; "-" is a Dockerfile or a tarball from stdin. Without a tag the image has no name."""
-    from orchestra.cli.building import STDIN, check_stdin
-    from orchestra.cli.render.transfers import transfers
-    from orchestra.cli.transact import parse_build_args
+    from orchestra.cli import imaging as told
+    from orchestra.cli.building import STDIN, Wanted, check_stdin, deliver, describe
+    from orchestra.cli.transact import parse_build_args, parse_ssh
     from orchestra.planner.building import BuildSpec
 
     session = Session.of(ctx)
-    arguments = parse_build_args(build_args or (), session.environment)
-    context, is_here = _place(path)
-    if path == STDIN:
-        check_stdin()
-    if iidfile:
-        _check_place(iidfile)
+    if progress:
+        session.options = told.with_progress(session.options, progress)
+    asked = told.parse_call(call, check=check)
+    context, is_here = told.place_of(path)
+    wanted_platforms = tuple(part for text in platforms or () for part in text.split(",") if part)
+    handed = told.secrets_of(secrets or (), session.environment)
     spec = BuildSpec(
         context=context,
-        dockerfile=_dockerfile(file, context) if is_here else file or "Dockerfile",
+        dockerfile=told.dockerfile_of(file, context) if is_here else file or "Dockerfile",
         target=target,
-        args=arguments,
-        labels=dict(_pair("--label", text, needed=False) for text in labels or ()),
-        tags=tuple(tags[1:] if tags else ()),
+        args=parse_build_args(build_args or (), session.environment),
+        labels=dict(told.pair("--label", text, needed=False) for text in labels or ()),
         no_cache=no_cache,
         pull=pull,
         network=network,
-        extra_hosts=tuple(_host(text) for text in add_hosts or ()),
-        secrets=dict(_secret(text) for text in secrets or ()),
-        platforms=tuple(part for text in platforms or () for part in text.split(",") if part),
-        additional_contexts=dict(_context(text) for text in build_contexts or ()),
+        extra_hosts=tuple(told.host_of(text) for text in add_hosts or ()),
+        secrets=handed.files,
+        secret_contents=handed.contents,
+        shm_size_bytes=told.size_of("--shm-size", shm_size),
+        platforms=wanted_platforms,
+        additional_contexts=dict(told.context_of(text) for text in build_contexts or ()),
+        ssh=dict(parse_ssh(text) for text in ssh or ()),
+        entitlements=told.entitlements_of(allow or ()),
+        ulimits=tuple(told.ulimit_of(text) for text in ulimits or ()),
+        no_cache_filter=tuple(no_cache_filter or ()),
+        annotations=told.annotations_of(annotations or ()),
+        cgroup_parent=told.cgroup_of(cgroup_parent),
+        resources=told.resources_of(resources or ()),
     )
-
-    async def main() -> str:
-        async with transfers(session.options, quiet=quiet) as report:
-            builds = session.machine.builds("")
-            return await builds.build(spec, tags[0] if tags else None, report)
-
-    made = session.run(main)
-    if iidfile:
-        _write(iidfile, made)
-    print(made)
-
-
-def _place(text: str) -> tuple[str, bool]:
-    """Return a context as the builder wants it, and whether it is a path of this machine."""
-    if text == "-" or not Path(text).is_dir():
-        from orchestra.planner.compile.images import is_remote
-
-        if is_remote(text):
-            return text, False
-    return str(Path(text).absolute()), True
-
-
-def _dockerfile(file: str, context: str) -> str:
-    return str(Path(file).absolute()) if file else f"{context}/Dockerfile"
-
-
-def _check_place(iidfile: str) -> None:
-    """Check that a file can be where the image's id is to go, before anything is built.
-
-    :raises UsageError: when there is no such directory, or the file is one.
-    """
-    path = Path(iidfile)
-    if not path.absolute().parent.is_dir():
-        raise UsageError(f'cannot write "{path}": there is no directory "{path.parent}"')
-    if path.is_dir():
-        raise UsageError(f'cannot write "{path}": it is a directory')
-
-
-def _write(iidfile: str, identity: str) -> None:
-    try:
-        Path(iidfile).write_text(identity, "ascii")
-    except OSError as err:
-        raise UsageError(f'cannot write "{iidfile}": {(err.strerror or "").lower()}') from err
-
-
-def _pair(option: str, text: str, *, needed: bool = True) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not key or (needed and not equals):
-        raise UsageError(f'"{text}" is no value of {option}', hint="write it as NAME=VALUE")
-    return key, value
-
-
-def _context(text: str) -> tuple[str, str]:
-    name, place = _pair("--build-context", text)
-    return name, _place(place)[0]
-
-
-def _host(text: str) -> tuple[str, str]:
-    name, mark, address = text.partition("=") if "=" in text else text.partition(":")
-    if not (name and mark and address):
-        raise UsageError(f'"{text}" is no value of --add-host', hint="write it as HOST:IP")
-    return name, address
-
-
-def _secret(text: str) -> tuple[str, str]:
-    fields = dict(_pair("--secret", part) for part in text.split(","))
-    source = fields.get("src") or fields.get("source")
-    if not fields.get("id") or not source or not _known(fields):
-        raise UsageError(f'"{text}" is no value of --secret', hint="write it as id=NAME,src=FILE")
-    return fields["id"], str(Path(source).absolute())
-
-
-def _known(fields: Iterable[str]) -> bool:
-    return set(fields) <= {"id", "src", "source", "type"}
+    spec = told.with_cache(spec, cache_from or (), cache_to or ())
+    wanted = Wanted(
+        names=tuple(tags or ()),
+        outputs=told.outputs_of(output or (), push=push, load=load),
+        iidfile=iidfile,
+        metadata_file=metadata_file,
+        quiet=quiet,
+    )
+    if path == STDIN:
+        check_stdin()
+    if asked.name != "build":
+        session.run(lambda: describe(session, spec, asked))
+        return
+    wanted.check()
+    deliver(session, spec, wanted)

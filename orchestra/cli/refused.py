@@ -1,0 +1,38 @@
+"""Options of docker's that are not offered, and why: told when one is used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_BUILDER = "builds run in the command itself, there are no builders to choose from"
+_BUILD = {
+    "--attest": "images carry no attestations",
+    "--builder": _BUILDER,
+    "--compress": "a context is read where it is, and sent nowhere",
+    "--cpu-period": "use --resource cpu-period=",
+    "--cpu-quota": "use --resource cpu-quota=",
+    "--cpu-shares": "use --resource cpu-shares=",
+    "--cpuset-cpus": "use --resource cpuset-cpus=",
+    "--cpuset-mems": "memory nodes of steps are not chosen",
+    "--force-rm": "no intermediate containers are left",
+    "--isolation": "it is for Windows",
+    "--memory": "use --resource memory=",
+    "--memory-swap": "use --resource memory-swap=",
+    "--policy": "no policies are evaluated",
+    "--print": "use --call",
+    "--provenance": "images carry no attestations",
+    "--rm": "no intermediate containers are left",
+    "--sbom": "images carry no attestations",
+    "--security-opt": "use RUN --security, and --allow",
+    "--squash": "layers stay as they are made",
+}
+_COMPOSE = {
+    "--builder": _BUILDER,
+    "--provenance": "images carry no attestations",
+    "--sbom": "images carry no attestations",
+}
+REFUSED: Mapping[str, Mapping[str, str]] = {
+    "orchestra image build": _BUILD,
+    "orchestra build": _COMPOSE,
+}
+"""Command -> option -> why it is not offered."""
