@@ -339,7 +339,7 @@ def syncfs(fd: int) -> None:
 
     :raises OSError: EIO, ENOSPC, EDQUOT: something could not be written since ``fd`` was opened.
     """
-    _check(_libc.syncfs(ctypes.c_int(fd)))
+    check(libc.syncfs(ctypes.c_int(fd)))
 
 
 def bpf(command: int, attributes: bytes) -> int:
