@@ -183,6 +183,11 @@ class Session:
 
         :raises SpecError: when there is no file to take it from.
         """
+        from orchestra.cli.plain import plain_project
+
+        plain = plain_project(self.options, self.environment)
+        if plain is not None:
+            return plain
         from orchestra.spec.naming import project_name_of
 
         return project_name_of(self.load_options(), self.environment, Path.cwd())

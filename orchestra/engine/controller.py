@@ -5,7 +5,6 @@ Knows no target and no supervisor by name: both come in as protocols.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -145,6 +144,8 @@ class ProjectController:
         self.remember(None)
         await self._supervision.release()
         if not (await self.observe()).containers:
+            import shutil  # noqa: PLC0415 - takes longer than most of what is done here
+
             for directory in (
                 self._paths.project(self.project),
                 self._paths.project_run(self.project),

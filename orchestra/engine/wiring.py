@@ -136,7 +136,7 @@ class Machine:
         from orchestra.engine.local.observe import Observer  # noqa: PLC0415
 
         containers = cast("Containers", PhaseReader(self.paths))
-        return Observer(self.store, containers, self._networks, self._images, self._clock)
+        return Observer(self.store, containers, self._networks, lambda: self._images, self._clock)
 
     @cached_property
     def _steps(self) -> ContainerSteps:
@@ -191,7 +191,7 @@ class Machine:
             # of these two, an observer of containers asks for nothing but the phase
             cast("Containers", PhaseReader(self.paths)),
             cast("Networks", None),
-            self._images,
+            lambda: self._images,
             cast("SystemClock", None),  # the moment is taken here
         )
         return ObservedState(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from orchestra.cli.declare import Annotated, Argument, Context, Exit, Option
@@ -80,8 +81,6 @@ def command(
 ) -> None:
     """Bring up what the service needs, run the command with our streams, exit with its code."""
     session = Session.of(ctx)
-    from uuid import uuid4
-
     from orchestra.cli.oneoff import OneOff
     from orchestra.cli.oneoff_run import Manner, check, environment_of, run_one_off
     from orchestra.cli.render.errors import docker_codes
@@ -95,7 +94,7 @@ def command(
     at_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     wanted = OneOff(
         service=service,
-        slug=uuid4().hex + uuid4().hex,
+        slug=os.urandom(32).hex(),
         command=tuple(arguments or ()),
         entrypoint=entrypoint,
         environment=environment_of(environment or (), env_from_file or (), session.environment),

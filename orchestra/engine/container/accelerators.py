@@ -7,7 +7,6 @@ of its container toolkit.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 
 from orchestra.engine.container.cdi import Edits, Registry, read_registry
@@ -45,6 +44,8 @@ def _edits(request: DeviceRequest, registry: Registry) -> Edits:
     if request.driver in {"", "nvidia"} and _suits_nvidia(request):
         if registry.has(_NVIDIA_KIND):
             return registry.edits_of([f"{_NVIDIA_KIND}={name}" for name in _nvidia_ids(request)])
+        import shutil  # noqa: PLC0415 - takes longer than most of what is done here
+
         if hook := shutil.which(NVIDIA_HOOK):
             return _nvidia_hook(request, hook)
     wanted = " ".join(request.capabilities)

@@ -7,7 +7,6 @@ a reboot, and package upgrades unload what is not theirs. Nothing is written bel
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 from orchestra.engine.container.security_options import DEFAULT_PROFILE, parse_security
@@ -84,6 +83,8 @@ def default_profile() -> str:
         return ""
     if any(line.rpartition(" (")[0] == DEFAULT_PROFILE for line in lines):
         return DEFAULT_PROFILE
+    import shutil  # noqa: PLC0415 - takes longer than most of what is done here
+
     program = shutil.which("apparmor_parser") or shutil.which("apparmor_parser", path=_SYSTEM_PATH)
     if program is None:
         return ""

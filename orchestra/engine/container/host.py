@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from collections.abc import Sequence
 from pathlib import Path
@@ -71,6 +70,8 @@ def init_program(spec: ContainerSpec) -> str:
     if not spec.init or not runtime_prefix(spec.runtime):
         return ""
     for program in _INITS:
+        import shutil  # noqa: PLC0415 - takes longer than most of what is done here
+
         if found := shutil.which(program):
             return found
     raise ContainerError(

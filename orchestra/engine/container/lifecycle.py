@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
-from uuid import uuid4
 
 import anyio
 import anyio.to_thread
@@ -353,7 +352,7 @@ def new_container_id() -> str:
     Those are the host name by default, and resolvers read a name of digits as an address.
     """
     while True:
-        container_id = uuid4().hex + uuid4().hex
+        container_id = os.urandom(32).hex()
         if not container_id[:12].isdecimal():
             return container_id
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from orchestra.engine.container.freezer import is_frozen
 from orchestra.engine.container.places import Places
 from orchestra.engine.paths import Paths
-from orchestra.engine.shim.protocol import ExitRecord
 from orchestra.engine.state.records import ContainerRecord
 from orchestra.planner.observed import Phase
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from orchestra.engine.shim.protocol import ExitRecord
 
 
 def phase_of(paths: Paths, record: ContainerRecord) -> tuple[Phase, ExitRecord | None]:

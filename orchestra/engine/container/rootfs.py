@@ -6,7 +6,6 @@ Makes files and directories only; mounting is the shim's, in its own namespace.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -170,6 +169,8 @@ def remove_tree(path: Path) -> None:
     :raises ContainerError: when something in it cannot be removed.
     """
     try:
+        import shutil  # noqa: PLC0415 - takes longer than most of what is done here
+
         shutil.rmtree(path)
     except FileNotFoundError:
         return

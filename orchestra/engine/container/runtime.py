@@ -8,8 +8,6 @@ A service says so by its key ``runtime``, the command line by ``--runtime``, and
 
 from __future__ import annotations
 
-import shutil
-
 from orchestra.errors import ContainerError
 
 NATIVE = "native"
@@ -22,6 +20,8 @@ def runtime_prefix(name: str | None) -> tuple[str, ...]:
     """
     if not name or name == NATIVE:
         return ()
+    import shutil  # noqa: PLC0415 - takes longer than most of what is done here
+
     path = shutil.which(name)
     if path is None:
         raise ContainerError(

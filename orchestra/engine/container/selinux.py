@@ -9,7 +9,6 @@ which its daemon's --selinux-enabled changes.
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -107,6 +106,8 @@ def _join(parts: dict[str, str]) -> str:
 
 def _new_level() -> str:
     """Return two categories of its own: with those of others it shares neither process nor file."""
+    import secrets  # noqa: PLC0415 - takes longer than most of what is done here
+
     first = secrets.randbelow(_CATEGORIES)
     second = secrets.choice([number for number in range(_CATEGORIES) if number != first])
     low, high = sorted((first, second))

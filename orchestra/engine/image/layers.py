@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 from functools import partial
+from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
 from orchestra.engine.image.extract import flavour_of
-from orchestra.engine.image.layer import Limits, pack, unpack
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.linux.host import Features, features
 from orchestra.engine.paths import Paths
@@ -21,13 +21,16 @@ from orchestra.engine.snapshot.snapshotter import Snapshotter
 from orchestra.errors import ImageError
 from orchestra.oci.image import Layer
 
+if TYPE_CHECKING:
+    from orchestra.engine.image.layer import Limits
+
 
 class StoredLayers:
     """Implements LayerStore over an image store."""
 
     def __init__(self, store: ImageStore, limits: Limits | None = None) -> None:
         self._store = store
-        self._limits = limits or Limits()
+        self._limits = limits
         self._flavour = flavour_of(os.geteuid())
 
     async def unpack(self, layer: Layer, directory: str) -> tuple[str, ...]:
@@ -40,11 +43,12 @@ class StoredLayers:
         return await anyio.to_thread.run_sync(self._unpack, layer, directory)
 
     def _unpack(self, layer: Layer, directory: str) -> tuple[str, ...]:
+        from orchestra.engine.image.layer import Limits, unpack  # noqa: PLC0415 - as pack
+
+        limits = self._limits or Limits()
         with self._store.open_blob(layer.descriptor.digest) as file:
             try:
-                result = unpack(
-                    file.read, directory, layer, limits=self._limits, flavour=self._flavour
-                )
+                result = unpack(file.read, directory, layer, limits=limits, flavour=self._flavour)
             except ImageError:
                 self._store.drop_blob(layer.descriptor.digest)
                 raise
@@ -58,6 +62,8 @@ class StoredLayers:
         return await anyio.to_thread.run_sync(partial(self._pack, directory, mtime_max))
 
     def _pack(self, directory: str, mtime_max: int | None) -> Layer:
+        from orchestra.engine.image.layer import pack  # noqa: PLC0415 - compressors behind it
+
         target = self._store.incoming(f"pack-{os.getpid()}-{os.urandom(6).hex()}")
         try:
             layer = pack(directory, target, mtime_max=mtime_max, flavour=self._flavour)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from orchestra.engine.container.arguments import merge_argv
 from orchestra.engine.container.places import Places
-from orchestra.engine.shim.protocol import ExitRecord
 from orchestra.engine.state.records import ContainerRecord, Wanted
 from orchestra.engine.state.store import Store, read_record
 from orchestra.errors import ContainerError, StateError
@@ -32,6 +31,8 @@ if TYPE_CHECKING:  # handed in: who only reads containers imports none of these
     from orchestra.engine.container.lifecycle import Containers
     from orchestra.engine.image.store import ImageStore
     from orchestra.engine.network.networks import Networks
+    from orchestra.engine.shim.protocol import ExitRecord
+    from orchestra.oci.image import ImageConfig
 
 _LINKS = Path("/sys/class/net")
 HEALTH_FILE = "health.json"
@@ -49,7 +50,7 @@ class Observer:
         store: Store,
         containers: Containers,
         networks: Networks,
-        images: ImageStore,
+        images: Callable[[], ImageStore],
         clock: Clock,
     ) -> None:
         self._store = store
@@ -57,7 +58,7 @@ class Observer:
         self._networks = networks
         self._images = images
         self._clock = clock
-        self._argv: dict[str, tuple[tuple[str, ...] | None, tuple[str, ...] | None]] = {}
+        self._configs: dict[str, ImageConfig | None] = {}
 
     def observe(self, project: str, references: Sequence[str] = ()) -> ObservedState:
         """Take a snapshot of a project and of the machine's networks and volumes.
@@ -92,11 +93,11 @@ class Observer:
                 ObservedImage(
                     reference=reference,
                     id=image.id,
-                    build_hash=self._images.annotations(reference).get(BUILD_HASH, ""),
-                    pulled_at=_moment(self._images.annotations(reference).get(PULLED_AT)),
+                    build_hash=self._images().annotations(reference).get(BUILD_HASH, ""),
+                    pulled_at=_moment(self._images().annotations(reference).get(PULLED_AT)),
                 )
                 for reference in sorted(set(references))
-                if (image := self._images.get(reference)) is not None
+                if (image := self._images().get(reference)) is not None
             ),
         )
 
@@ -144,16 +145,19 @@ class Observer:
 
     def _command(self, record: ContainerRecord) -> str:
         """Return what a container runs: its own words, else its image's."""
-        if record.image_id not in self._argv:
-            image = Places.of(self._store.paths, record).read_image()
-            self._argv[record.image_id] = (image.entrypoint, image.cmd) if image else (None, None)
+        image = self._config(record)
+        own = (image.entrypoint, image.cmd) if image else (None, None)
         try:
-            argv = merge_argv(
-                record.spec.entrypoint, record.spec.command, *self._argv[record.image_id]
-            )
+            argv = merge_argv(record.spec.entrypoint, record.spec.command, *own)
         except ContainerError:
             return ""
         return shlex.join(argv)
+
+    def _config(self, record: ContainerRecord) -> ImageConfig | None:
+        """Return what a container's image says, as it was when the container was made."""
+        if record.image_id not in self._configs:
+            self._configs[record.image_id] = Places.of(self._store.paths, record).read_image()
+        return self._configs[record.image_id]
 
     def _health(self, record: ContainerRecord) -> Health:
         path = Path(self._store.paths.container(record.spec.project, record.id)) / HEALTH_FILE
@@ -162,8 +166,10 @@ class Observer:
             state = read_record(path, HealthState)
         if state is not None:
             return state.health
-        image = self._images.by_id(record.image_id)
-        checks = effective(record.spec.health, image.config.healthcheck if image else None)
+        config = self._config(record)
+        if config is None and (image := self._images().by_id(record.image_id)) is not None:
+            config = image.config
+        checks = effective(record.spec.health, config.healthcheck if config else None)
         return Health.NONE if checks is None else Health.STARTING
 
 

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, assert_never
 import anyio
 
 from orchestra.engine.local.observe import Observer
-from orchestra.engine.network.buildnet import sweep
-from orchestra.engine.network.networks import Networks
 from orchestra.engine.state.store import Store
 from orchestra.engine.target import Report
 from orchestra.planner.observed import ObservedState
@@ -31,6 +29,7 @@ from orchestra.planner.steps import (
 if TYPE_CHECKING:
     from orchestra.engine.local.containers import ContainerSteps
     from orchestra.engine.local.images import ImageSteps
+    from orchestra.engine.network.networks import Networks
     from orchestra.engine.volume.volumes import Volumes
 
 
@@ -100,6 +99,8 @@ class LocalTarget:
         if isinstance(step, RemoveNetwork):
             if (record := self._store.network(step.name)) is not None:
                 await self._networks.remove(record)
+            from orchestra.engine.network.buildnet import sweep  # noqa: PLC0415
+
             await sweep(self._store.paths, self._store)  # what a killed build left
         elif (record := self._store.network(step.network.name)) is not None:
             await self._networks.ensure(record)

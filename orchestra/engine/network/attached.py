@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from contextlib import suppress
 from pathlib import Path
 
@@ -113,6 +112,8 @@ class Leases:
 
     def forget(self, network: str) -> None:
         """Give back every address of a network that goes away."""
+        import shutil  # noqa: PLC0415 - takes longer than most of what is done here
+
         shutil.rmtree(self._root / network, ignore_errors=True)
         self._own = {path for path in self._own if path.parent.name != network}
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -136,6 +135,8 @@ class Volumes:
             # Out of sight at once: whatever is killed in between, no half volume is found.
             doomed = directory.with_name(f".{name[:200]}.{os.urandom(4).hex()}")
             directory.rename(doomed)
+            import shutil  # noqa: PLC0415 - takes longer than most of what is done here
+
             shutil.rmtree(doomed)
         except FileNotFoundError:
             return
@@ -163,6 +164,8 @@ class Volumes:
         directory = Path(self._paths.volumes) / name
         data, part, staged = (directory / entry for entry in (DATA, _PARTIAL, _STAGED))
         try:
+            import shutil  # noqa: PLC0415 - takes longer than most of what is done here
+
             shutil.rmtree(part, ignore_errors=True)
             if not staged.is_dir():
                 if _is_filled(data) or not _stage(layers, target, part):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra.engine import plainly
-from orchestra.engine.container import exec_plain, exec_talk
+from orchestra.engine.container import exec_plain, exec_talk, places
 from orchestra.engine.paths import paths_of
 from orchestra.engine.shim import protocol
 from orchestra.engine.state import plain, records, store
@@ -44,6 +44,8 @@ def test_other_values_are_left_to_json(value: object) -> None:
 
 
 def test_names_that_are_written_down_twice_are_the_same() -> None:
+    names = ("INIT_FILE", "SHIM_FILE", "EXIT_FILE", "LOG_FILE", "REQUEST_FILE")
+    assert [getattr(places, n) for n in names] == [getattr(protocol, n) for n in names]
     assert protocol.INIT_FILE == exec_plain.INIT_FILE
     assert protocol.LAUNCHER_SOCKET == plainly.LAUNCHER_SOCKET
     assert protocol.MESSAGE_BYTES_MAX == exec_talk._MESSAGE_BYTES_MAX
