@@ -1,4 +1,4 @@
-"""Pull and push with Debian's docker-registry over TLS and with a login.
+"""Pull and push with Debian's docker-registry over TLS, with a login and with tokens for one.
 
 The scenarios are those of the distribution-spec's conformance suite (01_pull, 02_push,
 03_discovery), seen from the client's side.
@@ -27,9 +27,12 @@ pytestmark = [pytest.mark.kernel, pytest.mark.registry]
 BIG = random.Random(3).randbytes(5 << 20)
 
 
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DebianRegistry]:
-    with serve_debian_registry(tmp_path_factory.mktemp("registry")) as running:
+@pytest.fixture(scope="module", params=["htpasswd", "tokens"])
+def registry(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[DebianRegistry]:
+    place = tmp_path_factory.mktemp("registry")
+    with serve_debian_registry(place, tokens=request.param == "tokens") as running:
         yield running
 
 

@@ -1,4 +1,7 @@
-"""Debian's docker-registry (CNCF distribution) with TLS and a login, for the length of a block."""
+"""Debian's docker-registry (CNCF distribution) with TLS and a login, for the length of a block.
+
+Its certificate is for 127.0.0.1, and for a name that nobody resolves (a proxy may).
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,18 @@ import ssl
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from support.tokens import ISSUER, SERVICE, TokenServer, serve_tokens
 
 from scripts.standins.__main__ import cache_directory
 from scripts.standins.errors import StandinError
 from scripts.standins.server import Server
 
+NAME = "registry.test"
 USER, PASSWORD = "joe", "s3cret-pass"
 _HASH = "$2y$05$abcdefghijklmnopqrstuuV7fpPozvyqJfnY19y0802WTlXUm6Rjy"
 """bcrypt of the password: what htpasswd -B writes."""
@@ -27,11 +32,11 @@ storage:
   filesystem: {{rootdirectory: {storage}}}
   delete: {{enabled: true}}
 auth:
-  htpasswd: {{realm: here, path: {htpasswd}}}
+  {auth}
 http:
   addr: "{address}"
   secret: test
-  tls: {{certificate: {certificate}, key: {key}}}
+  tls: {{certificate: {certificate}, key: {key}{clients}}}
 """
 
 
@@ -41,11 +46,23 @@ class DebianRegistry:
 
     address: str
     certificate: Path
+    tokens: TokenServer | None = None
+
+    @property
+    def key(self) -> Path:
+        """Return the certificate's key."""
+        return self.certificate.with_name("key.pem")
 
 
 @contextmanager
-def serve_debian_registry(directory: Path) -> Iterator[DebianRegistry]:
-    """Run one; its files lie in the directory."""
+def serve_debian_registry(
+    directory: Path, *, tokens: bool = False, clients: bool = False
+) -> Iterator[DebianRegistry]:
+    """Run one; its files lie in the directory.
+
+    ``tokens``: a token server beside it is asked, in place of a file of passwords. ``clients``:
+    nobody comes in who does not show the registry's own certificate.
+    """
     try:
         program = Server(cache_directory()).program()
     except StandinError as err:
@@ -56,30 +73,42 @@ def serve_debian_registry(directory: Path) -> Iterator[DebianRegistry]:
     certificate, key = directory / "cert.pem", directory / "key.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-         "-nodes", "-days", "2", "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1",
+         "-nodes", "-days", "2", "-subj", "/CN=test",
+         "-addext", f"subjectAltName=IP:127.0.0.1,DNS:{NAME}",
          "-keyout", str(key), "-out", str(certificate)],
         check=True,
         capture_output=True,
     )  # fmt: skip
     (directory / "htpasswd").write_text(f"{USER}:{_HASH}\n")
-    config = directory / "registry.yml"
-    config.write_text(
-        _CONFIG.format(
-            storage=directory / "storage",
-            htpasswd=directory / "htpasswd",
-            address=address,
-            certificate=certificate,
-            key=key,
+    with ExitStack() as stack:
+        server = None
+        auth = f"htpasswd: {{realm: here, path: {directory / 'htpasswd'}}}"
+        if tokens:
+            server = TokenServer(directory, USER, PASSWORD)
+            stack.enter_context(serve_tokens(server, certificate, key))
+            auth = (
+                f'token: {{realm: "{server.url}", service: {SERVICE}, issuer: {ISSUER}, '
+                f"rootcertbundle: {server.certificate}}}"
+            )
+        config = directory / "registry.yml"
+        config.write_text(
+            _CONFIG.format(
+                storage=directory / "storage",
+                auth=auth,
+                address=address,
+                certificate=certificate,
+                key=key,
+                clients=f", clientcas: [{certificate}]" if clients else "",
+            )
         )
-    )
-    with (directory / "registry.log").open("wb") as log:
-        process = subprocess.Popen([program, "serve", str(config)], stdout=log, stderr=log)
-    try:
-        _wait(address, certificate, process)
-        yield DebianRegistry(address, certificate)
-    finally:
-        process.terminate()
-        process.wait(10)
+        with (directory / "registry.log").open("wb") as log:
+            process = subprocess.Popen([program, "serve", str(config)], stdout=log, stderr=log)
+        try:
+            _wait(address, certificate, process)
+            yield DebianRegistry(address, certificate, server)
+        finally:
+            process.terminate()
+            process.wait(10)
 
 
 def _wait(address: str, certificate: Path, process: subprocess.Popen[bytes]) -> None:

@@ -109,6 +109,8 @@ class Authorizer:
         self._credentials = credentials
         self._lasting = lasting
         self.identity = ""
+        self.logged_in = False
+        """A login was there to answer with."""
 
     async def answer(self, challenges: list[str], scope: str) -> str | None:
         """Return the Authorization header that a 401 asks for, None when we have nothing to say.
@@ -116,6 +118,7 @@ class Authorizer:
         :raises RegistryError: when the token server refuses, or is one that we must not trust.
         """
         login = await self._credentials.login(self._endpoint.host)
+        self.logged_in = login is not None
         bearer = next((c for c in challenges if c.lower().startswith("bearer ")), None)
         if bearer is not None:
             parameters = {key.lower(): value for key, value in _PARAMETER.findall(bearer)}

@@ -1,6 +1,7 @@
 """The one HTTP client: deadlines, retries with back-off, redirects that carry no secrets away.
 
-httpx2 honours the proxy variables and uses the system's roots (SSL_CERT_FILE). Redirects are
+httpx2 honours the proxy variables, but for this machine itself, which no proxy can reach as we mean
+it (as Go's clients do), and uses the system's roots (SSL_CERT_FILE). Redirects are
 followed here and not by it: a token goes to the host it was made for and to no other, and no
 redirect leads from HTTPS to anything else.
 """
@@ -17,6 +18,8 @@ import anyio
 import httpx2
 
 from orchestra.engine.clock import Clock, SystemClock
+from orchestra.engine.image.certificates import Certificates, Trust, for_another_host
+from orchestra.engine.image.settings import is_loopback
 from orchestra.errors import ImageError, RegistryError
 from orchestra.values import dataclass
 
@@ -25,8 +28,16 @@ _REDIRECTS_MAX = 5
 _PASSING = {408, 429, 500, 502, 503, 504}
 """Statuses that may be others in a moment."""
 _USER_AGENT = "orchestra"
-Trust = bool | str
-"""Whom TLS trusts: the system's roots, nobody in particular (False), a file's roots as well."""
+_OF_TLS = {
+    "verify_failed": "if you trust it, name who has signed its certificate: as ca of the registry "
+    "in config.toml, or in certs.d/HOST:PORT/ca.crt beside that",
+    **dict.fromkeys(
+        ("alert_certificate_required", "alert_bad_certificate", "alert_handshake_failure"),
+        "it may want to know who we are: put NAME.cert and NAME.key into certs.d/HOST:PORT beside "
+        "config.toml",
+    ),
+}
+"""Hints for words of OpenSSL's."""
 Body = bytes | Callable[[], AsyncIterator[bytes]]
 """What a request carries; a stream is made anew for each time that it is sent."""
 
@@ -75,7 +86,7 @@ class HttpClient:
         self._clock = clock or SystemClock()
         self.sleep = sleep
         self._stack = AsyncExitStack()
-        self._clients: dict[Trust, httpx2.AsyncClient] = {}
+        self._clients: dict[tuple[Trust, bool], httpx2.AsyncClient] = {}
 
     async def __aenter__(self) -> HttpClient:
         return self
@@ -146,9 +157,9 @@ class HttpClient:
             return pause
 
     async def _follow(self, request: _Request) -> httpx2.Response:
-        url, headers = httpx2.URL(request.url), request.headers
+        url, headers, verify = httpx2.URL(request.url), request.headers, request.verify
         for _ in range(_REDIRECTS_MAX + 1):
-            response = await self._once(request, url, headers)
+            response = await self._once(request, url, headers, verify)
             location = response.headers.get("location")
             if not (request.redirects and response.status_code in _REDIRECTS and location):
                 return response
@@ -156,13 +167,14 @@ class HttpClient:
             target = redirect_target(url, location)
             if (target.scheme, target.host, target.port) != (url.scheme, url.host, url.port):
                 headers = {k: v for k, v in headers.items() if k.lower() != "authorization"}
+                verify = for_another_host(verify)
             url = target
         raise RegistryError(f'registry "{_host(url)}" redirects in circles')
 
     async def _once(
-        self, request: _Request, url: httpx2.URL, headers: Mapping[str, str]
+        self, request: _Request, url: httpx2.URL, headers: Mapping[str, str], verify: Trust
     ) -> httpx2.Response:
-        client = await self._client(verify=request.verify)
+        client = await self._client(verify, direct=is_loopback(_host(url)))
         body = request.body
         content = None if body is None else body if isinstance(body, bytes) else body()
         built = client.build_request(
@@ -173,18 +185,19 @@ class HttpClient:
         except (httpx2.TransportError, ssl.SSLError) as err:
             raise unreachable(_host(url), err) from err
 
-    async def _client(self, *, verify: Trust) -> httpx2.AsyncClient:
-        client = self._clients.get(verify)
+    async def _client(self, verify: Trust, *, direct: bool) -> httpx2.AsyncClient:
+        client = self._clients.get((verify, direct))
         if client is None:
             patience = self.patience
             timeout = httpx2.Timeout(patience.read, connect=patience.connect, pool=None)
             client = httpx2.AsyncClient(
-                verify=_context(verify) if isinstance(verify, str) else verify,
+                verify=_context(verify) if isinstance(verify, Certificates) else verify,
+                mounts=dict.fromkeys(("http://", "https://", "all://")) if direct else None,
                 timeout=timeout,
                 follow_redirects=False,
                 headers={"user-agent": _USER_AGENT, "accept-encoding": "identity"},
             )
-            self._clients[verify] = await self._stack.enter_async_context(client)
+            self._clients[verify, direct] = await self._stack.enter_async_context(client)
         return client
 
     async def document(self, response: httpx2.Response, limit: int, what: str) -> bytes:
@@ -242,20 +255,39 @@ class _Request:
     again: bool
 
 
-def _context(authorities: str) -> ssl.SSLContext:
-    """Trust the system's roots, and those of a file.
+def _context(trust: Certificates) -> ssl.SSLContext:
+    """Trust the system's roots and those of files, and be who a certificate says.
 
-    :raises ImageError: when the file cannot be read, or holds no certificate.
+    :raises ImageError: when a file cannot be read, or holds no certificate.
     """
     context = ssl.create_default_context()
-    try:
-        context.load_verify_locations(cafile=authorities)
-    except (OSError, ssl.SSLError) as err:
-        raise ImageError(
-            f'cannot read the certificates in "{authorities}": {err.strerror or err}',
-            hint="name a PEM file as ca of the registry in config.toml",
-        ) from err
+    if not trust.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    for authorities in trust.authorities:
+        try:
+            context.load_verify_locations(cafile=authorities)
+        except (OSError, ssl.SSLError) as err:
+            raise ImageError(
+                f'cannot read the certificates in "{authorities}": {err.strerror or err}',
+                hint="name a PEM file as ca of the registry in config.toml",
+            ) from err
+    if trust.certificate or trust.key:
+        try:
+            context.load_cert_chain(trust.certificate, trust.key or None, _no_password)
+        except (OSError, ssl.SSLError) as err:
+            why = err.strerror or err
+            raise ImageError(
+                f'cannot use "{trust.certificate}" with the key "{trust.key}": {why}',
+                hint="a certificate to show is a PEM file NAME.cert with its key, without a "
+                "password, in NAME.key beside it; the names of authorities end with .crt",
+            ) from err
     return context
+
+
+def _no_password() -> str:
+    """Answer in place of OpenSSL, which would ask at the terminal."""
+    return ""
 
 
 def redirect_target(url: httpx2.URL, location: str) -> httpx2.URL:
@@ -284,12 +316,17 @@ def unreachable(host: str, err: Exception) -> Unreachable:
     if isinstance(err, httpx2.UnsupportedProtocol | httpx2.LocalProtocolError):
         return Unreachable(host, str(err), passing=False)
     connecting = isinstance(err, httpx2.ConnectError | httpx2.ProxyError)
-    return Unreachable(host, _cause(err), passing=not connecting)
+    cause = _cause(err)
+    refused = "_alert_" in cause  # with TLS 1.3 it comes only when we read
+    found = Unreachable(host, cause, passing=not connecting and not refused)
+    found.hint = next((hint for word, hint in _OF_TLS.items() if word in cause), found.hint)
+    return found
 
 
 def _cause(err: BaseException) -> str:
     """Find the system's own word at the bottom of a chain of exceptions."""
-    best, link = str(err), err.__cause__ or err.__context__
+    best = str(err)
+    link: BaseException | None = err
     while link is not None:
         inner = link.exceptions[0] if isinstance(link, BaseExceptionGroup) else link
         if isinstance(inner, ssl.SSLError):

@@ -10,10 +10,12 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 
+import anyio
 import httpx2
 
 from orchestra.engine.image.auth import Authorizer, login_hint
-from orchestra.engine.image.http import Body, HttpClient, redirect_target
+from orchestra.engine.image.certificates import for_another_host
+from orchestra.engine.image.http import Body, HttpClient, Unreachable, redirect_target
 from orchestra.engine.image.settings import Endpoint
 from orchestra.engine.image.wire import error_code
 from orchestra.errors import RegistryError
@@ -50,9 +52,19 @@ class Refusal(RegistryError):
 
 
 def telling(failures: Sequence[RegistryError]) -> RegistryError:
-    """Return the failure that tells most: an answer, and not that to plain HTTP on a TLS port."""
-    answers = [err for err in failures if isinstance(err, Refusal)]
-    return next((err for err in answers if err.status != 400), (answers or failures)[0])
+    """Return the failure that tells most, where a registry was tried with TLS and without."""
+    return min(failures, key=_says_little)
+
+
+def _says_little(err: RegistryError) -> int:
+    """Rank failures; plain HTTP on a TLS port is answered by 400, TLS on a plain one not at all."""
+    match err:
+        case Unreachable():
+            return 3 if "wrong_version" in err.why else 1
+        case Refusal(status=400):
+            return 2
+        case _:
+            return 0
 
 
 class Place:
@@ -66,6 +78,7 @@ class Place:
         self._reference = reference
         self._authorizer = authorizer
         self._authorization: str | None = None
+        self._asking = anyio.Lock()
 
     @property
     def repository(self) -> str:
@@ -91,16 +104,21 @@ class Place:
 
         :raises RegistryError: when there is no answer, or no login where one is asked for.
         """
-        response = await self._send(stack, request)
-        if response.status_code == 401 and self._is_own(response.request.url):
+        asked = False
+        while True:
+            known = self._authorization
+            response = await self._send(stack, request)
+            if response.status_code != 401 or asked or not self._is_own(response.request.url):
+                return response
             challenges = response.headers.get_list("www-authenticate")
             await response.aclose()
-            scope = request.scopes or f"repository:{self.repository}:pull"
-            self._authorization = await self._authorizer.answer(challenges, scope)
+            async with self._asking:
+                if self._authorization == known:  # else another request has just asked for all
+                    asked = True
+                    scope = request.scopes or f"repository:{self.repository}:pull"
+                    self._authorization = await self._authorizer.answer(challenges, scope)
             if self._authorization is None:
                 raise self._refusal(401, "")
-            response = await self._send(stack, request)
-        return response
 
     async def _send(self, stack: AsyncExitStack, request: Request) -> httpx2.Response:
         base = httpx2.URL(f"{self.endpoint.url}/v2/{self.repository}/")
@@ -108,8 +126,10 @@ class Place:
             url = redirect_target(base, request.path)
         else:
             url = base.join(request.path)
-        headers = dict(request.headers)
-        if self._authorization and self._is_own(url):
+        headers, verify = dict(request.headers), self.endpoint.verify
+        if not self._is_own(url):
+            verify = for_another_host(verify)
+        elif self._authorization:
             headers["authorization"] = self._authorization
         return await stack.enter_async_context(
             self.http.send(
@@ -117,7 +137,7 @@ class Place:
                 str(url),
                 headers=headers,
                 body=request.body,
-                verify=self.endpoint.verify,
+                verify=verify,
                 redirects=request.redirects,
                 again=request.again,
             )
@@ -133,12 +153,17 @@ class Place:
         if response.status_code != 304 and response.request.method != "HEAD":
             body = await self.http.document(response, _ERROR_BYTES_MAX, "an error")
         retry_after = response.headers.get("retry-after", "")
-        return self._refusal(response.status_code, error_code(body), retry_after)
+        tried = self._authorizer.logged_in and self._is_own(response.request.url)
+        return self._refusal(response.status_code, error_code(body), retry_after, tried=tried)
 
-    def _refusal(self, status: int, code: str, retry_after: str = "") -> Refusal:
+    def _refusal(
+        self, status: int, code: str, retry_after: str = "", *, tried: bool = False
+    ) -> Refusal:
         host = self.endpoint.host
         return Refusal(
-            _said(host, self._reference, status, code),
+            f'registry "{host}" refuses this login, or has no such image'
+            if status == 401 and tried
+            else _said(host, self._reference, status, code),
             status=status,
             hint=_hint(host, status, retry_after),
             code=code,

@@ -4,8 +4,10 @@
     mirrors = ["http://127.0.0.1:5055"]
     insecure = false
     ca = "/etc/ssl/our-ca.pem"
+    cert = "/etc/ssl/our.cert"
+    key = "/etc/ssl/our.key"
 
-Authorities are taken from docker's /etc/docker/certs.d/HOST/*.crt, too.
+Certificates are taken from certs.d/HOST beside the config file too, and from docker's and podman's.
 ORCHESTRA_REGISTRY_MIRROR="docker.io=http://127.0.0.1:5055 quay.io=https://mirror.example" adds to
 it and comes first; ORCHESTRA_INSECURE_REGISTRIES="host:port ..." as well.
 """
@@ -18,14 +20,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from orchestra.engine.image.certificates import (
+    Certificates,
+    Trust,
+    certificate_directories,
+    find_certificates,
+)
 from orchestra.engine.image.layer import Limits
 from orchestra.engine.paths import Paths
 from orchestra.errors import Location, SpecError
 from orchestra.oci.reference import DOCKER_HUB
-from orchestra.values import dataclass, field
+from orchestra.values import dataclass, field, replace
 
 _HUB_HOST = "registry-1.docker.io"
-_CERTIFICATES = Path("/etc/docker/certs.d")
+_FILES = ("ca", "cert", "key")
 _HINT = 'write [registry."docker.io"] mirrors = ["http://127.0.0.1:5055"]'
 
 
@@ -34,8 +42,7 @@ class Endpoint:
     """One place to ask: ``url`` has scheme and host, and no slash at its end."""
 
     url: str
-    verify: bool | str = True
-    """False trusts anybody; a path is that of more authorities to trust."""
+    verify: Trust = True
     mirror: bool = False
 
     @property
@@ -50,7 +57,7 @@ class RegistrySettings:
 
     mirrors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     insecure: frozenset[str] = frozenset()
-    authorities: Mapping[str, str] = field(default_factory=dict)
+    certificates: Mapping[str, Certificates] = field(default_factory=dict)
     docker_config: Path | None = None
     limits: Limits = field(default_factory=Limits)
 
@@ -67,14 +74,17 @@ class RegistrySettings:
         host = _HUB_HOST if registry == DOCKER_HUB else registry
         secure = Endpoint(url=f"https://{host}", verify=self._trust(registry))
         plain = Endpoint(url=f"http://{host}", verify=False)
-        if _is_loopback(host):
+        if is_loopback(host):
             return (*mirrors, plain, secure)
         if registry in self.insecure:
             return (*mirrors, secure, plain)
         return (*mirrors, secure)
 
-    def _trust(self, host: str) -> bool | str:
-        return host not in self.insecure and self.authorities.get(host, True)
+    def _trust(self, host: str) -> Trust:
+        found = self.certificates.get(host)
+        if host not in self.insecure:
+            return found or True
+        return replace(found, verify=False) if found else False
 
 
 def load_settings(paths: Paths, environment: Mapping[str, str]) -> RegistrySettings:
@@ -82,7 +92,8 @@ def load_settings(paths: Paths, environment: Mapping[str, str]) -> RegistrySetti
 
     :raises SpecError: when the file or a variable is malformed.
     """
-    mirrors, insecure, authorities = _from_file(Path(paths.config))
+    config = Path(paths.config)
+    mirrors, insecure, certificates = _from_file(config)
     for assignment in _words(environment.get("ORCHESTRA_REGISTRY_MIRROR", "")):
         registry, equals, url = assignment.partition("=")
         if not equals:
@@ -98,7 +109,10 @@ def load_settings(paths: Paths, environment: Mapping[str, str]) -> RegistrySetti
     return RegistrySettings(
         mirrors=mirrors,
         insecure=frozenset(insecure),
-        authorities={**_of_docker(_CERTIFICATES), **authorities},
+        certificates={
+            **find_certificates(certificate_directories(config, environment)),
+            **certificates,
+        },
         docker_config=docker,
         limits=_limits(environment),
     )
@@ -115,22 +129,16 @@ def _limits(environment: Mapping[str, str]) -> Limits:
     return Limits(bytes_max=int(text), free_bytes=int(text))
 
 
-def _of_docker(directory: Path) -> dict[str, str]:
-    """Return the authorities that docker trusts for some hosts: the first of each."""
-    found: dict[str, str] = {}
-    for path in sorted(directory.glob("*/*.crt")):
-        found.setdefault(path.parent.name, str(path))
-    return found
-
-
-def _from_file(path: Path) -> tuple[dict[str, tuple[str, ...]], set[str], dict[str, str]]:
+def _from_file(
+    path: Path,
+) -> tuple[dict[str, tuple[str, ...]], set[str], dict[str, Certificates]]:
     mirrors: dict[str, tuple[str, ...]] = {}
     insecure: set[str] = set()
-    authorities: dict[str, str] = {}
+    certificates: dict[str, Certificates] = {}
     try:
         document = tomllib.loads(path.read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        return mirrors, insecure, authorities
+        return mirrors, insecure, certificates
     except (OSError, ValueError) as err:
         raise SpecError(f"cannot read the settings: {err}", location=Location(str(path))) from err
     tables = document.get("registry", {})
@@ -138,9 +146,11 @@ def _from_file(path: Path) -> tuple[dict[str, tuple[str, ...]], set[str], dict[s
         raise SpecError("not a table", location=Location(str(path), key="registry"), hint=_HINT)
     for registry, table in tables.items():
         place = Location(str(path), key=f'registry."{registry}"')
-        if not isinstance(table, dict) or not table.keys() <= {"mirrors", "insecure", "ca"}:
+        if not isinstance(table, dict) or not table.keys() <= {"mirrors", "insecure", *_FILES}:
             raise SpecError(
-                "only mirrors, insecure and ca are known here", location=place, hint=_HINT
+                "only mirrors, insecure, ca, cert and key are known here",
+                location=place,
+                hint=_HINT,
             )
         urls = table.get("mirrors", [])
         if not isinstance(urls, list):
@@ -148,11 +158,20 @@ def _from_file(path: Path) -> tuple[dict[str, tuple[str, ...]], set[str], dict[s
         mirrors[registry] = tuple(_mirror(url, place) for url in urls)
         if table.get("insecure", False) is True:
             insecure.add(registry)
-        if (authority := table.get("ca")) is not None:
-            if not isinstance(authority, str) or not authority.startswith("/"):
-                raise SpecError("ca is not the path of a file", location=place, hint=_HINT)
-            authorities[registry] = authority
-    return mirrors, insecure, authorities
+        if table.keys() & set(_FILES):
+            certificates[registry] = _named(table, place)
+    return mirrors, insecure, certificates
+
+
+def _named(table: Mapping[str, object], place: Location) -> Certificates:
+    files = dict.fromkeys(_FILES, "")
+    for name in _FILES:
+        value = table.get(name, "/")
+        if not isinstance(value, str) or not value.startswith("/"):
+            raise SpecError(f"{name} is not the path of a file", location=place, hint=_HINT)
+        files[name] = value if name in table else ""
+    authorities = (files["ca"],) if files["ca"] else ()
+    return Certificates(authorities=authorities, certificate=files["cert"], key=files["key"])
 
 
 def _mirror(value: object, place: Location) -> str:
@@ -173,7 +192,8 @@ def _words(text: str) -> list[str]:
     return text.replace(",", " ").split()
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Tell whether a host, with a port or without, is this machine."""
     name = urlsplit(f"//{host}").hostname or ""
     try:
         return ipaddress.ip_address(name).is_loopback

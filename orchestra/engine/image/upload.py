@@ -53,7 +53,10 @@ class Upload:
         store: ImageStore,
         settings: RegistrySettings,
         progress: Callable[[Progress], None],
+        *,
+        piece_bytes: int = 0,
     ) -> None:
+        """``piece_bytes``: so much of a blob is sent at once; 0: all, as long as it is taken."""
         self._http = http
         self._reference = reference
         self._store = store
@@ -62,7 +65,7 @@ class Upload:
         self._sent = 0
         self._total = 0
         self._told_at = 0.0
-        self._piece_max = 0
+        self._piece_max = piece_bytes
         self._scope = f"repository:{reference.repository}:pull,push"
 
     async def run(self, nodes: Sequence[Node], sources: Mapping[Digest, str]) -> Digest | None:
