@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from orchestra.planner.building import BuildSpec
     from orchestra.planner.desired import DesiredState
     from orchestra.planner.exchange import Output
+    from orchestra.spec.model.project import Project
 
 STDIN = "-"
 
@@ -152,3 +153,95 @@ async def describe(session: Session, spec: BuildSpec, call: Call) -> None:
         raise found.error
     if not found.clean:
         raise Exit(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What ``build`` is told about every build of a project."""
+
+    args: Mapping[str, str | None]
+    ssh: Mapping[str, str]
+    no_cache: bool = False
+    pull: bool = False
+    push: bool = False
+    check: bool = False
+    print_file: bool = False
+    memory_bytes: int | None = None
+    with_dependencies: bool = False
+
+
+def build_project(session: Session, services: Sequence[str], asked: Asked) -> None:
+    """Build the images of services, all when none are named, and push them if asked to.
+
+    :raises SpecErrors: when the project is wrong.
+    :raises StepErrors: when one cannot be built.
+    """
+    from orchestra.cli.transact import changed_builds, references_of
+    from orchestra.planner.options import UpOptions
+    from orchestra.planner.reconcile import plan_images
+
+    if services and asked.with_dependencies:
+        services = _with_dependencies(session.project(), services)
+    if asked.print_file:
+        _print_bake(session.project(), services, asked)
+        return
+    desired = changed_builds(
+        session.desired(services),
+        args=asked.args,
+        no_cache=asked.no_cache,
+        pull=asked.pull,
+        ssh=asked.ssh,
+        memory_bytes=asked.memory_bytes,
+    )
+
+    async def main() -> None:
+        if asked.check:
+            await check_builds(session, desired, services)
+            return
+        controller = session.controller(desired.project)
+        options = UpOptions(services=tuple(services), build=True, only_build=True)
+        async with progress(controller.bus, session.options), controller.transaction() as change:
+            await change.run(
+                lambda observed: plan_images(desired, observed, options),
+                references=references_of(desired),
+            )
+
+    session.run(main)
+    if asked.push and not asked.check:
+        from orchestra.cli.pushing import push_services
+
+        session.on_interrupt(lambda: False)  # no plan is executed any more
+        push_services(session, services, quiet=session.options.progress == "quiet")
+
+
+def _with_dependencies(project: Project, services: Sequence[str]) -> tuple[str, ...]:
+    """Return services and all that they depend on, to run or to be built from."""
+    todo, found = list(services), set[str]()
+    while todo:
+        name = todo.pop()
+        service = project.all_services.get(name)
+        if name in found or service is None:
+            continue
+        found.add(name)
+        todo += service.depends_on
+        contexts = service.build.additional_contexts if service.build else {}
+        todo += [text.removeprefix("service:") for text in contexts.values()]
+    return tuple(sorted(found | {*services}))
+
+
+def _print_bake(project: Project, services: Sequence[str], asked: Asked) -> None:
+    from orchestra.cli.bake import bake_file
+
+    unknown = [name for name in services if name not in project.all_services]
+    if unknown:
+        raise UsageError(f'no service "{unknown[0]}" in this project')
+    text = bake_file(
+        project,
+        services or project.services,
+        args=asked.args,
+        no_cache=asked.no_cache,
+        pull=asked.pull,
+        push=asked.push,
+        ssh=asked.ssh,
+    )
+    sys.stdout.write(f"{text}\n")

@@ -131,9 +131,11 @@ def changed_builds(
     no_cache: bool,
     pull: bool,
     ssh: Mapping[str, str] | None = None,
+    memory_bytes: int | None = None,
 ) -> DesiredState:
     """Return the state with the command line's build options in every build."""
     from orchestra.planner.fingerprint import build_hash
+    from orchestra.planner.limits import Resources
 
     images = tuple(
         replace(
@@ -145,6 +147,7 @@ def changed_builds(
                 no_cache=image.build.no_cache or no_cache,
                 pull=image.build.pull or pull,
                 ssh={**image.build.ssh, **(ssh or {})},
+                resources=Resources(memory_bytes=memory_bytes),
             ),
         )
         if image.build

@@ -13,12 +13,17 @@ def command(
     build_args: Annotated[
         list[str] | None, Option("--build-arg", help="Set build-time variables")
     ] = None,
+    memory: Annotated[
+        str, Option("--memory", "-m", help="Set memory limit for each step of a build")
+    ] = "",
     no_cache: Annotated[
         bool, Option("--no-cache", help="Do not use cache when building the image")
     ] = False,
+    print_file: Annotated[bool, Option("--print", help="Print equivalent bake file")] = False,
     pull: Annotated[
         bool, Option("--pull", help="Always attempt to pull a newer version of the image")
     ] = False,
+    push: Annotated[bool, Option("--push", help="Push service images")] = False,
     ssh: Annotated[
         list[str] | None,
         Option(
@@ -34,46 +39,36 @@ def command(
         str | None, Option("--tag", "-t", metavar="NAME", help="Name what is built of stdin")
     ] = None,
     quiet: Annotated[bool, Option("--quiet", "-q", help="Suppress the build output")] = False,
+    with_dependencies: Annotated[
+        bool, Option("--with-dependencies", help="Also build dependencies (transitively)")
+    ] = False,
 ) -> None:
     """Build, independent images side by side; "-" is a Dockerfile or a tarball from stdin."""
-    from dataclasses import replace
-
-    from orchestra.cli.building import STDIN, build_stdin, check_builds
-    from orchestra.cli.render.progress import progress
-    from orchestra.cli.transact import changed_builds, parse_build_args, parse_ssh, references_of
+    from orchestra.cli.building import STDIN, Asked, build_project, build_stdin
+    from orchestra.cli.imaging import size_of
+    from orchestra.cli.transact import parse_build_args, parse_ssh
     from orchestra.planner.building import BuildSpec
-    from orchestra.planner.options import UpOptions
-    from orchestra.planner.reconcile import plan_images
+    from orchestra.values import replace
 
     session = Session.of(ctx)
-    arguments = parse_build_args(build_args or (), session.environment)
-    agents = dict(parse_ssh(text) for text in ssh or ())
+    asked = Asked(
+        args=parse_build_args(build_args or (), session.environment),
+        ssh=dict(parse_ssh(text) for text in ssh or ()),
+        no_cache=no_cache,
+        pull=pull,
+        push=push,
+        check=check,
+        print_file=print_file,
+        memory_bytes=size_of("--memory", memory),
+        with_dependencies=with_dependencies,
+    )
     if quiet:
         session.options = replace(session.options, progress="quiet")
-
-    async def main() -> None:
-        if services == [STDIN]:
-            spec = BuildSpec(context=STDIN, dockerfile="Dockerfile", args=arguments, ssh=agents)
-            spec = replace(spec, no_cache=no_cache, pull=pull)
-            return await build_stdin(session, spec, tag, check=check)
-        if tag is not None:
-            raise UsageError('--tag is for "build -"', hint="name a service's image by `image`")
-        desired = changed_builds(
-            session.desired(services or ()),
-            args=arguments,
-            no_cache=no_cache,
-            pull=pull,
-            ssh=agents,
-        )
-        if check:
-            return await check_builds(session, desired, services or ())
-        controller = session.controller(desired.project)
-        options = UpOptions(services=tuple(services or ()), build=True, only_build=True)
-        async with progress(controller.bus, session.options), controller.transaction() as change:
-            await change.run(
-                lambda observed: plan_images(desired, observed, options),
-                references=references_of(desired),
-            )
-        return None
-
-    session.run(main)
+    if services == [STDIN]:
+        spec = BuildSpec(context=STDIN, dockerfile="Dockerfile", args=asked.args, ssh=asked.ssh)
+        spec = replace(spec, no_cache=no_cache, pull=pull)
+        session.run(lambda: build_stdin(session, spec, tag, check=check))
+        return
+    if tag is not None:
+        raise UsageError('--tag is for "build -"', hint="name a service's image by `image`")
+    build_project(session, services or (), asked)

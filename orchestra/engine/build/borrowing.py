@@ -11,15 +11,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from orchestra.engine.build.cache import Cache, CacheRecord
-from orchestra.engine.build.cacheconfig import Pair, pair_of
+from orchestra.engine.build.cacheconfig import Contents, Pair, pair_of
 from orchestra.engine.build.environment import BuildEnvironment, Layers, Reports
-from orchestra.engine.build.sharing import Records
 from orchestra.engine.build.solver import Solved, Solver
 from orchestra.engine.build.steps import Job
 from orchestra.engine.build.workspace import Workspace
 from orchestra.engine.events import LogLine
 from orchestra.engine.shim.protocol import Rootfs
-from orchestra.errors import OrchestraError
+from orchestra.errors import ImageError, OrchestraError
 from orchestra.oci.image import Layer
 from orchestra.planner.building import BuildSpec
 from orchestra.planner.exchange import CachePlace
@@ -28,14 +27,27 @@ from orchestra.values import dataclass, field, replace
 
 @dataclass(frozen=True, slots=True)
 class Borrowed:
-    """What the caches of a build know: records, and where each layer is to be had."""
+    """What the caches of a build know: records, and where each layer is to be had, if anywhere."""
 
     records: dict[str, CacheRecord] = field(default_factory=dict)
-    places: dict[Pair, CachePlace] = field(default_factory=dict)
+    places: dict[Pair, CachePlace | None] = field(default_factory=dict)
+
+    @property
+    def solid(self) -> Borrowed:
+        """Return what is known of layers that are to be had."""
+        records = {
+            key: record
+            for key, record in self.records.items()
+            if record.layer is None or self.places[pair_of(record.layer)] is not None
+        }
+        return Borrowed(records, {pair: place for pair, place in self.places.items() if place})
 
 
 class BorrowingCache:
-    """The cache of this machine, and behind it what was borrowed, which it never keeps."""
+    """The cache of this machine, and behind it what was borrowed, which it never keeps.
+
+    ``sound`` are layers that this machine's own records know: they need no check.
+    """
 
     def __init__(
         self, own: Cache, has: Callable[[Layer], bool], borrowed: Mapping[str, CacheRecord]
@@ -44,6 +56,7 @@ class BorrowingCache:
         self._has = has
         self._borrowed = borrowed
         self._foreign: set[tuple[str, str]] = set()
+        self.sound: set[Pair] = set()
         self.seen: dict[str, CacheRecord] = {}
 
     def get(self, key: str) -> CacheRecord | None:
@@ -53,6 +66,8 @@ class BorrowingCache:
             found = self._borrowed.get(key)
             if found is not None:
                 self._foreign.add(_mark(found))
+        elif found.layer is not None:
+            self.sound.add(pair_of(found.layer))
         if found is not None:
             self.seen[key] = found
         return found
@@ -62,6 +77,7 @@ class BorrowingCache:
         self.seen[key] = record
         if _mark(record) not in self._foreign:
             self._own.put(key, record)
+            self.sound.update([pair_of(record.layer)] if record.layer is not None else [])
 
 
 def _mark(record: CacheRecord) -> tuple[str, str]:
@@ -74,14 +90,16 @@ class BorrowingLayers:
     def __init__(
         self,
         own: Layers,
-        places: Mapping[Pair, CachePlace],
-        fetch: Callable[[CachePlace, Layer], Awaitable[None]],
+        places: Mapping[Pair, CachePlace | None],
+        fetch: Callable[[CachePlace | None, Layer], Awaitable[None]],
+        sound: set[Pair],
     ) -> None:
         self._own = own
         self._places = places
         self._fetch = fetch
-        self._fetched: set[Pair] = set()
+        self._sound = sound
         self.lost: OrchestraError | None = None
+        self.hollow = False
 
     async def fetch(self, layers: Sequence[Layer]) -> None:
         """Bring in what of some layers is elsewhere.
@@ -91,14 +109,21 @@ class BorrowingLayers:
         for layer in layers:
             pair = pair_of(layer)
             place = self._places.get(pair)
-            if place is None or pair in self._fetched:
+            if pair not in self._places or pair in self._sound:
                 continue
+            if place is None and not self._own.has(layer):
+                self.hollow = True
+                raise ImageError("a layer of a cache is told of, and not given")
             try:
                 await self._fetch(place, layer)
             except OrchestraError as error:
                 self.lost = error
                 raise
-            self._fetched.add(pair)
+            self._sound.add(pair)
+
+    def given(self, layer: Layer) -> bool:
+        """Tell whether a layer can be fetched."""
+        return self._places.get(pair_of(layer)) is not None
 
     async def directories(self, layers: Sequence[Layer]) -> tuple[str, ...]:
         """Return the unpacked directories of some layers (lowest first), uppermost first."""
@@ -154,14 +179,13 @@ async def solve_borrowing(
             solved = await outcome[0].solve()
             await outcome[2].fetch(solved.layers)
         except OrchestraError:
-            if outcome[2].lost is None:
-                raise
-            _warn(
-                job.subject,
-                reports,
-                f"the build begins again without it: {outcome[2].lost.message}",
-            )
-            return await attempt(Borrowed())
+            if outcome[2].lost is not None:
+                why = outcome[2].lost.message
+                _warn(job.subject, reports, f"the build begins again without it: {why}")
+                return await attempt(Borrowed())
+            if outcome[2].hollow:
+                return await attempt(borrowed.solid)
+            raise
         return Outcome(solver=outcome[0], solved=solved, seen=outcome[1].seen, layers=outcome[2])
 
     return await attempt(borrowed)
@@ -176,7 +200,9 @@ def _prepared(
     borrowed: Borrowed,
 ) -> tuple[Solver, BorrowingCache, BorrowingLayers]:
     known = BorrowingCache(cache, environment.layers.has, borrowed.records)
-    layers = BorrowingLayers(environment.layers, borrowed.places, environment.shared.fetch)
+    layers = BorrowingLayers(
+        environment.layers, borrowed.places, environment.shared.fetch, known.sound
+    )
     own = replace(environment, layers=layers)
     return Solver(job, own, reports, scratch, known), known, layers
 
@@ -188,13 +214,16 @@ async def _borrow(
     found = Borrowed()
     for place in () if spec.no_cache else spec.cache_from:
         try:
-            records = await environment.shared.read(place, job.platform)
+            contents = await environment.shared.read(place, job.platform)
         except OrchestraError as error:
             _warn(job.subject, reports, f'"{place}" is not used: {error.message}')
             continue
-        for key, record in records.items():
-            if found.records.setdefault(key, record) is record and record.layer is not None:
-                found.places.setdefault(pair_of(record.layer), place)
+        for layer in contents.layers:
+            pair = pair_of(layer)
+            if found.places.get(pair) is None:
+                found.places[pair] = None if pair in contents.hollow else place
+        for key, record in contents.records.items():
+            found.records.setdefault(key, record)
     return found
 
 
@@ -213,10 +242,8 @@ async def lend(
         if place.kind == "inline":
             continue
         try:
-            records: dict[str, CacheRecord] = {}
-            for outcome in outcomes:
-                records |= await _lent(place, environment, outcome)
-            await environment.shared.write(place, records, reports.progress)
+            contents = await _lent(place, environment, outcomes)
+            await environment.shared.write(place, contents, reports.progress)
         except OrchestraError as error:
             error.message = f'cannot write the build cache to "{place}": {error.message}'
             error.args = (error.message,)
@@ -225,25 +252,31 @@ async def lend(
             _warn(subject, reports, error.message)
 
 
-async def _lent(place: CachePlace, environment: BuildEnvironment, outcome: Outcome) -> Records:
-    if not place.every:
-        return own_records(outcome)
-    await outcome.layers.fetch([r.layer for r in outcome.seen.values() if r.layer is not None])
-    return {
-        key: record
-        for key, record in outcome.seen.items()
-        if record.layer is None or environment.layers.has(record.layer)
-    }
+async def _lent(
+    place: CachePlace, environment: BuildEnvironment, outcomes: Sequence[Outcome]
+) -> Contents:
+    records: dict[str, CacheRecord] = {}
+    hollow: frozenset[Pair] = frozenset()
+    given: frozenset[Pair] = frozenset()
+    for outcome in outcomes:
+        own = own_contents(outcome)
+        records |= own.records
+        hollow |= own.hollow
+        if place.every:
+            more = [each.layer for each in own.records.values() if each.layer is not None]
+            await outcome.layers.fetch([each for each in more if outcome.layers.given(each)])
+            has = environment.layers.has
+            hollow -= {pair_of(each) for each in more if has(each)}
+        given |= {pair_of(layer) for layer in own.given}
+    return Contents(records=records, hollow=hollow - given)
 
 
-def own_records(outcome: Outcome) -> Records:
-    """Return the records whose layers the result has, and those of steps that left nothing."""
-    diffs = {layer.diff_id for layer in outcome.solved.layers}
-    return {
-        key: record
-        for key, record in outcome.seen.items()
-        if record.layer is None or record.layer.diff_id in diffs
-    }
+def own_contents(outcome: Outcome) -> Contents:
+    """Return every record of a build; the layers that its result has are given."""
+    own = {pair_of(layer) for layer in outcome.solved.layers}
+    contents = Contents(records=outcome.seen)
+    hollow = frozenset(pair_of(layer) for layer in contents.layers) - own
+    return replace(contents, hollow=hollow)
 
 
 def _warn(subject: str, reports: Reports, text: str) -> None:

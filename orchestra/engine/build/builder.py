@@ -14,7 +14,7 @@ import anyio
 import anyio.to_thread
 
 from orchestra.engine.build.agents import agents
-from orchestra.engine.build.borrowing import Outcome, lend, own_records, solve_borrowing
+from orchestra.engine.build.borrowing import Outcome, lend, own_contents, solve_borrowing
 from orchestra.engine.build.cache import BuildCache
 from orchestra.engine.build.cacheconfig import with_inline
 from orchestra.engine.build.checking import (
@@ -331,7 +331,7 @@ def _member(spec: BuildSpec, job: Job, outcome: Outcome) -> Member:
     )
     document = encode_config(config)
     if any(place.kind == "inline" for place in spec.cache_to):
-        document = with_inline(document, own_records(outcome))
+        document = with_inline(document, own_contents(outcome))
     return Member(
         platform=solved.platform,
         config=document,

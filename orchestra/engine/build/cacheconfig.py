@@ -18,6 +18,7 @@ from orchestra.engine.image.wire import parse_json
 from orchestra.errors import ImageError
 from orchestra.oci.digest import Digest, parse_digest
 from orchestra.oci.image import Descriptor, Layer
+from orchestra.values import dataclass
 
 CACHE_CONFIG = "application/vnd.buildkit.cacheconfig.v0"
 INLINE = "moby.buildkit.cache.v0"
@@ -28,10 +29,27 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z", re.ASCII)
 _KEY = re.compile(r"sha256:([0-9a-f]{64})", re.ASCII)
 
 
-def layers_of(records: Mapping[str, CacheRecord]) -> tuple[Layer, ...]:
-    """Return the layers of some records, each once, in the order of their keys."""
-    found = (records[key].layer for key in sorted(records))
-    return tuple({pair_of(layer): bare(layer) for layer in found if layer is not None}.values())
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What is in a cache: records, and those of their layers that are told of and not given.
+
+    ``hollow``: a step whose layer nobody has is known all the same, where only its place in the
+    keys of other steps is asked for: so that with mode=min no stage is built for nothing.
+    """
+
+    records: Mapping[str, CacheRecord]
+    hollow: frozenset[Pair] = frozenset()
+
+    @property
+    def given(self) -> tuple[Layer, ...]:
+        """Return the layers that are given, each once."""
+        return tuple(layer for layer in self.layers if pair_of(layer) not in self.hollow)
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Return every layer once, in the order of the records' keys."""
+        found = (self.records[key].layer for key in sorted(self.records))
+        return tuple({pair_of(layer): bare(layer) for layer in found if layer}.values())
 
 
 def pair_of(layer: Layer) -> Pair:
@@ -46,9 +64,12 @@ def bare(layer: Layer) -> Layer:
     return Layer(diff_id=layer.diff_id, descriptor=plain)
 
 
-def encode_cache(records: Mapping[str, CacheRecord], layers: Sequence[Layer]) -> bytes:
-    """Write records; ``layers`` are theirs, in the order of the manifest."""
-    places = {layer.diff_id: number for number, layer in reversed([*enumerate(layers)])}
+def encode_cache(contents: Contents) -> bytes:
+    """Write what is in a cache; the layers that are given come first, as in the manifest."""
+    records = contents.records
+    hollow = [layer for layer in contents.layers if pair_of(layer) in contents.hollow]
+    layers = [*contents.given, *hollow]
+    places = {pair_of(layer): number for number, layer in enumerate(layers)}
     document: dict[str, object] = {
         _OURS: VERSION,
         "layers": [
@@ -69,7 +90,7 @@ def encode_cache(records: Mapping[str, CacheRecord], layers: Sequence[Layer]) ->
                 "created": record.created,
                 "results": []
                 if record.layer is None
-                else [{"layer": places[record.layer.diff_id], "createdAt": record.created}],
+                else [{"layer": places[pair_of(record.layer)], "createdAt": record.created}],
             }
             for key, record in sorted(records.items())
         ],
@@ -77,17 +98,19 @@ def encode_cache(records: Mapping[str, CacheRecord], layers: Sequence[Layer]) ->
     return encode_json(document)
 
 
-def decode_cache(data: bytes, blobs: Sequence[Descriptor]) -> dict[str, CacheRecord]:
-    """Read records; ``blobs`` are the manifest's, and no others are believed in.
+def decode_cache(data: bytes, blobs: Sequence[Descriptor]) -> Contents:
+    """Read what is in a cache; ``blobs`` are the manifest's, and no others are given.
 
-    :raises ImageError: when they are not ours, or malformed.
+    :raises ImageError: when it is not ours, or malformed.
     """
     document = parse_json(data, "the cache")
     if document.get(_OURS) != VERSION:
         raise ImageError("it is a cache of another builder, or of another version")
     known = {blob.digest: blob for blob in blobs}
     layers = [_layer(entry, known) for entry in _list(document, "layers")]
-    return dict(_record(entry, layers) for entry in _list(document, "records"))
+    records = dict(_record(entry, layers) for entry in _list(document, "records"))
+    hollow = (pair_of(layer) for layer in layers if layer.descriptor.digest not in known)
+    return Contents(records=records, hollow=frozenset(hollow))
 
 
 def _list(document: Mapping[str, object], key: str) -> list[object]:
@@ -99,11 +122,13 @@ def _list(document: Mapping[str, object], key: str) -> list[object]:
 
 def _layer(entry: object, known: Mapping[Digest, Descriptor]) -> Layer:
     match entry:
-        case {"blob": str(blob), "annotations": {"diffID": str(diff_id)}}:
-            found = known.get(parse_digest(blob))
-            if found is None:
-                raise ImageError(f"the cache names a blob {blob[:19]} that it has not")
-            return bare(Layer(diff_id=parse_digest(diff_id), descriptor=found))
+        case {
+            "blob": str(blob),
+            "annotations": {"diffID": str(diff_id), "mediaType": str(kind), "size": int(size)},
+        } if size >= 0:
+            digest = parse_digest(blob)
+            told = Descriptor(media_type=kind, digest=digest, size=size)
+            return bare(Layer(diff_id=parse_digest(diff_id), descriptor=known.get(digest, told)))
         case _:
             raise ImageError("a layer of the cache is malformed")
 
@@ -127,9 +152,9 @@ def _result(entry: object, layers: Sequence[Layer]) -> Layer:
             raise ImageError("a result of the cache is malformed")
 
 
-def with_inline(config: bytes, records: Mapping[str, CacheRecord]) -> bytes:
-    """Return an image's config that holds a cache of its own layers."""
-    cache = base64.b64encode(encode_cache(records, layers_of(records))).decode()
+def with_inline(config: bytes, contents: Contents) -> bytes:
+    """Return an image's config that holds a cache; what that gives are the image's own layers."""
+    cache = base64.b64encode(encode_cache(contents)).decode()
     return encode_json({**parse_json(config, "the image's config"), INLINE: cache})
 
 

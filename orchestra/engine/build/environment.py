@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import IO, Literal, Protocol
 
-from orchestra.engine.build.cache import CacheRecord
+from orchestra.engine.build.cacheconfig import Contents
 from orchestra.engine.clock import Clock
 from orchestra.engine.container.launching import LauncherClient
 from orchestra.engine.events import LogLine, Progress
@@ -99,18 +99,18 @@ class Images(Protocol):
 class Shared(Protocol):
     """Where caches of other machines come from, and go."""
 
-    async def read(self, place: CachePlace, platform: Platform) -> Mapping[str, CacheRecord]:
-        """Return the records of a cache."""
+    async def read(self, place: CachePlace, platform: Platform) -> Contents:
+        """Return what is in a cache."""
         ...
 
-    async def fetch(self, place: CachePlace, layer: Layer) -> None:
-        """Bring a layer of a cache in, checked."""
+    async def fetch(self, place: CachePlace | None, layer: Layer) -> None:
+        """Bring a layer of a cache in, checked; without a place it is here, and is checked."""
         ...
 
     async def write(
         self,
         place: CachePlace,
-        records: Mapping[str, CacheRecord],
+        contents: Contents,
         progress: Callable[[Progress], None],
     ) -> None:
         """Write a cache."""

@@ -8,19 +8,19 @@ their digests, and a layer is what its diff id says before anything is made of i
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import anyio.to_thread
 
-from orchestra.engine.build.cache import CacheRecord
 from orchestra.engine.build.cacheconfig import (
     CACHE_CONFIG,
+    Contents,
     decode_cache,
     encode_cache,
     inline_of,
-    layers_of,
+    pair_of,
 )
 from orchestra.engine.events import Progress
 from orchestra.engine.image.compression import bounded, decompress
@@ -28,7 +28,7 @@ from orchestra.engine.image.document import encode_descriptor, encode_json
 from orchestra.engine.image.ingest import claim
 from orchestra.engine.image.laying import write_layout
 from orchestra.engine.image.layout import Layout
-from orchestra.engine.image.repacking import repacked
+from orchestra.engine.image.repacking import Packing, repacked
 from orchestra.engine.image.settings import RegistrySettings
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.image.wire import Manifest
@@ -39,8 +39,6 @@ from orchestra.oci.platform import Platform
 from orchestra.planner.exchange import CachePlace
 from orchestra.values import dataclass, replace
 
-Records = Mapping[str, CacheRecord]
-
 
 @dataclass(frozen=True, slots=True)
 class SharedCaches:
@@ -49,8 +47,8 @@ class SharedCaches:
     store: ImageStore
     settings: Callable[[], RegistrySettings]
 
-    async def read(self, place: CachePlace, platform: Platform) -> Records:
-        """Return the records of a cache, none of its layers.
+    async def read(self, place: CachePlace, platform: Platform) -> Contents:
+        """Return what is in a cache, none of its layers.
 
         :raises ImageError: when it is not there, not ours or malformed.
         """
@@ -63,11 +61,18 @@ class SharedCaches:
         )
         return _decoded(manifest, config)
 
-    async def fetch(self, place: CachePlace, layer: Layer) -> None:
+    async def fetch(self, place: CachePlace | None, layer: Layer) -> None:
         """Bring a layer of a cache into the store, and check that it is what it is said to be.
+
+        Without a place it is in the store already.
 
         :raises ImageError: when it cannot be had, or is something else.
         """
+        if place is not None:
+            await self._bring(place, layer)
+        await anyio.to_thread.run_sync(self._check, layer)
+
+    async def _bring(self, place: CachePlace, layer: Layer) -> None:
         if place.kind == "local":
             ingest = await claim(self.store, layer.descriptor)
             if ingest is not None:
@@ -81,7 +86,6 @@ class SharedCaches:
             await fetch_blob(
                 place.reference, layer.descriptor, store=self.store, settings=self.settings()
             )
-        await anyio.to_thread.run_sync(self._check, layer)
 
     def _check(self, layer: Layer) -> None:
         limit = self.settings().limits.bytes_for(layer.descriptor.size)
@@ -93,14 +97,14 @@ class SharedCaches:
             raise ImageError(f"layer {layer.descriptor.digest[:19]} is not what the cache says")
 
     async def write(
-        self, place: CachePlace, records: Records, progress: Callable[[Progress], None]
+        self, place: CachePlace, contents: Contents, progress: Callable[[Progress], None]
     ) -> None:
-        """Write a cache of some records, whose layers are in the store.
+        """Write a cache, whose given layers are in the store.
 
         :raises ImageError: when a layer is missing, or the place does not take it.
         """
         progress(Progress(subject=str(place), action="writing the build cache"))
-        make = partial(self._documents, place, records)
+        make = partial(self._documents, place, contents)
         manifest, blobs = await anyio.to_thread.run_sync(make)
         if place.kind == "registry":
             from orchestra.engine.image.push import push_document  # noqa: PLC0415 - as above
@@ -123,21 +127,28 @@ class SharedCaches:
         write = partial(write_layout, self.store, directory, blobs, [entry])
         await anyio.to_thread.run_sync(write)
 
-    def _documents(self, place: CachePlace, records: Records) -> tuple[Digest, tuple[Digest, ...]]:
+    def _documents(
+        self, place: CachePlace, contents: Contents
+    ) -> tuple[Digest, tuple[Digest, ...]]:
         """Put config and manifest of a cache into the store; return the manifest and every blob."""
-        packing = place.compression
-        if packing:
-            records = {
-                key: replace(record, layer=repacked(self.store, record.layer, packing))
-                if record.layer is not None
-                else record
-                for key, record in records.items()
-            }
-        layers = layers_of(records)
-        config = encode_cache(records, layers)
+        if place.compression:
+            contents = self._repacked(contents, place.compression)
+        layers = contents.given
+        config = encode_cache(contents)
         held = self.store.put_blob(config)
         manifest = self.store.put_blob(_manifest(held, len(config), layers))
         return manifest, (*(layer.descriptor.digest for layer in layers), held, manifest)
+
+    def _repacked(self, contents: Contents, packing: Packing) -> Contents:
+        """Return the same with the given layers in another packing."""
+        given = {pair_of(layer): repacked(self.store, layer, packing) for layer in contents.given}
+        records = {
+            key: replace(record, layer=given.get(pair_of(record.layer), record.layer))
+            if record.layer is not None
+            else record
+            for key, record in contents.records.items()
+        }
+        return replace(contents, records=records)
 
 
 def _manifest(config: Digest, size: int, layers: Sequence[Layer]) -> bytes:
@@ -150,7 +161,7 @@ def _manifest(config: Digest, size: int, layers: Sequence[Layer]) -> bytes:
     return encode_json(document)
 
 
-def _read_layout(place: CachePlace, platform: Platform) -> Records:
+def _read_layout(place: CachePlace, platform: Platform) -> Contents:
     layout = Layout(Path(place.directory))
     manifest = layout.document(layout.manifest(place.tag, place.digest, platform))
     if not isinstance(manifest, Manifest):
@@ -158,6 +169,6 @@ def _read_layout(place: CachePlace, platform: Platform) -> Records:
     return _decoded(manifest, layout.read(manifest.config))
 
 
-def _decoded(manifest: Manifest, config: bytes) -> Records:
+def _decoded(manifest: Manifest, config: bytes) -> Contents:
     data = config if manifest.config.media_type == CACHE_CONFIG else inline_of(config)
     return decode_cache(data, manifest.layers)

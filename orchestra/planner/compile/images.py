@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TypedDict
 
+from orchestra.errors import UsageError
 from orchestra.planner.building import BuildSpec, FileRights
 from orchestra.planner.compile.complaints import Complaints
 from orchestra.planner.compile.limits import ulimits_of
 from orchestra.planner.compile.mounts import number_of
 from orchestra.planner.compile.networking import host_pairs
 from orchestra.planner.desired import ImageSpec, PullPolicy
+from orchestra.planner.exchange import CachePlace, parse_cache_from, parse_cache_to
 from orchestra.spec.keypath import KeyPath
 from orchestra.spec.model.build import Build
 from orchestra.spec.model.project import Project
@@ -128,6 +130,8 @@ def _build(build: Build, service: Service, project: Project, complaints: Complai
         entitlements=_entitlements(build, service, complaints),
         ulimits=ulimits_of(build.ulimits),
         no_cache_filter=build.no_cache_filter,
+        cache_from=_caches("cache_from", build.cache_from, service, project, complaints),
+        cache_to=_caches("cache_to", build.cache_to, service, project, complaints),
         shm_size_bytes=build.shm_size or None,
         platforms=build.platforms or ((service.platform,) if service.platform else ()),
         additional_contexts={
@@ -135,6 +139,21 @@ def _build(build: Build, service: Service, project: Project, complaints: Complai
             for name, value in sorted(build.additional_contexts.items())
         },
     )
+
+
+def _caches(
+    name: str, texts: Sequence[str], service: Service, project: Project, complaints: Complaints
+) -> tuple[CachePlace, ...]:
+    """Return the caches of a build; those that are not supported are ignored, as the spec wants."""
+    found = []
+    parse = parse_cache_from if name == "cache_from" else parse_cache_to
+    for index, text in enumerate(texts):
+        try:
+            found.append(parse(text, project.working_dir, f"build.{name}"))
+        except UsageError as error:
+            path = ("services", service.name, "build", name, index)
+            complaints.warn(path, f"it has no effect here, {error.message}")
+    return tuple(found)
 
 
 def _context(value: str, project: Project) -> str:

@@ -51,7 +51,6 @@ REFUSED: Mapping[str, tuple[str, str]] = {
         "",
     ),
     _SERVICE + "use_api_socket": ("there is no engine socket to hand over", ""),
-    _BUILD + "cache_to": ("the build cache is not exported", ""),
     "jobs": ("jobs are not run", "run its command by `orchestra run`"),
     "networks.*.ipam.options": ("address management takes no options", ""),
 }
@@ -76,7 +75,6 @@ WARNED: Mapping[str, str] = {
     _DEPLOY + "{endpoint_mode,placement,rollback_config,update_config}": _SWARM,
     _DEPLOY + "labels": f"{_SWARM}; the service's own labels are the containers'",
     _RESERVED + "{cpus,generic_resources}": _SWARM,
-    _BUILD + "cache_from": "the build cache on this machine is the only one",
     _BUILD + "isolation": _WINDOWS,
     _MOUNT + "bind.selinux": "containers have no SELinux label that files would need",
     _MOUNT + "consistency": "it is for Docker Desktop",

@@ -546,7 +546,16 @@ def test_all_refusals_are_told_together(load):
             "deploy.resources.reservations.cpus",
             "Swarm",
         ),
-        ("build: {context: ., cache_from: [a]}", "build.cache_from", "the only one"),
+        (
+            "build: {context: ., cache_from: [type=gha]}",
+            "build.cache_from[0]",
+            'type "gha" is not supported',
+        ),
+        (
+            "build: {context: ., cache_to: ['type=s3,bucket=b']}",
+            "build.cache_to[0]",
+            'type "s3" is not supported',
+        ),
         ("volumes: ['/a:/b:z']", "volumes[0].bind.selinux", "SELinux"),
         (
             "volumes: [{type: bind, source: /a, target: /b, consistency: cached}]",

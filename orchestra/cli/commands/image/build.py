@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from orchestra.cli.declare import Argument, Context, Option
+from orchestra.cli.declare import Annotated, Argument, Context, Option
 from orchestra.cli.session import Session
 
 
