@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from orchestra.engine.runtime import become, borrowed, init, seccomp
+from orchestra.engine.runtime.beside import Beside
 from orchestra.engine.runtime.cgroup import Cgroup, remember_host
 from orchestra.engine.runtime.config import load_config, rootfs_of
 from orchestra.engine.runtime.failure import RuntimeFailure, failed
@@ -33,6 +34,8 @@ class Handed:
 
     With ``detach`` the container may outlive us, and another process starts it. The program gets
     ``preserved_fds`` descriptors from 3 on, which must be open, and ``environment`` with its own.
+    ``beside``: what is made once the process is there; else the caller stands in the right network
+    and mount namespaces, with the root mounted.
     """
 
     stdio: tuple[int, int, int]
@@ -42,6 +45,7 @@ class Handed:
     new_keyring: bool = True
     environment: tuple[str, ...] = ()
     meanwhile: Callable[[], None] | None = None
+    beside: Beside | None = None
 
 
 @dataclass(slots=True)
@@ -119,17 +123,17 @@ def create(
     stdio: tuple[int, int, int],
     console_socket: int | None = None,
     meanwhile: Callable[[], None] | None = None,
+    beside: Beside | None = None,
 ) -> Init:
     """Fork the container's first process and prepare it up to its exec.
 
     ``meanwhile`` is done beside that, and before any hook: what it raises ends it all.
 
-    The caller is single-threaded and stands in the right network and mount namespaces, with the
-    root file system mounted. Its state is kept in STATE_ROOT/ID, see ``delete``.
+    The caller is single-threaded. Its state is kept in STATE_ROOT/ID, see ``delete``.
 
     :raises RuntimeFailure: when it cannot be made; nothing is left then.
     """
-    handed = Handed(stdio=stdio, console_socket=console_socket, meanwhile=meanwhile)
+    handed = Handed(stdio=stdio, console_socket=console_socket, meanwhile=meanwhile, beside=beside)
     return create_handed(container_id, bundle, handed, state_root=state_root)
 
 
@@ -137,21 +141,64 @@ def create_handed(container_id: str, bundle: str, handed: Handed, *, state_root:
     """Create, as ``create``."""
     config = load_config(bundle)
     directory = StateDirectory(state_root, container_id)
-    directory.make()
     cgroup = cgroup_of(config, container_id)
-    try:
+    if handed.beside is not None and not cgroup.unified_directory():
+        return _create_beside(directory, bundle, config, cgroup, handed)
+    directory.make()
+    with _undone(directory, cgroup):
+        if handed.beside is not None:
+            handed.beside.network()
         cgroup.create((config.get("linux") or {}).get("resources") or {})
         if handed.detach:
             directory.keep_config(config)
         listener = directory.listen() if handed.detach else -1
         try:
-            return _fork(directory, bundle, config, cgroup, handed, listener)
+            created = _fork(directory, bundle, config, cgroup, handed, listener)
         finally:
             if listener >= 0:
                 os.close(listener)
+        with _ended(created):
+            if handed.beside is not None:
+                created.channel.send({"kind": "go"})
+            _make_ready(directory, created, handed)
+        return created
+
+
+def _create_beside(
+    directory: StateDirectory, bundle: str, config: RuntimeConfig, cgroup: Cgroup, handed: Handed
+) -> Init:
+    """Fork first: the child mounts while its cgroup and its network are made."""
+    created = _fork(directory, bundle, config, cgroup, handed)
+    with _ended(created):
+        directory.make()
+    with _undone(directory, cgroup), _ended(created):
+        if handed.beside is not None:
+            handed.beside.network()
+        cgroup.create((config.get("linux") or {}).get("resources") or {})
+        created.channel.send({"kind": "go"})
+        _make_ready(directory, created, handed)
+    return created
+
+
+@contextlib.contextmanager
+def _undone(directory: StateDirectory, cgroup: Cgroup) -> Iterator[None]:
+    """Take cgroup and state away again when the block fails."""
+    try:
+        yield
     except BaseException:
         cgroup.delete()
         directory.remove()
+        raise
+
+
+@contextlib.contextmanager
+def _ended(created: Init) -> Iterator[None]:
+    """End the child when the block fails."""
+    try:
+        yield
+    except BaseException:
+        created.channel.close()
+        reap(created.pid)
         raise
 
 
@@ -167,7 +214,7 @@ def _fork(
     config: RuntimeConfig,
     cgroup: Cgroup,
     handed: Handed,
-    listener: int,
+    listener: int = -1,
 ) -> Init:
     linux = config.get("linux") or {}
     optional = (config.get("annotations") or {}).get(OPTIONAL_RLIMITS, "")
@@ -200,6 +247,7 @@ def _fork(
         listener=listener,
         new_keyring=handed.new_keyring,
         mapped=mapped,
+        beside=handed.beside,
     )
     try:
         pid = fork_into(namespaces, cgroup_fd)
@@ -214,19 +262,17 @@ def _fork(
             os.close(fd)
         if cgroup_fd >= 0:
             os.close(cgroup_fd)
-    created = Init(pid, directory.container_id, bundle, config, ours)
-    try:
-        # While the child mounts.
-        directory.write(pid, bundle, config.get("annotations") or {})
-        _adjust_oom_score(pid, config)
-        if handed.meanwhile is not None:
-            handed.meanwhile()
-        _accompany(created)
-    except BaseException:
-        ours.close()
-        reap(pid)
-        raise
-    return created
+    return Init(pid, directory.container_id, bundle, config, ours)
+
+
+def _make_ready(directory: StateDirectory, created: Init, handed: Handed) -> None:
+    """Write it down, and do what else is to be done while it mounts; then answer it."""
+    config = created.config
+    directory.write(created.pid, created.bundle, config.get("annotations") or {})
+    _adjust_oom_score(created.pid, config)
+    if handed.meanwhile is not None:
+        handed.meanwhile()
+    _accompany(created)
 
 
 def _open_mapped(config: RuntimeConfig, bundle: str) -> dict[str, int]:

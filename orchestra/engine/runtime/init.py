@@ -18,6 +18,7 @@ from orchestra.engine.linux import syscalls
 from orchestra.engine.linux.flags import CloneFlag, FsMagic, MountFlag, Prctl
 from orchestra.engine.linux.process import close_all_but, reset_signals
 from orchestra.engine.runtime import become, borrowed, reaper
+from orchestra.engine.runtime.beside import Beside
 from orchestra.engine.runtime.cgroup import Cgroup
 from orchestra.engine.runtime.console import (
     Console,
@@ -34,7 +35,7 @@ from orchestra.engine.runtime.mounts import Operation
 from orchestra.engine.runtime.namespaces import NamespacePlan, enter
 from orchestra.engine.runtime.options import propagation_of
 from orchestra.engine.runtime.resolve import Root
-from orchestra.engine.runtime.rootfs import enter_root, lay_over, make_readonly, pivot, plan_mounts
+from orchestra.engine.runtime.rootfs import cut_off, lay_over, make_readonly, pivot, plan_mounts
 from orchestra.engine.runtime.security import MaskPath, ReadonlyPath
 from orchestra.engine.runtime.sync import Channel
 from orchestra.engine.runtime.sysctl import write_sysctls
@@ -63,6 +64,8 @@ class Birth:
     """Whether it leaves the session keyring of its caller behind."""
     mapped: dict[str, int] = field(default_factory=dict)
     """Detached mounts with mapped owners, by destination."""
+    beside: Beside | None = None
+    """What its maker makes while it mounts; then it waits to be let into cgroup and network."""
     root: Root | None = None
     console: Console | None = None
 
@@ -157,12 +160,13 @@ def _map_user(birth: Birth) -> None:
 
 
 def _join_cgroup(birth: Birth) -> None:
-    if not birth.born_in_cgroup:
+    if not birth.born_in_cgroup and birth.beside is None:
         birth.cgroup.join()
 
 
 def _enter_namespaces(birth: Birth) -> None:
-    enter(birth.namespaces, lambda: _set_clocks(birth))
+    later = CloneFlag.NEWCGROUP if birth.beside else CloneFlag(0)
+    enter(birth.namespaces, lambda: _set_clocks(birth), later)
     if birth.config.get("hostname"):
         syscalls.sethostname(birth.config["hostname"])
     if birth.config.get("domainname"):
@@ -183,7 +187,23 @@ def _enter_root(birth: Birth) -> None:
         birth.root = lay_over(birth.rootfs)
         return
     apart = propagation in {MountFlag.PRIVATE, MountFlag.UNBINDABLE}
-    birth.root = enter_root(birth.rootfs, MountFlag.PRIVATE if apart else MountFlag.SLAVE)
+    cut_off(MountFlag.PRIVATE if apart else MountFlag.SLAVE)
+    if birth.beside is not None:
+        birth.beside.places()
+    birth.root = lay_over(birth.rootfs)
+
+
+def _be_let_in(birth: Birth) -> None:
+    """Enter the cgroup and the network that were made meanwhile."""
+    if birth.beside is None:
+        return
+    if birth.channel.receive() is None:
+        os._exit(1)
+    if not birth.born_in_cgroup:
+        birth.cgroup.join()
+    if birth.namespaces.new & CloneFlag.NEWCGROUP:
+        syscalls.unshare(CloneFlag.NEWCGROUP)
+    birth.beside.follow()
 
 
 def _propagation(birth: Birth) -> tuple[MountFlag, bool]:
@@ -365,6 +385,7 @@ STAGES: tuple[tuple[str, Callable[[Birth], None]], ...] = (
     ("map the user namespace", _map_user),
     ("enter the namespaces", _enter_namespaces),
     ("enter the root", _enter_root),
+    ("enter the cgroup and the network", _be_let_in),
     ("mount", _mount),
     ("run hooks", _run_hooks),
     ("open the terminal", _open_terminal),

@@ -24,6 +24,7 @@ FLAGS = {
     "time": CloneFlag.NEWTIME,
     "mount": CloneFlag.NEWNS,
 }
+_NONE = CloneFlag(0)
 _AT_BIRTH = CloneFlag.NEWUSER | CloneFlag.NEWPID
 """A process cannot change its own pid namespace, and all others belong to its user namespace."""
 _IFF_UP, _SIOCGIFFLAGS, _SIOCSIFFLAGS = 1, 0x8913, 0x8914
@@ -135,10 +136,11 @@ def fork_in_pid_namespace(target: int, cgroup_fd: int = -1) -> int:
         os.close(home)
 
 
-def enter(plan: NamespacePlan, set_clocks: Callable[[], None]) -> None:
+def enter(plan: NamespacePlan, set_clocks: Callable[[], None], later: CloneFlag = _NONE) -> None:
     """In the child: join and make the other namespaces. The cgroup must be joined before.
 
-    ``set_clocks`` is called when a new time namespace has been made, and not been entered.
+    ``later`` are made by the caller. ``set_clocks`` is called when a new time namespace has been
+    made, and not been entered.
 
     :raises OSError: EPERM, EINVAL. :raises RuntimeFailure: when a path is none.
     """
@@ -150,7 +152,7 @@ def enter(plan: NamespacePlan, set_clocks: Callable[[], None]) -> None:
             _join(path, flag)
         except OSError as err:
             raise failed(f"join the namespace {path}", err) from err
-    rest = plan.new & ~_AT_BIRTH
+    rest = plan.new & ~(_AT_BIRTH | later)
     if rest:
         syscalls.unshare(rest)
     if rest & CloneFlag.NEWTIME:

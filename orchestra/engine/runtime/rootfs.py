@@ -43,14 +43,12 @@ def plan_mounts(
             yield FileSystem(kind, source or kind, target, options, label_of(kind, label))
 
 
-def enter_root(path: str, propagation: MountFlag) -> Root:
-    """Cut this namespace's mounts off from the host's, and take ``path`` as the coming root.
+def cut_off(propagation: MountFlag) -> None:
+    """Cut this namespace's mounts off from the host's.
 
-    ``propagation`` is that of everything outside: SLAVE lets the host's later mounts in, and
-    nothing out. :raises OSError: when the root is missing.
+    ``propagation``: SLAVE lets the host's later mounts in, and nothing out.
     """
     syscalls.mount(None, "/", None, propagation | MountFlag.REC)
-    return lay_over(path)
 
 
 def lay_over(path: str) -> Root:

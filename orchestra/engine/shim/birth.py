@@ -29,6 +29,7 @@ from orchestra.engine.shim.external import Stdio
 from orchestra.engine.shim.failure import ShimFailure, because, failed, failure_of
 from orchestra.engine.shim.identity import write_identity
 from orchestra.engine.shim.logfile import stamp
+from orchestra.engine.shim.making import Making, nothing
 from orchestra.engine.shim.ports import bind_ports
 from orchestra.engine.shim.protocol import EXIT_FILE, INIT_FILE, Failed, Listen, ShimRequest
 from orchestra.oci.runtime import RuntimeConfig
@@ -60,14 +61,6 @@ class Born:
     pid: int
     started_at: str
     master: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """What the network still lacks: to be made beside the init's mounts, or once it is there."""
-
-    meanwhile: Callable[[], None]
-    afterwards: Callable[[int], None]
 
 
 def now_text() -> str:
@@ -136,14 +129,16 @@ def _answer(task: ShimTask, stdio: Stdio) -> tuple[dict[str, object], tuple[int,
     driver: Driver | None = None
     try:
         request = task.request
-        prepared = _prepare(task)
         config = read_config(request["bundle"])
+        making, afterwards = _plan(task)
         if "userns" in request:
             from orchestra.engine.shim.mapped import enter_stage  # noqa: PLC0415 - seldom asked for
 
+            making.make_ready()
+            making = Making(enter=nothing, places=nothing, network=nothing, furnish=nothing)
             request = enter_stage(request, request["userns"], config)
         driver = driver_of(request, config)
-        return _launch(task, stdio, config, driver, prepared)
+        return _launch(task, stdio, config, driver, making, afterwards)
     except ShimFailure as failure:
         answer = failed(failure)
     except OSError as err:
@@ -153,38 +148,46 @@ def _answer(task: ShimTask, stdio: Stdio) -> tuple[dict[str, object], tuple[int,
     return dict(answer), ()
 
 
-def _prepare(task: ShimTask) -> _Prepared:
-    """Make the places the container lives in: mounts, network, sockets.
+def _plan(task: ShimTask) -> tuple[Making, Callable[[int], None]]:
+    """Return what makes the places the container lives in: mounts, network, sockets.
 
-    With remapped ids the network is the container's own to make, and its root comes later.
+    With remapped ids the network is the container's own to make, and its root comes later: the
+    second is done with its pid once it is there.
     """
     request = task.request
     wanted = request["network"]
     listeners = bind_ports(wanted["listen"])
-    rootfs.enter_mount_namespace()
-    rootfs.mount_files(request["run_directory"], request["files"])
-    if "userns" in request:
+    entered: list[network.Entered] = []
 
-        def afterwards(pid: int) -> None:
-            entered = network.enter_network_of(pid, wanted)
-            hand_over(task.channel, wanted["listen"], entered.furnish(), listeners)
+    def files() -> None:
+        rootfs.mount_files(request["run_directory"], request["files"])
 
-        return _Prepared(_nothing, afterwards)
-    rootfs.mount_rootfs(f"{request['bundle']}/rootfs", request["rootfs"])
-    if request.get("stages"):
-        from orchestra.engine.shim.stages import mount_stages  # noqa: PLC0415 - seldom asked for
+    def places() -> None:
+        files()
+        rootfs.mount_rootfs(f"{request['bundle']}/rootfs", request["rootfs"])
+        if request.get("stages"):
+            from orchestra.engine.shim.stages import mount_stages  # noqa: PLC0415 - seldom asked for
 
-        mount_stages(request["run_directory"], request["stages"])
-    entered = network.enter_network(wanted)
+            mount_stages(request["run_directory"], request["stages"])
 
     def furnish() -> None:
-        hand_over(task.channel, wanted["listen"], entered.furnish(), listeners)
+        hand_over(task.channel, wanted["listen"], entered[0].furnish(), listeners)
 
-    return _Prepared(furnish, _nothing)
+    def afterwards(pid: int) -> None:
+        entered.append(network.enter_network_of(pid, wanted))
+        furnish()
 
-
-def _nothing(_pid: int = 0) -> None:
-    """Do nothing."""
+    enter = rootfs.enter_mount_namespace
+    if "userns" in request:
+        making = Making(enter=enter, places=files, network=nothing, furnish=nothing)
+        return making, afterwards
+    making = Making(
+        enter=enter,
+        places=places,
+        network=lambda: entered.append(network.enter_network(wanted)),
+        furnish=furnish,
+    )
+    return making, nothing
 
 
 def _launch(
@@ -192,15 +195,16 @@ def _launch(
     stdio: Stdio,
     config: RuntimeConfig,
     driver: Driver,
-    prepared: _Prepared,
+    making: Making,
+    afterwards: Callable[[int], None],
 ) -> tuple[dict[str, object], tuple[int, ...]]:
     request = task.request
     process_config = config.get("process", {})
     if not task.stdio:
         user = process_config.get("user", {"uid": 0, "gid": 0})
         _own_pipes(stdio, *_owner(request, user["uid"], user["gid"]))
-    pid, master = driver.create(stdio, tty=request["tty"], meanwhile=prepared.meanwhile)
-    prepared.afterwards(pid)
+    pid, master = driver.create(stdio, tty=request["tty"], making=making)
+    afterwards(pid)
     write_identity(f"{request['run_directory']}/{INIT_FILE}", pid)
     size = process_config.get("consoleSize")
     if master is not None and size:

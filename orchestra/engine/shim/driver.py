@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 from orchestra.engine.shim.external import ExternalRuntime, Stdio
+from orchestra.engine.shim.making import Making
 from orchestra.engine.shim.native import NativeRuntime
 from orchestra.engine.shim.protocol import ShimRequest
 from orchestra.oci.runtime import RuntimeConfig
@@ -14,13 +14,8 @@ from orchestra.oci.runtime import RuntimeConfig
 class Driver(Protocol):
     """What a monitor asks of a runtime, for one container."""
 
-    def create(
-        self, stdio: Stdio, *, tty: bool, meanwhile: Callable[[], None]
-    ) -> tuple[int, int | None]:
-        """Create the container; return its init's pid, and the pty's master when ``tty``.
-
-        ``meanwhile`` is done before the container is ready, beside what the runtime does itself.
-        """
+    def create(self, stdio: Stdio, *, tty: bool, making: Making) -> tuple[int, int | None]:
+        """Create the container; return its init's pid, and the pty's master when ``tty``."""
         ...
 
     def start(self) -> None:

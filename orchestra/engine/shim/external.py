@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 from orchestra.engine.linux import host, process, syscalls
@@ -22,6 +22,7 @@ from orchestra.engine.runtime.failure import RuntimeFailure
 from orchestra.engine.shim.console import listen_at, receive_master
 from orchestra.engine.shim.failure import ShimFailure
 from orchestra.engine.shim.identity import write_json
+from orchestra.engine.shim.making import Making
 from orchestra.oci.runtime import Process
 
 _CONSOLE = "console.sock"
@@ -74,14 +75,13 @@ class ExternalRuntime:
         self._bundle = bundle
         self._cgroup = cgroup
 
-    def create(
-        self, stdio: Stdio, *, tty: bool, meanwhile: Callable[[], None]
-    ) -> tuple[int, int | None]:
-        """Create the container, after ``meanwhile``; return its init's pid, and the pty's master.
+    def create(self, stdio: Stdio, *, tty: bool, making: Making) -> tuple[int, int | None]:
+        """Make everything, and create the container; return its init's pid, and the pty's master.
 
         :raises ShimFailure: with the runtime's own words.
         """
-        meanwhile()
+        making.make_ready()
+        making.furnish()
         verb = ["create", "--bundle", self._bundle]
         return self._launch(verb, "init", stdio, tty=tty)
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from orchestra.engine.runtime import create as runtime_create
 from orchestra.engine.runtime import exec as runtime_exec
+from orchestra.engine.runtime.beside import Beside, may_be_beside
 from orchestra.engine.runtime.create import Init
 from orchestra.engine.runtime.failure import RuntimeFailure
 from orchestra.engine.shim.console import receive_master
 from orchestra.engine.shim.external import Stdio, oom_killed
 from orchestra.engine.shim.failure import ShimFailure
+from orchestra.engine.shim.making import Making
 from orchestra.engine.shim.protocol import ShimRequest
 from orchestra.oci.runtime import Process, RuntimeConfig
 
@@ -26,27 +29,40 @@ class NativeRuntime:
         self._id = request["id"]
         self._bundle = request["bundle"]
         self._state_root = f"{request['run_directory']}/{STATE_DIRECTORY}"
+        self._config = config
         self._cgroup_path = config.get("linux", {}).get("cgroupsPath", "")
         self._init: Init | None = None
 
-    def create(
-        self, stdio: Stdio, *, tty: bool, meanwhile: Callable[[], None]
-    ) -> tuple[int, int | None]:
+    def create(self, stdio: Stdio, *, tty: bool, making: Making) -> tuple[int, int | None]:
         """Create the container; return its init's pid, and the pty's master when ``tty``.
 
-        ``meanwhile`` is done while the init mounts.
+        Its root is mounted by the init itself where that may be.
 
         :raises ShimFailure: in the runtime's own words.
         """
 
+        def places() -> None:
+            try:
+                making.places()
+            except ShimFailure as failure:
+                raise RuntimeFailure(
+                    failure.message, errno=failure.errno, exit_code=failure.exit_code
+                ) from failure
+
         def make(console: int | None) -> int:
+            beside: Beside | None = None
+            if may_be_beside(self._config):
+                beside = Beside(places=places, network=making.network, maker=os.getpid())
+            else:
+                making.make_ready()
             self._init = runtime_create.create(
                 self._id,
                 self._bundle,
                 state_root=self._state_root,
                 stdio=stdio,
                 console_socket=console,
-                meanwhile=meanwhile,
+                meanwhile=making.furnish,
+                beside=beside,
             )
             return self._init.pid
 
