@@ -246,6 +246,8 @@ class ContainerSpec:
     ulimits: tuple[Ulimit, ...] = ()
     sysctls: Mapping[str, str] = field(default_factory=dict)
     shm_size_bytes: int | None = None
+    storage_bytes: int | None = None
+    """How much it may write to its own layer; None is all that there is."""
     resources: Resources = Resources()
     pid_mode: str = ""
     ipc_mode: str = ""

@@ -57,6 +57,7 @@ _WORDS: Mapping[str, str] = {
     "pid_mode": "pid",
     "resources": "resource limits",
     "shm_size_bytes": "shm_size",
+    "storage_bytes": "storage_opt",
     "unset": "environment",
     "uts_mode": "uts",
 }

@@ -38,6 +38,7 @@ DEFAULT = {
     SELINUX: ("tests/kernel/test_container_selinux.py",),
 }
 SWAP_BYTES = 256 << 20
+SPARE_BYTES = 512 << 20
 STARTED = time.monotonic()
 
 
@@ -73,12 +74,14 @@ def boot(arguments: Sequence[str], seconds: float, module: str) -> int:
     pieces = make_pieces(cache_directory(), read_recipe(), say)
     with tempfile.TemporaryDirectory(prefix="orchestra-v2-") as name:
         place = Path(name)
-        disks = machine.Disks(place / "checkout.img", place / "swap.img", place / "console")
+        names = ("checkout.img", "swap.img", "spare.img", "console")
+        disks = machine.Disks(*(place / each for each in names))
         checkout = place / "checkout"
         checkout.mkdir()
         write_checkout(checkout, disks.checkout, json.dumps(selection(arguments, module)))
-        with disks.swap.open("wb") as swap:
-            swap.truncate(SWAP_BYTES)
+        for disk, size in ((disks.swap, SWAP_BYTES), (disks.spare, SPARE_BYTES)):
+            with disk.open("wb") as file:
+                file.truncate(size)
         say(f"booting, with {module}")
         code = machine.run(pieces, disks, seconds, module)
     say(f"pytest exited {code}")

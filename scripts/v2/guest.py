@@ -43,6 +43,7 @@ ENVIRONMENT = {
     "COLUMNS": "100",
     "CI": "true",
     "ORCHESTRA_TEST_PATIENCE": "10",
+    "ORCHESTRA_TEST_DISK": "/dev/vdd",
     "PYTHONUNBUFFERED": "1",
 }
 

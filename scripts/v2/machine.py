@@ -25,10 +25,11 @@ CMDLINE = "console=ttyS0 panic=-1 loglevel=3 oops=panic mitigations=off"
 
 @dataclass(frozen=True, slots=True)
 class Disks:
-    """The files of one run: the checkout's image, an empty disk, where the console goes."""
+    """The files of one run: the checkout's image, two empty disks, where the console goes."""
 
     checkout: Path
     swap: Path
+    spare: Path
     console: Path
 
 
@@ -46,6 +47,7 @@ def argv(pieces: Pieces, disks: Disks, module: str) -> list[str]:
         *("-drive", f"file={pieces.root},if=virtio,format=raw,snapshot=on"),
         *("-drive", f"file={disks.checkout},if=virtio,format=raw,readonly=on"),
         *("-drive", f"file={disks.swap},if=virtio,format=raw,cache=unsafe"),
+        *("-drive", f"file={disks.spare},if=virtio,format=raw,cache=unsafe"),
         *("-serial", f"file:{disks.console}", "-serial", "stdio"),
     ]
 

@@ -27,6 +27,7 @@ from orchestra.engine.container.requests import Neighbours, shim_request
 from orchestra.engine.container.rootfs import remove_tree, write_container_files
 from orchestra.engine.container.runtime import runtime_prefix
 from orchestra.engine.container.signals import signal_number
+from orchestra.engine.container.storage import lift_limit
 from orchestra.engine.container.userns import remap_of
 from orchestra.engine.linux import process
 from orchestra.engine.network.networks import Networks
@@ -110,6 +111,8 @@ class Containers:
             )
             self._store.write_container(record)
         except BaseException:
+            if record.spec.storage_bytes is not None:
+                lift_limit(places.upper.parent)
             remove_tree(places.directory)
             raise
 
@@ -282,6 +285,8 @@ class Containers:
         with suppress(FileNotFoundError):
             places.run_directory.rename(removed)
         remove_tree(removed)
+        if record.spec.storage_bytes is not None:
+            lift_limit(places.upper.parent)
         remove_tree(places.directory)
 
     async def adopt(self, record: ContainerRecord) -> None:

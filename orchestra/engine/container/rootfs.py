@@ -26,6 +26,7 @@ from orchestra.engine.container.places import Places
 from orchestra.engine.container.security_options import Contexts, parse_security
 from orchestra.engine.container.selinux import contexts_of, relabel
 from orchestra.engine.container.stages import stage_volumes
+from orchestra.engine.container.storage import limit_layer
 from orchestra.engine.container.userns import mappings
 from orchestra.engine.container.users import ResolvedUser, read_user_files, resolve_user
 from orchestra.engine.linux.directories import make_private
@@ -58,6 +59,9 @@ def write_container_files(
     """
     spec = record.spec
     try:
+        if spec.storage_bytes is not None:
+            make_private(places.upper.parent)
+            limit_layer(places.upper.parent, spec.storage_bytes, record.id)
         for directory in (places.bundle / "rootfs", places.upper, places.work):
             make_private(directory)
         places.upper.chmod(0o755)

@@ -30,6 +30,7 @@ _COMMON = {
     "close_range": 436,
     "openat2": 437,
     "mount_setattr": 442,
+    "quotactl_fd": 443,
 }
 """Calls numbered alike on every architecture (424 and above)."""
 

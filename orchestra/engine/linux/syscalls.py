@@ -342,6 +342,16 @@ def syncfs(fd: int) -> None:
     check(libc.syncfs(ctypes.c_int(fd)))
 
 
+def quotactl_fd(fd: int, command: int, number: int, data: ctypes.Array[ctypes.c_char]) -> None:
+    """Ask for or set what a user, group or project may take of a file system.
+
+    ``command`` holds whose (man 2 quotactl_fd, Linux 5.14).
+
+    :raises OSError: ENOSYS, ESRCH where quotas are off, ENOENT for a number never heard of.
+    """
+    call("quotactl_fd", fd, command, number, data)
+
+
 def bpf(command: int, attributes: bytes) -> int:
     """Load or attach an eBPF program; ``attributes`` is union bpf_attr (man 2 bpf).
 

@@ -16,6 +16,7 @@ from orchestra.planner.compile.limits import (
     compile_health,
     compile_resources,
     compile_restart,
+    compile_storage,
     ulimits_of,
 )
 from orchestra.planner.compile.logging import compile_logging
@@ -169,6 +170,7 @@ def _template(service: Service, project: Project, complaints: Complaints) -> Con
         ulimits=ulimits_of(service.ulimits),
         sysctls=dict(sorted(service.sysctls.items())),
         shm_size_bytes=service.shm_size or None,
+        storage_bytes=compile_storage(service, complaints),
         resources=compile_resources(service, complaints),
         pid_mode=_mode(service.pid),
         ipc_mode=_mode(service.ipc),

@@ -22,6 +22,7 @@ from orchestra.planner.limits import (
 from orchestra.spec.keypath import KeyPath
 from orchestra.spec.model.healthcheck import Healthcheck
 from orchestra.spec.model.service import Service
+from orchestra.spec.units import parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,6 +49,23 @@ _RESTART_WORDS = {
     "on-failure": RestartMode.ON_FAILURE,
     "unless-stopped": RestartMode.UNLESS_STOPPED,
 }
+
+
+def compile_storage(service: Service, complaints: Complaints) -> int | None:
+    """Return the limit of a container's layer; 0 and nothing are none (moby, overlay2)."""
+    size = None
+    for key, text in service.storage_opt.items():
+        path: KeyPath = ("services", service.name, "storage_opt", key)
+        if key.lower() != "size":
+            complaints.add(path, f'unknown option "{key}"', 'known is "size"')
+            continue
+        try:
+            size = max(parse_size(text), -1)
+        except ValueError:
+            size = -1
+        if size < 0:
+            complaints.add(path, f'"{text}" is no size', 'write it as "10G"')
+    return size or None
 
 
 def compile_resources(service: Service, complaints: Complaints) -> Resources:

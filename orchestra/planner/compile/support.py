@@ -46,10 +46,6 @@ REFUSED: Mapping[str, tuple[str, str]] = {
     _SERVICE + "models": ("no model runner is there", ""),
     _SERVICE + "pre_start": ("containers that run before a service are not made", ""),
     _SERVICE + "provider": ("services are not handed to other programs", ""),
-    _SERVICE + "storage_opt": (
-        "a layer's size is limited on xfs with the mount option pquota alone, and not yet there",
-        "",
-    ),
     _SERVICE + "use_api_socket": ("there is no engine socket to hand over", ""),
     "jobs": ("jobs are not run", "run its command by `orchestra run`"),
     "networks.*.ipam.options": ("address management takes no options", ""),

@@ -491,7 +491,8 @@ def test_hooks(service):
         ("isolation: hyperv", "isolation"),
         ("cgroup_parent: ../x", "cgroup_parent"),
         ("devices: [gpu0]", "devices[0]"),
-        ("storage_opt: {size: 1g}", "storage_opt"),
+        ("storage_opt: {size: much}", "storage_opt.size"),
+        ("storage_opt: {size: 1g, colour: red}", "storage_opt.colour"),
         ("mac_address: 'x }; flush ruleset; #'", "mac_address"),
         ("networks: {default: {mac_address: 02-42-AC}}", "networks.default.mac_address"),
         ("ports: [{target: 80, protocol: 'tcp }; flush ruleset; #'}]", "ports[0].protocol"),
@@ -525,11 +526,18 @@ def test_what_is_not_implemented_is_refused_by_name(load, body, key):
     assert f"services.web.{key}" in found
 
 
+@pytest.mark.parametrize(
+    ("size", "found"), [("1g", 1 << 30), ("1.5M", 3 << 19), ("4096", 4096), ("0", None)]
+)
+def test_a_layers_size(service, size, found):
+    assert service(f"storage_opt: {{size: {size}}}").storage_bytes == found
+
+
 def test_all_refusals_are_told_together(load):
     found = refused(
-        load, "services: {a: {image: x, storage_opt: {size: 1g}}, b: {image: y, isolation: hyperv}}"
+        load, "services: {a: {image: x, use_api_socket: true}, b: {image: y, isolation: hyperv}}"
     )
-    assert sorted(found) == ["services.a.storage_opt", "services.b.isolation"]
+    assert sorted(found) == ["services.a.use_api_socket", "services.b.isolation"]
 
 
 @pytest.mark.parametrize(
