@@ -150,6 +150,7 @@ def _config(shot: OneShot, mounts: Sequence[OciMount]) -> RuntimeConfig:
         hostname=shot.hostname,
         shm_size_bytes=shot.shm_size_bytes,
         privileged=shot.privileged,
+        unset=_unset(shot.env),
         ulimits=shot.ulimits,
     )
     image = ImageConfig(platform=Platform("linux", ""), diff_ids=(), env=shot.env)
@@ -165,6 +166,11 @@ def _config(shot: OneShot, mounts: Sequence[OciMount]) -> RuntimeConfig:
         thermal=thermal_paths(),
     )
     return make_config(spec, image, user=resolve_user(shot.user, files), around=around)
+
+
+def _unset(env: Sequence[str]) -> tuple[str, ...]:
+    """Return what a container has in its environment and a build step has not."""
+    return () if any(entry.startswith("HOSTNAME=") for entry in env) else ("HOSTNAME",)
 
 
 def _request(shot: OneShot, places: Places) -> ShimRequest:
