@@ -79,6 +79,8 @@ class ImageConfig:
     env: tuple[str, ...] = ()
     entrypoint: tuple[str, ...] | None = None
     cmd: tuple[str, ...] | None = None
+    args_escaped: bool = False
+    """Means nothing but on Windows; BuildKit sets it with every CMD."""
     shell: tuple[str, ...] | None = None
     working_dir: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)

@@ -196,12 +196,26 @@ def test_directories_on_the_way_keep_mode_owner_and_time(ground):
     os.chown(ground.bottom / "d", 7, 8)
     (ground.bottom / "d").chmod(0o1711)
     os.utime(ground.bottom / "d", (1000, 1000))
+    os.utime(ground.bottom / "d/e", (1000, 1000))
     ground.copy("a", "/d/e/f/a", chown="5:6", chmod="600")
+    assert (ground.upper / "d/e").stat().st_mtime > 1000
     status = (ground.upper / "d").stat()
     assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (7, 8, 0o1711)
     assert status.st_mtime == 1000
     new = (ground.upper / "d/e/f").stat()
     assert (new.st_uid, new.st_gid, stat.S_IMODE(new.st_mode)) == (5, 6, 0o600)
+
+
+def test_a_destination_takes_the_time_of_the_directory_that_is_copied(ground):
+    ground.fill(ground.context, {"d/s/a": "1"})
+    ground.fill(ground.bottom, {"there/old": "1"})
+    os.utime(ground.context / "d", (1000, 1000))
+    ground.copy("d", "/new")
+    ground.copy("d", "/there")
+    ground.copy(".", "/whole")
+    times = {name: (ground.upper / name).stat().st_mtime for name in ("new", "there", "whole/d")}
+    assert set(times.values()) == {1000}
+    assert (ground.upper / "whole").stat().st_mtime > 1000
 
 
 def test_owners_are_root_from_a_context_and_kept_from_a_stage(ground):
@@ -246,30 +260,50 @@ def test_unknown_owners_are_refused(ground, chown):
 
 @pytest.mark.parametrize(
     ("chmod", "file", "directory"),
-    [("755", 0o755, 0o755), ("4711", 0o4711, 0o4711), ("go-rwx,u+X", 0o600, 0o700), ("a=rX", 0o444, 0o555)],
-)  # fmt: skip
+    [
+        ("755", 0o755, 0o755),
+        ("4711", 0o4711, 0o4711),
+        ("go-rwx,u+X", 0o600, 0o700),
+        ("a=rX", 0o444, 0o555),
+        ("g=u,o+t", 0o664, 0o775),
+        ("u-o,a+t", 0o1244, 0o1255),
+    ],
+)
 def test_chmod(ground, chmod, file, directory):
     ground.fill(ground.context, {"d/a": "1"})
-    (ground.context / "d").chmod(0o755)
+    ground.fill(ground.context, {"d/s/b": "1"})
+    (ground.context / "d" / "s").chmod(0o755)
     (ground.context / "d" / "a").chmod(0o644)
     ground.copy("d", "/d", chmod=chmod)
     assert stat.S_IMODE((ground.upper / "d/a").stat().st_mode) == file
-    assert stat.S_IMODE((ground.upper / "d").stat().st_mode) == directory
+    assert stat.S_IMODE((ground.upper / "d/s").stat().st_mode) == directory
+    new = directory if chmod.isdecimal() else 0o755
+    assert stat.S_IMODE((ground.upper / "d").stat().st_mode) == new
 
 
-def test_setuid_times_capabilities_and_hard_links_survive(ground):
+CAPABILITY = bytes.fromhex("0100000200040000000000000000000000000000")
+
+
+def test_capabilities_are_those_of_stages_and_not_of_contexts(ground):
+    ground.fill(ground.context, {"a": "1"})
+    os.setxattr(ground.context / "a", "security.capability", CAPABILITY)
+    ground.copy("a", "/a")
+    assert os.listxattr(ground.upper / "a") == []
+    ground.copy("a", "/b", tree=Tree((str(ground.context),)), owners=True)
+    assert os.getxattr(ground.upper / "b", "security.capability") == CAPABILITY
+
+
+def test_setuid_times_and_hard_links_survive(ground):
     ground.fill(ground.context, {"d/a": "x" * 100_000})
     source = ground.context / "d" / "a"
     source.chmod(0o4755)
-    capability = bytes.fromhex("0100000200040000000000000000000000000000")
-    os.setxattr(source, "security.capability", capability)
+    os.setxattr(source, "security.capability", CAPABILITY)
     os.link(source, ground.context / "d" / "b")
     os.utime(source, ns=(10**18, 10**18 + 1))
     ground.copy("d", "/d")
     made = ground.upper / "d" / "a"
     assert stat.S_IMODE(made.stat().st_mode) == 0o4755
     assert made.stat().st_mtime_ns == 10**18 + 1
-    assert os.getxattr(made, "security.capability") == capability
     assert made.stat().st_ino == (ground.upper / "d" / "b").stat().st_ino
     assert made.read_text() == source.read_text()
 
@@ -340,11 +374,22 @@ def test_fifos_do_not_hang_and_sockets_are_left_out(ground):
     assert not (ground.upper / "d/sock").exists()
 
 
-def test_devices_are_refused(ground):
+def test_devices_are_copied(ground):
     (ground.context / "d").mkdir()
-    os.mknod(ground.context / "d" / "mem", stat.S_IFCHR | 0o600, os.makedev(1, 1))
-    with pytest.raises(BuildError, match="device"):
-        ground.copy("d", "/d")
+    os.mknod(ground.context / "d" / "mem", stat.S_IFCHR | 0o640, os.makedev(1, 1))
+    os.mknod(ground.context / "d" / "loop", stat.S_IFBLK | 0o600, os.makedev(7, 0))
+    archive(
+        ground.context / "x.tar", {"fifo": (tarfile.FIFOTYPE, ""), "dev": (tarfile.CHRTYPE, "")}
+    )
+    ground.copy("d", "/d")
+    ground.copy("x.tar", "/x", add=True)
+    found = {path.name: path.stat() for path in ground.upper.glob("[dx]/*")}
+    assert stat.S_ISFIFO(found["fifo"].st_mode)
+    assert stat.S_ISCHR(found["dev"].st_mode)
+    assert found["mem"].st_rdev == os.makedev(1, 1)
+    assert found["mem"].st_mode == stat.S_IFCHR | 0o640
+    assert found["loop"].st_rdev == os.makedev(7, 0)
+    assert stat.S_ISBLK(found["loop"].st_mode)
 
 
 def test_digests_tell_contents_modes_and_names_not_times(ground):
@@ -421,7 +466,6 @@ def test_add_of_what_is_no_archive_copies(ground):
         {"a/../../b": "1"},
         {"h": (tarfile.LNKTYPE, "../../../etc/passwd")},
         {"h": (tarfile.LNKTYPE, "nothing")},
-        {"dev": (tarfile.CHRTYPE, "")},
     ],
 )
 def test_add_refuses_members_that_lead_out(ground, members):

@@ -1,7 +1,7 @@
 """ADD of a local archive: a tar, plain or compressed, unpacked into the target.
 
-Every member's place is found inside the merged root, as for COPY; ``..`` is refused, and so are
-devices. Compressed by gzip, bzip2 or xz, or by zstandard.
+Every member's place is found inside the merged root, as for COPY; ``..`` is refused. Compressed by
+gzip, bzip2 or xz, or by zstandard.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import tarfile
 from contextlib import suppress
 from typing import IO
 
-from orchestra.engine.build.copying import copy_content
+from orchestra.engine.build.copying import CAPABILITY, copy_content
 from orchestra.engine.build.target import Target, present, remove, set_metadata
 from orchestra.engine.linux.pipes import write_all
 from orchestra.errors import BuildError
@@ -28,6 +28,7 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _MEMBERS_MAX = 2_000_000
 _BYTES_MAX = 64 << 30
+_CAPABILITY = f"SCHILY.xattr.{CAPABILITY}"
 _CHUNK = 1 << 20
 
 
@@ -50,7 +51,7 @@ def open_archive(file: IO[bytes]) -> tarfile.TarFile | None:
 def unpack_archive(archive: tarfile.TarFile, target: Target, destination: str) -> None:
     """Unpack every member below ``destination``, which is made when missing.
 
-    :raises BuildError: when a member leads out of the root, is a device, or there are too many.
+    :raises BuildError: when a member leads out of the root, or there are too many.
     """
     unpacker = _Unpacker(target, destination)
     total = 0
@@ -65,6 +66,13 @@ def unpack_archive(archive: tarfile.TarFile, target: Target, destination: str) -
         raise BuildError(f"cannot unpack the archive: {error}") from error
     except OSError as error:
         raise BuildError(f"cannot unpack the archive: {error.strerror or error}") from error
+
+
+def _set_attributes(fd: int, member: tarfile.TarInfo) -> None:
+    """Set the capabilities of a file: of its extended attributes BuildKit takes no other."""
+    value = member.pax_headers.get(_CAPABILITY)
+    if value is not None:
+        os.setxattr(fd, CAPABILITY, value.encode("utf-8", "surrogateescape"))
 
 
 class _Unpacker:
@@ -92,6 +100,7 @@ class _Unpacker:
         parent = self._parent(parts)
         name = parts[-1]
         fd = self.target.open(parent, owner=self.owner or (0, 0))
+        self.target.changed(parent)
         below = self.target.below(parent)
         try:
             known = present(name, fd, below)
@@ -124,10 +133,18 @@ class _Unpacker:
             self._link(member, name, fd)
         elif member.isfifo():
             os.mkfifo(name, 0o600, dir_fd=fd)
-            uid, gid = self._owner(member)
-            os.chown(name, uid, gid, dir_fd=fd, follow_symlinks=False)
+            self._finish_node(member, name, fd)
         else:
-            raise BuildError(f'cannot unpack the archive: "{member.name[:200]}" is a device')
+            kind = stat.S_IFCHR if member.ischr() else stat.S_IFBLK
+            os.mknod(name, kind | 0o600, os.makedev(member.devmajor, member.devminor), dir_fd=fd)
+            self._finish_node(member, name, fd)
+
+    def _finish_node(self, member: tarfile.TarInfo, name: str, fd: int) -> None:
+        """Give a fifo or a device its owner, mode and time."""
+        uid, gid = self._owner(member)
+        os.chown(name, uid, gid, dir_fd=fd, follow_symlinks=False)
+        os.chmod(name, self._mode(member, 0), dir_fd=fd)
+        os.utime(name, ns=self._time(member), dir_fd=fd, follow_symlinks=False)
 
     def _owner(self, member: tarfile.TarInfo) -> tuple[int, int]:
         return self.owner or (member.uid, member.gid)
@@ -147,6 +164,7 @@ class _Unpacker:
         inner = os.open(name, _DIRECTORY, dir_fd=fd)
         try:
             set_metadata(inner, *self._owner(member), self._mode(member, stat.S_IFDIR))
+            _set_attributes(inner, member)
         finally:
             os.close(inner)
         self.target.forget_time(parts)
@@ -161,6 +179,7 @@ class _Unpacker:
             while chunk := source.read(_CHUNK):
                 write_all(writing, chunk)
             set_metadata(writing, *self._owner(member), self._mode(member, stat.S_IFREG))
+            _set_attributes(writing, member)
             os.utime(writing, ns=self._time(member))
         finally:
             os.close(writing)

@@ -1,8 +1,8 @@
 """What a COPY takes: sources found in a tree, listed once, with a digest of what counts.
 
-Only what is asked for is read. The digest covers paths, modes, contents, links and capabilities,
-not times; owners count only where they are kept (files of a stage). The list remembers how each
-file looked, so that the copy that follows can tell when one was changed in between.
+Only what is asked for is read. The digest covers paths, modes, contents and links, not times;
+owners and capabilities count only where they are kept (files of a stage). The list remembers how
+each file looked, so that the copy that follows can tell when one was changed in between.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ class Lister:
                     item.name,
                     status,
                     digest=_hash(fd),
-                    capability=_capability(fd),
+                    capability=_capability(fd) if directory.layered else b"",
                     layer=item.layer,
                 )
             finally:

@@ -1,8 +1,8 @@
 """Copying chosen entries into a target, as ``cp -a`` would, by the rules of BuildKit's COPY.
 
-A directory's contents are merged into the destination, which takes nothing else of it; a file goes
-into it when it is a directory; hard links inside one source stay; a file that changed since it was
-listed is an error.
+A directory's contents are merged into the destination, which takes its time and nothing else of it,
+of the context itself not even that; a file goes into it when it is a directory; hard links inside
+one source stay; a file that changed since it was listed is an error.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHUNK = 1 << 20
 _RANGE_MIN = 1 << 16
-_CAPABILITY = "security.capability"
+CAPABILITY = "security.capability"
 
 
 def copy_chosen(tree: Tree, chosen: Chosen, target: Target, destination: str) -> None:
@@ -53,6 +53,10 @@ def _copy(tree: Tree, chosen: Chosen, target: Target, destination: str) -> None:
             try:
                 copier.root = fd
                 copier.children(chosen.entry, source, fd, target.below(located.parts), "")
+                if chosen.parts:
+                    target.forget_time(located.parts)
+                    time = target.rules.time_of(chosen.entry.status.st_mtime_ns)
+                    os.utime(fd, ns=(time, time))
             finally:
                 os.close(fd)
         return
@@ -61,6 +65,7 @@ def _copy(tree: Tree, chosen: Chosen, target: Target, destination: str) -> None:
         parts = (*parts, chosen.name)
     with tree.directory(chosen.parts[:-1]) as source:
         fd = target.open(parts[:-1], owner=owner)
+        target.changed(parts[:-1])
         below = target.below(parts[:-1])
         try:
             copier.root = fd
@@ -120,7 +125,9 @@ class _Copier:
             os.mkfifo(name, 0o600, dir_fd=fd)
             self._finish_name(entry, name, fd)
         elif not stat.S_ISSOCK(entry.status.st_mode):
-            raise BuildError(f'cannot copy "{relative}": it is a device')
+            kind = stat.S_IFMT(entry.status.st_mode)
+            os.mknod(name, kind | 0o600, entry.status.st_rdev, dir_fd=fd)
+            self._finish_name(entry, name, fd)
 
     def _directory(
         self,
@@ -174,7 +181,7 @@ class _Copier:
                 uid, gid = self.rules.owner_of(status)
                 set_metadata(writing, uid, gid, self.rules.mode_of(status.st_mode))
                 if entry.capability:
-                    os.setxattr(writing, _CAPABILITY, entry.capability)
+                    os.setxattr(writing, CAPABILITY, entry.capability)
                 time = self.rules.time_of(status.st_mtime_ns)
                 os.utime(writing, ns=(time, time))
             finally:

@@ -40,6 +40,7 @@ from orchestra.engine.build.mounts import read_mount
 from orchestra.engine.build.ports import read_ports
 from orchestra.engine.build.reading import read_instruction
 from orchestra.engine.build.remote import check_sources
+from orchestra.engine.build.told import quoted, told_check
 from orchestra.engine.build.vertices import (
     ContextSource,
     CopyVertex,
@@ -183,11 +184,12 @@ class _Lowering:
                 self._add(instruction, f"STOPSIGNAL {self.config.stop_signal}")
             case Healthcheck():
                 self.config = replace(self.config, healthcheck=instruction.check)
-                self._add(instruction, f"HEALTHCHECK {' '.join(instruction.check.test)}")
+                self._add(instruction, f"HEALTHCHECK {told_check(instruction.check)}")
             case Onbuild():
                 self.triggers.append(instruction.expression)
             case Maintainer():
                 self.author = instruction.name
+                self.config = replace(self.config, author=instruction.name)
                 self._add(instruction, f"MAINTAINER {instruction.name}")
             case _:
                 assert_never(instruction)
@@ -251,17 +253,18 @@ class _Lowering:
         if isinstance(instruction, Shell):
             words = instruction.words
             self.config = replace(self.config, shell=words)
-        elif isinstance(instruction, Cmd):
+            self._add(instruction, f"SHELL [{' '.join(words)}]")
+            return
+        if isinstance(instruction, Cmd):
             self.has_cmd = True
             words = self._words(instruction.command)
-            self.config = replace(self.config, cmd=words)
+            self.config = replace(self.config, cmd=words, args_escaped=True)
         else:
             words = self._words(instruction.command)
             self.config = replace(self.config, entrypoint=words or None)
             if not self.has_cmd:
                 self.config = replace(self.config, cmd=None)
-        shown = " ".join(f'"{word}"' for word in words)
-        self._add(instruction, f"{type(instruction).__name__.upper()} [{shown}]")
+        self._add(instruction, f"{type(instruction).__name__.upper()} {quoted(words)}")
 
     def _expose(self, instruction: Expose) -> None:
         lexing = Lexing(escape=self.graph.escape)
@@ -279,9 +282,10 @@ class _Lowering:
         wanted = self._expand(instruction.path)
         path = posixpath.normpath(posixpath.join("/", self.config.working_dir, wanted))
         path = "/" + path.lstrip("/")
-        self.config = replace(self.config, working_dir=path)
+        shown = wanted if wanted.startswith("/") else path
+        self.config = replace(self.config, working_dir=shown)
         vertex = MakeDirectoryVertex(path=path, user=self.config.user) if path != "/" else None
-        self._add(instruction, f"WORKDIR {path}", vertex)
+        self._add(instruction, f"WORKDIR {shown}", vertex)
 
     def _copy(self, instruction: Copy) -> None:
         sources = tuple(self._expand(source) for source in instruction.sources)
@@ -326,8 +330,7 @@ class _Lowering:
 
     def _run(self, instruction: Run) -> None:
         args, script = command_line(instruction.command, self._shell)
-        names = [name for name in self.arguments if name in self.variables]
-        shown = [f"{name}={self.variables[name]}" for name in names]
+        shown = [f"{name}={self.variables.get(name, '')}" for name in self.arguments]
         shown = [f"|{len(shown)}", *shown] if shown else []
         mounts = tuple(
             read_mount(text, self._expand, self.config.working_dir) for text in instruction.mounts
@@ -335,7 +338,7 @@ class _Lowering:
         vertex = RunVertex(
             args=args,
             env=tuple(f"{key}={value}" for key, value in self.variables.items()),
-            cwd=self.config.working_dir or "/",
+            cwd="/" + posixpath.normpath(self.config.working_dir or "/").lstrip("/"),
             user=self.config.user,
             network=instruction.network,
             insecure=instruction.insecure,

@@ -10,9 +10,10 @@ import re
 from orchestra.errors import BuildError
 from orchestra.values import dataclass
 
-_CLAUSE = re.compile(r"([ugoa]*)((?:[+=-][rwxXst]*)+)")
-_ACTION = re.compile(r"([+=-])([rwxXst]*)")
-_WHO = {"u": 0o4700, "g": 0o2070, "o": 0o1007, "a": 0o7777}
+_CLAUSE = re.compile(r"([ugoa]*)((?:[+=-](?:[ugo]|[rwxXst]*))+)")
+_ACTION = re.compile(r"([+=-])([ugo]|[rwxXst]*)")
+_WHO = {"u": 0o4700, "g": 0o2070, "o": 0o0007, "a": 0o7777}
+_SHIFTS = {"u": 6, "g": 3, "o": 0}
 _BITS = {"r": 0o444, "w": 0o222, "x": 0o111, "s": 0o6000, "t": 0o1000}
 
 
@@ -41,6 +42,8 @@ def _changed(bits: int, mask: int, action: str, letters: str, *, directory: bool
     for letter in letters:
         if letter == "X":
             value |= 0o111 if directory or bits & 0o111 else 0
+        elif letter in _SHIFTS:
+            value |= (bits >> _SHIFTS[letter] & 0o7) * 0o111
         else:
             value |= _BITS[letter]
     value &= mask

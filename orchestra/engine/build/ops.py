@@ -86,7 +86,6 @@ def prepare_copy(
             raise BuildError(f'the heredoc "{name[:100]}" has no name for a file')
         path.write_bytes(text.encode("utf-8", "surrogateescape"))
         path.chmod(_DOCUMENT_MODE)
-        os.utime(path, (0, 0))
         pieces += _local_file(scratch, name, unpack=False)
     return CopyPlan(pieces=tuple(pieces), digests=tuple(_digest(piece) for piece in pieces))
 
@@ -163,7 +162,7 @@ def _unpack(
         if archive is None:
             return False
         with archive:
-            kept = Rules(owner=owner, mode=rules.mode, epoch_ns=rules.epoch_ns)
+            kept = Rules(owner=owner, epoch_ns=rules.epoch_ns)
             target = Target(upper, lower, kept)
             unpack_archive(archive, target, destination)
             target.close()

@@ -14,12 +14,13 @@ _FILE_BYTES_MAX = 4 << 20
 def resolve_owner(text: str, tree: Tree) -> tuple[int, int]:
     """Return uid and gid of "user[:group]", as --chown takes it.
 
-    A number without a group is its own group; a name without one has its passwd entry's.
+    A number without a group is its own group; a name without one has its passwd entry's. Without
+    a user it is root.
 
     :raises BuildError: when a name is not in the root's passwd or group.
     """
     user, colon, group = text.partition(":")
-    uid, gid = _user(user, tree)
+    uid, gid = _user(user or "0", tree)
     return uid, _group(group, tree) if colon and group else gid
 
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import posixpath
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import assert_never
 
 import anyio
@@ -162,7 +161,7 @@ class Run:
             finally:
                 output.finish()
         if rootfs["upper"]:
-            parents = [posixpath.dirname(mount["destination"]) for mount in mounts]
+            parents = [str(p) for m in mounts for p in PurePosixPath(m["destination"]).parents]
             await anyio.to_thread.run_sync(
                 drop_untouched, rootfs["upper"], rootfs["lower"], ["/etc", *parents]
             )

@@ -292,7 +292,7 @@ def first_of(group: BaseExceptionGroup[Exception]) -> Exception:
 
 
 def _empty(platform: Platform) -> _Ground:
-    config = ImageConfig(platform=platform, diff_ids=())
+    config = ImageConfig(platform=platform, diff_ids=(), working_dir="/")
     return _Ground(
         layers=(),
         history=(),

@@ -2,7 +2,8 @@
 
 Writes go into ``upper`` only, by descriptors opened component by component and never through a
 link; where a path leads is found in the merged tree (tree.py). A directory that is only in a lower
-layer is made in the upper one with its own mode, owner and times, as overlayfs copies it up.
+layer is made in the upper one with its own mode, owner and times, as overlayfs copies it up; where
+something is put into it, its time is that of the change.
 """
 
 from __future__ import annotations
@@ -105,10 +106,11 @@ class Target:
             self._times[parts] = item.stat.st_mtime_ns
             set_metadata(made, item.stat.st_uid, item.stat.st_gid, stat.S_IMODE(item.stat.st_mode))
         else:
-            mode = stat.S_IFDIR | NEW_DIRECTORY_MODE
+            wanted = None if self.rules.mode is None else self.rules.mode.absolute
             if self.rules.epoch_ns is not None:
                 self._times[parts] = self.rules.epoch_ns
-            set_metadata(made, *owner, self.rules.mode_of(mode))
+            self.changed(parts[:-1])
+            set_metadata(made, *owner, NEW_DIRECTORY_MODE if wanted is None else wanted)
         return made
 
     def below(self, parts: Sequence[str]) -> Directory | None:
@@ -123,6 +125,12 @@ class Target:
     def forget_time(self, parts: Sequence[str]) -> None:
         """Leave a directory's time as it is: somebody else sets it."""
         self._times.pop(tuple(parts), None)
+
+    def changed(self, parts: Sequence[str]) -> None:
+        """Let a directory have the time of a change in it, or SOURCE_DATE_EPOCH."""
+        self.forget_time(parts)
+        if parts and self.rules.epoch_ns is not None:
+            self._times[tuple(parts)] = self.rules.epoch_ns
 
     def close(self) -> None:
         """Set the times of the directories that were made on the way."""

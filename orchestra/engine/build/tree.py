@@ -99,6 +99,11 @@ class Directory:
             os.close(fd)
         self.fds = ()
 
+    @property
+    def layered(self) -> bool:
+        """Tell whether it is of an image or a stage, and not of this machine's files."""
+        return self._tree.overlay
+
     def status(self) -> os.stat_result:
         """Return the status of the uppermost layer's directory."""
         return os.fstat(self.fds[0])

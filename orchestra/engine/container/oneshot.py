@@ -154,6 +154,7 @@ def _config(shot: OneShot, mounts: Sequence[OciMount]) -> RuntimeConfig:
         hostname=shot.hostname,
         shm_size_bytes=shot.shm_size_bytes,
         privileged=shot.privileged,
+        unset=_unset(shot.env),
         ulimits=shot.ulimits,
         cgroup_parent=shot.cgroup_parent,
         resources=shot.resources,
@@ -172,6 +173,11 @@ def _config(shot: OneShot, mounts: Sequence[OciMount]) -> RuntimeConfig:
         apparmor=default_profile(),
     )
     return make_config(spec, image, user=resolve_user(shot.user, files), around=around)
+
+
+def _unset(env: Sequence[str]) -> tuple[str, ...]:
+    """Return what a container has in its environment and a build step has not."""
+    return () if any(entry.startswith("HOSTNAME=") for entry in env) else ("HOSTNAME",)
 
 
 def _request(shot: OneShot, places: Places) -> ShimRequest:

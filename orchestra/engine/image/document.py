@@ -109,6 +109,7 @@ def _process(config: ImageConfig) -> dict[str, object]:
         "Volumes": {path: {} for path in config.volumes},
         "StopSignal": config.stop_signal,
         "OnBuild": list(config.on_build),
+        "ArgsEscaped": config.args_escaped,
         "Healthcheck": _healthcheck(config.healthcheck) if config.healthcheck else None,
     }
     process = {key: value for key, value in fields.items() if value}

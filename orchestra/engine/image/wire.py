@@ -168,6 +168,7 @@ def parse_config(data: bytes) -> ImageConfig:
         env=_texts(config, "Env") or (),
         entrypoint=_texts(config, "Entrypoint"),
         cmd=_texts(config, "Cmd"),
+        args_escaped=config.get("ArgsEscaped") is True,
         shell=_texts(config, "Shell"),
         working_dir=_text(config, "WorkingDir"),
         labels=_text_map(config, "Labels"),

@@ -17,6 +17,7 @@ from orchestra.engine.build.reading import read_instruction
 from orchestra.errors import BuildError
 
 CORPUS = sorted((Path(__file__).parents[2] / "golden" / "dockerfiles").glob("*.Dockerfile"))
+BUILT = sorted((Path(__file__).parents[2] / "corpus" / "dockerfiles").glob("*/Dockerfile"))
 
 # BuildKit's parser starts threads when it is imported, so it lives in a process of its own that
 # answers one JSON line per JSON line.
@@ -113,8 +114,16 @@ def test_corpus_parses_as_buildkit_does(path, oracle):
     assert ours(text) == expected
 
 
+@pytest.mark.oracle
+@pytest.mark.parametrize("path", BUILT, ids=lambda path: path.parent.name)
+def test_what_is_built_parses_as_buildkit_does(path, oracle):
+    text = path.read_bytes().decode()
+    assert ours(text) == oracle.parse(text)
+
+
 def test_corpus_is_there():
     assert len(CORPUS) >= 8
+    assert len(BUILT) >= 200
 
 
 FRAGMENTS = (
