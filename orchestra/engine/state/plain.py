@@ -31,11 +31,6 @@ class _Rules:
         raise NotPlainError
 
 
-_UNREADABLE = (
-    ImportError, AttributeError, TypeError, ValueError, StopIteration, RecursionError,
-)  # fmt: skip
-
-
 def loads(data: bytes) -> object:
     """Return what a document says.
 
