@@ -25,6 +25,7 @@ from orchestra.engine.build.placing import place_files
 from orchestra.engine.build.tree import Tree
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.image.tar import HARD_LINK, Member
+from orchestra.engine.linux import host
 from orchestra.engine.paths import Paths
 from orchestra.planner.limits import Resources
 
@@ -301,13 +302,150 @@ def test_devices_and_sockets_are_left_out_of_a_directory(tmp_path: Path) -> None
         assert archive.getmember("f").pax_headers["SCHILY.xattr.user.note"] == "kept"
 
 
-def test_steps_have_the_limits_they_are_given(builder: Builder) -> None:
-    name = f"parent-{os.getpid()}"
+@pytest.fixture
+def parent(token: str) -> Iterator[str]:
+    """A cgroup of no more than ten processes, in every hierarchy."""
+    cgroups = host.cgroups()
+    found = [*cgroups.v1, *([cgroups.unified] if cgroups.unified else [])]
+    places = [Path(hierarchy.base()) / token for hierarchy in found]
+    pids = cgroups.controller("pids")
+    assert pids is not None
+    (Path(pids.base()) / token).mkdir()
+    (Path(pids.base()) / token / "pids.max").write_text("10")
+    yield token
+    for place in places:
+        if place.exists():
+            place.rmdir()
+
+
+def test_steps_have_the_limits_they_are_given(builder: Builder, parent: str) -> None:
     builder.build(
-        "FROM test/box\nRUN cat /proc/self/cgroup; cat /sys/fs/cgroup/memory/memory.limit_in_bytes "
-        "/sys/fs/cgroup/memory.max 2>/dev/null; true",
-        cgroup_parent=f"orchestra-test/{name}",
+        "FROM test/box\nRUN cat /sys/fs/cgroup/memory/memory.limit_in_bytes "
+        "/sys/fs/cgroup/memory.max 2>/dev/null; cat /proc/self/cgroup; "
+        "(for i in $(seq 1 10); do sleep 1 & done) || true",
+        cgroup_parent=parent,
         resources=Resources(memory_bytes=64 << 20),
         no_cache=True,
     )
     assert str(64 << 20) in builder.said.split()
+    assert "can't fork" in builder.said
+    assert parent not in builder.said
+
+
+PLATFORMS = """\
+FROM scratch AS stage-amd64
+COPY f foramd
+FROM scratch AS stage-arm
+COPY f forarm
+FROM stage-$TARGETARCH
+"""
+
+
+def test_results_for_several_platforms(context: Path, store: ImageStore, run: Run) -> None:
+    (context / "Dockerfile").write_text(PLATFORMS)
+    words = ("image", "build", "--platform", "linux/amd64,linux/arm/v7", "-o")
+    assert run(*words, "out", ".")[0] == 0
+    found = sorted(str(path.relative_to(context / "out")) for path in (context / "out").rglob("*"))
+    assert found == ["linux_amd64", "linux_amd64/foramd", "linux_arm_v7", "linux_arm_v7/forarm"]
+    assert run(*words, "type=tar,dest=out.tar", ".")[0] == 0
+    with tarfile.open(context / "out.tar") as archive:
+        assert archive.getnames() == found
+    output = "type=oci,dest=image.tar,compression=zstd"
+    assert run(*words, output, "--annotation", "a=b", "-t", "x:1", ".")[0] == 0
+    with tarfile.open(context / "image.tar") as archive:
+
+        def read(digest: str) -> dict[str, list[dict[str, str]]]:
+            file = archive.extractfile(f"blobs/sha256/{digest.removeprefix('sha256:')}")
+            assert file is not None
+            found = json.loads(file.read())
+            assert isinstance(found, dict)
+            return found
+
+        outer = archive.extractfile("index.json")
+        assert outer is not None
+        [entry] = json.loads(outer.read())["manifests"]
+        index = read(entry["digest"])
+        assert len(index["manifests"]) == 2
+        for entry in index["manifests"]:
+            manifest = read(entry["digest"])
+            assert manifest["annotations"] == {"a": "b"}
+            assert manifest["layers"][0]["mediaType"].endswith("+zstd")
+    assert store.get("x:1") is None
+    assert run("load", "-q", "-i", "image.tar")[0] == 0
+    assert store.get("x:1") is not None
+
+
+@pytest.mark.parametrize("output", ["type=oci,tar=false,dest=out", "type=oci,dest=out.tar"])
+def test_an_image_as_files_has_every_name(context: Path, run: Run, output: str) -> None:
+    assert run("image", "build", "-o", f'{output},"name=org/repo:tag1,org/repo:tag2"', ".")[0] == 0
+    if "tar=false" in output:
+        index = json.loads((context / "out/index.json").read_bytes())
+    else:
+        with tarfile.open(context / "out.tar") as archive:
+            file = archive.extractfile("index.json")
+            assert file is not None
+            index = json.loads(file.read())
+    first, second = index["manifests"]
+    assert first["digest"] == second["digest"]
+    names = [entry["annotations"]["io.containerd.image.name"] for entry in (first, second)]
+    assert names == ["docker.io/org/repo:tag1", "docker.io/org/repo:tag2"]
+    tags = [entry["annotations"]["org.opencontainers.image.ref.name"] for entry in (first, second)]
+    assert tags == ["tag1", "tag2"]
+
+
+def test_results_without_any_file(context: Path, run: Run) -> None:
+    (context / "Dockerfile").write_text("FROM scratch\n")
+    both = ("--platform", "linux/arm64,linux/amd64")
+    code, _, err = run("image", "build", *both, "-o", "type=oci,dest=out.tar", "-o", "out", ".")
+    assert code == 0, err
+    assert [path.name for path in (context / "out").iterdir()] == ["linux_arm64", "linux_amd64"]
+    assert run("image", "build", "-o", "type=tar,dest=empty.tar", ".")[0] == 0
+    assert (context / "empty.tar").read_bytes() == bytes(1024)
+
+
+CHECKED = "FROM scratch AS one\nFROM scratch AS One\n"
+
+
+def test_what_a_dockerfile_says_of_itself(context: Path, store: ImageStore, run: Run) -> None:
+    before = store.list()
+    (context / "Dockerfile").write_text(
+        "# VERSION is what is built\nARG VERSION=1\nFROM scratch AS base\n"
+        "# last is all that is needed\nFROM base AS last\nARG VERSION\n"
+    )
+    code, out, err = run("image", "build", "--call=targets", ".")
+    assert (code, err) == (0, "")
+    assert (
+        out == "TARGET         DESCRIPTION\nbase           \nlast (default) is all that is needed\n"
+    )
+    code, out, err = run("image", "build", "--call", "outline", ".")
+    assert (code, err) == (0, "")
+    assert out == (
+        "TARGET:      last\nDESCRIPTION: is all that is needed\n\n"
+        "BUILD ARG   VALUE   DESCRIPTION\nVERSION     1       is what is built\n\n"
+    )
+    code, out, _ = run("image", "build", "--call", "outline,format=json", "--target", "base", ".")
+    assert json.loads(out)["name"] == "base"
+    (context / "Dockerfile").write_text(CHECKED)
+    code, out, _ = run("image", "build", "--check", ".")
+    assert code == 1
+    assert "DuplicateStageName" in out
+    code, out, _ = run("image", "build", "--call=check,format=json", ".")
+    assert code == 1
+    assert json.loads(out)["warnings"][0]["ruleName"] == "DuplicateStageName"
+    assert store.list() == before
+
+
+def test_events_are_told_as_buildkit_does(context: Path, run: Run) -> None:
+    code, _, err = run("image", "build", "--progress=rawjson", "-t", "x:1", ".")
+    assert code == 0
+    lines = [json.loads(line) for line in err.splitlines()]
+    ended = [
+        vertex
+        for line in lines
+        for vertex in line.get("vertexes", ())
+        if vertex["name"].endswith("COPY f /new/f") and "completed" in vertex
+    ]
+    assert len(ended) == 1
+    assert ended[0]["started"] <= ended[0]["completed"]
+    quiet = run("image", "build", "--progress=quiet", "-t", "x:1", ".")
+    assert quiet[2] == ""
