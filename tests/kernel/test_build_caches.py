@@ -22,10 +22,13 @@ from support.registry import Handler, Registry, serve_registry
 
 from orchestra.engine.build.cacheconfig import CACHE_CONFIG, INLINE
 from orchestra.engine.image.layers import open_snapshotter
+from orchestra.engine.image.push import push
+from orchestra.engine.image.settings import load_settings
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.paths import Paths
 from orchestra.errors import ImageError
 from orchestra.oci.image import MANIFEST_OCI, Image
+from orchestra.oci.platform import parse_platform
 from orchestra.planner.exchange import CachePlace
 
 pytestmark = pytest.mark.kernel
@@ -462,3 +465,50 @@ def test_debians_registry_takes_a_cache_and_skopeo_reads_it(
     assert image is not None
     assert again is not None
     assert again.id == image.id
+
+
+def test_a_cache_is_read_and_written_at_one_place(machines: Machines, tmp_path: Path) -> None:
+    """BuildKit's testExportCacheLoop: stages that copy from one another, with one ground."""
+    text = (
+        "FROM test/box AS base\nRUN echo aa > /foo\nWORKDIR /bar\n"
+        "FROM base AS base1\nCOPY f .\n"
+        "FROM base AS base2\nCOPY --from=base1 /bar/f .\nRUN true\n"
+        "FROM scratch\nCOPY --from=base2 /foo /f\n"
+    )
+    place = at(tmp_path / "cache")
+    made = []
+    for _ in range(3):
+        machine = machines.new()
+        made.append(machine.build(text, cache_from=(place,), cache_to=(place,)).id)
+    assert len(set(made)) == 1
+    assert machine.done() == []
+
+
+@pytest.mark.parametrize("inline", [False, True])
+def test_caches_of_several_platforms(machines: Machines, registry: Registry, inline: bool) -> None:
+    text = (
+        "FROM --platform=$BUILDPLATFORM test/box AS base\nARG TARGETARCH\n"
+        "RUN echo -n $TARGETARCH > /arch; cat /proc/sys/kernel/random/uuid > /unique\n"
+        "FROM scratch\nCOPY --from=base /unique /\nCOPY --from=base /arch /\n"
+    )
+    platforms = ("linux/amd64", "linux/arm/v7")
+    name = f"{registry.address}/team/app:1"
+    place = in_registry(registry, "team/app:1") if inline else in_registry(registry)
+    first, second = machines.new(), machines.new()
+    target = CachePlace(kind="inline") if inline else place
+    first.build(text, reference=name, platforms=platforms, cache_to=(target,))
+    if inline:
+        settings = load_settings(first.paths, {})
+
+        async def pushed() -> None:
+            await push(name, store=first.store, settings=settings, progress=lambda _: None)
+
+        anyio.run(pushed)
+        join_workers()
+    second.build(text, reference=name, platforms=platforms, cache_from=(place,))
+    assert second.done() == []
+    for platform in platforms:
+        mine, theirs = (each.store.get(name, parse_platform(platform)) for each in (first, second))
+        assert mine is not None
+        assert theirs is not None
+        assert files(second, theirs) == files(first, mine)

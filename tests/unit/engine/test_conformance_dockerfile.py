@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
@@ -28,3 +29,12 @@ def test_every_scenario_has_a_state_and_the_same_ones_a_test():
     assert {state for _, state, _ in rows} <= STATES
     assert not [name for name, state, text in rows if state == "same" and "tests/" not in text]
     assert not [name for name, _, text in rows if not text.strip()]
+
+
+def test_the_counts_are_right():
+    rows = re.findall(r"(?m)^\| (test\w+) \| ([a-z ]+) \| ", PAGE)
+    counted = Counter(state for _, state in rows)
+    [line] = re.findall(r"(?m)^Of (\d+) scenarios (.*)\.$", PAGE)
+    assert int(line[0]) == len(rows)
+    told = re.findall(r"(\d+) are ([a-z ]+)", line[1])
+    assert {state: int(number) for number, state in told} == counted
