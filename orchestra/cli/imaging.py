@@ -84,6 +84,11 @@ def context_of(text: str) -> tuple[str, str]:
     return name, place_of(place)[0]
 
 
+def words_of(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return the words of an option that may be given again, or hold several with commas."""
+    return tuple(word for text in texts for word in text.split(",") if word)
+
+
 def pair(option: str, text: str, *, needed: bool = True) -> tuple[str, str]:
     """Split NAME=VALUE.
 

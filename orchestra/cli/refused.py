@@ -9,6 +9,7 @@ _BUILD = {
     "--attest": "images carry no attestations",
     "--builder": _BUILDER,
     "--compress": "a context is read where it is, and sent nowhere",
+    "--debug": "use `orchestra --debug image build`",
     "--cpu-period": "use --resource cpu-period=",
     "--cpu-quota": "use --resource cpu-quota=",
     "--cpu-shares": "use --resource cpu-shares=",
@@ -24,10 +25,18 @@ _BUILD = {
     "--rm": "no intermediate containers are left",
     "--sbom": "images carry no attestations",
     "--security-opt": "use RUN --security, and --allow",
+    "-D": "use `orchestra --debug image build`",
+    "-c": "use --resource cpu-shares=",
+    "-m": "use --resource memory=",
     "--squash": "layers stay as they are made",
 }
 _COMPOSE = {
     "--builder": _BUILDER,
+    "--compress": "a context is read where it is, and sent nowhere",
+    "--dry-run": "use `orchestra plan`",
+    "--force-rm": "no intermediate containers are left",
+    "--no-rm": "no intermediate containers are left",
+    "--parallel": "independent images are built side by side always",
     "--provenance": "images carry no attestations",
     "--sbom": "images carry no attestations",
 }

@@ -254,6 +254,8 @@ def test_a_result_that_is_not_kept_leaves_nothing(
         (("--annotation", "index:a=b"), '"index" is not supported'),
         (("--builder", "x"), "no builders to choose from"),
         (("--squash",), "layers stay as they are made"),
+        (("-D",), "use `orchestra --debug image build`"),
+        (("-m", "1g"), "use --resource memory="),
         (("--ulimit", "nofile"), "is no value of --ulimit"),
         (("--shm-size", "big"), "is no value of --shm-size"),
         (("--cgroup-parent", "a/../b"), "leads up"),

@@ -161,10 +161,13 @@ secrets: {s: {file: ./s}, e: {environment: HOME}}
     assert store.list() == ()
 
 
-@pytest.mark.parametrize("option", ["--builder=x", "--force-rm"])
+@pytest.mark.parametrize("option", ["--builder=x", "--force-rm", "--parallel"])
 def test_what_is_not_offered_is_refused(run: Run, tmp_path: Path, option: str) -> None:
     project(tmp_path, "  one: {build: .}")
     code, _, err = run("build", option)
     assert code == 2
     assert "no such option" in err
+    assert "it is docker's, and not offered here" in err
     assert run("build", "--memory", "big")[0] == 2
+    assert run("build", "--progress", "fancy")[0] == 2
+    assert run("build", "--progress", "quiet", "--memory", "64m") == (0, "", "")

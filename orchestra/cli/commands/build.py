@@ -19,6 +19,9 @@ def command(
     no_cache: Annotated[
         bool, Option("--no-cache", help="Do not use cache when building the image")
     ] = False,
+    progress: Annotated[
+        str, Option("--progress", help="Progress output: auto, tty, plain, json, quiet")
+    ] = "",
     print_file: Annotated[bool, Option("--print", help="Print equivalent bake file")] = False,
     pull: Annotated[
         bool, Option("--pull", help="Always attempt to pull a newer version of the image")
@@ -46,6 +49,7 @@ def command(
     """Build, independent images side by side; "-" is a Dockerfile or a tarball from stdin."""
     from orchestra.cli.building import STDIN, Asked, build_project, build_stdin
     from orchestra.cli.imaging import size_of
+    from orchestra.cli.options import check_choice
     from orchestra.cli.transact import parse_build_args, parse_ssh
     from orchestra.planner.building import BuildSpec
     from orchestra.values import replace
@@ -62,6 +66,9 @@ def command(
         memory_bytes=size_of("--memory", memory),
         with_dependencies=with_dependencies,
     )
+    if progress:
+        check_choice("--progress", progress, ("auto", "tty", "plain", "json", "quiet"))
+        session.options = replace(session.options, progress=progress)
     if quiet:
         session.options = replace(session.options, progress="quiet")
     if services == [STDIN]:

@@ -119,7 +119,6 @@ def command(
         session.options = told.with_progress(session.options, progress)
     asked = told.parse_call(call, check=check)
     context, is_here = told.place_of(path)
-    wanted_platforms = tuple(part for text in platforms or () for part in text.split(",") if part)
     handed = told.secrets_of(secrets or (), session.environment)
     spec = BuildSpec(
         context=context,
@@ -134,12 +133,12 @@ def command(
         secrets=handed.files,
         secret_contents=handed.contents,
         shm_size_bytes=told.size_of("--shm-size", shm_size),
-        platforms=wanted_platforms,
+        platforms=told.words_of(platforms or ()),
         additional_contexts=dict(told.context_of(text) for text in build_contexts or ()),
         ssh=dict(parse_ssh(text) for text in ssh or ()),
         entitlements=told.entitlements_of(allow or ()),
         ulimits=tuple(told.ulimit_of(text) for text in ulimits or ()),
-        no_cache_filter=tuple(no_cache_filter or ()),
+        no_cache_filter=told.words_of(no_cache_filter or ()),
         annotations=told.annotations_of(annotations or ()),
         cgroup_parent=told.cgroup_of(cgroup_parent),
         resources=told.resources_of(resources or ()),
