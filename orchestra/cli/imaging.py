@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, cast
 
 from orchestra.cli.options import GlobalOptions, check_choice
 from orchestra.errors import UsageError
@@ -13,12 +14,13 @@ from orchestra.values import dataclass, field, replace
 
 if TYPE_CHECKING:
     from orchestra.engine.build.results import Built
-    from orchestra.planner.building import BuildSpec
+    from orchestra.planner.building import Annotation, BuildSpec
     from orchestra.planner.exchange import Output
     from orchestra.planner.limits import Resources, Ulimit
 
 _ENTITLEMENTS = ("network.host", "security.insecure")
 _CALLS = ("build", "check", "outline", "targets")
+_ANNOTATED = re.compile(r"(manifest|manifest-descriptor|index)(?:\[([A-Za-z0-9_/-]+)\])?")
 _PROGRESS = ("auto", "tty", "plain", "quiet", "none", "rawjson")
 _SECRET_FIELDS = {"id", "src", "source", "type", "env"}
 
@@ -233,23 +235,35 @@ def entitlements_of(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def annotations_of(texts: Iterable[str]) -> Mapping[str, str]:
-    """Parse ``--annotation [manifest:]KEY=VALUE``: those of the manifests.
+def annotations_of(texts: Iterable[str], platforms: Sequence[str]) -> tuple[Annotation, ...]:
+    """Parse ``--annotation [TYPE,...:]KEY=VALUE``; a type may name its platform in brackets.
 
-    :raises UsageError: when it is for something else than the manifest.
+    :raises UsageError: when it is none, or for what a build of these platforms has not.
     """
-    found: dict[str, str] = {}
+    from orchestra.planner.building import Annotation
+
+    found = []
     for text in texts:
-        head, colon, rest = text.partition(":")
-        typed = colon and "=" not in head
-        if typed and head != "manifest":
-            raise UsageError(
-                f'--annotation "{text}": "{head}" is not supported',
-                hint="manifests have annotations, of every platform the same",
+        name, value = pair("--annotation", text)
+        types, colon, key = name.rpartition(":")
+        for word in types.split(",") if colon else ("manifest",):
+            match = _ANNOTATED.fullmatch(word)
+            kind = match[1] if match else word
+            if match is None or (kind != "manifest" and len(platforms) < 2):
+                raise UsageError(
+                    f'--annotation "{text}": "{kind}" is not supported',
+                    hint="a manifest has annotations; of several platforms, their descriptors "
+                    "(manifest-descriptor) and the index as well",
+                )
+            found.append(
+                Annotation(
+                    key=key,
+                    value=value,
+                    kind=cast("Literal['manifest', 'manifest-descriptor', 'index']", kind),
+                    platform=match[2] or "",
+                )
             )
-        key, value = pair("--annotation", rest if typed else text)
-        found[key] = value
-    return found
+    return tuple(found)
 
 
 def outputs_of(texts: Iterable[str], *, push: bool, load: bool) -> tuple[Output, ...]:

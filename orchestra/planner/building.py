@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from orchestra.planner.exchange import CachePlace
 from orchestra.planner.limits import Resources, Ulimit
@@ -16,6 +17,16 @@ class FileRights:
     uid: int | None = None
     gid: int | None = None
     mode: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Annotation:
+    """A note on what a build gives; ``platform`` "" means all. Indexes are those of several."""
+
+    key: str
+    value: str
+    kind: Literal["manifest", "manifest-descriptor", "index"] = "manifest"
+    platform: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +63,7 @@ class BuildSpec:
     no_cache_filter: tuple[str, ...] = ()
     cache_from: tuple[CachePlace, ...] = ()
     cache_to: tuple[CachePlace, ...] = ()
-    annotations: Mapping[str, str] = field(default_factory=dict)
+    annotations: tuple[Annotation, ...] = ()
     cgroup_parent: str = ""
     resources: Resources = Resources()
 

@@ -12,6 +12,7 @@ import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import images
@@ -252,6 +253,7 @@ def test_a_result_that_is_not_kept_leaves_nothing(
         (("--cache-to", "type=azblob"), 'type "azblob" is not supported'),
         (("--allow", "device"), '--allow "device" is not supported'),
         (("--annotation", "index:a=b"), '"index" is not supported'),
+        (("--annotation", "layer:a=b"), '"layer" is not supported'),
         (("--builder", "x"), "no builders to choose from"),
         (("--squash",), "layers stay as they are made"),
         (("-D",), "use `orchestra --debug image build`"),
@@ -353,10 +355,12 @@ def test_results_for_several_platforms(context: Path, store: ImageStore, run: Ru
     with tarfile.open(context / "out.tar") as archive:
         assert archive.getnames() == found
     output = "type=oci,dest=image.tar,compression=zstd"
-    assert run(*words, output, "--annotation", "a=b", "-t", "x:1", ".")[0] == 0
+    notes = ("a=b", "index,manifest-descriptor[linux/arm/v7]:c=d", "manifest[linux/amd64]:e=f")
+    told = [word for note in notes for word in ("--annotation", note)]
+    assert run(*words, output, *told, "-t", "x:1", ".")[0] == 0
     with tarfile.open(context / "image.tar") as archive:
 
-        def read(digest: str) -> dict[str, list[dict[str, str]]]:
+        def read(digest: str) -> dict[str, Any]:
             file = archive.extractfile(f"blobs/sha256/{digest.removeprefix('sha256:')}")
             assert file is not None
             found = json.loads(file.read())
@@ -367,10 +371,12 @@ def test_results_for_several_platforms(context: Path, store: ImageStore, run: Ru
         assert outer is not None
         [entry] = json.loads(outer.read())["manifests"]
         index = read(entry["digest"])
-        assert len(index["manifests"]) == 2
+        assert index["annotations"] == {"c": "d"}
+        assert [entry.get("annotations") for entry in index["manifests"]] == [None, {"c": "d"}]
         for entry in index["manifests"]:
             manifest = read(entry["digest"])
-            assert manifest["annotations"] == {"a": "b"}
+            own = {"e": "f"} if entry["platform"]["architecture"] == "amd64" else {}
+            assert manifest["annotations"] == {"a": "b", **own}
             assert manifest["layers"][0]["mediaType"].endswith("+zstd")
     assert store.get("x:1") is None
     assert run("load", "-q", "-i", "image.tar")[0] == 0

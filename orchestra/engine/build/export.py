@@ -21,7 +21,8 @@ from orchestra.oci.image import (
     Layer,
 )
 from orchestra.oci.platform import Platform
-from orchestra.values import dataclass, field, replace
+from orchestra.planner.building import Annotation
+from orchestra.values import dataclass, replace
 
 _BEGINNING = "1970-01-01T00:00:00Z"
 
@@ -42,12 +43,17 @@ class Member:
     platform: Platform
     config: bytes
     layers: tuple[Layer, ...]
-    annotations: Mapping[str, str] = field(default_factory=dict)
+    annotations: tuple[Annotation, ...] = ()
+
+    def notes(self, kind: str) -> dict[str, str]:
+        """Return the annotations of a kind that are for this platform."""
+        own = ("", str(self.platform))
+        return {a.key: a.value for a in self.annotations if a.kind == kind and a.platform in own}
 
     @property
     def manifest(self) -> bytes:
         """Return its manifest."""
-        return encode_manifest(self.config, self.layers, self.annotations)
+        return encode_manifest(self.config, self.layers, self.notes("manifest"))
 
 
 def built_of(members: Sequence[Member]) -> Built:
@@ -63,11 +69,19 @@ def built_of(members: Sequence[Member]) -> Built:
                 digest=digest_of(manifest),
                 size=len(manifest),
                 platform=member.platform,
+                annotations=member.notes("manifest-descriptor"),
             )
         )
         for member, manifest in zip(members, manifests, strict=True)
     ]
-    index = {"schemaVersion": 2, "mediaType": INDEX_OCI, "manifests": entries}
+    index: dict[str, object] = {
+        "schemaVersion": 2,
+        "mediaType": INDEX_OCI,
+        "manifests": entries,
+    }
+    notes = members[0].notes("index")
+    if notes:
+        index["annotations"] = notes
     return Built(manifests=manifests, documents=documents, index=encode_json(index))
 
 

@@ -17,7 +17,8 @@ def command(
         Option("--allow", help="Grant more rights: network.host, security.insecure"),
     ] = None,
     annotations: Annotated[
-        list[str] | None, Option("--annotation", help="Add an annotation to the image's manifest")
+        list[str] | None,
+        Option("--annotation", help="Add an annotation, [manifest|index|...:]KEY=VALUE"),
     ] = None,
     build_args: Annotated[
         list[str] | None, Option("--build-arg", help="Set build-time variables")
@@ -139,7 +140,7 @@ def command(
         entitlements=told.entitlements_of(allow or ()),
         ulimits=tuple(told.ulimit_of(text) for text in ulimits or ()),
         no_cache_filter=told.words_of(no_cache_filter or ()),
-        annotations=told.annotations_of(annotations or ()),
+        annotations=told.annotations_of(annotations or (), told.words_of(platforms or ())),
         cgroup_parent=told.cgroup_of(cgroup_parent),
         resources=told.resources_of(resources or ()),
     )
