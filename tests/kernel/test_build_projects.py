@@ -64,6 +64,7 @@ def test_caches_of_the_file_are_written_and_read(
         assert image is not None
         assert image.config.history[-1].created in made, source
         assert '"nope:1" is not used' in err
+        assert run("build", "-q") == (0, "", ""), "the project is remembered"
 
 
 def test_images_are_pushed_once_they_are_built(

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import cache
-from typing import TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from orchestra.values import fields_of
 
@@ -87,6 +87,8 @@ def _make_decoder(kind: object) -> _Decoder:  # noqa: C901 - one line per kind o
         return _optional(arguments)
     if origin is tuple:
         return _tuple(arguments)
+    if origin is Literal:
+        return _one_of(arguments)
     if origin is not None and issubclass(origin, Mapping):
         return _mapping(arguments[1])
     if isinstance(kind, type):
@@ -105,6 +107,15 @@ def _make_decoder(kind: object) -> _Decoder:  # noqa: C901 - one line per kind o
     if supertype is not None:
         return _decoder(supertype)
     raise TypeError(f"cannot decode {kind!r}")
+
+
+def _one_of(words: tuple[object, ...]) -> _Decoder:
+    def decode_word(value: object, place: str) -> object:
+        if not isinstance(value, str) or value not in words:
+            raise DecodeError(f"{place}: it is none of {', '.join(map(repr, words))}")
+        return value
+
+    return decode_word
 
 
 def _plain(kind: type) -> _Decoder:

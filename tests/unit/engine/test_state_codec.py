@@ -12,6 +12,7 @@ from orchestra.engine.state.codec import DecodeError, decode, encode
 from orchestra.engine.state.records import ContainerRecord, Endpoint, VolumeUse, Wanted
 from orchestra.engine.state.store import Store
 from orchestra.errors import StateError
+from orchestra.planner.building import Annotation, BuildSpec
 from orchestra.planner.desired import (
     Attachment,
     Condition,
@@ -24,6 +25,8 @@ from orchestra.planner.desired import (
     RestartMode,
     RestartPolicy,
 )
+from orchestra.planner.exchange import CachePlace
+from orchestra.planner.limits import Resources
 
 SPEC = ContainerSpec(
     project="shop",
@@ -74,6 +77,21 @@ def paths_in(directory: Path) -> Paths:
 def test_a_record_comes_back_as_it_was():
     document = json.loads(json.dumps(encode(RECORD)))
     assert decode(ContainerRecord, document) == RECORD
+
+
+def test_a_build_comes_back_as_it_was():
+    spec = BuildSpec(
+        context="/c",
+        dockerfile="/d",
+        cache_from=(CachePlace(kind="local", directory="/e", compression="zstd"),),
+        cache_to=(CachePlace(kind="inline"),),
+        annotations=(Annotation(key="a", value="b", kind="index"),),
+        resources=Resources(memory_bytes=3),
+    )
+    text = json.dumps(encode(spec))
+    assert decode(BuildSpec, json.loads(text)) == spec
+    with pytest.raises(DecodeError, match="kind: it is none of 'local', 'registry', 'inline'"):
+        decode(BuildSpec, json.loads(text.replace('"inline"', '"other"')))
 
 
 def test_defaults_are_left_out():
