@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from orchestra.engine.image.auth import Credentials, Login
+from orchestra.engine.image.certificates import Certificates, for_another_host
 from orchestra.engine.image.settings import RegistrySettings, load_settings
 from orchestra.engine.paths import paths_of
 from orchestra.errors import ImageError, SpecError
@@ -155,3 +156,52 @@ def test_helper_that_knows_nothing_leaves_it_to_the_file(
 def test_helper_is_a_name_and_no_path(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="names no credential helper"):
         login({"credsStore": "x/../../../../bin/sh"}, "example.com", tmp_path)
+
+
+def test_certificates_lie_where_docker_and_podman_have_theirs(tmp_path: Path) -> None:
+    ours, dockers = tmp_path / "certs.d", tmp_path / ".config/docker/certs.d"
+    podmans = tmp_path / ".config/containers/certs.d"
+    for place, names in (
+        (ours / "a:5000", ("ca.crt", "me.cert", "me.key")),
+        (dockers / "a:5000", ("other.crt", "other.cert", "other.key")),
+        (dockers / "b", ("one.crt", "two.crt", "lonely.cert")),
+        (podmans / "c", ("client.key", "client.cert", "notes.txt")),
+        (podmans / "empty", ()),
+    ):
+        place.mkdir(parents=True)
+        for name in names:
+            (place / name).touch()
+    settings = load(tmp_path, HOME=str(tmp_path), ORCHESTRA_INSECURE_REGISTRIES="c")
+
+    def trust(host: str) -> object:
+        return settings.endpoints(host)[0].verify
+
+    assert trust("a:5000") == Certificates(
+        authorities=(f"{ours}/a:5000/ca.crt", f"{dockers}/a:5000/other.crt"),
+        certificate=f"{ours}/a:5000/me.cert",
+        key=f"{ours}/a:5000/me.key",
+    )
+    assert trust("b") == Certificates(
+        authorities=(f"{dockers}/b/one.crt", f"{dockers}/b/two.crt"),
+        certificate=f"{dockers}/b/lonely.cert",
+    )
+    assert trust("c") == Certificates(
+        certificate=f"{podmans}/c/client.cert", key=f"{podmans}/c/client.key", verify=False
+    )
+    assert trust("empty") is True
+
+
+def test_certificates_of_the_config_file_go_before_those_found(tmp_path: Path) -> None:
+    (tmp_path / "certs.d/a").mkdir(parents=True)
+    (tmp_path / "certs.d/a/ca.crt").touch()
+    settings = load(tmp_path, '[registry."a"]\ncert = "/x/y.pem"\n', HOME=str(tmp_path))
+    assert settings.endpoints("a")[0].verify == Certificates(certificate="/x/y.pem")
+    for line in ('cert = "y.pem"', "key = 1", 'ca = ""'):
+        with pytest.raises(SpecError, match="is not the path of a file"):
+            load(tmp_path, f'[registry."a"]\n{line}\n')
+
+
+def test_who_we_are_is_not_told_where_a_registry_leads_us() -> None:
+    trust = Certificates(authorities=("/ca",), certificate="/c", key="/k")
+    assert for_another_host(trust) == Certificates(authorities=("/ca",))
+    assert (for_another_host(True), for_another_host(False)) == (True, False)

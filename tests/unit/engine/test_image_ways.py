@@ -124,6 +124,25 @@ def test_layer_of_a_foreign_place_is_refused_and_its_address_not_asked(
     assert registry.paths("/blobs/") == []
 
 
+def test_artifact_is_no_image(registry: Registry, tmp_path: Path) -> None:
+    content = registry.put_blob(b"a document")
+    document = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST_OCI,
+        "artifactType": "application/vnd.example.document",
+        "config": {
+            "mediaType": "application/vnd.oci.empty.v1+json",
+            "digest": registry.put_blob(b"{}"),
+            "size": 2,
+        },
+        "layers": [{"mediaType": "text/plain", "digest": content, "size": 10}],
+    }
+    registry.put("x", "1", MANIFEST_OCI, json.dumps(document).encode())
+    with pytest.raises(ImageError, match="manifest has 1 layers, its config 0"):
+        fetch(tmp_path, f"{registry.address}/x:1")
+    assert registry.paths(content) == []
+
+
 @pytest.mark.parametrize(
     ("media_type", "pack"),
     [
