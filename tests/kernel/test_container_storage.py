@@ -106,7 +106,7 @@ async def test_where_there_are_no_quotas_it_is_refused(tmp_path: Path, token: st
         assert "cannot limit the size of a container" in caught.value.message
         assert "without project quotas" in caught.value.message
         assert "pquota" in (caught.value.hint or "")
-        assert cell.store.containers(cell.project) == []
+        assert cell.store.containers(cell.project) == ()
         assert not list(Path(cell.paths.projects).glob("*/containers/*"))
         fd = os.open(tmp_path, os.O_RDONLY)
         try:

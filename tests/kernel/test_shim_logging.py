@@ -152,12 +152,12 @@ async def test_what_is_said_while_the_receiver_is_away_comes_later(
 
 
 async def test_a_flood_arrives_whole(cell: Cell, server: Receiver) -> None:
-    script = "seq 1 200000"
+    script = "seq 1 40000"
     logging = to(server, cache_max_size="-1")
     record = await cell.start(spec(*argv(script), logging=logging))
     assert await end(cell, record) == 0
-    server.wait_for("]: 200000\n")
-    assert [int(body) for body in bodies(server.text())] == list(range(1, 200001))
+    server.wait_for("]: 40000\n")
+    assert [int(body) for body in bodies(server.text())] == list(range(1, 40001))
 
 
 @pytest.mark.parametrize(("mode", "seconds"), [("blocking", 20), ("non-blocking", 8)])
@@ -165,7 +165,7 @@ async def test_a_receiver_that_stalls_does_not_hold_a_container(
     cell: Cell, server: Receiver, mode: str, seconds: float
 ) -> None:
     server.reading.clear()
-    size = 16_000_000
+    size = 4_000_000
     script = f"yes 0123456789abcdef0123456789abcdef | head -c {size}; exit 7"
     logging = to(server, mode=mode, cache_max_size="-1")
     begun = time.monotonic()

@@ -121,5 +121,5 @@ def command(
         quiet=quiet,
         quiet_transfers=quiet_pull or quiet_build,
     )
-    with docker_codes(debug=session.options.debug):
+    with docker_codes(debug=session.options.debug, otherwise=125):
         raise Exit(session.run(lambda: run_one_off(session, wanted, manner)))

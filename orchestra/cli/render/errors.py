@@ -10,7 +10,7 @@ from orchestra.cli.declare import Exit
 from orchestra.cli.render.terminal import printable
 from orchestra.errors import (
     BugError,
-    ContainerError,
+    EngineError,
     OrchestraError,
     SpecErrors,
     StepErrors,
@@ -41,17 +41,20 @@ def show(error: OrchestraError, *, debug: bool) -> int:
 
 
 @contextmanager
-def docker_codes(*, debug: bool) -> Iterator[None]:
+def docker_codes(*, debug: bool, otherwise: int | None = None) -> Iterator[None]:
     """End the program with docker's code when the one process asked for does not start.
 
-    127: not found, 126: cannot be executed, 125: anything else (``exec``, ``run``).
+    127: not found, 126: cannot be executed, 125: anything else (``exec``, ``run``). ``otherwise``
+    is the code where its container, or what that needs, cannot be had; None leaves such errors.
 
     :raises Exit: with that code, the error having been shown.
     """
     try:
         yield
-    except ContainerError as err:
-        code = getattr(err, "code", None)
+    except StepErrors:
+        raise
+    except EngineError as err:
+        code = getattr(err, "code", otherwise)
         if not isinstance(code, int):
             raise
         show(err, debug=debug)

@@ -8,12 +8,14 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from orchestra.engine.container.possible import impossible
 from orchestra.engine.linux import host
 from orchestra.engine.state.records import ContainerRecord
 from orchestra.errors import ContainerError
 from orchestra.planner.desired import ContainerSpec
 
 _OURS = "/orchestra"
+_ONLINE = Path("/sys/devices/system/cpu/online")
 _RT_PERIOD_US = 1_000_000
 """The kernel's default, which the groups above a container keep (sched-rt-group.rst)."""
 
@@ -29,11 +31,14 @@ def cgroup_path(spec: ContainerSpec, container_id: str) -> str:
 
 
 def check_limits(spec: ContainerSpec) -> None:
-    """Refuse what this host's cgroups cannot limit.
+    """Refuse what cannot be limited, or not by this host's cgroups.
 
     :raises ContainerError: naming the key, and what is missing.
     """
     limits = spec.resources
+    online = _ONLINE.read_text(encoding="ascii").strip() if limits.cpuset else ""
+    if found := impossible(spec, cpus=len(os.sched_getaffinity(0)), online=online):
+        raise _impossible(spec, *found)
     if limits.memory_swappiness is not None and _v1("memory", "memory.swappiness") is None:
         raise _impossible(spec, "mem_swappiness", "this host has no cgroup v1 memory controller")
     if (limits.cpu_rt_period_us or limits.cpu_rt_runtime_us) and _realtime() is None:
@@ -45,7 +50,7 @@ def check_limits(spec: ContainerSpec) -> None:
 def _impossible(spec: ContainerSpec, key: str, why: str) -> ContainerError:
     return ContainerError(
         f'cannot create container "{spec.name}": {key} cannot be set: {why}',
-        hint=f"remove services.{spec.service}.{key}",
+        hint=f"change or remove services.{spec.service}.{key}",
     )
 
 

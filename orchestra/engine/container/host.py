@@ -56,7 +56,7 @@ def seccomp_of(spec: ContainerSpec, available: Sequence[str]) -> Seccomp | None:
         text = Path(wanted).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as err:
         raise ContainerError(
-            f'cannot read the seccomp profile "{wanted}": {err}',
+            f'cannot read the seccomp profile "{wanted}": {getattr(err, "strerror", None) or err}',
             hint="security_opt: seccomp=PATH names a file on this host",
         ) from err
     return load_profile(text, host)

@@ -90,7 +90,8 @@ class MakeDevice:
             return
         kind = _KINDS.get(self.device["type"])
         if kind is None:
-            raise RuntimeFailure(f'unknown device type "{self.device["type"]}"')
+            path = self.device["path"]
+            raise RuntimeFailure(f'device "{path}": unknown type "{self.device["type"]}"')
         number = os.makedev(self.device.get("major", 0), self.device.get("minor", 0))
         mode = self.device.get("fileMode", 0o666) & 0o7777
         parent, name = root.parent(self.device["path"])

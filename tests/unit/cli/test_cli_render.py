@@ -240,6 +240,11 @@ def test_a_process_that_does_not_start_gives_dockers_code(code: int) -> None:
 def test_other_errors_keep_their_own_code() -> None:
     with pytest.raises(ContainerError), docker_codes(debug=False):
         raise ContainerError("does not run")
+    with pytest.raises(StepErrors), docker_codes(debug=False, otherwise=125):
+        raise StepErrors((ContainerError("a dependency"),))
+    with pytest.raises(Exit) as caught, docker_codes(debug=False, otherwise=125):
+        raise ContainerError("no such user")
+    assert caught.value.code == 125
 
 
 STEP = StepId("start container:shop-web-1")
