@@ -3,7 +3,9 @@
 Builds every case of tests/corpus/dockerfiles here and there, and compares the trees, the configs
 and the histories of the images, or that both fail. known.yaml holds the differences that have a
 reason. ``--record`` keeps BuildKit's answers beside the cases, which the tests ask from then on.
-Exits 1 on any other difference, and on a row of known.yaml whose difference is gone.
+Exits 1 on any other difference, and on a row of known.yaml whose difference is gone. Debian's
+dockerd has a BuildKit of 2020, which knows neither documents nor --link and tells history
+otherwise: what it cannot build is counted, and history left alone.
 """
 
 from __future__ import annotations
@@ -56,7 +58,7 @@ def main() -> int:
     args = _arguments()
     table = known.read()
     images = bases()
-    counts = {"same": 0, "known": 0, "differ": 0, "refused by both": 0}
+    counts = dict.fromkeys(("same", "known", "differ", "refused by both", "too new for it"), 0)
     with tempfile.TemporaryDirectory(prefix="differential-") as directory:
         root = Path(directory)
         with serve(images, root / "web") as server, _peer(args, server.address) as peer:
@@ -69,13 +71,19 @@ def main() -> int:
                 if args.record:
                     write(case.expected, theirs)
                 differences = compare(case.name, mine, theirs)
+                if args.docker:
+                    differences = [one for one in differences if not one.key.startswith("hist")]
+                if args.docker and "fails" in theirs and "fails" not in mine:
+                    counts["too new for it"] += 1
+                    continue
                 left = known.unexplained(differences, table)
                 counts[_verdict(mine, len(differences), len(left))] += 1
                 for difference in left:
                     print(f"  {difference}", flush=True)
                 if args.refused and "fails" in mine and "fails" in theirs:
                     _both_refuse(case.name, mine, theirs)
-    stale = [row for row in table if not row.met] if args.only == "*" else []
+    whole = args.only == "*" and not args.docker
+    stale = [row for row in table if not row.met] if whole else []
     for row in stale:
         print(f'known.yaml: no difference any more: "{row.case}" at "{row.key}"')
     print(

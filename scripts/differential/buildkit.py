@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import tempfile
 import time
@@ -15,6 +16,7 @@ from scripts.differential.ground import BuildFailed, Ground
 from scripts.differential.record import Built, read_archive
 
 _PATIENCE_SECONDS = 60.0
+_NOISE = re.compile(r"(?<=of ref) \w+::\w+|/tmp/\S*/cachemounts/\w+|127\.0\.0\.1:\d+")
 
 
 class BuildKit:
@@ -27,7 +29,7 @@ class BuildKit:
     def build(self, ground: Ground) -> Built:
         """Build a case.
 
-        :raises BuildFailed: with buildctl's last words.
+        :raises BuildFailed: with buildctl's last line, without what differs from run to run.
         """
         path = self.root / "result.tar"
         rewritten = ",rewrite-timestamp=true" if ground.case.epoch is not None else ""
@@ -54,7 +56,8 @@ class BuildKit:
             [*self.command, *words], capture_output=True, text=True, check=False, timeout=300
         )
         if done.returncode != 0:
-            raise BuildFailed("\n".join(done.stderr.strip().splitlines()[-12:]))
+            last = done.stderr.strip().splitlines()[-1].removeprefix("error: failed to solve: ")
+            raise BuildFailed(_NOISE.sub("", last))
         return read_archive(path)
 
 

@@ -7,6 +7,7 @@ import json
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,12 @@ def read_archive(path: Path) -> Built:
                 manifest = json.loads(blob(manifest["manifests"][0]))
             config = blob(manifest["config"])
             layers = [blob(layer) for layer in manifest["layers"] or []]
-    plain = tuple(gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data for data in layers)
-    return Built(json.loads(config), plain)
+    return Built(json.loads(config), tuple(_plain(data) for data in layers))
+
+
+@lru_cache(maxsize=64)
+def _plain(data: bytes) -> bytes:
+    return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
 
 
 def record(
@@ -61,8 +66,9 @@ def record(
 ) -> Record:
     """Tell an image as text: its base, what differs from it, and the whole config."""
     base, below = _base_of(built, bases)
-    known = {path: line(node, now) for path, node in flatten(below).items()}
-    tree = {path: line(node, now) for path, node in flatten(built.layers).items()}
+    above = flatten(built.layers[len(below) :], below)
+    known = {path: line(node, now) for path, node in flatten((), below).items()}
+    tree = {path: line(node, now) for path, node in above.items()}
     process = built.config.get("config") or {}
     found: dict[str, Any] = {
         "base": base,

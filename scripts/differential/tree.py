@@ -9,7 +9,8 @@ import hashlib
 import io
 import tarfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 
 _XATTR = "SCHILY.xattr."
 _KINDS = {
@@ -35,9 +36,12 @@ class Node:
     names: set[str] = field(default_factory=set)
 
 
-def flatten(layers: Iterable[bytes]) -> dict[str, Node]:
-    """Lay layers, plain tars, over each other, lowest first (image-spec, layer.md)."""
-    tree: dict[str, Node] = {}
+def flatten(layers: Iterable[bytes], below: tuple[bytes, ...] = ()) -> dict[str, Node]:
+    """Lay layers, plain tars, over each other, lowest first (image-spec, layer.md).
+
+    What those ``below`` come to is remembered.
+    """
+    tree = _copied(_remembered(below)) if below else {}
     for data in layers:
         with tarfile.open(fileobj=io.BytesIO(data)) as file:
             members = [(_path(member.name), member) for member in file]
@@ -48,6 +52,17 @@ def flatten(layers: Iterable[bytes]) -> dict[str, Node]:
     for path, node in tree.items():
         node.names.add(path)
     return tree
+
+
+@cache
+def _remembered(layers: tuple[bytes, ...]) -> dict[str, Node]:
+    return flatten(layers)
+
+
+def _copied(tree: Mapping[str, Node]) -> dict[str, Node]:
+    """Copy a tree; what were names of one node still are."""
+    copies = {id(node): replace(node, names=set()) for node in tree.values()}
+    return {path: copies[id(node)] for path, node in tree.items()}
 
 
 def _path(name: str) -> str:
@@ -84,7 +99,7 @@ def _put(tree: dict[str, Node], path: str, file: tarfile.TarFile, member: tarfil
     }
     tree[path] = Node(
         _KINDS.get(member.type, "file"),
-        member.mode,
+        member.mode & 0o7777,  # docker's archives have the kind in it as well
         (member.uid, member.gid),
         int(member.mtime),
         _detail(file, member),

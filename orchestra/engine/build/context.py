@@ -77,7 +77,11 @@ def open_context(directory: str, dockerfile: str) -> Tree:
             continue
         except OSError as error:
             raise BuildError(f'cannot read "{candidate}": {error.strerror}') from error
-        matcher = make_matcher(parse_ignore_file(text))
+        try:
+            matcher = make_matcher(parse_ignore_file(text))
+        except BuildError as error:
+            why = error.message.removeprefix("cannot read the ignore patterns: ")
+            raise BuildError(f'cannot read "{candidate}": {why}', hint=error.hint) from error
         break
     return Tree((directory,), overlay=False, matcher=matcher)
 
