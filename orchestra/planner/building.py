@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from orchestra.planner.attesting import Provenance
 from orchestra.planner.exchange import CachePlace
 from orchestra.planner.limits import Resources, Ulimit
 from orchestra.values import dataclass, field, replace
@@ -55,6 +56,8 @@ class BuildSpec:
     annotations: Mapping[str, str] = field(default_factory=dict)
     cgroup_parent: str = ""
     resources: Resources = Resources()
+    provenance: Provenance | None = None
+    sbom: bool = False
 
 
 def without_secrets(spec: BuildSpec) -> BuildSpec:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 
 import pytest
 from support import images
-from support.builds import AMD64
+from support.builds import AMD64, BUSYBOX
 from support.storecheck import check_store
 
 from orchestra.errors import BuildError
@@ -15,7 +17,6 @@ from orchestra.oci.platform import Platform, parse_platform
 
 pytestmark = pytest.mark.kernel
 ARM64 = Platform("linux", "arm64")
-S390X = Platform("linux", "s390x")
 BOTH = ("linux/amd64", "linux/arm64")
 CROSS = (
     "FROM --platform=$BUILDPLATFORM test/box AS build\n"
@@ -108,3 +109,41 @@ def test_programs_of_a_mode_of_this_machine_run(builder):
 def test_what_is_no_platform_is_refused(builder):
     with pytest.raises(BuildError, match="is not a platform"):
         builder.build(CROSS, platforms=("linux/a/b/c",))
+
+
+RISCV_HEADER = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\xf3\x00" + bytes(44)
+"""What a handler looks at: an ELF program of 64 bits, little-endian, for RISC-V."""
+
+
+@pytest.fixture
+def handler(tmp_path):
+    """Let busybox run the programs of riscv64: it is the applet that they are named after."""
+    place = tmp_path / "binfmt_misc"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "binfmt_misc", "binfmt_misc", str(place)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if mounted.returncode:
+        pytest.skip(f"the kernel has no binfmt_misc: {mounted.stderr}")
+    name = f"orchestra-test-{os.getpid()}"
+    magic = "".join(f"\\x{byte:02x}" for byte in RISCV_HEADER[:20])
+    try:
+        (place / "register").write_text(f":{name}:M::{magic}::{BUSYBOX}:F")
+        yield
+    finally:
+        if (place / name).exists():
+            (place / name).write_text("-1")
+        subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.mark.usefixtures("handler")
+def test_a_run_goes_through_the_handler_of_its_platform(builder):
+    (builder.context / "echo").write_bytes(RISCV_HEADER)
+    (builder.context / "echo").chmod(0o755)
+    text = 'FROM scratch\nCOPY echo /echo\nRUN ["/echo", "hello", "there"]\n'
+    image = builder.build(text, platforms=("linux/riscv64",))
+    assert builder.said == "hello there\n"
+    assert image.config.platform == Platform("linux", "riscv64")

@@ -305,3 +305,54 @@ def test_a_real_registry_keeps_the_index(
         target = store.target(there)
         assert target is not None
         assert target.digest == digest
+
+
+@pytest.mark.registry
+def test_what_a_build_says_of_itself_goes_where_it_goes(
+    run: Run, store: ImageStore, paths: Paths, tmp_path: Path
+) -> None:
+    """To a registry, into an archive, through skopeo, and back: provenance, bill and digest."""
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    directory = tmp_path / "registry"
+    directory.mkdir()
+    with serve_debian_registry(directory) as real:
+        (tmp_path / "config.toml").write_text(
+            f'[registry."{real.address}"]\nca = "{real.certificate}"\n'
+        )
+        assert run("login", "-u", USER, "-p", PASSWORD, real.address)[0] == 0
+        name = f"{real.address}/told:1"
+        words = ("--platform", "linux/amd64,linux/arm64", "--provenance=mode=max", "--sbom=true")
+        code, out, err = run("image", "build", "-q", *words, "-t", name, ".")
+        assert code == 0, err
+        target = store.target(name)
+        assert target is not None
+        assert out.strip() == inspected(run, name)["Id"]
+        code, out, err = run("image", "push", name)
+        assert code == 0, err
+        assert f"digest: {target.digest} " in out
+        source = f"docker://{real.address}/told:1"
+        skopeo(
+            "copy", "--all", "--src-tls-verify=false", f"--src-creds={USER}:{PASSWORD}",
+            source, f"oci-archive:{tmp_path}/told.tar:{name}",
+        )  # fmt: skip
+    assert run("image", "save", "-o", "ours.tar", name)[0] == 0
+    everything = set(store.blobs())
+    for archive in ("ours.tar", "told.tar"):
+        assert run("image", "prune", "-af")[0] == 0
+        assert run("rmi", name)[0] != 0
+        code, _, err = run("image", "load", "-i", archive)
+        assert code == 0, err
+        assert store.target(name) == target
+        assert {node.descriptor.digest for node in store.nodes(target) if node.present} == {
+            node.descriptor.digest for node in store.nodes(target)
+        }
+        assert set(store.blobs()) == everything - unreached(store)
+    assert check_store(paths) == []
+
+
+def unreached(store: ImageStore) -> set[Digest]:
+    """Return the blobs that only builds remember."""
+    reached = {
+        digest for line in store.list() for n in store.nodes(line.target) for digest in n.digests
+    }
+    return set(store.blobs()) - reached

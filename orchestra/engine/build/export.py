@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from orchestra.engine.build.attestations import Claim, attestation_of
 from orchestra.engine.build.environment import Built
 from orchestra.engine.image.document import encode_descriptor, encode_json, encode_manifest
 from orchestra.oci.digest import digest_of
@@ -43,6 +44,9 @@ class Member:
     config: bytes
     layers: tuple[Layer, ...]
     annotations: Mapping[str, str] = field(default_factory=dict)
+    claims: tuple[Claim, ...] = ()
+    subjects: tuple[str, ...] = ()
+    """What claims are about: the image's names as package URLs."""
 
     @property
     def manifest(self) -> bytes:
@@ -53,22 +57,26 @@ class Member:
 def built_of(members: Sequence[Member]) -> Built:
     """Return what a build gives: one image alone as it is, several in an index."""
     manifests = tuple(member.manifest for member in members)
-    documents = tuple(member.config for member in members)
-    if len(members) == 1:
-        return Built(manifests=manifests, documents=documents)
-    entries = [
-        encode_descriptor(
-            Descriptor(
-                media_type=MANIFEST_OCI,
-                digest=digest_of(manifest),
-                size=len(manifest),
-                platform=member.platform,
-            )
+    documents = [member.config for member in members]
+    if len(members) == 1 and not members[0].claims:
+        return Built(manifests=manifests, documents=tuple(documents))
+    images, attestations = [], []
+    for member, manifest in zip(members, manifests, strict=True):
+        image = Descriptor(
+            media_type=MANIFEST_OCI,
+            digest=digest_of(manifest),
+            size=len(manifest),
+            platform=member.platform,
         )
-        for member, manifest in zip(members, manifests, strict=True)
-    ]
-    index = {"schemaVersion": 2, "mediaType": INDEX_OCI, "manifests": entries}
-    return Built(manifests=manifests, documents=documents, index=encode_json(index))
+        images.append(encode_descriptor(image))
+        if member.claims:
+            made = attestation_of(member.claims, member.subjects, image)
+            attestations.append(encode_descriptor(made.descriptor))
+            documents += made.documents
+    # Those that tell of images come after all images (docs/attestations/attestation-storage.md).
+    entries = [*images, *attestations]
+    index = encode_json({"schemaVersion": 2, "mediaType": INDEX_OCI, "manifests": entries})
+    return Built(manifests=manifests, documents=tuple(documents), index=index)
 
 
 def history_of(

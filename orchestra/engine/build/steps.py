@@ -13,7 +13,7 @@ import anyio.to_thread
 from orchestra.engine.build.cache import Cache, CacheRecord, cache_key
 from orchestra.engine.build.emulation import check_runs
 from orchestra.engine.build.environment import BuildEnvironment, NetworkMode, Reports
-from orchestra.engine.build.fetching import fetch_sources
+from orchestra.engine.build.fetching import fetch_sources, material_of
 from orchestra.engine.build.graph import Graph
 from orchestra.engine.build.ops import (
     CopyPlan,
@@ -133,6 +133,8 @@ class StepRunner:
         self.workspace = workspace
         self.cache = cache
         self.launcher = launcher
+        self.fetched: dict[str, tuple[str, str]] = {}
+        """What was fetched from elsewhere: its URL -> algorithm and digest."""
 
     async def solve(
         self,
@@ -279,6 +281,8 @@ class StepRunner:
         tree = await self._tree(found)
         scratch = self.workspace.make("inputs")
         fetched = await fetch_sources(vertex, scratch, self.job.settings.git)
+        for source, found_at in fetched.items():
+            self.fetched |= await anyio.to_thread.run_sync(material_of, source, found_at)
         documents = scratch / "documents"
         documents.mkdir()
         plan = await anyio.to_thread.run_sync(

@@ -74,6 +74,10 @@ def command(
     progress: Annotated[
         str, Option("--progress", help="Progress output: auto, tty, plain, quiet, none, rawjson")
     ] = "",
+    provenance: Annotated[
+        str | None,
+        Option("--provenance", help="Add a provenance attestation: true, false, mode=min|max"),
+    ] = None,
     pull: Annotated[
         bool, Option("--pull", help="Always attempt to pull all referenced images")
     ] = False,
@@ -84,6 +88,9 @@ def command(
     resources: Annotated[
         list[str] | None,
         Option("--resource", help="Limit each step: memory=2g, cpu-quota=50000, ..."),
+    ] = None,
+    sbom: Annotated[
+        str | None, Option("--sbom", help="Add a software bill of materials: true or false")
     ] = None,
     secrets: Annotated[
         list[str] | None,
@@ -112,6 +119,7 @@ def command(
     from orchestra.cli import imaging as told
     from orchestra.cli.building import STDIN, Wanted, check_stdin, deliver, describe
     from orchestra.cli.transact import parse_build_args, parse_ssh
+    from orchestra.planner.attesting import parse_provenance, parse_sbom
     from orchestra.planner.building import BuildSpec
 
     session = Session.of(ctx)
@@ -143,6 +151,8 @@ def command(
         annotations=told.annotations_of(annotations or ()),
         cgroup_parent=told.cgroup_of(cgroup_parent),
         resources=told.resources_of(resources or ()),
+        provenance=parse_provenance(provenance or ""),
+        sbom=parse_sbom(sbom or ""),
     )
     spec = told.with_cache(spec, cache_from or (), cache_to or ())
     wanted = Wanted(
