@@ -24,6 +24,9 @@ class Provenance:
     version: Literal["v1", "v0.2"] = "v1"
     builder_id: str = ""
     reproducible: bool = False
+    filename: str = "provenance.json"
+    inline_only: bool = False
+    """It goes with images only, and not beside exported files."""
 
 
 def parse_provenance(text: str) -> Provenance | None:
@@ -53,6 +56,8 @@ def parse_provenance(text: str) -> Provenance | None:
         version=_VERSIONS[version],
         builder_id=fields.get("builder-id", ""),
         reproducible=_flag(fields.get("reproducible", "false"), "reproducible"),
+        filename=_filename(fields.get("filename", "")),
+        inline_only=_flag(fields.get("inline-only", "false"), "inline-only"),
     )
 
 
@@ -84,6 +89,11 @@ def _fields(text: str, what: str) -> dict[str, str] | None:
     if fields.pop("type", what) != what:
         raise BuildError(f'"{text[:100]}" is no value for {what}')
     return None if _flag(fields.pop("disabled", "false"), "disabled") else fields
+
+
+def _filename(text: str) -> str:
+    name = text.rpartition("/")[2]
+    return "provenance.json" if name in {"", ".", ".."} else name
 
 
 def _flag(text: str, what: str) -> bool:

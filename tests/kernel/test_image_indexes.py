@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,10 +14,11 @@ from support import images
 from support.debian_registry import PASSWORD, USER, serve_debian_registry
 from support.machine import Run, own_paths
 from support.registry import Registry, serve_registry
-from support.storecheck import check_store
+from support.storecheck import check_store, leftovers
 
 from orchestra.engine.image.document import encode_json
 from orchestra.engine.image.store import ImageStore
+from orchestra.engine.image.wire import Manifest
 from orchestra.engine.paths import Paths
 from orchestra.oci.digest import Digest, digest_of
 from orchestra.oci.image import INDEX_OCI, MANIFEST_OCI
@@ -356,3 +358,54 @@ def unreached(store: ImageStore) -> set[Digest]:
         digest for line in store.list() for n in store.nodes(line.target) for digest in n.digests
     }
     return set(store.blobs()) - reached
+
+
+def statements(store: ImageStore, name: str) -> list[dict[str, object]]:
+    target = store.target(name)
+    assert target is not None
+    found = []
+    for node in store.nodes(target):
+        if node.descriptor.annotations and isinstance(node.document, Manifest):
+            found += [json.loads(store.read_blob(one.digest)) for one in node.document.layers]
+    return found
+
+
+def test_exported_files_come_with_what_is_said_of_them(
+    run: Run, paths: Paths, tmp_path: Path
+) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /d/f\n")
+    asked = ("--provenance=mode=min", "--sbom=true")
+    code, _, err = run("image", "build", "-q", *asked, "-o", "out", ".")
+    assert code == 0, err
+    found = {str(path.relative_to("out")) for path in Path("out").rglob("*") if path.is_file()}
+    assert found == {"d/f", "provenance.json", "sbom.spdx.json"}
+    statement = json.loads(Path("out/provenance.json").read_text())
+    digest = images.sha256((tmp_path / "Dockerfile").read_bytes())
+    assert statement["subject"] == [{"name": "d/f", "digest": {"sha256": digest}}]
+    assert statement["predicateType"] == "https://slsa.dev/provenance/v1"
+    bill = json.loads(Path("out/sbom.spdx.json").read_text())
+    assert bill["predicate"]["spdxVersion"] == "SPDX-2.3"
+    both = ("--platform", "linux/amd64,linux/arm64", "-o", "type=tar,dest=two.tar")
+    named = "--provenance=mode=min,filename=p.json"
+    assert run("image", "build", "-q", named, *both, ".")[0] == 0
+    with tarfile.open("two.tar") as archive:
+        names = [member.name for member in archive if member.isfile()]
+    assert names == [f"linux_{a}/{f}" for a in ("amd64", "arm64") for f in ("d/f", "p.json")]
+    # What is for images only does not lie among files.
+    words = ("--provenance=mode=min,inline-only=true", "-o", "alone")
+    assert run("image", "build", "-q", *words, ".")[0] == 0
+    assert [path.name for path in Path("alone").iterdir()] == ["d"]
+    assert leftovers(paths) == []
+
+
+def test_statements_are_about_what_is_stored(run: Run, store: ImageStore, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    output = "type=image,name=x:1,compression=zstd"
+    code, _, err = run("image", "build", "-q", "--provenance=true", "-o", output, ".")
+    assert code == 0, err
+    image = store.get("x:1")
+    assert image is not None
+    assert image.layers[0].descriptor.media_type.endswith("zstd")
+    [statement] = statements(store, "x:1")
+    [subject] = statement["subject"]  # type: ignore[misc]
+    assert subject["digest"] == {"sha256": image.manifest[7:]}  # type: ignore[has-type]

@@ -1,7 +1,7 @@
 """Claims about an image -> statements, and the manifest that keeps them in its index.
 
-Pure. The form is BuildKit's (docs/attestations/attestation-storage.md): an OCI artifact with a layer
-an in-toto statement, which the index lists as "unknown/unknown", so that nobody runs it.
+Pure. The form is BuildKit's (docs/attestations/attestation-storage.md): an artifact whose layers
+are in-toto statements, and which the index lists as "unknown/unknown", so that nobody runs it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ _EMPTY = b"{}"
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What is to be said of an image, of whatever form its layers will be; ``file`` is its name."""
+    """What is to be said of an image, of whatever form its layers will be.
+
+    ``file`` is the name that it has among exported files, "" where it is for images only.
+    """
 
     predicate_type: str
     predicate: Mapping[str, object]

@@ -23,7 +23,6 @@ from orchestra.oci.digest import digest_of
 from orchestra.planner.building import BuildSpec
 from orchestra.values import dataclass, replace
 
-PROVENANCE_FILE = "provenance.json"
 SBOM_FILE = "sbom.spdx.json"
 
 
@@ -52,7 +51,8 @@ class Witness:
             claims.append(Claim(SPDX, document, SBOM_FILE))
         if self.spec.provenance is not None:
             kind, predicate = provenance_of(self._story(solver), self.spec.provenance)
-            claims.append(Claim(kind, predicate, PROVENANCE_FILE))
+            asked = self.spec.provenance
+            claims.append(Claim(kind, predicate, "" if asked.inline_only else asked.filename))
         return replace(member, claims=tuple(claims), subjects=subjects)
 
     async def _packages(self, member: Member, solver: Solver) -> tuple[Package, ...]:
