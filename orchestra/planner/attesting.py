@@ -5,23 +5,39 @@ The words are buildx's: true, false, or fields such as mode=max,version=v0.2.
 
 from __future__ import annotations
 
-from typing import Literal
+from enum import StrEnum
 
 from orchestra.errors import BuildError
 from orchestra.values import dataclass
 
 _TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 _FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
-_MODES: dict[str, Literal["min", "max"]] = {"min": "min", "max": "max", "full": "max"}
-_VERSIONS: dict[str, Literal["v1", "v0.2"]] = {"v1": "v1", "v0.2": "v0.2"}
+
+
+class Mode(StrEnum):
+    """How much provenance tells: all, or no values of arguments and no names of secrets."""
+
+    MIN = "min"
+    MAX = "max"
+
+
+class Version(StrEnum):
+    """The version of SLSA's format."""
+
+    V1 = "v1"
+    V02 = "v0.2"
+
+
+_MODES = {"min": Mode.MIN, "max": Mode.MAX, "full": Mode.MAX}
+_VERSIONS = {str(version): version for version in Version}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
     """How much a build tells of how it was done, and in which version of SLSA's format."""
 
-    mode: Literal["min", "max"] = "max"
-    version: Literal["v1", "v0.2"] = "v1"
+    mode: Mode = Mode.MAX
+    version: Version = Version.V1
     builder_id: str = ""
     reproducible: bool = False
     filename: str = "provenance.json"

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Protocol, TypeVar
 
 from orchestra.errors import PlanError
+from orchestra.oci.platform import parse_platform
 from orchestra.oci.reference import parse_reference
 from orchestra.planner.desired import (
     ImageSpec,
@@ -102,8 +103,31 @@ def judge_resources(scope: Scope, observed: ObservedState, options: UpOptions) -
             for spec in scope.desired.volumes
             if spec.key in keys
         },
-        images={image.reference: image for image in observed.images},
+        images=images_here(scope.desired.images, observed),
     )
+
+
+def images_here(wanted: Iterable[ImageSpec], observed: ObservedState) -> dict[str, ObservedImage]:
+    """Return the images of the store by reference, each as the platform that is wanted of it.
+
+    An image that is here for other platforms only is not here.
+    """
+    found = {image.reference: image for image in observed.images}
+    for spec in wanted:
+        there = found.get(spec.reference)
+        if there is not None and spec.platform and there.platforms:
+            ranked = _ranked(spec.platform, there.platforms)
+            if not ranked:
+                del found[spec.reference]
+            else:
+                found[spec.reference] = replace(there, id=min(ranked)[1])
+    return found
+
+
+def _ranked(platform: str, there: Iterable[tuple[str, str]]) -> list[tuple[int, str]]:
+    wanted = parse_platform(platform)
+    ranks = ((wanted.rank(parse_platform(text)), identity) for text, identity in there)
+    return [(rank, identity) for rank, identity in ranks if rank is not None]
 
 
 def _find(key: str, name: str, project: str, candidates: Iterable[N]) -> N | None:

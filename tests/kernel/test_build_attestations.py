@@ -15,11 +15,11 @@ from support.webserver import web_server
 
 from orchestra.errors import BuildError
 from orchestra.oci.image import INDEX_OCI
-from orchestra.planner.attesting import Provenance, parse_provenance, parse_sbom
+from orchestra.planner.attesting import Mode, Provenance, Version, parse_provenance, parse_sbom
 
 pytestmark = pytest.mark.kernel
 MAX = Provenance()
-MIN = Provenance(mode="min")
+MIN = Provenance(mode=Mode.MIN)
 TEXT = (
     "FROM test/box AS tools\nARG WORD=none\nRUN echo $WORD > /made\n"
     "FROM test/box\nARG WORD\nCOPY --from=tools /made /made\nCOPY file /file\n"
@@ -147,7 +147,7 @@ def test_little_provenance_leaves_values_and_names_of_secrets_out(builder):
 
 
 def test_the_older_version_has_its_own_fields(builder):
-    asked = Provenance(version="v0.2", builder_id="https://ci.test/7", reproducible=True)
+    asked = Provenance(version=Version.V02, builder_id="https://ci.test/7", reproducible=True)
     predicate = provenance(builder, asked=asked)
     [own] = statements_of(builder).values()
     assert list(own) == ["https://slsa.dev/provenance/v0.2"]
@@ -354,7 +354,7 @@ def test_damaged_metadata_is_passed_over(builder, content):
         ("mode=full", MAX),
         ("type=provenance,mode=min", MIN),
         ("mode=max,disabled=true", None),
-        ("version=v0.2,builder-id=x", Provenance(version="v0.2", builder_id="x")),
+        ("version=v0.2,builder-id=x", Provenance(version=Version.V02, builder_id="x")),
         ("reproducible=true", Provenance(reproducible=True)),
     ],
 )

@@ -20,6 +20,7 @@ from orchestra.engine.image.document import encode_json
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.image.wire import Manifest
 from orchestra.engine.paths import Paths
+from orchestra.engine.state.store import Store
 from orchestra.oci.digest import Digest, digest_of
 from orchestra.oci.image import INDEX_OCI, MANIFEST_OCI
 from orchestra.oci.platform import Platform
@@ -409,3 +410,60 @@ def test_statements_are_about_what_is_stored(run: Run, store: ImageStore, tmp_pa
     [statement] = statements(store, "x:1")
     [subject] = statement["subject"]  # type: ignore[misc]
     assert subject["digest"] == {"sha256": image.manifest[7:]}  # type: ignore[has-type]
+
+
+def put_both(store: ImageStore, name: str) -> None:
+    """Put the index into the store with its images for amd64 and arm64."""
+    for one in (AMD, ARM):
+        for data in (*(blob.data for blob in one.layers), one.config):
+            store.put_blob(data)
+        store.add_manifest(one.manifest)
+    store.add_index(INDEX, reference=name)
+
+
+def test_a_service_runs_the_image_of_its_platform(
+    run: Run, store: ImageStore, paths: Paths, tmp_path: Path
+) -> None:
+    put_both(store, "both:1")
+    service = "network_mode: none, image: 'both:1', pull_policy: missing, command: [/f]"
+    (tmp_path / "compose.yaml").write_text(f"services:\n  here: {{{service}}}\n")
+    (tmp_path / "other.yaml").write_text(
+        f"services:\n  there: {{platform: linux/arm64, {service}}}\n"
+    )
+    try:
+        for file, made in (("compose.yaml", AMD), ("other.yaml", ARM)):
+            words = ("-f", file, "-p", f"index-{file[0]}", "create")
+            code, _, err = run(*words)
+            assert code == 0, err
+            [record] = Store(paths).containers(f"index-{file[0]}")
+            assert record.image_id == digest_of(made.config)
+            # The next one sees the very image, and has nothing to do.
+            assert run(*words)[0] == 0
+            assert Store(paths).containers(f"index-{file[0]}") == (record,)
+    finally:
+        for file in ("compose.yaml", "other.yaml"):
+            run("-f", file, "-p", f"index-{file[0]}", "down")
+
+
+def test_compose_builds_for_several_platforms(
+    run: Run, store: ImageStore, registry: Registry, tmp_path: Path
+) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    name = f"{registry.address}/app:1"
+    (tmp_path / "compose.yaml").write_text(
+        f"services:\n  app:\n    image: {name}\n    build:\n      context: .\n"
+        "      platforms: [linux/amd64, linux/arm64]\n      provenance: mode=min\n"
+    )
+    code, _, err = run("-p", "index-b", "build", "--sbom", "true")
+    assert code == 0, err
+    kinds = {statement["predicateType"] for statement in statements(store, name)}
+    assert kinds == {"https://slsa.dev/provenance/v1", "https://spdx.dev/Document"}
+    target = store.target(name)
+    assert target is not None
+    assert len(store.images_of(target)) == 2
+    code, _, err = run("-p", "index-b", "push")
+    assert code == 0, err
+    assert digest_of(registry.manifests["app", "1"][1]) == target.digest
+    code, _, err = run("-p", "index-b", "build", "--provenance", "false")
+    assert code == 0, err
+    assert statements(store, name) == []

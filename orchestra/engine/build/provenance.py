@@ -16,7 +16,7 @@ from orchestra.engine.build.telling import Story
 from orchestra.engine.build.vertices import RunVertex
 from orchestra.oci.platform import Platform
 from orchestra.oci.reference import parse_reference
-from orchestra.planner.attesting import Provenance
+from orchestra.planner.attesting import Mode, Provenance, Version
 
 SLSA_1 = "https://slsa.dev/provenance/v1"
 SLSA_02 = "https://slsa.dev/provenance/v0.2"
@@ -27,7 +27,7 @@ _LAYOUT = "oci-layout://"
 
 def provenance_of(story: Story, asked: Provenance) -> tuple[str, dict[str, object]]:
     """Return the type of the predicate, and the predicate."""
-    return _version_02(story, asked) if asked.version == "v0.2" else _version_1(story, asked)
+    return _version_02(story, asked) if asked.version is Version.V02 else _version_1(story, asked)
 
 
 def image_url(reference: str, platform: Platform | None) -> str:
@@ -63,7 +63,7 @@ def _version_1(story: Story, asked: Provenance) -> tuple[str, dict[str, object]]
     if asked.reproducible:
         metadata["buildkit_reproducible"] = True
     internal: dict[str, object] = {"builderPlatform": str(story.builder)}
-    if asked.mode == "max":
+    if asked.mode is Mode.MAX:
         internal["buildConfig"] = {"llbDefinition": steps_of(story)}
     predicate: dict[str, object] = {
         "buildDefinition": {
@@ -108,7 +108,7 @@ def _version_02(story: Story, asked: Provenance) -> tuple[str, dict[str, object]
         },
         "metadata": metadata,
     }
-    if asked.mode == "max":
+    if asked.mode is Mode.MAX:
         predicate["buildConfig"] = {"llbDefinition": steps_of(story)}
     return SLSA_02, predicate
 
@@ -124,17 +124,17 @@ def _request(story: Story, asked: Provenance) -> tuple[dict[str, object], bool]:
         **{f"label:{name}": value for name, value in story.labels.items()},
     }
     request: dict[str, object] = {"frontend": "dockerfile.v0"}
-    arguments = {**told, **secret} if asked.mode == "max" else told
+    arguments = {**told, **secret} if asked.mode is Mode.MAX else told
     if arguments:
         request["args"] = dict(sorted(arguments.items()))
-    if asked.mode == "max":
+    if asked.mode is Mode.MAX:
         for kind, key in (("secret", "secrets"), ("ssh", "ssh")):
             mounts = _mounts(story, kind)
             if mounts:
                 request[key] = mounts
     if _locals(story):
         request["locals"] = [{"name": name} for name in _locals(story)]
-    return request, asked.mode == "max" or not secret
+    return request, asked.mode is Mode.MAX or not secret
 
 
 def _mounts(story: Story, kind: str) -> list[dict[str, object]]:
@@ -202,4 +202,4 @@ def _materials(story: Story) -> list[dict[str, object]]:
 
 
 def _metadata(story: Story, asked: Provenance) -> dict[str, object]:
-    return source_of(story) if asked.mode == "max" else {}
+    return source_of(story) if asked.mode is Mode.MAX else {}
