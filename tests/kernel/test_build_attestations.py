@@ -222,6 +222,92 @@ def test_a_git_context_and_what_is_fetched_are_materials(builder):
     assert metadata["buildkit_hermetic"] is True
 
 
+def told(builder, text, **spec):
+    """Build, and return what the provenance of the result says."""
+    builder.build(text, provenance=MAX, **spec)
+    [own] = statements_of(builder).values()
+    [statement] = own.values()
+    return statement["predicate"]
+
+
+def test_secrets_and_agents_that_may_be_missing_are_named(builder):
+    predicate = told(
+        builder,
+        "FROM test/box\nRUN --mount=type=secret,id=one --mount=type=secret,id=two "
+        "--mount=type=ssh echo test > /test\n",
+    )
+    request = predicate["buildDefinition"]["externalParameters"]["request"]
+    assert request["secrets"] == [{"id": "one", "optional": True}, {"id": "two", "optional": True}]
+    assert request["ssh"] == [{"id": "default", "optional": True}]
+
+
+@pytest.mark.parametrize("platforms", [(), ("linux/amd64", "linux/arm64")])
+def test_an_image_without_files_has_provenance_too(builder, platforms):
+    builder.build("FROM scratch\nENV FOO=bar\n", provenance=MAX, sbom=True, platforms=platforms)
+    for own in statements_of(builder).values():
+        definition = own["https://slsa.dev/provenance/v1"]["predicate"]["buildDefinition"]
+        assert definition["resolvedDependencies"] == []
+        assert definition["internalParameters"]["buildConfig"]["llbDefinition"] == []
+
+
+def test_a_platform_named_twice_is_told_of_once(builder):
+    told(builder, "FROM test/box\nENV A=1\n", platforms=("linux/amd64", "linux/amd64"))
+    assert len(index_of(builder)) == 2
+
+
+def test_every_line_that_does_something_is_mapped(builder):
+    (builder.context / "foo").write_text("data")
+    (builder.context / "bar").write_text("data2")
+    text = (
+        'FROM test/box\nRUN echo "hello" > foo\nWORKDIR /tmp/new\nCOPY foo foo2\n'
+        "COPY --link foo foo3\nADD bar bar\n"
+    )
+    predicate = told(builder, text)
+    steps = predicate["buildDefinition"]["internalParameters"]["buildConfig"]["llbDefinition"]
+    known = {step["id"]: step["op"]["Op"] for step in steps}
+    assert len(known) == len(steps)
+    source = predicate["runDetails"]["metadata"]["buildkit_metadata"]["source"]
+    lines = []
+    for places in source["locations"].values():
+        [place] = places["locations"]
+        lines += [one["start"]["line"] for one in place["ranges"]]
+    assert sorted(lines) == [1, 2, 3, 4, 5, 6]
+    bare = [known[name] for name in known.keys() - source["locations"].keys()]
+    assert bare == [{"source": {"identifier": "local://context"}}]
+
+
+def test_layers_that_stages_share_are_told_once_a_chain(builder):
+    predicate = told(
+        builder,
+        "FROM test/box AS base\nFROM base AS a\nRUN date +%s > /a.txt\n"
+        "FROM base AS b\nCOPY --from=a /a.txt /\nRUN date +%s > /b.txt\n",
+    )
+    chains = predicate["runDetails"]["metadata"]["buildkit_metadata"]["layers"]
+    assert len(chains) == 3
+    for [chain] in chains.values():
+        digests = [layer["digest"] for layer in chain]
+        assert len(set(digests)) == len(digests)
+
+
+def test_an_image_of_a_layout_is_a_material_by_its_context(builder):
+    layout = builder.root / "A Layout"
+    made = images.image([images.layer([images.file("foo", b"foo")])])
+    blobs = layout / "blobs/sha256"
+    blobs.mkdir(parents=True)
+    for data in (made.manifest, made.config, made.layers[0].data):
+        (blobs / images.sha256(data)).write_bytes(data)
+    (layout / "index.json").write_bytes(images.index((images.AMD64, made)))
+    (layout / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+    place = f"oci-layout://{layout}@{made.digest}"
+    predicate = told(builder, "FROM foo\nCOPY <<x /bar\nx\n", additional_contexts={"foo": place})
+    assert predicate["buildDefinition"]["resolvedDependencies"] == [
+        {
+            "uri": "pkg:oci/foo?platform=linux%2Famd64",
+            "digest": {"sha256": images.sha256(made.manifest)},
+        }
+    ]
+
+
 # -- bill of materials --------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ from support.builds import AMD64, BUSYBOX
 from support.storecheck import check_store
 
 from orchestra.errors import BuildError
-from orchestra.oci.image import INDEX_OCI
+from orchestra.oci.image import INDEX_OCI, MANIFEST_OCI
 from orchestra.oci.platform import Platform, parse_platform
 
 pytestmark = pytest.mark.kernel
@@ -147,3 +147,30 @@ def test_a_run_goes_through_the_handler_of_its_platform(builder):
     image = builder.build(text, platforms=("linux/riscv64",))
     assert builder.said == "hello there\n"
     assert image.config.platform == Platform("linux", "riscv64")
+
+
+def test_a_named_image_is_taken_for_the_platform_of_its_stage(builder):
+    """Of an image of several platforms; the build's own says nothing of a stage that has one."""
+    box = builder.store.get("test/box")
+    other = images.image([images.layer([images.file("arm")])], ARM64)
+    for data in (other.config, *(blob.data for blob in other.layers)):
+        builder.store.put_blob(data)
+    builder.store.add_manifest(other.manifest)
+    entries = [
+        {
+            "mediaType": MANIFEST_OCI,
+            "digest": digest,
+            "size": builder.store.blob_size(digest),
+            "platform": {"os": "linux", "architecture": architecture},
+        }
+        for architecture, digest in (("arm64", other.digest), ("amd64", box.manifest))
+    ]
+    index = {"schemaVersion": 2, "mediaType": INDEX_OCI, "manifests": entries}
+    builder.store.add_index(json.dumps(index).encode(), reference="test/several")
+    image = builder.build(
+        "FROM --platform=$BUILDPLATFORM alpine AS target\nRUN echo hello\n",
+        platforms=("darwin/ppc64le",),
+        additional_contexts={"alpine": "docker-image://test/several"},
+    )
+    assert builder.said == "hello\n"
+    assert image.config.platform == AMD64

@@ -35,9 +35,6 @@ def image_url(reference: str, platform: Platform | None) -> str:
 
     :raises ImageError: when the reference is malformed.
     """
-    kind = "docker"
-    if reference.startswith(_LAYOUT):
-        kind, reference = "oci", reference.removeprefix(_LAYOUT).rpartition("/")[2]
     parsed = parse_reference(reference)
     name, _, digest = parsed.familiar.partition("@")
     if parsed.tag:
@@ -46,7 +43,7 @@ def image_url(reference: str, platform: Platform | None) -> str:
     query = [f"digest={digest}"] if digest else []
     query += [f"platform={quote(str(platform), safe='')}"] if platform else []
     version = f"@{quote(parsed.tag, safe='')}" if parsed.tag else ""
-    return f"pkg:{kind}/{path}{version}{'?' if query else ''}{'&'.join(query)}"
+    return f"pkg:docker/{path}{version}{'?' if query else ''}{'&'.join(query)}"
 
 
 def _version_1(story: Story, asked: Provenance) -> tuple[str, dict[str, object]]:
@@ -193,12 +190,23 @@ def _materials(story: Story) -> list[dict[str, object]]:
     found: dict[str, Mapping[str, str]] = {}
     for (reference, platform), digest in sorted(story.images.items(), key=lambda one: str(one[0])):
         algorithm, _, value = digest.partition(":")
-        found[image_url(reference, platform)] = {algorithm: value}
+        if reference.startswith(_LAYOUT):
+            uri = _layout_url(story, reference, platform)
+        else:
+            uri = image_url(reference, platform)
+        found[uri] = {algorithm: value}
     if _is_remote(story.context) and story.commits.get(""):
         found[without_password(story.context)] = _commit(story.commits[""])
     for url, (algorithm, value) in sorted(story.fetched.items()):
         found[url] = {algorithm: value}
     return [{"uri": uri, "digest": dict(digest)} for uri, digest in found.items()]
+
+
+def _layout_url(story: Story, reference: str, platform: Platform) -> str:
+    """Return the package URL of an image of a layout: it goes by the name of its context."""
+    names = [name for name, image in story.context_images.items() if image == reference]
+    name = quote(min(names, default="image"), safe="")
+    return f"pkg:oci/{name}?platform={quote(str(platform), safe='')}"
 
 
 def _metadata(story: Story, asked: Provenance) -> dict[str, object]:

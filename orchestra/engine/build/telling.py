@@ -15,8 +15,8 @@ class Story:
     """One platform's build. ``stages`` are those that it took, ``images`` the digests of bases.
 
     ``context`` is the main one: a path, "-" or a URL; ``local_contexts`` names the additional ones
-    of this machine. ``fetched`` are URLs with algorithm and digest, ``commits`` of contexts.
-    ``started`` and ``finished`` are times as in RFC 3339.
+    of this machine, ``context_images`` those that are images. ``fetched`` are URLs with algorithm
+    and digest, ``commits`` of contexts. ``started`` and ``finished`` are times as in RFC 3339.
     """
 
     graph: Graph
@@ -24,6 +24,7 @@ class Story:
     images: Mapping[tuple[str, Platform], str]
     fetched: Mapping[str, tuple[str, str]]
     commits: Mapping[str, str]
+    context_images: Mapping[str, str]
     context: str
     local_contexts: tuple[str, ...]
     dockerfile: str

@@ -73,6 +73,7 @@ class Witness:
             images=images,
             fetched=solver.runner.fetched,
             commits=self.contexts.commits,
+            context_images=self.contexts.images,
             context=self.spec.context,
             local_contexts=tuple(name for name in named if name not in self.contexts.commits),
             dockerfile=self.contexts.dockerfile,
