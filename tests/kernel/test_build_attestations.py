@@ -400,6 +400,14 @@ def test_what_a_later_layer_removes_is_not_there(builder):
     assert list(packages(builder, f"{text}RUN rm -r /p\n")) == []
 
 
+def test_directories_without_end_are_not_followed(builder):
+    (builder.context / "a-1.dist-info").mkdir()
+    (builder.context / "a-1.dist-info/METADATA").write_text("Name: a\nVersion: 1\n")
+    script = "for n in $(seq 200); do mkdir d; cd d; done"
+    text = f"FROM test/box\nCOPY . /p/\nRUN cd /p; {script}\n"
+    assert list(packages(builder, text)) == ["pkg:pypi/a@1"]
+
+
 def test_a_database_that_never_ends_is_stopped(builder):
     database = builder.context / "var/lib/rpm/rpmdb.sqlite"
     database.parent.mkdir(parents=True)

@@ -11,12 +11,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 
 from orchestra.engine.build.rpm import rpm_headers
-from orchestra.engine.build.tree import Tree
+from orchestra.engine.build.tree import Directory, Tree
 from orchestra.values import dataclass
 
 _DATABASE_BYTES_MAX = 256 << 20
 _METADATA_BYTES_MAX = 1 << 20
 _PACKAGES_MAX = 100_000
+_DEPTH_MAX = 100
 _RPM = (
     "usr/lib/sysimage/rpm/rpmdb.sqlite",
     "var/lib/rpm/rpmdb.sqlite",
@@ -164,12 +165,23 @@ def _languages(tree: Tree) -> Iterator[Package]:
         (_NODE, _node),
     )
     with tree.root() as root:
-        for path, item in tree.walk(root):
+        for path in files_below(root):
             for pattern, reader in readers:
-                if item.is_file and pattern.search(path):
+                if pattern.search(path):
                     package = reader(_text(tree, path, _METADATA_BYTES_MAX), path)
                     if package is not None:
                         yield package
+
+
+def files_below(directory: Directory, prefix: str = "", depth: int = 0) -> Iterator[str]:
+    """Yield the files below a directory, but for those that lie deeper than anybody puts any."""
+    for item in directory.entries():
+        path = f"{prefix}{item.name}"
+        if item.is_file:
+            yield path
+        elif item.is_directory and depth < _DEPTH_MAX:
+            with directory.enter(item) as inner:
+                yield from files_below(inner, f"{path}/", depth + 1)
 
 
 def _python(text: str, path: str) -> Package | None:
