@@ -50,6 +50,21 @@ def test_several_platforms_give_an_index(builder):
     assert builder.done() == []
 
 
+def test_what_platforms_share_is_done_once_without_the_cache_too(builder):
+    text = (
+        "FROM --platform=$BUILDPLATFORM test/box AS build\nRUN cat /proc/sys/kernel/random/uuid > /id\n"
+        "FROM scratch\nCOPY --from=build /id /\n"
+    )
+    found = []
+    for _ in range(2):
+        builder.build(text, platforms=BOTH, no_cache=True)
+        target = builder.store.target("test/result")
+        one, two = (builder.layer_files(image)["id"] for image in builder.store.images_of(target))
+        assert one == two
+        found.append(one)
+    assert found[0] != found[1]
+
+
 def test_a_platform_named_twice_is_built_once(builder):
     builder.build(CROSS, platforms=("linux/amd64", "amd64", "linux/amd64/v1"))
     target = builder.store.target("test/result")

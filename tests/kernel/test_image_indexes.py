@@ -115,6 +115,21 @@ def test_another_platform_comes_beside_the_first(
     assert check_store(paths) == []
 
 
+def test_the_platform_comes_from_the_environment_too(
+    run: Run, store: ImageStore, registry: Registry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    publish(registry, "x", "1", INDEX)
+    name = f"{registry.address}/x:1"
+    monkeypatch.setenv("DOCKER_DEFAULT_PLATFORM", "linux/arm64")
+    assert run("image", "pull", "-q", name)[0] == 0
+    assert inspected(run, name)["Architecture"] == "arm64"
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    assert run("image", "build", "-q", "-t", "y", ".")[0] == 0
+    assert inspected(run, "y")["Architecture"] == "arm64"
+    assert run("image", "build", "-q", "--platform", "linux/s390x", "-t", "y", ".")[0] == 0
+    assert inspected(run, "y")["Architecture"] == "s390x"
+
+
 def test_a_pull_that_breaks_off_leaves_no_platform_behind(
     run: Run, store: ImageStore, registry: Registry
 ) -> None:

@@ -50,7 +50,7 @@ from orchestra.errors import BuildError, ImageError, Location
 from orchestra.oci.image import Image, ImageConfig
 from orchestra.oci.platform import Platform, parse_platform
 from orchestra.planner.building import BuildSpec
-from orchestra.values import dataclass, replace
+from orchestra.values import dataclass, field, replace
 
 __all__ = ["BuildEnvironment", "build_environment", "build_image", "check_image"]
 
@@ -74,6 +74,7 @@ class _Ground:
     settings: RunSettings
     contexts: Contexts
     question: Question
+    done: set[str] = field(default_factory=set)
 
 
 async def build_image(
@@ -271,6 +272,7 @@ def _job(
         epoch=epoch,
         settings=ground.settings,
         several=len(set(spec.platforms)) > 1,
+        done=ground.done,
     )
 
 

@@ -47,7 +47,7 @@ from orchestra.engine.shim.protocol import Rootfs
 from orchestra.errors import BuildError, Location, OrchestraError
 from orchestra.oci.image import Layer
 from orchestra.oci.platform import Platform
-from orchestra.values import dataclass
+from orchestra.values import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +71,8 @@ class Job:
     settings: RunSettings
     several: bool = False
     """Whether other platforms are built beside this one, as messages tell then."""
+    done: set[str] = field(default_factory=set)
+    """Keys of what the build has done, for all of its platforms: that is not done again."""
 
     @property
     def epoch_ns(self) -> int | None:
@@ -179,7 +181,7 @@ class StepRunner:
         if isinstance(vertex, RunVertex):
             check_entitlements(vertex, self.job.settings.entitlements)
         alias = await self._alias(vertex, below, platform, files)
-        known = None if fresh else self._known(alias)
+        known = self._known(alias) if not fresh or alias in self.job.done else None
         if known is not None:
             return known
         plan = await self._plan(step, files)
@@ -194,7 +196,7 @@ class StepRunner:
             plan.digests,
             scope,
         )
-        known = None if fresh else self._known(key)
+        known = self._known(key) if not fresh or key in self.job.done else None
         if known is None:
             if isinstance(vertex, RunVertex):
                 await self._check_runs(platform)
@@ -202,6 +204,7 @@ class StepRunner:
             created = self.environment.clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
             known = StepResult(layer=layer, created=created, cached=False)
             await anyio.to_thread.run_sync(self._remember, key, known)
+        self.job.done.update((key, alias))
         if alias:
             await anyio.to_thread.run_sync(self._remember, alias, known)
         return known

@@ -127,7 +127,8 @@ def command(
         session.options = told.with_progress(session.options, progress)
     asked = told.parse_call(call, check=check)
     context, is_here = told.place_of(path)
-    wanted_platforms = tuple(part for text in platforms or () for part in text.split(",") if part)
+    given = platforms or [session.environment.get("DOCKER_DEFAULT_PLATFORM", "")]
+    wanted_platforms = tuple(part for text in given for part in text.split(",") if part)
     handed = told.secrets_of(secrets or (), session.environment)
     spec = BuildSpec(
         context=context,
