@@ -47,7 +47,12 @@ NOTES: Mapping[str, tuple[str, str]] = {
     ),
     "services.*.build.entitlements": ("done", "network.host, security.insecure"),
     "services.*.build.ssh": ("done", "agents, and keys without a passphrase"),
-    "services.*.build.platforms": ("done", "one; several are refused"),
+    "services.*.build.platforms": (
+        "done",
+        "several give an index; `up` builds for the one that it runs",
+    ),
+    "services.*.build.provenance": ("done", "SLSA v1 and v0.2, as BuildKit stores them"),
+    "services.*.build.sbom": ("done", "SPDX, by a scanner of orchestra's own"),
     "services.*.build.secrets.[].uid": ("done", "where the Dockerfile says none"),
     "services.*.build.secrets.[].gid": ("done", "where the Dockerfile says none"),
     "services.*.build.secrets.[].mode": ("done", "where the Dockerfile says none"),

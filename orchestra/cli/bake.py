@@ -53,6 +53,13 @@ def bake_file(
     return json.dumps(document, indent=2, ensure_ascii=False)
 
 
+def _attested(kind: str, asked: str | None) -> list[str]:
+    """Return an attestation as docker compose asks bake for it."""
+    if not asked or asked == "false":
+        return []
+    return [f"type={kind}" if asked == "true" else f"type={kind},{asked}"]
+
+
 def _described(
     project: Project, service: Service, build: Build, names: Mapping[str, str]
 ) -> dict[str, object]:
@@ -76,6 +83,7 @@ def _described(
         "dockerfile-inline": (build.dockerfile_inline or "").replace("${", "$${"),
         "labels": dict(sorted(labels.items())),
         "tags": [*build.tags, image],
+        "attest": [*_attested("provenance", build.provenance), *_attested("sbom", build.sbom)],
         "cache-from": list(build.cache_from),
         "cache-to": list(build.cache_to),
         "target": build.target,

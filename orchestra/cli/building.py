@@ -168,6 +168,19 @@ class Asked:
     print_file: bool = False
     memory_bytes: int | None = None
     with_dependencies: bool = False
+    provenance: str | None = None
+    sbom: str | None = None
+
+    def attested(self, spec: BuildSpec) -> BuildSpec:
+        """Return a build with the attestations that are asked for.
+
+        :raises BuildError: when they are not known.
+        """
+        from orchestra.planner.attesting import parse_provenance, parse_sbom
+        from orchestra.values import replace
+
+        provenance = parse_provenance(self.provenance or "")
+        return replace(spec, provenance=provenance, sbom=parse_sbom(self.sbom or ""))
 
 
 def build_project(session: Session, services: Sequence[str], asked: Asked) -> None:
@@ -192,6 +205,8 @@ def build_project(session: Session, services: Sequence[str], asked: Asked) -> No
         pull=asked.pull,
         ssh=asked.ssh,
         memory_bytes=asked.memory_bytes,
+        provenance=asked.provenance,
+        sbom=asked.sbom,
     )
 
     async def main() -> None:

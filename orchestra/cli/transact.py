@@ -132,8 +132,11 @@ def changed_builds(
     pull: bool,
     ssh: Mapping[str, str] | None = None,
     memory_bytes: int | None = None,
+    provenance: str | None = None,
+    sbom: str | None = None,
 ) -> DesiredState:
     """Return the state with the command line's build options in every build."""
+    from orchestra.planner.attesting import parse_provenance, parse_sbom
     from orchestra.planner.fingerprint import build_hash
     from orchestra.planner.limits import Resources
 
@@ -148,6 +151,10 @@ def changed_builds(
                 pull=image.build.pull or pull,
                 ssh={**image.build.ssh, **(ssh or {})},
                 resources=Resources(memory_bytes=memory_bytes),
+                provenance=image.build.provenance
+                if provenance is None
+                else parse_provenance(provenance),
+                sbom=image.build.sbom if sbom is None else parse_sbom(sbom),
             ),
         )
         if image.build

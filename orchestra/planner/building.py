@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from orchestra.planner.attesting import Provenance
 from orchestra.planner.exchange import CachePlace
 from orchestra.planner.limits import Resources, Ulimit
 from orchestra.values import dataclass, field, replace
@@ -66,6 +67,8 @@ class BuildSpec:
     annotations: tuple[Annotation, ...] = ()
     cgroup_parent: str = ""
     resources: Resources = Resources()
+    provenance: Provenance | None = None
+    sbom: bool = False
 
 
 def without_secrets(spec: BuildSpec) -> BuildSpec:

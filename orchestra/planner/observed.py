@@ -105,10 +105,14 @@ class ObservedVolume:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedImage:
-    """An image of the store under the reference that the project uses for it."""
+    """An image of the store under the reference that the project uses for it.
+
+    ``platforms``: the ids of all images that the reference has here, by platform.
+    """
 
     reference: str
     id: str
+    platforms: tuple[tuple[str, str], ...] = ()
     build_hash: str = ""
     """What it was built from (BuildSpec's fingerprint); empty for a pulled image."""
     pulled_at: datetime | None = None

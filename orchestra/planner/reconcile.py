@@ -16,7 +16,14 @@ from orchestra.planner.observed import ObservedContainer, ObservedState
 from orchestra.planner.options import UpOptions
 from orchestra.planner.plan import Plan
 from orchestra.planner.replicas import Action, Decision, judge_containers
-from orchestra.planner.resources import Fate, bases_first, judge_resources, refresh, with_bases
+from orchestra.planner.resources import (
+    Fate,
+    bases_first,
+    images_here,
+    judge_resources,
+    refresh,
+    with_bases,
+)
 from orchestra.planner.scope import images_of, make_scope, volume_keys
 from orchestra.planner.steps import (
     CreateContainer,
@@ -63,7 +70,7 @@ def plan_images(desired: DesiredState, observed: ObservedState, options: UpOptio
     :raises PlanError: when the options ask for what is not there.
     """
     scope = make_scope(desired, options)
-    there = {image.reference: image for image in observed.images}
+    there = images_here(desired.images, observed)
     chosen = [
         image
         for image in scope.images

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Protocol, TypeVar
 
 from orchestra.errors import PlanError
+from orchestra.oci.platform import parse_platform
 from orchestra.oci.reference import parse_reference
 from orchestra.planner.desired import (
     ImageSpec,
@@ -102,8 +103,31 @@ def judge_resources(scope: Scope, observed: ObservedState, options: UpOptions) -
             for spec in scope.desired.volumes
             if spec.key in keys
         },
-        images={image.reference: image for image in observed.images},
+        images=images_here(scope.desired.images, observed),
     )
+
+
+def images_here(wanted: Iterable[ImageSpec], observed: ObservedState) -> dict[str, ObservedImage]:
+    """Return the images of the store by reference, each as the platform that is wanted of it.
+
+    An image that is here for other platforms only is not here.
+    """
+    found = {image.reference: image for image in observed.images}
+    for spec in wanted:
+        there = found.get(spec.reference)
+        if there is not None and spec.platform and there.platforms:
+            ranked = _ranked(spec.platform, there.platforms)
+            if not ranked:
+                del found[spec.reference]
+            else:
+                found[spec.reference] = replace(there, id=min(ranked)[1])
+    return found
+
+
+def _ranked(platform: str, there: Iterable[tuple[str, str]]) -> list[tuple[int, str]]:
+    wanted = parse_platform(platform)
+    ranks = ((wanted.rank(parse_platform(text)), identity) for text, identity in there)
+    return [(rank, identity) for rank, identity in ranks if rank is not None]
 
 
 def _find(key: str, name: str, project: str, candidates: Iterable[N]) -> N | None:
@@ -177,7 +201,7 @@ def fetch_missing(image: ImageSpec, project: str, options: UpOptions) -> PullIma
     """
     reason = "not in the store"
     if image.build is not None and not options.no_build:
-        return BuildImage(image=image, reason=reason)
+        return BuildImage(image=_to_run(image), reason=reason)
     policy = options.pull or image.policy
     users = ", ".join(f'"{service}"' for service in image.services)
     if image.build is not None and not _has_own_name(image, project):
@@ -195,6 +219,22 @@ def fetch_missing(image: ImageSpec, project: str, options: UpOptions) -> PullIma
     return PullImage(image=image, reason=reason)
 
 
+def _to_run(image: ImageSpec) -> ImageSpec:
+    """Return an image as it is built to be run here: for one platform, as docker compose does.
+
+    That is the service's, or this machine's where the build has several and none is chosen.
+    """
+    build = image.build
+    if build is None or len(build.platforms) < 2:
+        return image
+    one = (image.platform,) if image.platform else ()
+    return replace(
+        image,
+        build=replace(build, platforms=one),
+        build_hash=image.build_hash or build_hash(build),
+    )
+
+
 def refresh(
     image: ImageSpec,
     project: str,
@@ -205,12 +245,13 @@ def refresh(
     """Return the step that may change an image, whether it is in the store or not."""
     policy = options.pull or image.policy
     if image.build is not None and not options.no_build:
+        built = image if options.only_build else _to_run(image)
         if options.build:
-            return BuildImage(image=image, reason="build asked for")
+            return BuildImage(image=built, reason="build asked for")
         if policy is PullPolicy.BUILD:
-            return BuildImage(image=image, reason='pull policy "build"')
+            return BuildImage(image=built, reason='pull policy "build"')
         if there and there.build_hash and there.build_hash != build_hash(image.build):
-            return BuildImage(image=image, reason="its build changed")
+            return BuildImage(image=built, reason="its build changed")
     buildable = image.build is not None and (options.pull or not _has_own_name(image, project))
     if buildable or options.only_build:
         return None

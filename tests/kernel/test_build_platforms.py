@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 
 import pytest
 from support import images
-from support.builds import AMD64
+from support.builds import AMD64, BUSYBOX
 from support.storecheck import check_store
 
 from orchestra.errors import BuildError
-from orchestra.oci.image import INDEX_OCI
+from orchestra.oci.image import INDEX_OCI, MANIFEST_OCI
 from orchestra.oci.platform import Platform, parse_platform
 
 pytestmark = pytest.mark.kernel
 ARM64 = Platform("linux", "arm64")
-S390X = Platform("linux", "s390x")
 BOTH = ("linux/amd64", "linux/arm64")
 CROSS = (
     "FROM --platform=$BUILDPLATFORM test/box AS build\n"
@@ -47,6 +48,21 @@ def test_several_platforms_give_an_index(builder):
     builder.build(CROSS, platforms=BOTH)
     assert builder.store.target("test/result") == target
     assert builder.done() == []
+
+
+def test_what_platforms_share_is_done_once_without_the_cache_too(builder):
+    text = (
+        "FROM --platform=$BUILDPLATFORM test/box AS build\nRUN cat /proc/sys/kernel/random/uuid > /id\n"
+        "FROM scratch\nCOPY --from=build /id /\n"
+    )
+    found = []
+    for _ in range(2):
+        builder.build(text, platforms=BOTH, no_cache=True)
+        target = builder.store.target("test/result")
+        one, two = (builder.layer_files(image)["id"] for image in builder.store.images_of(target))
+        assert one == two
+        found.append(one)
+    assert found[0] != found[1]
 
 
 def test_a_platform_named_twice_is_built_once(builder):
@@ -108,3 +124,68 @@ def test_programs_of_a_mode_of_this_machine_run(builder):
 def test_what_is_no_platform_is_refused(builder):
     with pytest.raises(BuildError, match="is not a platform"):
         builder.build(CROSS, platforms=("linux/a/b/c",))
+
+
+RISCV_HEADER = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\xf3\x00" + bytes(44)
+"""What a handler looks at: an ELF program of 64 bits, little-endian, for RISC-V."""
+
+
+@pytest.fixture
+def handler(tmp_path):
+    """Let busybox run the programs of riscv64: it is the applet that they are named after."""
+    place = tmp_path / "binfmt_misc"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "binfmt_misc", "binfmt_misc", str(place)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if mounted.returncode:
+        pytest.skip(f"the kernel has no binfmt_misc: {mounted.stderr}")
+    name = f"orchestra-test-{os.getpid()}"
+    magic = "".join(f"\\x{byte:02x}" for byte in RISCV_HEADER[:20])
+    try:
+        (place / "register").write_text(f":{name}:M::{magic}::{BUSYBOX}:F")
+        yield
+    finally:
+        if (place / name).exists():
+            (place / name).write_text("-1")
+        subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.mark.usefixtures("handler")
+def test_a_run_goes_through_the_handler_of_its_platform(builder):
+    (builder.context / "echo").write_bytes(RISCV_HEADER)
+    (builder.context / "echo").chmod(0o755)
+    text = 'FROM scratch\nCOPY echo /echo\nRUN ["/echo", "hello", "there"]\n'
+    image = builder.build(text, platforms=("linux/riscv64",))
+    assert builder.said == "hello there\n"
+    assert image.config.platform == Platform("linux", "riscv64")
+
+
+def test_a_named_image_is_taken_for_the_platform_of_its_stage(builder):
+    """Of an image of several platforms; the build's own says nothing of a stage that has one."""
+    box = builder.store.get("test/box")
+    other = images.image([images.layer([images.file("arm")])], ARM64)
+    for data in (other.config, *(blob.data for blob in other.layers)):
+        builder.store.put_blob(data)
+    builder.store.add_manifest(other.manifest)
+    entries = [
+        {
+            "mediaType": MANIFEST_OCI,
+            "digest": digest,
+            "size": builder.store.blob_size(digest),
+            "platform": {"os": "linux", "architecture": architecture},
+        }
+        for architecture, digest in (("arm64", other.digest), ("amd64", box.manifest))
+    ]
+    index = {"schemaVersion": 2, "mediaType": INDEX_OCI, "manifests": entries}
+    builder.store.add_index(json.dumps(index).encode(), reference="test/several")
+    image = builder.build(
+        "FROM --platform=$BUILDPLATFORM alpine AS target\nRUN echo hello\n",
+        platforms=("darwin/ppc64le",),
+        additional_contexts={"alpine": "docker-image://test/several"},
+    )
+    assert builder.said == "hello\n"
+    assert image.config.platform == AMD64

@@ -257,7 +257,7 @@ def test_sweep_asks_what_is_in_use_once_nobody_writes(paths: Paths) -> None:
         return roots[-1]
 
     def forget(used: Roots) -> object:
-        return lambda entry: isinstance(entry, Entry) and store.id_of(entry) not in used.images
+        return lambda entry: isinstance(entry, Entry) and not store.ids_of(entry) & used.images
 
     anyio.run(lambda: sweep(store, snapshotter, ask, forget=forget))  # type: ignore[arg-type]
     assert roots

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,11 +14,13 @@ from support import images
 from support.debian_registry import PASSWORD, USER, serve_debian_registry
 from support.machine import Run, own_paths
 from support.registry import Registry, serve_registry
-from support.storecheck import check_store
+from support.storecheck import check_store, leftovers
 
 from orchestra.engine.image.document import encode_json
 from orchestra.engine.image.store import ImageStore
+from orchestra.engine.image.wire import Manifest
 from orchestra.engine.paths import Paths
+from orchestra.engine.state.store import Store
 from orchestra.oci.digest import Digest, digest_of
 from orchestra.oci.image import INDEX_OCI, MANIFEST_OCI
 from orchestra.oci.platform import Platform
@@ -110,6 +113,21 @@ def test_another_platform_comes_beside_the_first(
     assert run("rmi", name)[0] == 0
     assert store.blobs() == ()
     assert check_store(paths) == []
+
+
+def test_the_platform_comes_from_the_environment_too(
+    run: Run, store: ImageStore, registry: Registry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    publish(registry, "x", "1", INDEX)
+    name = f"{registry.address}/x:1"
+    monkeypatch.setenv("DOCKER_DEFAULT_PLATFORM", "linux/arm64")
+    assert run("image", "pull", "-q", name)[0] == 0
+    assert inspected(run, name)["Architecture"] == "arm64"
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    assert run("image", "build", "-q", "-t", "y", ".")[0] == 0
+    assert inspected(run, "y")["Architecture"] == "arm64"
+    assert run("image", "build", "-q", "--platform", "linux/s390x", "-t", "y", ".")[0] == 0
+    assert inspected(run, "y")["Architecture"] == "s390x"
 
 
 def test_a_pull_that_breaks_off_leaves_no_platform_behind(
@@ -305,3 +323,162 @@ def test_a_real_registry_keeps_the_index(
         target = store.target(there)
         assert target is not None
         assert target.digest == digest
+
+
+@pytest.mark.registry
+def test_what_a_build_says_of_itself_goes_where_it_goes(
+    run: Run, store: ImageStore, paths: Paths, tmp_path: Path
+) -> None:
+    """To a registry, into an archive, through skopeo, and back: provenance, bill and digest."""
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    directory = tmp_path / "registry"
+    directory.mkdir()
+    with serve_debian_registry(directory) as real:
+        (tmp_path / "config.toml").write_text(
+            f'[registry."{real.address}"]\nca = "{real.certificate}"\n'
+        )
+        assert run("login", "-u", USER, "-p", PASSWORD, real.address)[0] == 0
+        name = f"{real.address}/told:1"
+        words = ("--platform", "linux/amd64,linux/arm64", "--provenance=mode=max", "--sbom=true")
+        code, out, err = run("image", "build", "-q", *words, "-t", name, ".")
+        assert code == 0, err
+        target = store.target(name)
+        assert target is not None
+        assert out.strip() == inspected(run, name)["Id"]
+        code, out, err = run("image", "push", name)
+        assert code == 0, err
+        assert f"digest: {target.digest} " in out
+        source = f"docker://{real.address}/told:1"
+        skopeo(
+            "copy", "--all", "--src-tls-verify=false", f"--src-creds={USER}:{PASSWORD}",
+            source, f"oci-archive:{tmp_path}/told.tar:{name}",
+        )  # fmt: skip
+    assert run("image", "save", "-o", "ours.tar", name)[0] == 0
+    everything = set(store.blobs())
+    for archive in ("ours.tar", "told.tar"):
+        assert run("image", "prune", "-af")[0] == 0
+        assert run("rmi", name)[0] != 0
+        code, _, err = run("image", "load", "-i", archive)
+        assert code == 0, err
+        assert store.target(name) == target
+        assert {node.descriptor.digest for node in store.nodes(target) if node.present} == {
+            node.descriptor.digest for node in store.nodes(target)
+        }
+        assert set(store.blobs()) == everything - unreached(store)
+    assert check_store(paths) == []
+
+
+def unreached(store: ImageStore) -> set[Digest]:
+    """Return the blobs that only builds remember."""
+    reached = {
+        digest for line in store.list() for n in store.nodes(line.target) for digest in n.digests
+    }
+    return set(store.blobs()) - reached
+
+
+def statements(store: ImageStore, name: str) -> list[dict[str, object]]:
+    target = store.target(name)
+    assert target is not None
+    found = []
+    for node in store.nodes(target):
+        if node.descriptor.annotations and isinstance(node.document, Manifest):
+            found += [json.loads(store.read_blob(one.digest)) for one in node.document.layers]
+    return found
+
+
+def test_exported_files_come_with_what_is_said_of_them(
+    run: Run, paths: Paths, tmp_path: Path
+) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /d/f\n")
+    asked = ("--provenance=mode=min", "--sbom=true")
+    code, _, err = run("image", "build", "-q", *asked, "-o", "out", ".")
+    assert code == 0, err
+    found = {str(path.relative_to("out")) for path in Path("out").rglob("*") if path.is_file()}
+    assert found == {"d/f", "provenance.json", "sbom.spdx.json"}
+    statement = json.loads(Path("out/provenance.json").read_text())
+    digest = images.sha256((tmp_path / "Dockerfile").read_bytes())
+    assert statement["subject"] == [{"name": "d/f", "digest": {"sha256": digest}}]
+    assert statement["predicateType"] == "https://slsa.dev/provenance/v1"
+    bill = json.loads(Path("out/sbom.spdx.json").read_text())
+    assert bill["predicate"]["spdxVersion"] == "SPDX-2.3"
+    both = ("--platform", "linux/amd64,linux/arm64", "-o", "type=tar,dest=two.tar")
+    named = "--provenance=mode=min,filename=p.json"
+    assert run("image", "build", "-q", named, *both, ".")[0] == 0
+    with tarfile.open("two.tar") as archive:
+        names = [member.name for member in archive if member.isfile()]
+    assert names == [f"linux_{a}/{f}" for a in ("amd64", "arm64") for f in ("d/f", "p.json")]
+    # What is for images only does not lie among files.
+    words = ("--provenance=mode=min,inline-only=true", "-o", "alone")
+    assert run("image", "build", "-q", *words, ".")[0] == 0
+    assert [path.name for path in Path("alone").iterdir()] == ["d"]
+    assert leftovers(paths) == []
+
+
+def test_statements_are_about_what_is_stored(run: Run, store: ImageStore, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    output = "type=image,name=x:1,compression=zstd"
+    code, _, err = run("image", "build", "-q", "--provenance=true", "-o", output, ".")
+    assert code == 0, err
+    image = store.get("x:1")
+    assert image is not None
+    assert image.layers[0].descriptor.media_type.endswith("zstd")
+    [statement] = statements(store, "x:1")
+    [subject] = statement["subject"]  # type: ignore[misc]
+    assert subject["digest"] == {"sha256": image.manifest[7:]}  # type: ignore[has-type]
+
+
+def put_both(store: ImageStore, name: str) -> None:
+    """Put the index into the store with its images for amd64 and arm64."""
+    for one in (AMD, ARM):
+        for data in (*(blob.data for blob in one.layers), one.config):
+            store.put_blob(data)
+        store.add_manifest(one.manifest)
+    store.add_index(INDEX, reference=name)
+
+
+def test_a_service_runs_the_image_of_its_platform(
+    run: Run, store: ImageStore, paths: Paths, tmp_path: Path
+) -> None:
+    put_both(store, "both:1")
+    service = "network_mode: none, image: 'both:1', pull_policy: missing, command: [/f]"
+    (tmp_path / "compose.yaml").write_text(f"services:\n  here: {{{service}}}\n")
+    (tmp_path / "other.yaml").write_text(
+        f"services:\n  there: {{platform: linux/arm64, {service}}}\n"
+    )
+    try:
+        for file, made in (("compose.yaml", AMD), ("other.yaml", ARM)):
+            words = ("-f", file, "-p", f"index-{file[0]}", "create")
+            code, _, err = run(*words)
+            assert code == 0, err
+            [record] = Store(paths).containers(f"index-{file[0]}")
+            assert record.image_id == digest_of(made.config)
+            # The next one sees the very image, and has nothing to do.
+            assert run(*words)[0] == 0
+            assert Store(paths).containers(f"index-{file[0]}") == (record,)
+    finally:
+        for file in ("compose.yaml", "other.yaml"):
+            run("-f", file, "-p", f"index-{file[0]}", "down")
+
+
+def test_compose_builds_for_several_platforms(
+    run: Run, store: ImageStore, registry: Registry, tmp_path: Path
+) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    name = f"{registry.address}/app:1"
+    (tmp_path / "compose.yaml").write_text(
+        f"services:\n  app:\n    image: {name}\n    build:\n      context: .\n"
+        "      platforms: [linux/amd64, linux/arm64]\n      provenance: mode=min\n"
+    )
+    code, _, err = run("-p", "index-b", "build", "--sbom", "true")
+    assert code == 0, err
+    kinds = {statement["predicateType"] for statement in statements(store, name)}
+    assert kinds == {"https://slsa.dev/provenance/v1", "https://spdx.dev/Document"}
+    target = store.target(name)
+    assert target is not None
+    assert len(store.images_of(target)) == 2
+    code, _, err = run("-p", "index-b", "push")
+    assert code == 0, err
+    assert digest_of(registry.manifests["app", "1"][1]) == target.digest
+    code, _, err = run("-p", "index-b", "build", "--provenance", "false")
+    assert code == 0, err
+    assert statements(store, name) == []

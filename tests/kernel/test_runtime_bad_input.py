@@ -131,7 +131,7 @@ def test_it_is_named_and_nothing_is_left(bundle: Bundle, name: str) -> None:
     assert says in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert "Traceback" not in done.stderr
-    assert not bundle.state_root.exists() or os.listdir(bundle.state_root) == []
+    assert not bundle.state_root.exists() or not any(bundle.state_root.iterdir())
 
 
 def test_a_log_in_runcs_form_says_it_too(bundle: Bundle, tmp_path: Path) -> None:
@@ -160,4 +160,4 @@ def test_ids_that_are_none(bundle: Bundle, identity: str) -> None:
     done = call(bundle, "run", "--bundle", str(bundle.path), "--", identity)
     assert done.returncode in {1, 2}
     assert done.stderr
-    assert not bundle.state_root.exists() or os.listdir(bundle.state_root) == []
+    assert not bundle.state_root.exists() or not any(bundle.state_root.iterdir())

@@ -23,10 +23,17 @@ def command(
         str, Option("--progress", help="Progress output: auto, tty, plain, json, quiet")
     ] = "",
     print_file: Annotated[bool, Option("--print", help="Print equivalent bake file")] = False,
+    provenance: Annotated[
+        str | None,
+        Option("--provenance", help="Add a provenance attestation: true, false, mode=min|max"),
+    ] = None,
     pull: Annotated[
         bool, Option("--pull", help="Always attempt to pull a newer version of the image")
     ] = False,
     push: Annotated[bool, Option("--push", help="Push service images")] = False,
+    sbom: Annotated[
+        str | None, Option("--sbom", help="Add a software bill of materials: true or false")
+    ] = None,
     ssh: Annotated[
         list[str] | None,
         Option(
@@ -65,6 +72,8 @@ def command(
         print_file=print_file,
         memory_bytes=size_of("--memory", memory),
         with_dependencies=with_dependencies,
+        provenance=provenance,
+        sbom=sbom,
     )
     if progress:
         check_choice("--progress", progress, ("auto", "tty", "plain", "json", "quiet"))
@@ -73,7 +82,7 @@ def command(
         session.options = replace(session.options, progress="quiet")
     if services == [STDIN]:
         spec = BuildSpec(context=STDIN, dockerfile="Dockerfile", args=asked.args, ssh=asked.ssh)
-        spec = replace(spec, no_cache=no_cache, pull=pull)
+        spec = asked.attested(replace(spec, no_cache=no_cache, pull=pull))
         session.run(lambda: build_stdin(session, spec, tag, check=check))
         return
     if tag is not None:

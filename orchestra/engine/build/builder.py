@@ -42,6 +42,7 @@ from orchestra.engine.build.kept import build_environment
 from orchestra.engine.build.lint_rules import Finding
 from orchestra.engine.build.runs import HOSTNAME, RunSettings
 from orchestra.engine.build.steps import Job
+from orchestra.engine.build.witness import Witness
 from orchestra.engine.build.workspace import Workspace, workspace
 from orchestra.engine.events import LogLine, Progress
 from orchestra.engine.image.document import encode_config
@@ -49,7 +50,7 @@ from orchestra.errors import BuildError, ImageError, Location
 from orchestra.oci.image import Image, ImageConfig
 from orchestra.oci.platform import Platform, parse_platform
 from orchestra.planner.building import BuildSpec
-from orchestra.values import dataclass, replace
+from orchestra.values import dataclass, field, replace
 
 __all__ = ["BuildEnvironment", "build_environment", "build_image", "check_image"]
 
@@ -73,6 +74,7 @@ class _Ground:
     settings: RunSettings
     contexts: Contexts
     question: Question
+    done: set[str] = field(default_factory=set)
 
 
 async def build_image(
@@ -98,6 +100,7 @@ async def build_image(
     async with _opened(spec, environment, whole=False) as ground:
         warnings: dict[str, None] = {}
         members, outcomes = list[Member](), list[Outcome]()
+        started = environment.clock.now()
         for platform in _platforms(spec, environment):
             question = replace(ground.question, platform=platform)
             if lint_config(question).error:
@@ -107,7 +110,8 @@ async def build_image(
             job = _job(spec, subject, replace(ground, question=question), environment.variables)
             outcome = await solve_borrowing(spec, job, environment, reports, ground.scratch, cache)
             outcomes.append(outcome)
-            members.append(_member(spec, job, outcome))
+            witness = Witness(spec, names, ground.contexts, question, started)
+            members.append(await witness.attest(_member(spec, job, outcome), outcome.solver))
             found = check(question, outcome.solver.configs()).findings
             warnings |= dict.fromkeys(_warnings(job, outcome.solver.used_arguments(), found))
         if deliver is None:
@@ -268,6 +272,7 @@ def _job(
         epoch=epoch,
         settings=ground.settings,
         several=len(set(spec.platforms)) > 1,
+        done=ground.done,
     )
 
 

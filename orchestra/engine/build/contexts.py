@@ -28,7 +28,7 @@ from orchestra.engine.build.workspace import Workspace
 from orchestra.engine.image.layout import LAYOUT
 from orchestra.errors import BuildError
 from orchestra.planner.building import BuildSpec
-from orchestra.values import dataclass, replace
+from orchestra.values import dataclass, field, replace
 
 STDIN = "-"
 _IMAGE = "docker-image://"
@@ -42,13 +42,15 @@ _CHUNK = 1 << 20
 class Contexts:
     """The files of a build. ``trees`` has the main one as ""; ``images`` maps names to images.
 
-    ``times`` are those of what was fetched, where it has one: seconds, by the name in ``trees``.
+    ``times`` are those of what was fetched, where it has one: seconds, by the name in ``trees``;
+    ``commits`` those of the repositories among them.
     """
 
     trees: Mapping[str, Tree]
     images: Mapping[str, str]
     dockerfile: str
     times: Mapping[str, int]
+    commits: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +60,7 @@ class _Fetched:
     tree: Tree
     dockerfile: str | None = None
     time: int | None = None
+    commit: str = ""
 
 
 class ContextOpener:
@@ -76,6 +79,7 @@ class ContextOpener:
         self.access = access
         self.keep_git_dir = keep_git_dir
         self._times: dict[str, int] = {}
+        self._commits: dict[str, str] = {}
 
     async def open(self, spec: BuildSpec) -> Contexts:
         """Open every context, and read the Dockerfile.
@@ -93,7 +97,13 @@ class ContextOpener:
                 trees[name] = await anyio.to_thread.run_sync(open_context, value, "")
             else:
                 trees[name] = await self._additional(name, value)
-        return Contexts(trees=trees, images=images, dockerfile=dockerfile, times=self._times)
+        return Contexts(
+            trees=trees,
+            images=images,
+            dockerfile=dockerfile,
+            times=self._times,
+            commits=self._commits,
+        )
 
     async def _main(self, spec: BuildSpec) -> tuple[Tree, str]:
         fetched = await self._fetched(spec.context)
@@ -123,6 +133,8 @@ class ContextOpener:
     def _remember(self, name: str, fetched: _Fetched) -> None:
         if fetched.time is not None:
             self._times[name] = fetched.time
+        if fetched.commit:
+            self._commits[name] = fetched.commit
 
     async def _fetched(self, value: str) -> _Fetched | None:
         """Fetch what is not on this machine; None for what is."""
@@ -154,7 +166,9 @@ class ContextOpener:
                 f'cannot build: "{source.directory}" is not a directory of "{source.shown}"'
             )
         path = Path(checkout.directory, *located.parts)
-        return _Fetched(tree=Tree((str(path),), overlay=False), time=checkout.time)
+        return _Fetched(
+            tree=Tree((str(path),), overlay=False), time=checkout.time, commit=checkout.commit
+        )
 
     def _take_stdin(self, path: Path) -> None:
         if self.environment.stdin is None:

@@ -12,6 +12,7 @@ from orchestra.engine.container.launching import LauncherClient
 from orchestra.engine.events import LogLine, Progress
 from orchestra.engine.paths import Paths
 from orchestra.engine.shim.protocol import Rootfs, ShimNetwork
+from orchestra.oci.digest import Digest
 from orchestra.oci.image import Image, ImageConfig, Layer
 from orchestra.oci.platform import Platform
 from orchestra.planner.exchange import CachePlace
@@ -86,6 +87,10 @@ class Images(Protocol):
 
     async def config(self, reference: str, platform: Platform) -> ImageConfig | None:
         """Return an image's config alone, its layers left where they are; None if not to be had."""
+        ...
+
+    def known_as(self, reference: str, image: Image) -> Digest:
+        """Return the digest by which an image of a reference is known where it came from."""
         ...
 
     async def add(self, built: Built, references: Sequence[str]) -> Image:

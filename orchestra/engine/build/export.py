@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from orchestra.engine.build.attestations import Claim, attestation_of
 from orchestra.engine.build.environment import Built
 from orchestra.engine.image.document import encode_descriptor, encode_json, encode_manifest
 from orchestra.oci.digest import digest_of
@@ -44,6 +45,9 @@ class Member:
     config: bytes
     layers: tuple[Layer, ...]
     annotations: tuple[Annotation, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    subjects: tuple[str, ...] = ()
+    """What claims are about: the image's names as package URLs."""
 
     def notes(self, kind: str) -> dict[str, str]:
         """Return the annotations of a kind that are for this platform."""
@@ -59,30 +63,32 @@ class Member:
 def built_of(members: Sequence[Member]) -> Built:
     """Return what a build gives: one image alone as it is, several in an index."""
     manifests = tuple(member.manifest for member in members)
-    documents = tuple(member.config for member in members)
-    if len(members) == 1:
-        return Built(manifests=manifests, documents=documents)
-    entries = [
-        encode_descriptor(
-            Descriptor(
-                media_type=MANIFEST_OCI,
-                digest=digest_of(manifest),
-                size=len(manifest),
-                platform=member.platform,
-                annotations=member.notes("manifest-descriptor"),
-            )
+    documents = [member.config for member in members]
+    if len(members) == 1 and not members[0].claims:
+        return Built(manifests=manifests, documents=tuple(documents))
+    images, attestations = [], []
+    for member, manifest in zip(members, manifests, strict=True):
+        image = Descriptor(
+            media_type=MANIFEST_OCI,
+            digest=digest_of(manifest),
+            size=len(manifest),
+            platform=member.platform,
+            annotations=member.notes("manifest-descriptor"),
         )
-        for member, manifest in zip(members, manifests, strict=True)
-    ]
+        images.append(encode_descriptor(image))
+        if member.claims:
+            made = attestation_of(member.claims, member.subjects, image)
+            attestations.append(encode_descriptor(made.descriptor))
+            documents += made.documents
+    # Those that tell of images come after all images (docs/attestations/attestation-storage.md).
     index: dict[str, object] = {
         "schemaVersion": 2,
         "mediaType": INDEX_OCI,
-        "manifests": entries,
+        "manifests": [*images, *attestations],
     }
-    notes = members[0].notes("index")
-    if notes:
+    if notes := members[0].notes("index"):
         index["annotations"] = notes
-    return Built(manifests=manifests, documents=documents, index=encode_json(index))
+    return Built(manifests=manifests, documents=tuple(documents), index=encode_json(index))
 
 
 def history_of(

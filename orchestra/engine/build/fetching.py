@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from orchestra.engine.build.download import download
 from orchestra.engine.build.git_fetch import Checkout, GitAccess, fetch_git
+from orchestra.engine.build.git_source import without_password
 from orchestra.engine.build.remote import is_url, repository
 from orchestra.engine.build.vertices import CopyVertex
+
+
+def material_of(source: str, fetched: Path | Checkout) -> dict[str, tuple[str, str]]:
+    """Return what provenance tells of a source: its URL -> algorithm and digest. Blocks."""
+    if isinstance(fetched, Checkout):
+        algorithm = "sha256" if len(fetched.commit) == 64 else "sha1"
+        return {without_password(source): (algorithm, fetched.commit)}
+    with fetched.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+    return {without_password(source): ("sha256", digest.hexdigest())}
 
 
 async def fetch_sources(

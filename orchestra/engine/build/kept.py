@@ -16,13 +16,13 @@ from orchestra.engine.container.launching import private_launcher
 from orchestra.engine.events import Progress
 from orchestra.engine.image.layout import LAYOUT, layout_config, load_layout
 from orchestra.engine.image.settings import RegistrySettings
-from orchestra.engine.image.store import ImageStore
+from orchestra.engine.image.store import SOURCE_DIGEST, ImageStore
 from orchestra.engine.paths import Paths
 from orchestra.engine.shim.protocol import Rootfs
 from orchestra.engine.snapshot.snapshotter import Snapshotter
 from orchestra.engine.state.store import Store
 from orchestra.errors import OrchestraError
-from orchestra.oci.digest import digest_of
+from orchestra.oci.digest import Digest, digest_of, parse_digest
 from orchestra.oci.image import Image, ImageConfig, Layer
 from orchestra.oci.platform import Platform
 from orchestra.values import dataclass
@@ -130,6 +130,16 @@ class KeptImages:
             )
         except OrchestraError:
             return None
+
+    def known_as(self, reference: str, image: Image) -> Digest:
+        """Return the digest by which an image of a reference is known where it came from.
+
+        That is an index's often; its manifest's, where it came from nowhere.
+        """
+        if reference.startswith(LAYOUT):
+            return image.manifest
+        known = self.store.annotations(reference).get(SOURCE_DIGEST)
+        return parse_digest(known) if known else image.manifest
 
     async def add(self, built: Built, references: Sequence[str]) -> Image:
         """Store what was built under some names, nameless without any.

@@ -5,9 +5,10 @@ The blobs of the result are in the store, and no name leads to it but by what is
 
 from __future__ import annotations
 
+import os
 import posixpath
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import assert_never
@@ -15,6 +16,7 @@ from typing import assert_never
 import anyio.to_thread
 
 from orchestra.engine.build.archiving import write_archive
+from orchestra.engine.build.aside import write_claims
 from orchestra.engine.build.environment import Layers
 from orchestra.engine.build.export import Member, built_of
 from orchestra.engine.build.placing import place_files
@@ -27,6 +29,7 @@ from orchestra.engine.image.settings import RegistrySettings
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.image.tree import is_index
 from orchestra.engine.linux.pipes import write_all
+from orchestra.engine.snapshot.removal import remove_tree
 from orchestra.engine.target import Report
 from orchestra.errors import BuildError
 from orchestra.oci.image import Descriptor, Image
@@ -122,15 +125,16 @@ class Delivery:
             case "local":
                 self._say(f"copying files to {where}")
                 left: list[str] = []
-                for directory, tree in await self._trees(members):
-                    place = posixpath.join(output.destination, directory)
-                    await anyio.to_thread.run_sync(place_files, tree, place, epoch, left.append)
+                async with self._trees(members) as trees:
+                    for directory, tree in trees:
+                        place = posixpath.join(output.destination, directory)
+                        await anyio.to_thread.run_sync(place_files, tree, place, epoch, left.append)
                 for text in left:
                     self.report(Warned(message=text))
             case "tar":
                 self._say(f"writing files to {where}")
-                trees = await self._trees(members)
-                await anyio.to_thread.run_sync(self._tar, output.destination, trees, epoch)
+                async with self._trees(members) as trees:
+                    await anyio.to_thread.run_sync(self._tar, output.destination, trees, epoch)
             case "oci" | "docker":
                 self._say(f"writing an image to {where}")
                 await anyio.to_thread.run_sync(self._archive, output, held)
@@ -139,14 +143,24 @@ class Delivery:
             case _:
                 assert_never(output.kind)
 
-    async def _trees(self, members: Sequence[Member]) -> list[tuple[str, Tree]]:
-        """Return the files of each image, and the directory for them: of several, one each."""
+    @asynccontextmanager
+    async def _trees(self, members: Sequence[Member]) -> AsyncIterator[list[tuple[str, Tree]]]:
+        """Give the files of each image, and the directory for them: of several, one each.
+
+        What is said of an image lies among its files (exporter/local).
+        """
+        scratch = self.store.incoming(f"told-{os.getpid()}-{os.urandom(6).hex()}")
         found = []
-        for member in members:
-            tree = Tree(await self.layers.directories(member.layers))
-            several = str(member.platform).replace("/", "_") if len(members) > 1 else ""
-            found.append((several, tree))
-        return found
+        try:
+            for number, member in enumerate(members):
+                tree = Tree(await self.layers.directories(member.layers))
+                several = str(member.platform).replace("/", "_") if len(members) > 1 else ""
+                place = scratch / str(number)
+                told = await anyio.to_thread.run_sync(write_claims, member.claims, tree, place)
+                found.append((several, Tree((str(place), *tree.layers)) if told else tree))
+            yield found
+        finally:
+            remove_tree(str(scratch))
 
     def _tar(self, destination: str, trees: Sequence[tuple[str, Tree]], epoch: int | None) -> None:
         with self.opened(destination) as fd:

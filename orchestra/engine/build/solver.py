@@ -67,17 +67,17 @@ class _Once(Generic[_T]):
 
     def __init__(self) -> None:
         self._done = anyio.Event()
-        self._value: _T | None = None
+        self.value: _T | None = None
 
     def set(self, value: _T) -> None:
-        self._value = value
+        self.value = value
         self._done.set()
 
     async def get(self) -> _T:
         await self._done.wait()
-        if self._value is None:
+        if self.value is None:
             raise BuildError("cannot build: a stage that this one needs was given up")
-        return self._value
+        return self.value
 
 
 class Solver:
@@ -102,11 +102,18 @@ class Solver:
         self._tasks: anyio.abc.TaskGroup
         self._count = 0
         self._used: set[str] = set()
+        self.bases: dict[tuple[str, Platform], Image] = {}
+        """The images that stages began with or copied from, by reference and platform."""
         self._configs: dict[int, ImageConfig] = {}
 
     def used_arguments(self) -> frozenset[str]:
         """Return the names that ARG asked for in the stages that were solved."""
         return frozenset(self._used)
+
+    def solved(self) -> Mapping[int, Solved]:
+        """Return the stages that were solved."""
+        found = {index: once.value for index, once in sorted(self._stages.items())}
+        return {index: solved for index, solved in found.items() if solved is not None}
 
     def configs(self) -> Mapping[int, ImageConfig]:
         """Return the configs of the images that stages were begun with."""
@@ -257,6 +264,7 @@ class Solver:
             reference, platform, pull=self.job.pull, progress=self.reports.progress
         )
         once.set(image)
+        self.bases[reference, platform] = image
         return image
 
     async def _files(self, source: Source) -> Files:

@@ -13,7 +13,7 @@ import anyio.to_thread
 from orchestra.engine.build.cache import Cache, CacheRecord, cache_key
 from orchestra.engine.build.emulation import check_runs
 from orchestra.engine.build.environment import BuildEnvironment, NetworkMode, Reports
-from orchestra.engine.build.fetching import fetch_sources
+from orchestra.engine.build.fetching import fetch_sources, material_of
 from orchestra.engine.build.graph import Graph
 from orchestra.engine.build.ops import (
     CopyPlan,
@@ -47,7 +47,7 @@ from orchestra.engine.shim.protocol import Rootfs
 from orchestra.errors import BuildError, Location, OrchestraError
 from orchestra.oci.image import Layer
 from orchestra.oci.platform import Platform
-from orchestra.values import dataclass
+from orchestra.values import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +71,8 @@ class Job:
     settings: RunSettings
     several: bool = False
     """Whether other platforms are built beside this one, as messages tell then."""
+    done: set[str] = field(default_factory=set)
+    """Keys of what the build has done, for all of its platforms: that is not done again."""
 
     @property
     def epoch_ns(self) -> int | None:
@@ -133,6 +135,8 @@ class StepRunner:
         self.workspace = workspace
         self.cache = cache
         self.launcher = launcher
+        self.fetched: dict[str, tuple[str, str]] = {}
+        """What was fetched from elsewhere: its URL -> algorithm and digest."""
 
     async def solve(
         self,
@@ -177,7 +181,7 @@ class StepRunner:
         if isinstance(vertex, RunVertex):
             check_entitlements(vertex, self.job.settings.entitlements)
         alias = await self._alias(vertex, below, platform, files)
-        known = None if fresh else self._known(alias)
+        known = self._known(alias) if not fresh or alias in self.job.done else None
         if known is not None:
             return known
         plan = await self._plan(step, files)
@@ -192,7 +196,7 @@ class StepRunner:
             plan.digests,
             scope,
         )
-        known = None if fresh else self._known(key)
+        known = self._known(key) if not fresh or key in self.job.done else None
         if known is None:
             if isinstance(vertex, RunVertex):
                 await self._check_runs(platform)
@@ -200,6 +204,7 @@ class StepRunner:
             created = self.environment.clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
             known = StepResult(layer=layer, created=created, cached=False)
             await anyio.to_thread.run_sync(self._remember, key, known)
+        self.job.done.update((key, alias))
         if alias:
             await anyio.to_thread.run_sync(self._remember, alias, known)
         return known
@@ -279,6 +284,8 @@ class StepRunner:
         tree = await self._tree(found)
         scratch = self.workspace.make("inputs")
         fetched = await fetch_sources(vertex, scratch, self.job.settings.git)
+        for source, found_at in fetched.items():
+            self.fetched |= await anyio.to_thread.run_sync(material_of, source, found_at)
         documents = scratch / "documents"
         documents.mkdir()
         plan = await anyio.to_thread.run_sync(

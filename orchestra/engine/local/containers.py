@@ -28,6 +28,7 @@ from orchestra.engine.state.store import Store
 from orchestra.engine.volume.volumes import Volumes
 from orchestra.errors import ContainerError, NetworkError, OrchestraError, VolumeError
 from orchestra.oci.image import Image
+from orchestra.oci.platform import Platform, parse_platform
 from orchestra.planner.desired import ContainerSpec, DesiredState, Hook, Mount, MountKind
 from orchestra.planner.observed import LIVE, Phase
 from orchestra.planner.steps import CreateContainer, RemoveContainer, StartContainer, StopContainer
@@ -66,7 +67,8 @@ class ContainerSteps:
 
     async def _create(self, project: str, step: CreateContainer, *, one_off: bool) -> None:
         spec = step.container
-        image = self._images.get(spec.image)
+        desired = self._store.wished(project).state
+        image = self._images.get(spec.image, _platform_of(spec.image, desired))
         if image is None:
             raise ContainerError(
                 f'cannot create container "{spec.name}": no image "{spec.image}" in the store',
@@ -81,7 +83,6 @@ class ContainerSteps:
         ):
             return
         layers = await self._snapshotter.ensure_layers(image)
-        desired = self._store.wished(project).state
         uses, mounts = await self._prepare_volumes(step, image, layers, desired)
         shown = [await self._shown(m) for m in spec.mounts if m.kind is MountKind.IMAGE]
         async with self._addresses:
@@ -296,3 +297,11 @@ class ContainerSteps:
 
 def _volumes_of(records: tuple[ContainerRecord, ...]) -> set[str]:
     return {use.volume for record in records for use in record.volumes}
+
+
+def _platform_of(reference: str, desired: DesiredState | None) -> Platform | None:
+    """Return the platform that a project wants of an image; None is this machine's."""
+    images = desired.images if desired else ()
+    found = (image.platform for image in images if image.reference == reference)
+    platform = next(found, None)
+    return parse_platform(platform) if platform else None

@@ -93,6 +93,7 @@ class Observer:
                 ObservedImage(
                     reference=reference,
                     id=image.id,
+                    platforms=self._platforms(reference),
                     build_hash=self._images().annotations(reference).get(BUILD_HASH, ""),
                     pulled_at=_moment(self._images().annotations(reference).get(PULLED_AT)),
                 )
@@ -100,6 +101,11 @@ class Observer:
                 if (image := self._images().get(reference)) is not None
             ),
         )
+
+    def _platforms(self, reference: str) -> tuple[tuple[str, str], ...]:
+        target = self._images().target(reference)
+        images = self._images().images_of(target) if target else ()
+        return tuple((str(image.config.platform), image.id) for image in images)
 
     def container(self, record: ContainerRecord) -> ObservedContainer:
         """Describe one container as it is now."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import TypedDict
+from typing import TypedDict, TypeVar
 
-from orchestra.errors import UsageError
+from orchestra.errors import BuildError, UsageError
+from orchestra.planner.attesting import parse_provenance, parse_sbom
 from orchestra.planner.building import BuildSpec, FileRights
 from orchestra.planner.compile.complaints import Complaints
 from orchestra.planner.compile.limits import ulimits_of
@@ -21,6 +22,7 @@ from orchestra.spec.model.build import Build
 from orchestra.spec.model.project import Project
 from orchestra.spec.model.service import Service
 
+T = TypeVar("T")
 IMAGE_CONTEXT = "docker-image://"
 _SERVICE_CONTEXT = "service:"
 _PLAIN = frozenset(PullPolicy) - {PullPolicy.REFRESH}
@@ -134,6 +136,8 @@ def _build(build: Build, service: Service, project: Project, complaints: Complai
         cache_to=_caches("cache_to", build.cache_to, service, project, complaints),
         shm_size_bytes=build.shm_size or None,
         platforms=build.platforms or ((service.platform,) if service.platform else ()),
+        provenance=_asked(parse_provenance, build.provenance, "provenance", service, complaints),
+        sbom=_asked(parse_sbom, build.sbom, "sbom", service, complaints) or False,
         additional_contexts={
             name: _context(value, project)
             for name, value in sorted(build.additional_contexts.items())
@@ -154,6 +158,16 @@ def _caches(
             path = ("services", service.name, "build", name, index)
             complaints.warn(path, f"it has no effect here, {error.message}")
     return tuple(found)
+
+
+def _asked(
+    parse: Callable[[str], T], text: str | None, key: str, service: Service, complaints: Complaints
+) -> T | None:
+    try:
+        return parse(text or "")
+    except BuildError as error:
+        complaints.refuse(("services", service.name, "build", key), error.message, error.hint or "")
+        return None
 
 
 def _context(value: str, project: Project) -> str:

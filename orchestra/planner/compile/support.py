@@ -57,7 +57,6 @@ REFUSED_BUT: Mapping[str, tuple[Values, str]] = {
     _SERVICE + "pid": (Values(("host", "private"), ("service:", "container:")), ""),
     _SERVICE + "ipc": (Values(("host", "private", "shareable"), ("service:", "container:")), ""),
     _SERVICE + "{uts,userns_mode}": (Values(("host",)), ""),
-    _BUILD + "{provenance,sbom}": (Values(("false", "0")), "images carry no attestations"),
     _MOUNT + "type": (Values(("bind", "image", "tmpfs", "volume")), ""),
     "networks.*.driver": (Values(("bridge",)), ""),
     "networks.*.ipam.driver": (Values(("default",)), "addresses are given out by orchestra itself"),

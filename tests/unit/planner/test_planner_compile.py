@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestra.errors import SpecErrors
+from orchestra.planner.attesting import Mode, Provenance
 from orchestra.planner.building import FileRights
 from orchestra.planner.compile import compile_project
 from orchestra.planner.desired import (
@@ -423,6 +424,29 @@ secrets: {file: {file: ./s}, value: {environment: VALUE}}
     assert build.secret_rights == {"v": FileRights(uid=5, mode=0o440)}
     assert build.additional_contexts["l"] == f"oci-layout://{tmp_path}/l"
     assert build.additional_contexts["g"] == "https://h/r.git"
+
+
+def test_platforms_and_attestations_of_a_build(load):
+    (image,) = load(
+        "services: {a: {build: {context: ., platforms: [linux/amd64, linux/arm64], "
+        "provenance: mode=min, sbom: true}}}"
+    ).images
+    assert image.build.platforms == ("linux/amd64", "linux/arm64")
+    assert image.build.provenance == Provenance(mode=Mode.MIN)
+    assert image.build.sbom
+    (image,) = load(
+        "services: {a: {platform: linux/arm64, build: {context: ., provenance: false}}}"
+    ).images
+    assert image.build.platforms == ("linux/arm64",)
+    assert image.build.provenance is None
+    assert not image.build.sbom
+
+
+def test_attestations_that_are_not_to_be_had(load):
+    text = "services: {a: {build: {context: ., sbom: generator=i, provenance: mode=x}}}"
+    found = refused(load, text)
+    assert "no value for sbom" in found["services.a.build.sbom"]
+    assert "no value for provenance" in found["services.a.build.provenance"]
 
 
 def test_a_secret_of_a_build_that_is_not_set(load):

@@ -75,6 +75,10 @@ def command(
     progress: Annotated[
         str, Option("--progress", help="Progress output: auto, tty, plain, quiet, none, rawjson")
     ] = "",
+    provenance: Annotated[
+        str | None,
+        Option("--provenance", help="Add a provenance attestation: true, false, mode=min|max"),
+    ] = None,
     pull: Annotated[
         bool, Option("--pull", help="Always attempt to pull all referenced images")
     ] = False,
@@ -85,6 +89,9 @@ def command(
     resources: Annotated[
         list[str] | None,
         Option("--resource", help="Limit each step: memory=2g, cpu-quota=50000, ..."),
+    ] = None,
+    sbom: Annotated[
+        str | None, Option("--sbom", help="Add a software bill of materials: true or false")
     ] = None,
     secrets: Annotated[
         list[str] | None,
@@ -113,6 +120,7 @@ def command(
     from orchestra.cli import imaging as told
     from orchestra.cli.building import STDIN, Wanted, check_stdin, deliver, describe
     from orchestra.cli.transact import parse_build_args, parse_ssh
+    from orchestra.planner.attesting import parse_provenance, parse_sbom
     from orchestra.planner.building import BuildSpec
 
     session = Session.of(ctx)
@@ -120,6 +128,9 @@ def command(
         session.options = told.with_progress(session.options, progress)
     asked = told.parse_call(call, check=check)
     context, is_here = told.place_of(path)
+    wanted_platforms = told.words_of(
+        platforms or [session.environment.get("DOCKER_DEFAULT_PLATFORM", "")]
+    )
     handed = told.secrets_of(secrets or (), session.environment)
     spec = BuildSpec(
         context=context,
@@ -134,15 +145,17 @@ def command(
         secrets=handed.files,
         secret_contents=handed.contents,
         shm_size_bytes=told.size_of("--shm-size", shm_size),
-        platforms=told.words_of(platforms or ()),
+        platforms=wanted_platforms,
         additional_contexts=dict(told.context_of(text) for text in build_contexts or ()),
         ssh=dict(parse_ssh(text) for text in ssh or ()),
         entitlements=told.entitlements_of(allow or ()),
         ulimits=tuple(told.ulimit_of(text) for text in ulimits or ()),
         no_cache_filter=told.words_of(no_cache_filter or ()),
-        annotations=told.annotations_of(annotations or (), told.words_of(platforms or ())),
+        annotations=told.annotations_of(annotations or (), wanted_platforms),
         cgroup_parent=told.cgroup_of(cgroup_parent),
         resources=told.resources_of(resources or ()),
+        provenance=parse_provenance(provenance or ""),
+        sbom=parse_sbom(sbom or ""),
     )
     spec = told.with_cache(spec, cache_from or (), cache_to or ())
     wanted = Wanted(

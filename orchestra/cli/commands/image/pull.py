@@ -27,6 +27,7 @@ def command(
 
     session = Session.of(ctx)
     library, traffic = session.machine.library, session.machine.traffic
+    platform = platform or session.environment.get("DOCKER_DEFAULT_PLATFORM")
 
     async def main() -> tuple[str, ...]:
         async with transfers(session.options, quiet=quiet) as report:
