@@ -11,6 +11,7 @@ from orchestra.cli.options import check_choice
 from orchestra.errors import SpecError, UsageError
 from orchestra.planner.desired import PullPolicy
 from orchestra.planner.observed import LIVE, ObservedContainer, ObservedState, Phase
+from orchestra.planner.options import Recreate
 from orchestra.values import replace
 
 if TYPE_CHECKING:
@@ -28,6 +29,33 @@ def references_of(desired: DesiredState) -> tuple[str, ...]:
 def always_fetched(desired: DesiredState) -> bool:
     """Tell whether an image is pulled or built again and again, so that its id may change."""
     return any(image.policy in {"always", "build", "refresh"} for image in desired.images)
+
+
+def check_services(desired: DesiredState, services: Iterable[str]) -> None:
+    """Refuse services that the project does not have.
+
+    :raises UsageError: when one is none.
+    """
+    for service in services:
+        if service not in desired.services:
+            raise UsageError(
+                f'no such service: "{service}"',
+                hint=f"services here: {', '.join(desired.services)}",
+            )
+
+
+def recreation(*, force: bool, never: bool, build: bool, no_build: bool) -> Recreate:
+    """Return which containers are replaced.
+
+    :raises UsageError: when options exclude each other.
+    """
+    if force and never:
+        raise UsageError("--force-recreate and --no-recreate are incompatible")
+    if build and no_build:
+        raise UsageError("--build and --no-build are incompatible")
+    if force:
+        return Recreate.FORCE
+    return Recreate.NEVER if never else Recreate.DIVERGED
 
 
 def known_desired(session: Session) -> DesiredState | None:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import anyio
 
 from orchestra.cli.render.progress import progress
-from orchestra.cli.transact import always_fetched, references_of
+from orchestra.cli.transact import always_fetched, check_services, references_of
 from orchestra.engine.events import Warned
-from orchestra.errors import GateError, UsageError
+from orchestra.errors import GateError
 from orchestra.planner.desired import Condition, DesiredState
 from orchestra.planner.observed import Health
-from orchestra.planner.options import Recreate, UpOptions
+from orchestra.planner.options import UpOptions
 from orchestra.planner.reconcile import plan_fetches, plan_up
 from orchestra.planner.steps import Gate
 
@@ -37,7 +37,7 @@ async def bring_up(
     :raises OrchestraError: when a step fails.
     """
     references = references_of(desired)
-    _check_services(desired, options.services)
+    check_services(desired, options.services)
     async with (
         progress(controller.bus, session.options, quiet_transfers=quiet_pull),
         controller.transaction() as change,
@@ -54,29 +54,6 @@ async def bring_up(
         )
         if plan.empty:
             change.remember(desired)
-
-
-def recreation(*, force: bool, never: bool, build: bool, no_build: bool) -> Recreate:
-    """Return which containers are replaced.
-
-    :raises UsageError: when options exclude each other.
-    """
-    if force and never:
-        raise UsageError("--force-recreate and --no-recreate are incompatible")
-    if build and no_build:
-        raise UsageError("--build and --no-build are incompatible")
-    if force:
-        return Recreate.FORCE
-    return Recreate.NEVER if never else Recreate.DIVERGED
-
-
-def _check_services(desired: DesiredState, services: Iterable[str]) -> None:
-    for service in services:
-        if service not in desired.services:
-            raise UsageError(
-                f'no such service: "{service}"',
-                hint=f"services here: {', '.join(desired.services)}",
-            )
 
 
 async def wait_for(

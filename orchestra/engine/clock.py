@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Protocol
 
-import anyio
-
 
 class Clock(Protocol):
     """Where the engine takes the time from, and how it waits."""
@@ -29,4 +27,6 @@ class SystemClock:
 
     async def sleep_until(self, moment: datetime) -> None:
         """Wait until ``moment``; at once when it is past."""
+        import anyio  # noqa: PLC0415 - who only looks at the clock waits for nothing
+
         await anyio.sleep(max(0.0, (moment - self.now()).total_seconds()))

@@ -17,14 +17,13 @@ from orchestra.engine.gates import GateKeeper
 from orchestra.engine.state.lock import project_lock
 from orchestra.engine.state.records import Wished
 from orchestra.engine.state.store import Store
+from orchestra.engine.state.wishes import remember
 from orchestra.engine.target import Supervision, Target
 from orchestra.errors import ungrouped
-from orchestra.planner.building import without_secrets
 from orchestra.planner.desired import DesiredState
 from orchestra.planner.observed import LIVE, ObservedState
 from orchestra.planner.plan import Plan
 from orchestra.planner.steps import StartContainer, Step, StopContainer
-from orchestra.values import replace
 
 LOCK_WAIT_SECONDS = 30.0
 
@@ -131,11 +130,7 @@ class ProjectController:
 
         :raises StateError: when it cannot be written.
         """
-        wished = self.wished()
-        state = state and _without_secrets(state)
-        if wished.state != state:
-            now = Wished(generation=wished.generation + 1, state=state)
-            self._store.write_wished(self.project, now)
+        remember(self._store, self.project, state)
 
     async def forget(self) -> None:
         """Remove what is left of a project that is gone; its lock is held by the caller."""
@@ -199,12 +194,3 @@ class Transaction:
     async def forget(self) -> None:
         """Remove what is left of the project once nothing of it runs."""
         await self._controller.forget()
-
-
-def _without_secrets(state: DesiredState) -> DesiredState:
-    """Return a state as it may be written down: a build's secrets are for the build alone."""
-    images = tuple(
-        replace(image, build=without_secrets(image.build)) if image.build else image
-        for image in state.images
-    )
-    return replace(state, images=images)

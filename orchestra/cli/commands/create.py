@@ -37,8 +37,8 @@ def command(
     yes: Annotated[bool, Option("--yes", "-y", help="Assume yes as answer to all prompts")] = False,
 ) -> None:
     """Carry out the plan of ``up`` without its starts."""
-    from orchestra.cli.transact import approve_destruction, parse_pull, parse_scale
-    from orchestra.cli.upward import bring_up, recreation
+    from orchestra.cli.transact import approve_destruction, parse_pull, parse_scale, recreation
+    from orchestra.cli.upward import bring_up
     from orchestra.planner.options import UpOptions
 
     options = UpOptions(

@@ -80,9 +80,8 @@ def command(
     yes: Annotated[bool, Option("--yes", "-y", help="Assume yes as answer to all prompts")] = False,
 ) -> None:
     """Carry out the plan of ``up``, then follow the logs unless detached."""
-    from orchestra.cli.follow import Attachment, follow_project
-    from orchestra.cli.transact import approve_destruction, parse_pull, parse_scale
-    from orchestra.cli.upward import bring_up, recreation, wait_for
+    from orchestra.cli.settled import settled
+    from orchestra.cli.transact import approve_destruction, parse_pull, parse_scale, recreation
     from orchestra.errors import UsageError
     from orchestra.planner.options import UpOptions
 
@@ -106,8 +105,14 @@ def command(
         timeout=None if timeout is None else timedelta(seconds=timeout),
     )
 
+    desired = session.desired(services or (), scale=options.scale)
+    if detach and not wait and settled(session, desired, options):
+        return
+
+    from orchestra.cli.follow import Attachment, follow_project
+    from orchestra.cli.upward import bring_up, wait_for
+
     async def main() -> int:
-        desired = session.desired(services or (), scale=options.scale)
         controller = session.controller(desired.project)
         if detach or wait or no_start:
             await bring_up(

@@ -76,6 +76,21 @@ def talk(
             os.close(fd)
 
 
+def tell(launcher: int, message: Mapping[str, object]) -> Mapping[str, object]:
+    """Send a message, and return the answer, {} where there is none; the connection is closed.
+
+    :raises OSError: when nobody hears it, or answers in time.
+    """
+    connection = _socket.socket(fileno=launcher)
+    try:
+        _enlarge(connection)
+        connection.settimeout(_START_SECONDS)
+        connection.sendmsg([_written(message)], [], _socket.MSG_NOSIGNAL)
+        return _received(connection)
+    finally:
+        connection.close()
+
+
 def _on_terminal(
     connection: Connection,
     request: Mapping[str, object],

@@ -12,7 +12,6 @@ from ipaddress import ip_interface
 from pathlib import Path
 
 from orchestra.engine.linux.netlink import Link, Netlink, NetlinkError
-from orchestra.engine.network.endpoints import mtu_of
 from orchestra.engine.network.naming import mac_of
 from orchestra.engine.state.records import NetworkRecord
 from orchestra.errors import HostError, NetworkError
@@ -55,6 +54,8 @@ def ensure_bridge(record: NetworkRecord) -> None:
                 raise NetworkError(f'cannot use link "{record.bridge}": it is there, and no bridge')
             if link is None:
                 mac = mac_of(record.subnets[0].gateway, record.name)
+                from orchestra.engine.network.endpoints import mtu_of  # noqa: PLC0415 - only who makes one
+
                 netlink.add_bridge(record.bridge, mac=mac, mtu=mtu_of(record))
             elif not link.up:
                 netlink.link_up(record.bridge)

@@ -26,6 +26,7 @@ from orchestra.engine.network.endpoints import (
 from orchestra.engine.network.hosts import ResolvConf, parse_resolv_conf
 from orchestra.engine.network.names import NameTable
 from orchestra.engine.network.naming import bridge_name, check_resource, table_name
+from orchestra.engine.network.presence import Presence
 from orchestra.engine.network.ruleset import (
     MASQUERADE_OPTION,
     Element,
@@ -121,9 +122,7 @@ class Networks:
 
     def present(self, record: NetworkRecord) -> bool:
         """Tell whether a network's bridge and its project's table are there."""
-        return bridge.find_bridge(record.bridge) is not None and firewall.has_table(
-            self._table(record.project)
-        )
+        return Presence(self._paths).present(record)
 
     async def ensure(self, record: NetworkRecord) -> None:
         """Make a network's bridge and firewall again where they are gone or damaged.

@@ -10,11 +10,9 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-
-import anyio
 
 from orchestra.engine.linux.directories import make_private
 from orchestra.engine.paths import Paths
@@ -33,6 +31,27 @@ async def project_lock(paths: Paths, project: str, *, wait: float = 0.0) -> Asyn
     """
     async with _flock(Path(paths.project(project)) / "lock", f'project "{project}"', wait):
         yield
+
+
+@contextmanager
+def at_once(paths: Paths, project: str) -> Iterator[bool]:
+    """Hold a project's lock if nobody else does; tell whether that is so.
+
+    :raises StateError: when there can be no lock.
+    """
+    path = Path(paths.project(project)) / "lock"
+    fd = _open(path)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held = _is_current(fd, path)
+        except OSError:
+            held = False
+        if held:
+            _sign(fd)
+        yield held
+    finally:
+        os.close(fd)
 
 
 @asynccontextmanager
@@ -75,11 +94,15 @@ async def _flock(path: Path, what: str, wait: float) -> AsyncIterator[None]:
             os.close(fd)
             fd = _open(path)
             await _acquire(fd, what, wait)
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        _sign(fd)
         yield
     finally:
         os.close(fd)
+
+
+def _sign(fd: int) -> None:
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
 
 
 def _open(path: Path) -> int:
@@ -104,6 +127,8 @@ def _is_current(fd: int, path: Path) -> bool:
 
 async def _acquire(fd: int, what: str, wait: float) -> None:
     """Take the flock; flock(2) has no timed form, so a contended lock is asked for again."""
+    import anyio  # noqa: PLC0415 - who does not wait needs none
+
     deadline = anyio.current_time() + wait
     while True:
         try:

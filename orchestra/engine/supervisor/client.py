@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ import anyio
 
 from orchestra.engine.events import Event, Subscribed
 from orchestra.engine.paths import Paths
+from orchestra.engine.supervisor.program import program_of
 from orchestra.engine.supervisor.protocol import (
     LINE_BYTES_MAX,
     SOCKET_NAME,
@@ -36,14 +36,6 @@ class Launcher(Protocol):
     async def quit(self) -> None:
         """End once no container is left."""
         ...
-
-
-def program_of(
-    project: str, environment: Mapping[str, str]
-) -> tuple[Sequence[str], Mapping[str, str]]:
-    """Return the arguments and the environment of a project's supervisor."""
-    argv = (sys.executable, "-I", "-m", "orchestra.engine.supervise", project)
-    return argv, dict(environment)
 
 
 class SupervisorClient:

@@ -129,6 +129,15 @@ def test_a_project_that_is_known_needs_no_model(tmp_path: Path) -> None:
         assert "pydantic" not in modules(tmp_path, *words)
 
 
+def test_an_up_with_nothing_to_do_needs_no_event_loop(tmp_path: Path) -> None:
+    compose = "services: {web: {image: busybox, network_mode: none, scale: 0}}\n"
+    for words in (("up", "-d"), ("up", "-d", "--no-deps", "web")):
+        all_modules(tmp_path, *words, compose=compose)
+        found = all_modules(tmp_path, *words, compose=compose)
+        assert found.isdisjoint(_HEAVY | {"anyio", "asyncio", "pydantic", "shutil", "ssl"})
+    assert (tmp_path / f"data/projects/{tmp_path.name.lower()}/desired.json").exists()
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -148,6 +157,15 @@ def test_what_only_reads_records_needs_no_event_loop(
     tmp_path: Path, words: tuple[str, ...]
 ) -> None:
     assert modules(tmp_path, *words).isdisjoint(_HEAVY | {"anyio", "asyncio"})
+
+
+def test_ps_imports_what_it_shows_alone(tmp_path: Path) -> None:
+    found = all_modules(tmp_path, "ps")
+    assert found.isdisjoint(
+        {"ctypes", "hashlib", "socket", "subprocess", "orchestra.spec.discovery"}
+    )
+    assert "orchestra.engine.shim.protocol" not in found
+    assert len({name for name in found if name.startswith("orchestra")}) < 56
 
 
 _PLAIN_EXEC = """

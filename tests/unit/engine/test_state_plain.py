@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from orchestra.engine import plainly
 from orchestra.engine.container import exec_plain, exec_talk, places
+from orchestra.engine.local import settled
 from orchestra.engine.paths import paths_of
 from orchestra.engine.shim import protocol
 from orchestra.engine.state import plain, records, store
@@ -47,7 +48,7 @@ def test_names_that_are_written_down_twice_are_the_same() -> None:
     names = ("INIT_FILE", "SHIM_FILE", "EXIT_FILE", "LOG_FILE", "REQUEST_FILE")
     assert [getattr(places, n) for n in names] == [getattr(protocol, n) for n in names]
     assert protocol.INIT_FILE == exec_plain.INIT_FILE
-    assert protocol.LAUNCHER_SOCKET == plainly.LAUNCHER_SOCKET
+    assert protocol.LAUNCHER_SOCKET == plainly.LAUNCHER_SOCKET == settled.LAUNCHER_SOCKET
     assert protocol.MESSAGE_BYTES_MAX == exec_talk._MESSAGE_BYTES_MAX
     assert (store.RECORD_FILE, records.VERSION) == (exec_plain.RECORD_FILE, exec_plain.VERSION)
     root = paths_of({}, uid=0)
