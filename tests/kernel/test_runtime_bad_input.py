@@ -6,7 +6,6 @@ As runc: exit code 1 (2 for a command line that cannot be read), docker's 126 an
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
