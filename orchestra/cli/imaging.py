@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from orchestra.planner.exchange import Output
     from orchestra.planner.limits import Resources, Ulimit
 
+_DOCKERFILE_BYTES_MAX = 4 << 20
 _ENTITLEMENTS = ("network.host", "security.insecure")
 _CALLS = ("build", "check", "outline", "targets")
 _ANNOTATED = re.compile(r"(manifest|manifest-descriptor|index)(?:\[([A-Za-z0-9_/-]+)\])?")
@@ -64,8 +66,27 @@ def place_of(text: str) -> tuple[str, bool]:
 
 
 def dockerfile_of(file: str, context: str) -> str:
-    """Return the path of the Dockerfile of a context of this machine."""
+    """Return the path or the URL of the Dockerfile of a context of this machine."""
+    if file.startswith(("http://", "https://")):
+        return file
+    if file == "-":
+        file = ""
     return str(Path(file).absolute()) if file else f"{context}/Dockerfile"
+
+
+def inline_of(file: str, context: str) -> str | None:
+    """Return a Dockerfile that comes in on stdin, for ``--file -``; None without that.
+
+    :raises UsageError: when the context comes in there as well, or stdin is a terminal.
+    """
+    if file != "-":
+        return None
+    if context == "-":
+        raise UsageError("the context and the Dockerfile cannot both come in on stdin")
+    from orchestra.cli.building import check_stdin
+
+    check_stdin()
+    return sys.stdin.buffer.read(_DOCKERFILE_BYTES_MAX).decode("utf-8", "replace")
 
 
 def with_progress(options: GlobalOptions, progress: str) -> GlobalOptions:

@@ -20,6 +20,7 @@ from support.builds import Builder
 from support.debian_registry import PASSWORD, USER, DebianRegistry, serve_debian_registry
 from support.machine import Run, own_paths
 from support.storecheck import check_store
+from support.webserver import web_server
 
 from orchestra.engine.build.archiving import write_archive
 from orchestra.engine.build.placing import place_files
@@ -409,6 +410,21 @@ def test_results_without_any_file(context: Path, run: Run) -> None:
     assert [path.name for path in (context / "out").iterdir()] == ["linux_arm64", "linux_amd64"]
     assert run("image", "build", "-o", "type=tar,dest=empty.tar", ".")[0] == 0
     assert (context / "empty.tar").read_bytes() == bytes(1024)
+
+
+def test_a_dockerfile_from_elsewhere(context: Path, run: Run, tmp_path: Path) -> None:
+    text = b"FROM ground:1\nCOPY Dockerfile /seen\n"
+    with web_server({"/df": text, "/own": b"FROM scratch\nCOPY <<f /f\nhello\nf\n"}) as address:
+        assert run("image", "build", "-f", f"{address}/df", "-o", "out", ".")[0] == 0
+        words = ("-f", "mydockerfile", "-o", "other", f"{address}/own")
+        assert run("image", "build", *words)[0] == 0
+    assert (tmp_path / "out/seen").read_text() == (tmp_path / "Dockerfile").read_text()
+    assert (tmp_path / "other/f").read_text() == "hello\n"
+    program = [sys.executable, "-m", "orchestra", "image", "build", "-f", "-"]
+    subprocess.run([*program, "-o", "third", "."], check=True, input=text, capture_output=True)
+    assert (tmp_path / "third/seen").exists()
+    done = subprocess.run([*program, "-"], check=False, input=text, capture_output=True)
+    assert (done.returncode, b"cannot both come in on stdin" in done.stderr) == (2, True)
 
 
 CHECKED = "FROM scratch AS one\nFROM scratch AS One\n"

@@ -63,6 +63,9 @@ class _Fetched:
     commit: str = ""
 
 
+_URLS = ("http://", "https://")
+
+
 class ContextOpener:
     """Opens the contexts of one build; what has to be fetched goes below ``scratch``."""
 
@@ -108,9 +111,13 @@ class ContextOpener:
     async def _main(self, spec: BuildSpec) -> tuple[Tree, str]:
         fetched = await self._fetched(spec.context)
         if fetched is None:
-            own = spec.dockerfile if spec.dockerfile_inline is None else ""
+            remote = spec.dockerfile.startswith(_URLS)
+            own = spec.dockerfile if spec.dockerfile_inline is None and not remote else ""
             tree = await anyio.to_thread.run_sync(open_context, spec.context, own)
             text = spec.dockerfile_inline
+            if text is None and remote:
+                path = await download(spec.dockerfile, self.scratch.make("dockerfile"), "")
+                text = await anyio.to_thread.run_sync(_read_file, str(path))
             if text is None:
                 text = await anyio.to_thread.run_sync(_read_file, spec.dockerfile)
             return tree, text
@@ -150,7 +157,7 @@ class ContextOpener:
             path = self.scratch.make("stdin") / "stdin"
             await anyio.to_thread.run_sync(self._take_stdin, path)
             return await anyio.to_thread.run_sync(self._unpacked, path, "stdin")
-        if value.startswith(("http://", "https://")):
+        if value.startswith(_URLS):
             path = await download(value, self.scratch.make("url"), "")
             found = await anyio.to_thread.run_sync(self._unpacked, path, value)
             modified = int(path.stat().st_mtime)

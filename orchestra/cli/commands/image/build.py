@@ -42,7 +42,10 @@ def command(
     ] = "",
     check: Annotated[bool, Option("--check", help="Shorthand for --call=check")] = False,
     file: Annotated[
-        str, Option("--file", "-f", help="Name of the Dockerfile (default: PATH/Dockerfile)")
+        str,
+        Option(
+            "--file", "-f", help="Name of the Dockerfile, a URL, or - (default: PATH/Dockerfile)"
+        ),
     ] = "",
     iidfile: Annotated[str, Option("--iidfile", help="Write the image ID to a file")] = "",
     labels: Annotated[list[str] | None, Option("--label", help="Set metadata for an image")] = None,
@@ -135,6 +138,7 @@ def command(
     spec = BuildSpec(
         context=context,
         dockerfile=told.dockerfile_of(file, context) if is_here else file or "Dockerfile",
+        dockerfile_inline=told.inline_of(file, path),
         target=target,
         args=parse_build_args(build_args or (), session.environment),
         labels=dict(told.pair("--label", text, needed=False) for text in labels or ()),
