@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,14 @@ from support.webserver import web_server
 from orchestra.engine.build.archiving import write_archive
 from orchestra.engine.build.placing import place_files
 from orchestra.engine.build.tree import Tree
+from orchestra.engine.image.document import encode_descriptor
+from orchestra.engine.image.laying import write_layout
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.image.tar import HARD_LINK, Member
 from orchestra.engine.linux import host
 from orchestra.engine.paths import Paths
+from orchestra.errors import BuildError
+from orchestra.oci.image import REF_NAME
 from orchestra.planner.limits import Resources
 
 pytestmark = pytest.mark.kernel
@@ -305,6 +310,42 @@ def test_devices_and_sockets_are_left_out_of_a_directory(tmp_path: Path) -> None
     with tarfile.open(fileobj=data) as archive:
         assert archive.getmember("null").ischr()
         assert archive.getmember("f").pax_headers["SCHILY.xattr.user.note"] == "kept"
+
+
+def test_a_tree_that_is_too_deep_is_refused(tmp_path: Path) -> None:
+    fd = os.open(tmp_path, os.O_RDONLY)
+    os.mkdir("layer", dir_fd=fd)
+    for name in ["layer", *["d"] * 300]:
+        inner = os.open(name, os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = inner
+        os.mkdir("d", dir_fd=fd)
+    os.close(fd)
+    tree = Tree((str(tmp_path / "layer"),))
+    with pytest.raises(BuildError, match="more than 256 directories deep"):
+        place_files(tree, str(tmp_path / "out"), None, print)
+    with pytest.raises(BuildError, match="more than 256 directories deep"):
+        write_archive([("", tree)], None, io.BytesIO().write)
+
+
+def test_a_layout_is_written_by_many_at_once(context: Path, store: ImageStore) -> None:
+    image = store.get("ground:1")
+    assert image is not None
+    blobs = (image.manifest, image.id, *(layer.descriptor.digest for layer in image.layers))
+
+    def write(number: int) -> None:
+        entry = {
+            **encode_descriptor(store.describe(image.manifest)),
+            "annotations": {REF_NAME: f"t{number}"},
+        }
+        write_layout(store, context / "out", blobs, [entry])
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(24)))
+    index = json.loads((context / "out/index.json").read_bytes())
+    names = {entry["annotations"][REF_NAME] for entry in index["manifests"]}
+    assert names == {f"t{number}" for number in range(24)}
+    assert not list((context / "out").rglob(".*"))
 
 
 @pytest.fixture

@@ -6,11 +6,13 @@ is written beside its name and renamed, the index last. Blocking.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from orchestra.engine.image.document import encode_json
@@ -34,12 +36,25 @@ def write_layout(
         place.mkdir(mode=0o755, parents=True, exist_ok=True)
         for digest in blobs:
             _copy(store, digest, place / hex_of(digest))
-        _write(directory / "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
-        kept = [entry for entry in _known(directory) if _name(entry) not in map(_name, entries)]
-        document = {"schemaVersion": 2, "mediaType": INDEX_OCI, "manifests": [*kept, *entries]}
-        _write(directory / "index.json", encode_json(document))
+        with _locked(directory):
+            _write(directory / "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
+            new = {_name(entry) for entry in entries}
+            kept = [entry for entry in _known(directory) if _name(entry) not in new]
+            document = {"schemaVersion": 2, "mediaType": INDEX_OCI, "manifests": [*kept, *entries]}
+            _write(directory / "index.json", encode_json(document))
     except OSError as err:
         raise ImageError(f'cannot write the image layout "{directory}": {err.strerror}') from err
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Let one write the index at a time: each adds to what is there."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
 
 
 def _copy(store: ImageStore, digest: Digest, target: Path) -> None:
