@@ -65,6 +65,8 @@ class Output:
     push: bool = False
     tar: bool = True
     compression: Compression = ""
+    split: bool | None = None
+    """``platform-split``: files of each platform in a directory of theirs; None: of several."""
 
     @property
     def stored(self) -> bool:
@@ -147,12 +149,13 @@ def parse_output(text: str, base: str) -> Output:
     kind = fields.check(_OUTPUTS)
     place = _path(fields.values.get("dest", ""), base)
     compression = fields.compression
+    split = fields.flag("platform-split") if "platform-split" in fields.values else None
     if kind == "local":
         if place in ("", STDOUT):
             raise fields.wrong("a directory is wanted", "add dest=DIRECTORY")
-        return Output(kind="local", destination=place)
+        return Output(kind="local", destination=place, split=split)
     if kind == "tar":
-        return Output(kind="tar", destination=place or STDOUT)
+        return Output(kind="tar", destination=place or STDOUT, split=split)
     if kind == "cacheonly":
         return Output(kind="cacheonly")
     if kind in ("oci", "docker"):

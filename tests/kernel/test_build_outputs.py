@@ -425,6 +425,21 @@ def test_results_for_several_platforms(context: Path, store: ImageStore, run: Ru
     assert store.get("x:1") is not None
 
 
+def test_platforms_have_directories_of_their_own_or_not(context: Path, run: Run) -> None:
+    (context / "Dockerfile").write_text(PLATFORMS)
+    words = ("image", "build", "--provenance=mode=min", "-o")
+    assert run(*words, "type=local,dest=one,platform-split=true", ".")[0] == 0
+    found = sorted(path.name for path in (context / "one/linux_amd64").iterdir())
+    assert found == ["foramd", "provenance.json"]
+    both = ("--platform", "linux/amd64,linux/arm/v7")
+    names = {"foramd", "forarm", "provenance.linux_amd64.json", "provenance.linux_arm_v7.json"}
+    assert run(*words, "type=local,dest=two,platform-split=false", *both, ".")[0] == 0
+    assert {path.name for path in (context / "two").iterdir()} == names
+    assert run(*words, "type=tar,dest=two.tar,platform-split=false", *both, ".")[0] == 0
+    with tarfile.open(context / "two.tar") as archive:
+        assert set(archive.getnames()) == names
+
+
 @pytest.mark.parametrize("output", ["type=oci,tar=false,dest=out", "type=oci,dest=out.tar"])
 def test_an_image_as_files_has_every_name(context: Path, run: Run, output: str) -> None:
     assert run("image", "build", "-o", f'{output},"name=org/repo:tag1,org/repo:tag2"', ".")[0] == 0

@@ -14,8 +14,10 @@ from orchestra.oci.digest import Digest
 _MODE = 0o600
 
 
-def write_claims(claims: Sequence[Claim], tree: Tree, place: Path) -> bool:
+def write_claims(claims: Sequence[Claim], tree: Tree, place: Path, platform: str) -> bool:
     """Write statements about the files of a tree into a new directory; False: there is none.
+
+    ``platform`` is a part of their names, where those of several come together; "" otherwise.
 
     Blocks.
     """
@@ -26,6 +28,7 @@ def write_claims(claims: Sequence[Claim], tree: Tree, place: Path) -> bool:
     subjects = list(_files(tree)) if tree.layers else []
     for claim in own:
         path = place / claim.file
+        path = path.with_suffix(f".{platform}{path.suffix}") if platform else path
         path.write_bytes(statement_of(claim, subjects))
         path.chmod(_MODE)
         os.utime(path, (0, 0))

@@ -125,7 +125,7 @@ class Delivery:
             case "local":
                 self._say(f"copying files to {where}")
                 left: list[str] = []
-                async with self._trees(members) as trees:
+                async with self._trees(members, output) as trees:
                     for directory, tree in trees:
                         place = posixpath.join(output.destination, directory)
                         await anyio.to_thread.run_sync(place_files, tree, place, epoch, left.append)
@@ -133,7 +133,7 @@ class Delivery:
                     self.report(Warned(message=text))
             case "tar":
                 self._say(f"writing files to {where}")
-                async with self._trees(members) as trees:
+                async with self._trees(members, output) as trees:
                     await anyio.to_thread.run_sync(self._tar, output.destination, trees, epoch)
             case "oci" | "docker":
                 self._say(f"writing an image to {where}")
@@ -144,20 +144,26 @@ class Delivery:
                 assert_never(output.kind)
 
     @asynccontextmanager
-    async def _trees(self, members: Sequence[Member]) -> AsyncIterator[list[tuple[str, Tree]]]:
+    async def _trees(
+        self, members: Sequence[Member], output: Output
+    ) -> AsyncIterator[list[tuple[str, Tree]]]:
         """Give the files of each image, and the directory for them: of several, one each.
 
         What is said of an image lies among its files (exporter/local).
         """
+        several = len(members) > 1
+        split = several if output.split is None else output.split
         scratch = self.store.incoming(f"told-{os.getpid()}-{os.urandom(6).hex()}")
         found = []
         try:
             for number, member in enumerate(members):
                 tree = Tree(await self.layers.directories(member.layers))
-                several = str(member.platform).replace("/", "_") if len(members) > 1 else ""
-                place = scratch / str(number)
-                told = await anyio.to_thread.run_sync(write_claims, member.claims, tree, place)
-                found.append((several, Tree((str(place), *tree.layers)) if told else tree))
+                own = str(member.platform).replace("/", "_")
+                place, mark = scratch / str(number), own if several and not split else ""
+                write = partial(write_claims, member.claims, tree, place, mark)
+                told = await anyio.to_thread.run_sync(write)
+                seen = Tree((str(place), *tree.layers)) if told else tree
+                found.append((own if split else "", seen))
             yield found
         finally:
             remove_tree(str(scratch))
