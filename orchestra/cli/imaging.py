@@ -231,6 +231,25 @@ def resources_of(texts: Iterable[str]) -> Resources:
     )
 
 
+def attested(kind: str, texts: Iterable[str]) -> str:
+    """Return what ``--attest type=KIND,...`` says, as the flag of that name has it; "" for nothing.
+
+    :raises UsageError: when a type is unknown.
+    """
+    found = ""
+    for text in texts:
+        fields = dict(pair("--attest", part) for part in text.split(","))
+        if fields.get("type") not in ("provenance", "sbom"):
+            raise UsageError(
+                f'--attest "{text}" is not supported', hint="its type is provenance or sbom"
+            )
+        if fields.pop("type") == kind:
+            on = fields.pop("disabled", "false") not in ("true", "1")
+            rest = ",".join(f"{key}={value}" for key, value in fields.items())
+            found = (rest or "true") if on else "false"
+    return found
+
+
 def cgroup_of(text: str) -> str:
     """Parse ``--cgroup-parent``.
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 _BUILDER = "builds run in the command itself, there are no builders to choose from"
 _BUILD = {
-    "--attest": "images carry no attestations",
     "--builder": _BUILDER,
     "--compress": "a context is read where it is, and sent nowhere",
     "--debug": "use `orchestra --debug image build`",
@@ -21,9 +20,7 @@ _BUILD = {
     "--memory-swap": "use --resource memory-swap=",
     "--policy": "no policies are evaluated",
     "--print": "use --call",
-    "--provenance": "images carry no attestations",
     "--rm": "no intermediate containers are left",
-    "--sbom": "images carry no attestations",
     "--security-opt": "use RUN --security, and --allow",
     "-D": "use `orchestra --debug image build`",
     "-c": "use --resource cpu-shares=",
@@ -37,8 +34,6 @@ _COMPOSE = {
     "--force-rm": "no intermediate containers are left",
     "--no-rm": "no intermediate containers are left",
     "--parallel": "independent images are built side by side always",
-    "--provenance": "images carry no attestations",
-    "--sbom": "images carry no attestations",
 }
 REFUSED: Mapping[str, Mapping[str, str]] = {
     "orchestra image build": _BUILD,

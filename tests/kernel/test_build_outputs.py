@@ -261,6 +261,7 @@ def test_a_result_that_is_not_kept_leaves_nothing(
         (("--annotation", "index:a=b"), '"index" is not supported'),
         (("--annotation", "layer:a=b"), '"layer" is not supported'),
         (("--builder", "x"), "no builders to choose from"),
+        (("--attest", "type=other"), '--attest "type=other" is not supported'),
         (("--squash",), "layers stay as they are made"),
         (("-D",), "use `orchestra --debug image build`"),
         (("-m", "1g"), "use --resource memory="),
@@ -431,6 +432,10 @@ def test_platforms_have_directories_of_their_own_or_not(context: Path, run: Run)
     assert run(*words, "type=local,dest=one,platform-split=true", ".")[0] == 0
     found = sorted(path.name for path in (context / "one/linux_amd64").iterdir())
     assert found == ["foramd", "provenance.json"]
+    attest = ("--attest", "type=sbom", "--attest", "type=provenance,mode=max")
+    assert run("image", "build", *attest, "-o", "three", ".")[0] == 0
+    found = sorted(path.name for path in (context / "three").iterdir())
+    assert found == ["foramd", "provenance.json", "sbom.spdx.json"]
     both = ("--platform", "linux/amd64,linux/arm/v7")
     names = {"foramd", "forarm", "provenance.linux_amd64.json", "provenance.linux_arm_v7.json"}
     assert run(*words, "type=local,dest=two,platform-split=false", *both, ".")[0] == 0

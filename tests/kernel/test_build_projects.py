@@ -128,6 +128,8 @@ def test_the_builds_are_printed_as_a_bake_file(run: Run, store: ImageStore, tmp_
       shm_size: 64m
       privileged: true
       no_cache_filter: [one]
+      provenance: mode=max
+      sbom: true
   base: {build: {dockerfile_inline: "FROM scratch\\nENV A=$${B}"}}
 secrets: {s: {file: ./s}, e: {environment: HOME}}
 """,
@@ -152,6 +154,7 @@ secrets: {s: {file: ./s}, e: {environment: HOME}}
         "entitlements": ["security.insecure"],
         "extra-hosts": {"h": "1.2.3.4"},
         "no-cache-filter": ["one"],
+        "attest": ["type=provenance,mode=max", "type=sbom"],
         "args": {"A": "x", "C": "2"},
         "no-cache": True,
         "output": ["type=registry"],

@@ -20,6 +20,9 @@ def command(
         list[str] | None,
         Option("--annotation", help="Add an annotation, [manifest|index|...:]KEY=VALUE"),
     ] = None,
+    attest: Annotated[
+        list[str] | None, Option("--attest", help="type=provenance,... or type=sbom")
+    ] = None,
     build_args: Annotated[
         list[str] | None, Option("--build-arg", help="Set build-time variables")
     ] = None,
@@ -158,8 +161,8 @@ def command(
         annotations=told.annotations_of(annotations or (), wanted_platforms),
         cgroup_parent=told.cgroup_of(cgroup_parent),
         resources=told.resources_of(resources or ()),
-        provenance=parse_provenance(provenance or ""),
-        sbom=parse_sbom(sbom or ""),
+        provenance=parse_provenance(provenance or told.attested("provenance", attest or ())),
+        sbom=parse_sbom(sbom or told.attested("sbom", attest or ())),
     )
     spec = told.with_cache(spec, cache_from or (), cache_to or ())
     wanted = Wanted(
