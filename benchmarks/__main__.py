@@ -11,7 +11,7 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import reading, starting
+from benchmarks import images, reading, starting
 from benchmarks.peers import (
     FINDERS,
     MIRROR,
@@ -72,6 +72,7 @@ def main() -> int:
     sections = (
         starting.section(mirror, 2 * options.rounds),
         reading.section(options.peers, options.rounds),
+        images.section(options.rounds, options.peers),
     )
     today = datetime.now(tz=UTC).date()
     options.output.write_text(render(measured, versions, today, *sections))
