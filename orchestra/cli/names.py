@@ -142,9 +142,9 @@ def hash_lines(desired: DesiredState) -> str:
     A hash is 64 hexadecimal digits, which change when `up` would make the containers anew.
     """
     found = {c.service: c.config_hash for c in (*desired.idle, *desired.containers)}
-    import hashlib
+    from orchestra.hashing import sha256
 
-    digests = {name: hashlib.sha256(found[name].encode()).hexdigest() for name in sorted(found)}
+    digests = {name: sha256(found[name].encode()).hexdigest() for name in sorted(found)}
     return "".join(f"{name} {digest}\n" for name, digest in digests.items())
 
 

@@ -22,6 +22,11 @@ def settled(session: Session, desired: DesiredState, options: UpOptions) -> bool
     check_services(desired, options.services)
     if options.build or options.pull or always_fetched(desired):
         return False
-    return session.machine.settle(
-        desired, lambda observed: plan_up(desired, observed, options).empty
+    from orchestra.engine.plainly import settle
+
+    return settle(
+        session.machine.store,
+        session.environment,
+        desired,
+        lambda observed: plan_up(desired, observed, options).empty,
     )

@@ -12,9 +12,16 @@ from orchestra.engine.state.plain import NotPlainError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-__all__ = ["NotPlainError", "PlainExec", "exec_plainly"]
+    from orchestra.engine.container.lifecycle import Containers
+    from orchestra.engine.network.networks import Networks
+    from orchestra.engine.paths import Paths
+    from orchestra.engine.state.store import Store
+    from orchestra.planner.desired import DesiredState
+    from orchestra.planner.observed import ObservedState
+
+__all__ = ["NotPlainError", "PlainExec", "exec_plainly", "settle"]
 
 # root's of paths.py, which a test compares
 DATA, RUN = "/var/lib/orchestra", "/run/orchestra"
@@ -38,3 +45,37 @@ def exec_plainly(environment: Mapping[str, str], uid: int, project: str, wanted:
     except OSError as err:
         raise NotPlainError from err
     return talk(launcher, request, stdin=0 if wanted.stdin else None)
+
+
+def settle(
+    store: Store,
+    environment: Mapping[str, str],
+    desired: DesiredState,
+    nothing_to_do: Callable[[ObservedState], bool],
+) -> bool:
+    """Write down what is wanted where nothing is to be done for it; tell whether that was so.
+
+    :raises StateError: when a record is damaged, or cannot be written.
+    """
+    from typing import cast  # noqa: PLC0415 - this, and what follows, is not for ``exec``
+
+    from orchestra.engine.clock import SystemClock  # noqa: PLC0415
+    from orchestra.engine.container.phases import PhaseReader  # noqa: PLC0415
+    from orchestra.engine.image.store import ImageStore  # noqa: PLC0415
+    from orchestra.engine.local.observe import Observer  # noqa: PLC0415
+    from orchestra.engine.local.settled import settle  # noqa: PLC0415
+    from orchestra.engine.network.presence import Presence  # noqa: PLC0415
+    from orchestra.engine.supervisor.program import environment_of, program_of  # noqa: PLC0415
+
+    paths: Paths = store.paths
+    images = ImageStore(paths)
+    observer = Observer(
+        store,
+        # an observer asks these two for the phase, and whether a network is there
+        cast("Containers", PhaseReader(paths)),
+        cast("Networks", Presence(paths)),
+        lambda: images,
+        SystemClock(),
+    )
+    program = program_of(desired.project, environment_of(paths, environment))
+    return settle(store, observer, program, desired, nothing_to_do)

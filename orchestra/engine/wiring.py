@@ -38,9 +38,7 @@ if TYPE_CHECKING:
     from orchestra.engine.snapshot.snapshotter import Snapshotter
     from orchestra.engine.target import Commit
     from orchestra.engine.volume.volumes import Volumes
-    from orchestra.planner.desired import ContainerSpec, DesiredState
-
-_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
+    from orchestra.planner.desired import ContainerSpec
 
 
 def open_machine(environment: Mapping[str, str], *, uid: int) -> Machine:
@@ -238,37 +236,10 @@ class Machine:
             store=self.store,
         )
 
-    def settle(self, desired: DesiredState, nothing_to_do: Callable[[ObservedState], bool]) -> bool:
-        """Write down what is wanted where nothing is to be done for it; tell whether that was so.
-
-        Blocks, and needs no event loop: see local/settled.py.
-
-        :raises StateError: when a record is damaged, or cannot be written.
-        """
-        from orchestra.engine.container.phases import PhaseReader  # noqa: PLC0415
-        from orchestra.engine.local.observe import Observer  # noqa: PLC0415
-        from orchestra.engine.local.settled import settle  # noqa: PLC0415
-        from orchestra.engine.network.presence import Presence  # noqa: PLC0415
-        from orchestra.engine.supervisor.program import program_of  # noqa: PLC0415
-
-        observer = Observer(
-            self.store,
-            cast("Containers", PhaseReader(self.paths)),
-            cast("Networks", Presence(self.paths)),
-            lambda: self._images,
-            self._clock,
-        )
-        program = program_of(desired.project, self._supervisor_environment())
-        return settle(self.store, observer, program, desired, nothing_to_do)
-
     def _supervisor_environment(self) -> Mapping[str, str]:
-        """Return what the supervisor gets: where things lie, and nothing of the user's own."""
-        kept = {name: self._environment[name] for name in _KEPT if name in self._environment}
-        return kept | {
-            "ORCHESTRA_DATA": str(self.paths.data),
-            "ORCHESTRA_RUN": str(self.paths.run),
-            "ORCHESTRA_CONFIG": str(self.paths.config),
-        }
+        from orchestra.engine.supervisor.program import environment_of  # noqa: PLC0415
+
+        return environment_of(self.paths, self._environment)
 
     def warden(self, project: str) -> LocalWarden:
         """Return the supervisor's hands on a project."""

@@ -22,13 +22,13 @@ Networks, volumes and builds have plain SHA-256 digests of their canonical JSON.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from orchestra.errors import BugError
+from orchestra.hashing import sha256
 from orchestra.planner.building import BuildSpec, without_secrets
 from orchestra.planner.desired import ContainerSpec, NetworkSpec, VolumeSpec
 from orchestra.values import fields_of, replace
@@ -152,7 +152,7 @@ def _foreign(labels: Mapping[str, str]) -> Mapping[str, str]:
 
 def _digest(value: object) -> str:
     text = json.dumps(_plain(value), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return sha256(text.encode()).hexdigest()
 
 
 def _plain(value: object) -> Json:

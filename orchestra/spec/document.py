@@ -11,10 +11,9 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import yaml
-
 from orchestra.spec.findings import Findings
 from orchestra.spec.keypath import KeyPath
+from orchestra.spec.pyyaml import yaml
 from orchestra.spec.spelling import shortened
 from orchestra.spec.tree import Mark, MarkedList, MarkedMap, Value, entries, items
 from orchestra.values import dataclass, field

@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 from math import isfinite
 
-import yaml
-
 from orchestra.spec.document import resolve
+from orchestra.spec.pyyaml import yaml
 from orchestra.spec.tree import Value
 
 _LONGEST_KEY = 100

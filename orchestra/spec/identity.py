@@ -8,11 +8,11 @@ code: other code may make something else of the same files.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from orchestra.hashing import sha256
 from orchestra.spec.environment import LARGEST_BYTES
 from orchestra.spec.loader import Loaded
 from orchestra.spec.reading import is_file, read_limited
@@ -40,7 +40,7 @@ def identity(loaded: Loaded, purpose: str) -> str | None:
     except (OSError, ValueError, _UntoldError):
         return None
     text = "\0".join(parts)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class _UntoldError(Exception):
@@ -85,7 +85,7 @@ def _files(loaded: Loaded) -> Iterator[str]:
         content = read_limited(path, LARGEST_BYTES)
         if len(content) > LARGEST_BYTES:
             raise _UntoldError
-        yield hashlib.sha256(content).hexdigest()
+        yield sha256(content).hexdigest()
         for name, value in sorted(loaded.environment.items()):
             if name.encode("utf-8", "surrogateescape") in content:
                 yield f"{name}={value}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 
 from orchestra.errors import SpecError
@@ -104,6 +103,8 @@ def _entry(value: Value) -> _Entry:
         raise Misfit(f"expected a path or a mapping, not {kind(value)}", hint=hint)
     for key in value:
         if key not in _KEYS:
+            from difflib import get_close_matches  # noqa: PLC0415 - for mistakes alone
+
             near = get_close_matches(key, _KEYS, n=1)
             hint = f'did you mean "{near[0]}"?' if near else f"known here: {', '.join(_KEYS)}"
             raise Misfit(f'unknown key "{key}"', hint=hint, below=(key,))

@@ -6,8 +6,6 @@ expected.
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
 from orchestra.spec import shorthand
 from orchestra.spec.findings import Misfit
 from orchestra.spec.shapes import (
@@ -139,6 +137,8 @@ def extends(value: Value) -> Value:
         raise unfit("a service or a mapping", value, hint="write service: NAME below it")
     for key, entry in value.items():
         if key not in {"service", "file"}:
+            from difflib import get_close_matches  # noqa: PLC0415 - for mistakes alone
+
             near = get_close_matches(key, ("service", "file"), n=1)
             hint = f'did you mean "{near[0]}"?' if near else "known here: file, service"
             raise Misfit(f'unknown key "{key}"', hint=hint, below=(key,))

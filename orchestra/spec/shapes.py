@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from difflib import get_close_matches
 
 from orchestra.addresses import parse_address
 from orchestra.spec import units
@@ -209,6 +208,8 @@ def pull_policy(value: Value) -> Value:
     policy = str(text(value))
     if policy in _PULL_POLICIES or re.fullmatch(r"every_([0-9]+[wdhms])+", policy):
         return policy
+    from difflib import get_close_matches  # noqa: PLC0415 - for mistakes alone
+
     near = get_close_matches(policy, _PULL_POLICIES, n=1)
     known = f"{', '.join(_PULL_POLICIES)}, or every_ and a time as in every_12h"
     hint = f'did you mean "{near[0]}"?' if near else f"use {known}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from decimal import Decimal
 from math import isfinite
 
 _NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)"
@@ -108,6 +107,8 @@ def format_float(number: float) -> str:
     """Render a float as Go's fmt does: ``1.5``, ``2``, ``3e+06``."""
     if not isfinite(number):
         return {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}[str(number)]
+    from decimal import Decimal  # noqa: PLC0415 - few files have a float
+
     shortest = Decimal(repr(number)).normalize()
     power = shortest.adjusted() if number else 0
     if -4 <= power < 6:

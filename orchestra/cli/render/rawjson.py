@@ -6,7 +6,6 @@ Vertices are steps, known by a digest of their titles; logs name the vertex that
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import re
 import sys
@@ -14,6 +13,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from orchestra.engine.events import Event, LogLine, Progress, Warned
+from orchestra.hashing import sha256
 
 _ENDS = {" DONE": False, " CACHED": True}
 _LABEL = re.compile(r"\[([^\]]*)\]")
@@ -64,7 +64,7 @@ class RawJson:
 
 
 def _digest(name: str) -> str:
-    return f"sha256:{hashlib.sha256(name.encode('utf-8', 'replace')).hexdigest()}"
+    return f"sha256:{sha256(name.encode('utf-8', 'replace')).hexdigest()}"
 
 
 def _write(document: Mapping[str, object]) -> None:

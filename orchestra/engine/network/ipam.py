@@ -6,13 +6,13 @@ of them. All addresses come and go as text; ``ipaddress`` objects stay in this f
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from orchestra.addresses import parse_address
 from orchestra.engine.state.records import AssignedSubnet
 from orchestra.errors import NetworkError
+from orchestra.hashing import sha256
 from orchestra.planner.desired import NetworkSpec, Subnet
 
 AnyNetwork = IPv4Network | IPv6Network
@@ -122,7 +122,7 @@ def _free_v6(spec: NetworkSpec, used: Sequence[AnyNetwork]) -> IPv6Network:
     """Choose a unique local /64 (RFC 4193) by the network's name."""
     mine = [network for network in used if isinstance(network, IPv6Network)]
     for attempt in range(256):
-        digest = hashlib.sha256(f"{spec.name}\0{attempt}".encode()).digest()
+        digest = sha256(f"{spec.name}\0{attempt}".encode()).digest()
         candidate = IPv6Network((b"\xfd" + digest[:7] + bytes(8), _PREFIX6))
         if not any(candidate.overlaps(other) for other in mine):
             return candidate

@@ -6,10 +6,10 @@ installations on one machine do not take each other's links for their own.
 
 from __future__ import annotations
 
-import hashlib
 import re
 
 from orchestra.errors import NetworkError
+from orchestra.hashing import sha256
 
 BRIDGE_PREFIX = "orc"
 VETH_PREFIX = "orcv"
@@ -21,7 +21,7 @@ _NAME_BYTES_MAX = 253
 
 
 def _hash(*parts: str) -> str:
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:10]
+    return sha256("\0".join(parts).encode()).hexdigest()[:10]
 
 
 def bridge_name(data: str, network: str) -> str:
@@ -44,7 +44,7 @@ def mac_of(address: str, network: str) -> str:
 
     A container that takes over an address then answers to what its peers have in their caches.
     """
-    return "02:" + hashlib.sha256(f"{network}\0{address}".encode()).digest()[:5].hex(":")
+    return "02:" + sha256(f"{network}\0{address}".encode()).digest()[:5].hex(":")
 
 
 def check_resource(kind: str, name: str) -> None:

@@ -6,7 +6,6 @@ Others than its owner can neither read nor write it, and what others could have 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import stat
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestra.engine.linux.directories import make_private
+from orchestra.hashing import sha256
 
 if TYPE_CHECKING:
     from orchestra.engine.state.codec import Json
@@ -91,4 +91,4 @@ def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
 
 
 def _digest(text: bytes) -> bytes:
-    return hashlib.sha256(text).hexdigest().encode()
+    return sha256(text).hexdigest().encode()
