@@ -17,7 +17,6 @@ from conformance.test_conformance_podman import Podman, podman  # noqa: F401
 from support.images import AMD64
 from support.registry import Registry, serve_registry
 
-from orchestra.engine.image.catalogue import Catalogue
 from orchestra.engine.image.layer import Limits
 from orchestra.engine.image.layers import open_snapshotter
 from orchestra.engine.image.loading import load
@@ -91,7 +90,7 @@ def ours(images: dict[str, Base], tmp_path_factory: pytest.TempPathFactory) -> O
 
 def saved(ours: Orchestra, path: Path) -> Path:
     with path.open("wb") as file:
-        file.writelines(archive_of(ours.store, saved_of(Catalogue(ours.store), [NAME])))
+        file.writelines(archive_of(ours.store, saved_of(ours.store, [NAME])))
     return path
 
 
