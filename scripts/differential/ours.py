@@ -57,7 +57,9 @@ class Orchestra:
             _join_workers()
         path = self.root / "result.tar"
         with path.open("wb") as file:
-            file.writelines(archive_of(self.store, [Saved(image, self.store.describe(image.manifest), ())]))
+            file.writelines(
+                archive_of(self.store, [Saved(image, self.store.describe(image.manifest), ())])
+            )
         return read_archive(path)
 
     async def _build(self, ground: Ground) -> Image:
