@@ -34,7 +34,8 @@ def default_mounts(*, privileged: bool, shm_bytes: int | None, host_ipc: bool) -
 def _ipc_mounts(shm_bytes: int | None, *, host_ipc: bool) -> list[OciMount]:
     if host_ipc:
         return [
-            _mount("/dev/mqueue", "bind", "/dev/mqueue", "rbind nosuid noexec nodev"),
+            # Of the namespace that mounts it, so the host's; not every host has it mounted.
+            _mount("/dev/mqueue", "mqueue", "mqueue", "nosuid noexec nodev"),
             _mount("/dev/shm", "bind", "/dev/shm", "rbind nosuid noexec nodev"),  # noqa: S108
         ]
     size = DEFAULT_SHM_BYTES if shm_bytes is None else shm_bytes

@@ -269,7 +269,7 @@ def _make_ready(directory: StateDirectory, created: Init, handed: Handed) -> Non
     """Write it down, and do what else is to be done while it mounts; then answer it."""
     config = created.config
     directory.write(created.pid, created.bundle, config.get("annotations") or {})
-    _adjust_oom_score(created.pid, config)
+    adjust_oom_score(created.pid, config)
     if handed.meanwhile is not None:
         handed.meanwhile()
     _accompany(created)
@@ -316,7 +316,7 @@ def _accompany(created: Init) -> None:
         created.channel.send({"kind": "go"})
 
 
-def _adjust_oom_score(pid: int, config: RuntimeConfig) -> None:
+def adjust_oom_score(pid: int, config: RuntimeConfig) -> None:
     """Set /proc/PID/oom_score_adj where asked (man 5 proc_pid_oom_score_adj)."""
     score = (config.get("process") or {}).get("oomScoreAdj")
     if score is None:

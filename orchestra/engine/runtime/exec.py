@@ -13,7 +13,7 @@ from orchestra.engine.linux.flags import CloneFlag, Prctl
 from orchestra.engine.runtime import become
 from orchestra.engine.runtime.cgroup import Cgroup
 from orchestra.engine.runtime.console import open_console, send_master, take_terminal
-from orchestra.engine.runtime.create import finish, reap
+from orchestra.engine.runtime.create import adjust_oom_score, finish, reap
 from orchestra.engine.runtime.failure import RuntimeFailure, failed
 from orchestra.engine.runtime.namespaces import fork_in_pid_namespace
 from orchestra.engine.runtime.resolve import Root
@@ -59,8 +59,8 @@ def execute(
 ) -> int:
     """Run a process in the container whose init is ``init_pid``; return its pid, a child of ours.
 
-    Returns once execve has succeeded. Filter, no_new_privs and masks are the container's; user,
-    capabilities, limits, directory and environment are the process's own. ``cgroup``: another than
+    Returns once execve has succeeded. Filter, no_new_privs, masks and what the kernel's killer is
+    told (oom_score_adj) are the container's; user, capabilities, limits, directory and environment are the process's own. ``cgroup``: another than
     that of the init.
 
     :raises RuntimeFailure: 127 or 126 when it cannot be executed, 125 when the container is gone.
@@ -126,6 +126,7 @@ def _execute(
         if cgroup_fd >= 0:
             os.close(cgroup_fd)
     try:
+        adjust_oom_score(pid, config)
         finish(ours)
     except BaseException:
         reap(pid)
