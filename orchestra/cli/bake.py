@@ -97,7 +97,6 @@ def _described(
             for name, limit in sorted(build.ulimits.items())
         ],
         "entitlements": rights,
-        "attest": [*_attested("provenance", build.provenance), *_attested("sbom", build.sbom)],
         "extra-hosts": {name: ",".join(hosts) for name, hosts in sorted(build.extra_hosts.items())},
     }
 
@@ -131,12 +130,6 @@ def _arguments(args: Mapping[str, str | None]) -> dict[str, str]:
 
 def _pairs(values: Mapping[str, str | None]) -> list[str]:
     return [f"{name}={path or ''}" for name, path in sorted(values.items())]
-
-
-def _attested(kind: str, text: str | None) -> list[str]:
-    if text in (None, "", "false"):
-        return []
-    return [f"type={kind}" if text == "true" else f"type={kind},{text}"]
 
 
 def _secrets(project: Project, build: Build) -> list[str]:
