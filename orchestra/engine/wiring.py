@@ -15,7 +15,6 @@ from orchestra.engine.paths import Paths, paths_of
 from orchestra.engine.state.store import Store
 from orchestra.errors import ContainerError, HostError
 from orchestra.planner.observed import ObservedState
-from orchestra.values import replace
 
 if TYPE_CHECKING:
     from orchestra.engine.build.builds import Builds
@@ -302,12 +301,8 @@ class Machine:
         from orchestra.planner.steps import CreateContainer  # noqa: PLC0415
 
         step = CreateContainer(container=spec, reason="run")
-        await self._steps.create(spec.project, step, one_off=True)
-        record = next(r for r in self.store.containers(spec.project) if r.spec.name == spec.name)
-        if not aliases:
-            places = tuple(replace(place, aliases=(spec.name,)) for place in record.endpoints)
-            self.store.write_container(replace(record, endpoints=places))
-        return record.id
+        await self._steps.create(spec.project, step, one_off=True, aliases=aliases)
+        return next(r for r in self.store.containers(spec.project) if r.spec.name == spec.name).id
 
     async def run_foreground(self, project: str, container_id: str, *, stdin: bool) -> int:
         """Run a created container on our own streams; return its exit code.

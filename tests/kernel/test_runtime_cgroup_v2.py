@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestra.engine.linux import host, syscalls
+from orchestra.engine.linux import forks, host
 from orchestra.engine.linux.process import wait_exit
 from orchestra.engine.runtime import usage
 from orchestra.engine.runtime.cgroup import Cgroup
@@ -36,7 +36,7 @@ def cgroup(token: str) -> Iterator[CgroupV2]:
 
 def test_a_process_is_born_into_it_and_killed_with_it(cgroup: CgroupV2) -> None:
     fd = cgroup.open()
-    pid = syscalls.clone3(0, cgroup_fd=fd)
+    pid = forks.clone3(0, cgroup_fd=fd)
     if pid == 0:
         time.sleep(60)
         os._exit(0)
@@ -50,7 +50,7 @@ def test_freezing_holds_a_process(cgroup: CgroupV2) -> None:
     reader, writer = os.pipe()
     fd = cgroup.open()
     cgroup.freeze(frozen=True)
-    pid = syscalls.clone3(0, cgroup_fd=fd)
+    pid = forks.clone3(0, cgroup_fd=fd)
     if pid == 0:
         os.write(writer, b"x")
         os._exit(0)
@@ -86,7 +86,7 @@ def test_the_device_program(cgroup: CgroupV2) -> None:
     ]
     cases = [case for case in cases if Path(case[0]).exists()]
     fd = cgroup.open()
-    pid = syscalls.clone3(0, cgroup_fd=fd)
+    pid = forks.clone3(0, cgroup_fd=fd)
     if pid == 0:
         os._exit(int([tried(path, flags) for path, flags, _ in cases] != [c[2] for c in cases]))
     os.close(fd)
@@ -103,7 +103,7 @@ def test_an_old_one_is_replaced_and_one_in_use_is_not(cgroup: CgroupV2) -> None:
     cgroup.create()
     assert Path(cgroup.directory).stat().st_ino != inode
     fd = cgroup.open()
-    pid = syscalls.clone3(0, cgroup_fd=fd)
+    pid = forks.clone3(0, cgroup_fd=fd)
     if pid == 0:
         time.sleep(60)
         os._exit(0)
@@ -137,7 +137,7 @@ def test_limits_by_name_of_the_file(cgroup: CgroupV2) -> None:
 
 def test_usage_of_v2_has_the_shape_of_runc(cgroup: CgroupV2) -> None:
     fd = cgroup.open()
-    pid = syscalls.clone3(0, cgroup_fd=fd)
+    pid = forks.clone3(0, cgroup_fd=fd)
     if pid == 0:
         time.sleep(60)
         os._exit(0)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from orchestra.engine.linux import host, syscalls
+from orchestra.engine.linux import forks, host
 from orchestra.engine.linux.process import wait_exit
 from orchestra.engine.runtime.cgroup import Cgroup
 from orchestra.engine.runtime.failure import RuntimeFailure
@@ -160,7 +160,7 @@ def test_an_idle_one_is_woken_with_a_weight(cgroup: Cgroup) -> None:
 
 def sleeper(cgroup: Cgroup) -> int:
     fd = cgroup.open()
-    pid = syscalls.clone3(0, cgroup_fd=fd)
+    pid = forks.clone3(0, cgroup_fd=fd)
     if pid == 0:
         time.sleep(60)
         os._exit(0)

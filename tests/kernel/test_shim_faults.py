@@ -236,8 +236,9 @@ async def test_a_stranger_is_hung_up_on(cell: Cell) -> None:
 
 async def test_nothing_leaks_over_many_starts(cell: Cell) -> None:
     record = await cell.create(spec("/bin/true"))
-    await cell.containers.start(record)
-    await cell.containers.wait(record)
+    for _ in range(2):  # the first teaches the launcher a filter, the second has a nursery with it
+        record = await cell.containers.start(record)
+        await cell.containers.wait(record)
     pid = cell.launcher_pid
     before = len(list(Path(f"/proc/{pid}/fd").iterdir()))
     for _ in range(40):
@@ -247,7 +248,8 @@ async def test_nothing_leaks_over_many_starts(cell: Cell) -> None:
     assert process.is_alive(who)
     wait_until(lambda: len(list(Path(f"/proc/{pid}/fd").iterdir())) <= before)
     children = Path(f"/proc/{pid}/task/{pid}/children")
-    wait_until(lambda: children.read_text().split() == [])
+    nursery = 1  # where shims are forked: it stays as long as the launcher
+    wait_until(lambda: len(children.read_text().split()) <= nursery)
 
 
 async def test_quit_waits_for_the_last_container(cell: Cell) -> None:

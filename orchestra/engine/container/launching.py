@@ -168,13 +168,16 @@ class LauncherClient:
         finally:
             connection.close()
 
-    async def start(self, request_path: str) -> int:
+    async def start(self, request_path: str, *, plain: str = "") -> int:
         """Start the container of a ShimRequest; return the host pid of its init.
+
+        ``plain``: its id, where nothing but a log file is to be kept (is_plain): that is faster.
 
         :raises PortError: when a published port cannot be bound.
         :raises ContainerError: when it does not start.
         """
-        return await self._ask_once({"op": "start", "request": request_path})
+        message = {"op": "start", "request": request_path}
+        return await self._ask_once(message | ({"plain": plain} if plain else {}))
 
     async def adopt(self, request_path: str) -> int:
         """Give a running container that lost its shim a new one; return the pid of its init.

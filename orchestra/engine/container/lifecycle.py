@@ -34,6 +34,7 @@ from orchestra.engine.network.networks import Networks
 from orchestra.engine.paths import Paths
 from orchestra.engine.shim.identity import write_json
 from orchestra.engine.shim.protocol import ExitRecord, Identity
+from orchestra.engine.shim.request import is_plain
 from orchestra.engine.state.records import ContainerRecord, Endpoint, ImageMount, VolumeUse
 from orchestra.engine.state.store import Store
 from orchestra.errors import ContainerError, NetworkError
@@ -44,6 +45,7 @@ from orchestra.values import replace
 
 _DEFAULT_SIGNAL = "SIGTERM"
 _KILL_SECONDS = 20.0
+_ADOPTED_TRIES, _ADOPTED_PAUSE_SECONDS = 100, 0.02
 
 
 class Containers:
@@ -134,10 +136,10 @@ class Containers:
             return record
         if phase is Phase.LOST:
             await self._clear_away(record, places)
-        record = await anyio.to_thread.run_sync(self._write_request, record, places)
+        record, plain = await anyio.to_thread.run_sync(self._write_request, record, places)
         launcher = await LauncherClient.ensure(self._paths, record.spec.project)
         try:
-            await launcher.start(str(places.request))
+            await launcher.start(str(places.request), plain=record.id if plain else "")
         except PortError as err:
             raise await anyio.to_thread.run_sync(self._port_error, record, err) from err
         started = replace(record, started_at=self._clock.now())
@@ -145,7 +147,10 @@ class Containers:
             await anyio.to_thread.run_sync(self._store.write_container, started)
         return started
 
-    def _write_request(self, record: ContainerRecord, places: Places) -> ContainerRecord:
+    def _write_request(
+        self, record: ContainerRecord, places: Places
+    ) -> tuple[ContainerRecord, bool]:
+        """Return the record as it is started, and whether its shim is a plain one."""
         record = self._neighbours.complete(record, places)
         reserve_realtime(record, self._store.containers(record.spec.project))
         network = self._neighbours.network(
@@ -160,7 +165,7 @@ class Containers:
             raise ContainerError(
                 f'cannot start container "{record.spec.name}": {err.strerror} ("{err.filename}")'
             ) from err
-        return record
+        return record, is_plain(request)
 
     def _port_error(self, record: ContainerRecord, err: PortError) -> NetworkError:
         """Say which container, who has the port, and where to change it."""
@@ -303,8 +308,12 @@ class Containers:
         try:
             await launcher.adopt(str(places.request))
         except StartError:
-            if places.shim() is None:
-                raise
+            # Another has its lock, most likely, and says so in a moment.
+            for _ in range(_ADOPTED_TRIES):
+                if places.shim() is not None:
+                    return
+                await anyio.sleep(_ADOPTED_PAUSE_SECONDS)
+            raise
 
     async def wait_or_adopt(self, record: ContainerRecord) -> bool:
         """Where no shim lives: tell whether the container has ended; if not, give it a new one.

@@ -1,32 +1,13 @@
-"""What the launcher reads and leaves in a container's directories: requests, ends that it saw."""
+"""What the launcher leaves in a container's directories: ends that it saw."""
 
 from __future__ import annotations
 
-import json
 import os
 from contextlib import suppress
-from typing import cast
 
 from orchestra.engine.linux import process
 from orchestra.engine.shim import identity
-from orchestra.engine.shim.failure import ShimFailure, because
-from orchestra.engine.shim.protocol import INIT_FILE, STATUS_FILE, ShimRequest
-
-
-def read_request(path: str) -> ShimRequest:
-    """Return the request of a start.
-
-    :raises ShimFailure: when it is missing, damaged, or of another version.
-    """
-    try:
-        document = json.loads(process.read_text(path))
-    except OSError as err:
-        raise because(f'cannot read "{path}"', err) from err
-    except ValueError as err:
-        raise ShimFailure(f'cannot read "{path}": it is damaged') from err
-    if not isinstance(document, dict) or document.get("version") != 1:
-        raise ShimFailure(f'cannot read "{path}": unknown version')
-    return cast("ShimRequest", document)
+from orchestra.engine.shim.protocol import INIT_FILE, STATUS_FILE
 
 
 class Orphans:

@@ -13,14 +13,15 @@ import os
 import select
 import signal
 import socket
-import struct
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import cast
 
+from orchestra.engine.launcher.children import Child, is_ours
 from orchestra.engine.launcher.holdings import Holding, Holdings
-from orchestra.engine.launcher.records import Orphans, read_request
+from orchestra.engine.launcher.nursery import Nursery
+from orchestra.engine.launcher.records import Orphans
 from orchestra.engine.launcher.ward import Ward, watch_removals
 from orchestra.engine.linux import process
 from orchestra.engine.runtime.cgroup import Cgroup
@@ -40,19 +41,9 @@ from orchestra.engine.shim.protocol import (
     Listen,
 )
 from orchestra.engine.shim.pump import Loop
-from orchestra.values import dataclass
+from orchestra.engine.shim.request import read_request
 
 _ADOPTIONS_MAX = 5
-
-
-@dataclass(slots=True)
-class Child:
-    """A process we forked; ``shim`` ones stand for a container."""
-
-    id: str
-    shim: bool = False
-    request_path: str = ""
-    channel: socket.socket | None = None
 
 
 class Launcher:
@@ -71,6 +62,7 @@ class Launcher:
         self._holdings = Holdings()
         self._ward = Ward()
         self._orphans = Orphans()
+        self._nursery = Nursery()
         self._adoptions: dict[str, int] = {}
         self._quitting = False
         self._wakeup = reap_on_signal()
@@ -78,6 +70,7 @@ class Launcher:
     def main(self) -> None:
         """Serve until told to quit, or until the owner is gone, and nothing is left."""
         process.set_child_subreaper()
+        native.remember_host()
         loop = self._loop
         loop.watch(self._wakeup, lambda _: self._reap())
         if self._listener:
@@ -114,6 +107,7 @@ class Launcher:
             with suppress(RuntimeFailure, OSError):
                 Cgroup.at(f"{CGROUP_ROOT}/{self._directory.rpartition('/')[2]}").prune()
         self._ward.end()
+        self._nursery.close()
         self._loop.stop()
 
     def _look_for_socket(self) -> None:
@@ -129,10 +123,7 @@ class Launcher:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
-            _, uid, _ = struct.unpack(
-                "3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-            )
-            if uid in {0, os.geteuid()}:
+            if is_ours(connection):
                 self._begin(connection)
             else:
                 connection.close()
@@ -199,8 +190,11 @@ class Launcher:
     ) -> None:
         operation = message.get("op")
         if operation in {"start", "adopt"}:
-            adopt = operation == "adopt"
-            self._start(str(message.get("request")), connection, fds, adopt=adopt)
+            adopt, path = operation == "adopt", str(message.get("request"))
+            if "plain" in message and not adopt:
+                self._start_plain(str(message["plain"]), path, connection)
+            else:
+                self._start(path, connection, fds, adopt=adopt)
         elif operation == "exec":
             self._exec(cast("ExecRequest", message), connection, fds)
         elif operation == "sockets":
@@ -231,6 +225,14 @@ class Launcher:
 
     def _watch_subscriber(self, fd: int, events: int) -> None:
         self._loop.watch(fd, lambda ready: self._subscriber_ready(fd, ready), events)
+
+    def _start_plain(self, container_id: str, path: str, connection: socket.socket) -> None:
+        """Fork the shim of a plain container, having looked at nothing: see vigil.py."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            pid = self._nursery.bear(path, connection, theirs)
+        self._quitting = False
+        self._watch_channel(pid, Child(container_id, shim=True, request_path=path, channel=ours))
 
     def _start(
         self, path: str, connection: socket.socket | None, fds: list[int], *, adopt: bool
@@ -276,10 +278,17 @@ class Launcher:
             self._close_channel(child)
             return
         message, fds = received
-        if message.get("op") == "hold":  # else an adopter says how it went, to nobody
+        if message.get("op") == "warm":
+            self._learn(str(message.get("bundle")))
+        elif message.get("op") == "hold":  # else an adopter says how it went, to nobody
             count = 2 if message.get("dns") else 0
             listen = cast("Sequence[Listen]", message.get("listen", []))
             self._holdings.hold(child.id, Holding(listen, fds[:count], fds[count:]))
+
+    def _learn(self, bundle: str) -> None:
+        """Compile a filter for all that are forked later."""
+        if native.warm(bundle):
+            self._nursery.close()  # the next one has it
 
     def _close_channel(self, child: Child) -> None:
         if child.channel is not None:

@@ -10,7 +10,7 @@ import ctypes
 import errno
 import os
 
-from orchestra.engine.linux.calls import NUMBERS, call, check, encode, libc, syscall_with_gil
+from orchestra.engine.linux.calls import call, check, encode, libc
 from orchestra.engine.linux.flags import (
     AtFlag,
     CloneFlag,
@@ -52,16 +52,6 @@ class _MountAttributes(ctypes.Structure):
 
 class _SockFilterProgram(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
-
-
-_CLONE_ARGUMENTS = (
-    "flags", "pidfd", "child_tid", "parent_tid", "exit_signal", "stack", "stack_size", "tls",
-    "set_tid", "set_tid_size", "cgroup",
-)  # fmt: skip
-
-
-class _CloneArguments(ctypes.Structure):
-    _fields_ = tuple((name, ctypes.c_uint64) for name in _CLONE_ARGUMENTS)
 
 
 def unshare(flags: CloneFlag | int) -> None:
@@ -358,25 +348,3 @@ def bpf(command: int, attributes: bytes) -> int:
     :raises OSError: EACCES when the verifier refuses, EPERM.
     """
     return call("bpf", command, attributes, len(attributes))
-
-
-def clone3(flags: CloneFlag | int, *, cgroup_fd: int = -1) -> int:
-    """Fork into new namespaces and a cgroup v2 directory; 0 in the child (man 2 clone3, Linux 5.7).
-
-    Only for a single-threaded process: libc's own fork handlers do not run, Python's do.
-
-    :raises OSError: EBUSY, EOPNOTSUPP for a cgroup that takes no processes; ENOSYS, EPERM.
-    """
-    arguments = _CloneArguments(flags=int(flags), exit_signal=17)
-    if cgroup_fd >= 0:
-        arguments.flags |= CloneFlag.INTO_CGROUP
-        arguments.cgroup = cgroup_fd
-    size = ctypes.c_long(ctypes.sizeof(arguments))
-    number, pointer = ctypes.c_long(NUMBERS["clone3"]), ctypes.byref(arguments)
-    ctypes.pythonapi.PyOS_BeforeFork()
-    pid = int(syscall_with_gil(number, pointer, size))
-    if pid == 0:
-        ctypes.pythonapi.PyOS_AfterFork_Child()
-        return 0
-    ctypes.pythonapi.PyOS_AfterFork_Parent()
-    return check(pid)

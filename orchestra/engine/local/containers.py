@@ -55,17 +55,22 @@ class ContainerSteps:
         self._volumes = volumes
         self._addresses = anyio.Lock()
 
-    async def create(self, project: str, step: CreateContainer, *, one_off: bool = False) -> None:
+    async def create(
+        self, project: str, step: CreateContainer, *, one_off: bool = False, aliases: bool = True
+    ) -> None:
         """Write a container down, with its volumes and its place on every network.
 
-        Does nothing when the same container is there already and is not the one to be replaced.
+        Without ``aliases`` nobody finds it there but by its own name. Does nothing when the same
+        container is there already and is not the one to be replaced.
 
         :raises EngineError: when its image, a network or a volume is not there.
         """
         with self._images.writing():  # no sweep takes the image before the container is known
-            await self._create(project, step, one_off=one_off)
+            await self._create(project, step, one_off=one_off, aliases=aliases)
 
-    async def _create(self, project: str, step: CreateContainer, *, one_off: bool) -> None:
+    async def _create(
+        self, project: str, step: CreateContainer, *, one_off: bool, aliases: bool
+    ) -> None:
         spec = step.container
         desired = self._store.wished(project).state
         image = self._images.get(spec.image, _platform_of(spec.image, desired))
@@ -87,6 +92,8 @@ class ContainerSteps:
         shown = [await self._shown(m) for m in spec.mounts if m.kind is MountKind.IMAGE]
         async with self._addresses:
             endpoints = self._endpoints(spec, desired)
+            if not aliases:
+                endpoints = tuple(replace(each, aliases=(spec.name,)) for each in endpoints)
             await self._containers.create(
                 spec,
                 image,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from orchestra.engine.linux import syscalls
+from orchestra.engine.linux import forks, syscalls
 from orchestra.engine.linux.flags import AT_FDCWD, CloneFlag, MountAttr
 from orchestra.engine.runtime.failure import RuntimeFailure, failed
 from orchestra.engine.runtime.mounts import clone_tree
@@ -74,7 +74,7 @@ def user_namespace(uids: Sequence[IdMapping], gids: Sequence[IdMapping]) -> int:
     """
     reader, writer = os.pipe()
     try:
-        pid = syscalls.clone3(CloneFlag.NEWUSER)
+        pid = forks.clone3(CloneFlag.NEWUSER)
         if pid == 0:
             os.close(writer)
             os.read(reader, 1)  # Until the parent is done with us, or gone.

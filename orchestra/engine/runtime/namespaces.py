@@ -8,7 +8,7 @@ import socket
 import struct
 from collections.abc import Callable, Sequence
 
-from orchestra.engine.linux import syscalls
+from orchestra.engine.linux import forks, syscalls
 from orchestra.engine.linux.flags import CloneFlag
 from orchestra.engine.runtime.failure import RuntimeFailure, failed
 from orchestra.oci.runtime import IdMapping, Linux
@@ -98,7 +98,7 @@ def fork_into(plan: NamespacePlan, cgroup_fd: int) -> int:
             os.close(target)
     flags = plan.new & _AT_BIRTH
     if cgroup_fd >= 0 or flags & CloneFlag.NEWUSER:
-        return syscalls.clone3(flags, cgroup_fd=cgroup_fd)
+        return forks.clone3(flags, cgroup_fd=cgroup_fd)
     if not flags:
         return os.fork()
     home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
@@ -125,7 +125,7 @@ def fork_in_pid_namespace(target: int, cgroup_fd: int = -1) -> int:
     try:
         syscalls.setns(target, CloneFlag.NEWPID)
         try:
-            pid = syscalls.clone3(0, cgroup_fd=cgroup_fd) if cgroup_fd >= 0 else os.fork()
+            pid = forks.clone3(0, cgroup_fd=cgroup_fd) if cgroup_fd >= 0 else os.fork()
         except OSError:
             syscalls.setns(home, CloneFlag.NEWPID)
             raise

@@ -96,6 +96,11 @@ def compile_profile(profile: Seccomp) -> bytes:
     return program
 
 
+def programs_known() -> int:
+    """Return how many programs this process has, compiled or inherited."""
+    return len(_cache)
+
+
 def known_names() -> dict[str, list[str]]:
     """Return what profiles may say, for the features document."""
     return {

@@ -24,7 +24,7 @@ from orchestra.engine.shim.failure import ShimFailure, failed
 from orchestra.engine.shim.logfile import stamp
 from orchestra.engine.shim.monitor import Monitor
 from orchestra.engine.shim.ports import bind_ports
-from orchestra.engine.shim.protocol import INIT_FILE, STATUS_FILE, ShimRequest
+from orchestra.engine.shim.protocol import INIT_FILE, SHIM_FILE, STATUS_FILE, ShimRequest
 from orchestra.engine.shim.pump import Output
 
 _PIDFD_GET_INFO = 0xC040FF0B
@@ -43,6 +43,11 @@ class Adopter(Monitor):
         super().__init__(task)
         self._sockets = sockets
         self._told = False
+
+    def claim_lock(self) -> None:
+        """Become this container's shim, and say so at once: nobody else does."""
+        super().claim_lock()
+        identity.write_identity(f"{self._run}/{SHIM_FILE}", os.getpid())
 
     def _launch(self) -> None:
         """Find the init and its pipes; one that is gone is cleaned up after."""
@@ -90,7 +95,7 @@ class Adopter(Monitor):
             return unknown, "its shim was killed, and nobody saw how it ended"
         return process.exit_of(status), ""
 
-    def _give_up(self, failure: ShimFailure) -> None:
+    def give_up(self, failure: ShimFailure) -> None:
         """Leave everything as it is: the container may well live on."""
         with suppress(OSError):
             wire.send(self._task.connection, failed(failure))

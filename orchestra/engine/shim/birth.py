@@ -31,7 +31,14 @@ from orchestra.engine.shim.identity import write_identity
 from orchestra.engine.shim.logfile import stamp
 from orchestra.engine.shim.making import Making, nothing
 from orchestra.engine.shim.ports import bind_ports
-from orchestra.engine.shim.protocol import EXIT_FILE, INIT_FILE, Failed, Listen, ShimRequest
+from orchestra.engine.shim.protocol import (
+    EXIT_FILE,
+    INIT_FILE,
+    SHIM_FILE,
+    Failed,
+    Listen,
+    ShimRequest,
+)
 from orchestra.oci.runtime import RuntimeConfig
 from orchestra.values import dataclass
 
@@ -116,7 +123,7 @@ def _work(task: ShimTask, stdio: Stdio, channel: socket.socket, shim: int) -> No
         syscalls.prctl(Prctl.SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() == shim:
             gc.disable()
-            message, fds = _answer(task, stdio)
+            message, fds = _answer(task, stdio, shim)
             wire.send(channel, message, fds)
             code = 0
     except BaseException:  # noqa: BLE001 - the entry point of a process
@@ -125,12 +132,27 @@ def _work(task: ShimTask, stdio: Stdio, channel: socket.socket, shim: int) -> No
         os._exit(code)
 
 
-def _answer(task: ShimTask, stdio: Stdio) -> tuple[dict[str, object], tuple[int, ...]]:
+def _answer(task: ShimTask, stdio: Stdio, shim: int) -> tuple[dict[str, object], tuple[int, ...]]:
+    try:
+        born = bring_up_here(task, stdio, shim, nothing)
+    except ShimFailure as failure:
+        return dict(failed(failure)), ()
+    message = {"ok": True, "pid": born.pid, "started_at": born.started_at}
+    return message, () if born.master is None else (born.master,)
+
+
+def bring_up_here(task: ShimTask, stdio: Stdio, shim: int, begin: Callable[[], None]) -> Born:
+    """Create and start the container in this process, which leaves its namespaces for it.
+
+    ``begin`` is done before anything is there that outlives a crash.
+
+    :raises ShimFailure: why it does not run; nothing is left of it then.
+    """
     driver: Driver | None = None
     try:
         request = task.request
         config = read_config(request["bundle"])
-        making, afterwards = _plan(task)
+        making, afterwards = _plan(task, shim, begin)
         if "userns" in request:
             from orchestra.engine.shim.mapped import enter_stage  # noqa: PLC0415 - seldom asked for
 
@@ -139,16 +161,17 @@ def _answer(task: ShimTask, stdio: Stdio) -> tuple[dict[str, object], tuple[int,
             request = enter_stage(request, request["userns"], config)
         driver = driver_of(request, config)
         return _launch(task, stdio, config, driver, making, afterwards)
-    except ShimFailure as failure:
-        answer = failed(failure)
-    except OSError as err:
-        answer = failed(because("cannot start the container", err))
-    if driver:
-        driver.delete()
-    return dict(answer), ()
+    except (ShimFailure, OSError) as err:
+        if driver:
+            driver.delete()
+        if isinstance(err, OSError):
+            raise because("cannot start the container", err) from err
+        raise
 
 
-def _plan(task: ShimTask) -> tuple[Making, Callable[[int], None]]:
+def _plan(
+    task: ShimTask, shim: int, begin: Callable[[], None]
+) -> tuple[Making, Callable[[int], None]]:
     """Return what makes the places the container lives in: mounts, network, sockets.
 
     With remapped ids the network is the container's own to make, and its root comes later: the
@@ -170,6 +193,14 @@ def _plan(task: ShimTask) -> tuple[Making, Callable[[int], None]]:
 
             mount_stages(request["run_directory"], request["stages"])
 
+    def announce() -> None:
+        write_identity(f"{request['run_directory']}/{SHIM_FILE}", shim)
+        begin()
+
+    def enter_network() -> None:
+        announce()
+        entered.append(network.enter_network(wanted))
+
     def furnish() -> None:
         hand_over(task.channel, wanted["listen"], entered[0].furnish(), listeners)
 
@@ -179,14 +210,9 @@ def _plan(task: ShimTask) -> tuple[Making, Callable[[int], None]]:
 
     enter = rootfs.enter_mount_namespace
     if "userns" in request:
-        making = Making(enter=enter, places=files, network=nothing, furnish=nothing)
+        making = Making(enter=enter, places=files, network=announce, furnish=nothing)
         return making, afterwards
-    making = Making(
-        enter=enter,
-        places=places,
-        network=lambda: entered.append(network.enter_network(wanted)),
-        furnish=furnish,
-    )
+    making = Making(enter=enter, places=places, network=enter_network, furnish=furnish)
     return making, nothing
 
 
@@ -197,7 +223,7 @@ def _launch(
     driver: Driver,
     making: Making,
     afterwards: Callable[[int], None],
-) -> tuple[dict[str, object], tuple[int, ...]]:
+) -> Born:
     request = task.request
     process_config = config.get("process", {})
     if not task.stdio:
@@ -213,8 +239,7 @@ def _launch(
     driver.start()
     with suppress(FileNotFoundError):
         os.unlink(f"{request['directory']}/{EXIT_FILE}")  # noqa: PTH108 - pathlib is 8 ms of import
-    message = {"ok": True, "pid": pid, "started_at": started_at}
-    return message, () if master is None else (master,)
+    return Born(pid, started_at, master)
 
 
 def _owner(request: ShimRequest, uid: int, gid: int) -> tuple[int, int]:

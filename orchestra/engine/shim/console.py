@@ -125,12 +125,13 @@ class Attachments:
     def __init__(
         self,
         directory: str,
+        listener: socket.socket,
         *,
         write_input: Callable[[bytes], None],
         close_input: Callable[[], None],
         resize: Callable[[int, int], None],
     ) -> None:
-        self.listener = listen_at(directory, ATTACH_SOCKET)
+        self.listener = listener
         self.listener.settimeout(0)
         self._directory = directory
         self._write_input = write_input

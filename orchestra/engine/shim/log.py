@@ -41,6 +41,10 @@ class Log:
         if self._forwarding:
             self._forwarding.ended(pid)
 
+    def held(self) -> tuple[int, ...]:
+        """Return the file's descriptor."""
+        return (self._file.fd,) if self._file else ()
+
     def close(self) -> None:
         """Close the file, and send what is left for a bounded time."""
         if self._file:

@@ -83,8 +83,8 @@ def _character_boundary(data: bytes, limit: int) -> int:
 class LogFile:
     """The file, and its older siblings ``.1``, ``.2`` ..."""
 
-    def __init__(self, path: str, options: LogOptions) -> None:
-        """Open for appending.
+    def __init__(self, path: str, options: LogOptions, fd: int = -1) -> None:
+        """Open for appending, or go on with what was opened before.
 
         :raises OSError: when the file cannot be made.
         """
@@ -93,9 +93,12 @@ class LogFile:
         self._max_files = max(1, options["max_file"])
         attributes = options.get("attributes")
         self._attributes = "" if not attributes else f',"attrs":{json.dumps(attributes)}'
-        self._fd = -1
+        self.fd = fd
         self._size = 0
-        self._open()
+        if fd < 0:
+            self._open()
+        else:
+            self._size = os.fstat(fd).st_size
 
     def write(self, stream: str, texts: list[str], nanoseconds: int) -> None:
         """Append one record per text; what the disk refuses is lost."""
@@ -112,24 +115,24 @@ class LogFile:
 
     def close(self) -> None:
         """Close the file."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
 
     def _open(self) -> None:
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._fd = os.open(self._path, flags, 0o600)
-        self._size = os.fstat(self._fd).st_size
-        if self._size and os.pread(self._fd, 1, self._size - 1) != b"\n":
+        self.fd = os.open(self._path, flags, 0o600)
+        self._size = os.fstat(self.fd).st_size
+        if self._size and os.pread(self.fd, 1, self._size - 1) != b"\n":
             self._append(b"\n")
 
     def _append(self, data: bytes) -> None:
         try:
-            if self._fd < 0:
+            if self.fd < 0:
                 self._open()
-            written = os.write(self._fd, data)
+            written = os.write(self.fd, data)
             if written < len(data):
-                os.ftruncate(self._fd, self._size)
+                os.ftruncate(self.fd, self._size)
                 return
         except OSError:
             return

@@ -13,18 +13,20 @@ import fcntl
 import os
 import select
 import signal
+import socket
 from contextlib import suppress
 
 from orchestra.engine.linux import process
 from orchestra.engine.linux.directories import make_private
 from orchestra.engine.shim import stdio, wire
 from orchestra.engine.shim.birth import ShimTask, bring_up, now_text, read_config
-from orchestra.engine.shim.console import Attachments, hold_peer, set_window
+from orchestra.engine.shim.console import Attachments, hold_peer, listen_at, set_window
 from orchestra.engine.shim.driver import Driver, driver_of
 from orchestra.engine.shim.failure import ShimFailure, because, failed
-from orchestra.engine.shim.identity import write_identity, write_json
+from orchestra.engine.shim.identity import write_json
 from orchestra.engine.shim.log import Log, open_log
 from orchestra.engine.shim.protocol import (
+    ATTACH_SOCKET,
     EXIT_FILE,
     INIT_FILE,
     SHIM_FILE,
@@ -58,30 +60,44 @@ class Monitor:
         self._pidfd = -1
         self._started_at = ""
         self._lock = -1
+        self._reaper = -1
 
     def main(self) -> None:
         """Start the container, answer, and stay until it has ended."""
-        _ignore_signals()
+        ignore_signals()
         process.set_child_subreaper()
         try:
-            self._claim()
+            self.claim()
             self._launch()
         except ShimFailure as failure:
-            self._give_up(failure)
+            self.give_up(failure)
             return
         except OSError as err:
-            self._give_up(because("cannot start the container", err))
+            self.give_up(because("cannot start the container", err))
             return
         self._answer()
         self._serve()
         self._finish()
 
-    def _claim(self) -> None:
-        """Become this container's shim, and say so."""
+    def claim(self) -> None:
+        """Let nobody else become this container's shim, and leave word where its request lies.
+
+        :raises ShimFailure: when another shim lives.
+        """
+        self.claim_lock()
+        self.link_request()
+
+    def claim_lock(self) -> None:
+        """Be the only one who starts this container, for as long as the lock is open."""
         make_private(self._run)
         self._lock = take_lock(self._run)
-        write_identity(f"{self._run}/{SHIM_FILE}", os.getpid())
-        link_request(self._run, self._task.request_path)
+
+    def link_request(self) -> None:
+        """Leave word where the request lies, for a launcher that comes later."""
+        link = f"{self._run}/{REQUEST_LINK}"
+        with suppress(FileNotFoundError):
+            os.unlink(link)
+        os.symlink(self._task.request_path, link)
 
     def _attach_driver(self) -> Driver:
         """Return what knows the container's runtime; its config.json is read for it."""
@@ -128,8 +144,13 @@ class Monitor:
 
     def _open_log(self) -> None:
         self._log = open_log(self._request, self._loop, must_answer=self.receiver_must_answer)
-        self._attachments = Attachments(
+        self._attachments = self.attach(listen_at(self._run, ATTACH_SOCKET))
+
+    def attach(self, listener: socket.socket) -> Attachments:
+        """Return what serves the clients of the attach socket."""
+        return Attachments(
             self._run,
+            listener,
             write_input=lambda data: self._input.write(data) if self._input else None,
             close_input=lambda: self._input.end() if self._input else None,
             resize=lambda rows, columns: set_window(self._master or -1, rows, columns),
@@ -158,7 +179,7 @@ class Monitor:
         """Keep output, input and clients going until the init has ended."""
         loop = self._loop
         loop.watch(self._pidfd, lambda _: loop.stop())
-        reaper = reap_on_signal()
+        reaper = self._reaper if self._reaper >= 0 else reap_on_signal()
         loop.watch(reaper, lambda _: self._reap(reaper))
         for output in self._outputs:
             self._watch_output(output)
@@ -277,7 +298,7 @@ class Monitor:
         """Return how the init ended, and what is to be said of that."""
         return process.wait_exit(self._init), ""
 
-    def _give_up(self, failure: ShimFailure) -> None:
+    def give_up(self, failure: ShimFailure) -> None:
         """Undo what was begun and report why; nothing says then that a container ever ran."""
         if self._log:
             self._log.close()
@@ -307,14 +328,6 @@ def take_lock(run_directory: str) -> int:
     return fd
 
 
-def link_request(run_directory: str, request_path: str) -> None:
-    """Leave word where the request lies, for a launcher that comes later."""
-    link = f"{run_directory}/{REQUEST_LINK}"
-    with suppress(FileNotFoundError):
-        os.unlink(link)
-    os.symlink(request_path, link)
-
-
 def reap_on_signal() -> int:
     """Return a descriptor that is readable when a child has ended."""
     read_end, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -323,7 +336,7 @@ def reap_on_signal() -> int:
     return read_end
 
 
-def _ignore_signals() -> None:
+def ignore_signals() -> None:
     """Outlive a closed terminal and a killed session: only SIGKILL ends a shim early."""
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)

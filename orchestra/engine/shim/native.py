@@ -7,9 +7,12 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from orchestra.engine.linux import process
 from orchestra.engine.runtime import create as runtime_create
 from orchestra.engine.runtime import exec as runtime_exec
+from orchestra.engine.runtime import seccomp
 from orchestra.engine.runtime.beside import Beside, may_be_beside
+from orchestra.engine.runtime.cgroup import remember_host as remember_cgroups
 from orchestra.engine.runtime.create import Init
 from orchestra.engine.runtime.failure import RuntimeFailure
 from orchestra.engine.shim.console import receive_master
@@ -89,10 +92,27 @@ class NativeRuntime:
             return
 
 
-def warm(bundle: str) -> None:
-    """Do ahead, in the launcher, what all its children can share; what is wrong is told later."""
+def warm(bundle: str) -> bool:
+    """Do ahead, in the launcher, what all its children can share; what is wrong is told later.
+
+    Tell whether it was worth it: a filter was compiled.
+    """
+    known = programs_known()
     with suppress(RuntimeFailure, OSError):
         runtime_create.warm(bundle)
+    return programs_known() > known
+
+
+def remember_host() -> None:
+    """Look at the host once, for all processes forked from here."""
+    with suppress(OSError):
+        remember_cgroups()
+        process.boot_id()
+
+
+def programs_known() -> int:
+    """Return how many filters are compiled: more than before are worth telling the launcher."""
+    return seccomp.programs_known()
 
 
 def execute(

@@ -9,6 +9,7 @@ launcher is called at its socket. A private one has a line to its owner (a socke
 come {"op": "connect"} and, beside it, one end of a new socketpair: that is the conversation. At the
 line's end it quits.
 - ``start``: {"op": "start", "request": PATH of a ShimRequest}. Answer: Started or Failed. With
+  "plain": ID the launcher does not read the request: nothing but a log file is kept of it. With
   ``output`` "inherit" the request comes with stdin, stdout and stderr, or Started with the pty's
   master where there is a tty; the conversation then goes on: Exited at the end, and a
   client that closes it kills the container.
@@ -24,9 +25,10 @@ line's end it quits.
   again whenever it dies, until it exits with 0. Answer: Started. A second one changes nothing.
 - ``quit``: the launcher ends once no container is left. Answer: {"ok": true}.
 
-Between a shim and its launcher there is a channel of its own, with one message on it:
+Between a shim and its launcher there is a channel of its own, with these messages on it:
 - ``hold``: {"op": "hold", "dns": bool, "listen": [Listen...]}, with the sockets beside it in the
   order of Sockets. The launcher holds them while the container runs. Nothing is answered.
+- ``warm``: {"op": "warm", "bundle": PATH}: a filter was compiled that is worth keeping for others.
 """
 
 from __future__ import annotations

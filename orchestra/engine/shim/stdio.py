@@ -25,12 +25,17 @@ def output_pipe() -> tuple[int, int]:
     :raises OSError: when there are too many files.
     """
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
+    return read_end, for_output(read_end, write_end)
+
+
+def for_output(read_end: int, write_end: int) -> int:
+    """Make of a pipe one for output: large, not blocking us; return the container's end."""
     both = os.open(f"/proc/self/fd/{write_end}", os.O_RDWR | os.O_CLOEXEC)
     os.close(write_end)
     with suppress(OSError):  # beyond pipe-user-pages-soft: the usual 64 KiB do as well
         fcntl.fcntl(both, _F_SETPIPE_SZ, _PIPE_BYTES)
     os.set_blocking(read_end, False)
-    return read_end, both
+    return both
 
 
 def input_pipe() -> tuple[int, int]:

@@ -1,0 +1,111 @@
+"""Where the shims of plain containers are forked: a process that has never done anything else.
+
+A page that a shim shares with the process it came from is the shim's alone once that process has
+written there, and Python writes wherever it looks. A launcher looks at much between two starts.
+This process looks at one message a start. Its children are the launcher's (CLONE_PARENT).
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import socket
+import sys
+from array import array
+from typing import NoReturn
+
+from orchestra.engine.linux import forks, process
+from orchestra.engine.shim.failure import ShimFailure
+from orchestra.engine.shim.vigil import keep_vigil
+
+_PATH_BYTES = 8192
+_ROOM = socket.CMSG_SPACE(8)
+
+
+class Nursery:
+    """The launcher's line to it; it is there from the first start on."""
+
+    def __init__(self) -> None:
+        self._line: socket.socket | None = None
+
+    def bear(self, path: str, connection: socket.socket, channel: socket.socket) -> int:
+        """Fork the shim of a plain container's request, as a child of this process.
+
+        :raises ShimFailure: when it cannot be forked.
+        """
+        fds = [connection.fileno(), channel.fileno()]
+        for _ in range(2):  # one that somebody killed is followed by another
+            line = self._line = self._line or _open()
+            try:
+                socket.send_fds(line, [path.encode("utf-8", "surrogateescape")], fds)
+                answer = line.recv(64)
+            except OSError:
+                answer = b""
+            if answer:
+                if answer.startswith(b"-"):
+                    number = int(answer[1:])
+                    why = os.strerror(number).lower()
+                    raise ShimFailure(f"cannot fork the container's shim: {why}", errno=number)
+                return int(answer)
+            self.close()
+        raise ShimFailure("cannot fork the container's shim: it is killed each time")
+
+    def close(self) -> None:
+        """Let it end."""
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+
+
+def _open() -> socket.socket:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    if os.fork() == 0:
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            process.close_all_but((theirs.fileno(),))
+            gc.collect()
+            gc.freeze()
+            gc.disable()
+            _serve(theirs)
+        except BaseException:  # noqa: BLE001 - the entry point of a process
+            sys.excepthook(*sys.exc_info())
+        finally:
+            os._exit(1)
+    theirs.close()
+    return ours
+
+
+def _serve(line: socket.socket) -> NoReturn:
+    """Fork one shim a message, until the launcher is gone."""
+    fork = forks.sibling_forker()
+    while True:
+        path, passed, _, _ = line.recvmsg(_PATH_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
+        if not path:
+            os._exit(0)
+        connection, channel = array("i", passed[0][2])
+        try:
+            pid = fork()
+        except OSError as err:
+            answer = b"-%d" % (err.errno or 0)
+        else:
+            if pid == 0:
+                line.close()
+                _be_shim(path, connection, channel)
+            answer = b"%d" % pid
+        os.close(connection)
+        os.close(channel)
+        line.send(answer)
+
+
+def _be_shim(path: bytes, connection: int, channel: int) -> NoReturn:
+    code = 1
+    try:
+        os.setsid()
+        keep_vigil(path, connection, channel)
+        code = 0
+    except BaseException:  # noqa: BLE001 - the entry point of a process
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(code)

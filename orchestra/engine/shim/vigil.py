@@ -1,0 +1,223 @@
+"""A plain container's shim, in as few pages of its own as can be: it sleeps until there is work.
+
+Forked from the launcher it shares every page with it until one of the two writes there, and Python
+writes wherever it looks. So neither the launcher nor this process reads the request: the child that
+brings the container up does, opens what a shim keeps, and hands that over. With the first output,
+the first attached client or the end the rest of a monitor is made of it.
+"""
+
+# No pathlib here: the process stays small.
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import sys
+from array import array
+from contextlib import suppress
+from typing import NoReturn
+
+from orchestra.engine.linux import process, syscalls
+from orchestra.engine.linux.flags import Prctl
+from orchestra.engine.shim import native, stdio, wire
+from orchestra.engine.shim.birth import ShimTask, bring_up_here
+from orchestra.engine.shim.external import Stdio
+from orchestra.engine.shim.failure import ShimFailure, because, failed
+from orchestra.engine.shim.log import Log
+from orchestra.engine.shim.logfile import LogFile
+from orchestra.engine.shim.monitor import Monitor
+from orchestra.engine.shim.protocol import LOG_FILE
+from orchestra.engine.shim.pump import Output
+from orchestra.engine.shim.request import is_plain, read_request
+from orchestra.values import dataclass
+
+_ANSWER_BYTES = 4096
+_ROOM = socket.CMSG_SPACE(4 * 3)
+_BORN, _NOT_BORN = b"+", b"-"
+_Told = tuple[list[bytes], list[tuple[int, int, bytes]]]
+_KILLED = "cannot start the container: the process that made it was killed"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a sleeping shim has: descriptors, and who the init is; ``log`` is -1 where none is."""
+
+    init: int
+    pidfd: int
+    started_at: str
+    reaper: int
+    outputs: tuple[int, int]
+    lock: int
+    listener: int
+    log: int
+
+
+def keep_vigil(place: bytes, connection: int, channel: int) -> None:
+    """Be the shim of the plain container of a request, from its start to its end.
+
+    The launcher's handling of signals is this process's too, but for who is woken by them.
+    """
+    process.set_child_subreaper()
+    out, their_out = os.pipe2(os.O_CLOEXEC)
+    err, their_err = os.pipe2(os.O_CLOEXEC)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    shim = os.getpid()
+    child = os.fork()
+    if child == 0:
+        _work(_Line(place, connection, channel, theirs, (out, their_out), (err, their_err)), shim)
+    theirs.close()
+    os.close(their_out)
+    os.close(their_err)
+    told, passed, _, _ = ours.recvmsg(_ANSWER_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
+    os.waitpid(child, 0)
+    if not told.startswith(_BORN):
+        if not told:
+            _give_up(place, connection, channel)
+        return
+    pid, started_at = told[1:].split()
+    try:  # noqa: SIM105 - contextlib has pages, too
+        os.write(connection, b'{"ok":true,"pid":%s}' % pid)
+    except OSError:
+        pass
+    os.close(connection)
+    os.close(channel)
+    ours.close()
+    reaper, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    signal.set_wakeup_fd(writer)
+    lock, listener, *log = array("i", passed[0][2])
+    pidfd = os.pidfd_open(int(pid))
+    poll = select.poll()
+    for fd in (pidfd, out, err, listener, reaper):
+        poll.register(fd, select.POLLIN)
+    poll.poll()
+    kept = Kept(
+        int(pid),
+        pidfd,
+        started_at.decode(),
+        reaper,
+        (out, err),
+        lock,
+        listener,
+        log[0] if log else -1,
+    )
+    _Woken(_text(place), kept).go_on()
+
+
+def _give_up(place: bytes, connection: int, channel: int) -> None:
+    """Undo what a killed child has left, and tell."""
+    path, client = _text(place), socket.socket(fileno=connection)
+    task = ShimTask(read_request(path), path, client, socket.socket(fileno=channel))
+    monitor = Monitor(task)
+    with suppress(ShimFailure, OSError):
+        monitor.claim()
+    monitor.give_up(ShimFailure(_KILLED))
+
+
+def _text(place: bytes) -> str:
+    return place.decode("utf-8", "surrogateescape")
+
+
+class _Woken(Monitor):
+    """The rest of a monitor."""
+
+    def __init__(self, path: str, kept: Kept) -> None:
+        nobody, channel = socket.socketpair()
+        nobody.close()
+        super().__init__(ShimTask(read_request(path), path, nobody, channel))
+        self._init, self._pidfd = kept.init, kept.pidfd
+        self._started_at, self._lock, self._reaper = kept.started_at, kept.lock, kept.reaper
+        if kept.log >= 0:
+            place = f"{self._request['directory']}/{LOG_FILE}"
+            self._log = Log(LogFile(place, self._request["log"], fd=kept.log), None)
+        self._attachments = self.attach(socket.socket(fileno=kept.listener))
+        for fd, stream in zip(kept.outputs, ("stdout", "stderr"), strict=True):
+            self._outputs.append(Output(fd, stream, self._log, self._attachments))
+
+    def go_on(self) -> None:
+        """Serve until the init has ended, and write that down."""
+        self._serve()
+        self._finish()
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """What the child that brings the container up gets: its orders, whom to tell, the pipes."""
+
+    place: bytes
+    connection: int
+    channel: int
+    shim_end: socket.socket
+    out: tuple[int, int]
+    err: tuple[int, int]
+
+
+def _work(line: _Line, shim: int) -> NoReturn:
+    """Bring the container up and hand over what the shim keeps. Dies with the shim."""
+    code = 1
+    try:
+        syscalls.prctl(Prctl.SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() == shim:
+            line.shim_end.sendmsg(*_answer(line, shim))
+            code = 0
+    except BaseException:  # noqa: BLE001 - the entry point of a process
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(code)
+
+
+def _answer(line: _Line, shim: int) -> _Told:
+    """Return what the shim is told; the client is told of a failure here."""
+    path, client = _text(line.place), socket.socket(fileno=line.connection)
+    client.settimeout(None)
+    try:
+        request = read_request(path)
+        theirs = (stdio.null(), stdio.for_output(*line.out), stdio.for_output(*line.err))
+    except (ShimFailure, OSError) as err:
+        with suppress(OSError):
+            wire.send(client, failed(_failure(err)))
+        return [_NOT_BORN], []
+    task = ShimTask(request, path, client, socket.socket(fileno=line.channel))
+    return _bring_up(task, theirs, shim)
+
+
+def _failure(err: ShimFailure | OSError) -> ShimFailure:
+    return because("cannot start the container", err) if isinstance(err, OSError) else err
+
+
+def _bring_up(task: ShimTask, theirs: Stdio, shim: int) -> _Told:
+    known = native.programs_known()
+    beginning = _Beginning(task)
+    try:
+        beginning.claim_lock()
+        born = bring_up_here(task, theirs, shim, beginning.begin)
+    except (ShimFailure, OSError) as err:
+        beginning.give_up(_failure(err))
+        return [_NOT_BORN], []
+    if native.programs_known() > known:
+        wire.send(task.channel, {"op": "warm", "bundle": task.request["bundle"]})
+    fds = array("i", beginning.held())
+    told = _BORN + f"{born.pid} {born.started_at}".encode()
+    return [told], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds.tobytes())]
+
+
+class _Beginning(Monitor):
+    """What a monitor opens at its start, for the shim to keep."""
+
+    def claim_lock(self) -> None:
+        """Be the only one who starts this container."""
+        if not is_plain(self._request):
+            raise ShimFailure("cannot start the container: it is no plain one")
+        super().claim_lock()
+
+    def begin(self) -> None:
+        """Say that there is a shim, and open the log and the attach socket."""
+        self.link_request()
+        self._open_log()
+
+    def held(self) -> tuple[int, ...]:
+        """Return what the shim keeps: lock, attach socket, log file."""
+        assert self._attachments is not None
+        log = self._log.held() if self._log else ()
+        return (self._lock, self._attachments.listener.fileno(), *log)
