@@ -99,7 +99,7 @@ def _put(tree: dict[str, Node], path: str, file: tarfile.TarFile, member: tarfil
     }
     tree[path] = Node(
         _KINDS.get(member.type, "file"),
-        member.mode & 0o7777,  # docker's archives have the kind in it as well
+        0o777 if member.issym() else member.mode & 0o7777,  # docker's have the kind in it as well
         (member.uid, member.gid),
         int(member.mtime),
         _detail(file, member),

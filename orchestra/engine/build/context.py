@@ -12,6 +12,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 from orchestra.engine.build.ignore import (
@@ -124,6 +125,9 @@ def _chosen(tree: Tree, path: str, parts: tuple[str, ...], excludes: Matcher) ->
 
 
 def _matching(tree: Tree, pattern: str, excludes: Matcher) -> Iterator[Chosen]:
+    above = "/".join(takewhile(lambda part: not has_wildcard(part), pattern.split("/")))
+    if not tree.locate(above).exists:
+        raise BuildError(f'"{above}" is not there')
     for parts in _matches(tree, pattern):
         path = "/" + "/".join(parts)
         target = tree.locate(path)

@@ -53,6 +53,7 @@ def _copy(tree: Tree, chosen: Chosen, target: Target, destination: str) -> None:
             try:
                 copier.root = fd
                 copier.children(chosen.entry, source, fd, target.below(located.parts), "")
+                target.changed(located.parts)
                 if chosen.parts:
                     target.forget_time(located.parts)
                     time = target.rules.time_of(chosen.entry.status.st_mtime_ns)

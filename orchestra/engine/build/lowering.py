@@ -96,10 +96,11 @@ class _Lowering:
         self.config = replace(base.config, on_build=())
         self.author = base.author
         pairs = (entry.partition("=") for entry in self.config.env)
-        self.variables = {key: value for key, _, value in pairs}
+        variables = {key: value for key, _, value in pairs}
+        # What ENV says holds again in a stage that begins with this one, whatever ARG said since.
+        self.variables = {**(base.variables or {}), **variables}
         if "PATH" not in self.variables:
             self._set_env("PATH", DEFAULT_PATH)
-        self.variables.update(base.variables or {})
         self.arguments = dict.fromkeys(base.arguments)
         self.triggers: list[str] = []
         self.steps: list[Step] = []
