@@ -11,6 +11,8 @@ import pytest
 from support.cell import Cell, argv, open_cell, spec
 
 from orchestra.engine.container import apparmor
+from orchestra.engine.container.launching import private_launcher
+from orchestra.engine.container.oneshot import OneShot, run_once
 from orchestra.engine.container.security_options import DEFAULT_PROFILE
 from orchestra.errors import ContainerError
 
@@ -139,6 +141,24 @@ async def test_of_sys_only_the_cgroups_are_written_to(cell: Cell) -> None:
         "/bin/sh: can't create /sys/kernel/rcu_expedited: Permission denied\n",
     )
     assert await cell.run(*argv(script), privileged=True) == (0, "")
+
+
+async def test_a_build_step_has_it_too(cell: Cell, tmp_path: Path, token: str) -> None:
+    for name in ("upper", "work", "scratch"):
+        (tmp_path / name).mkdir()
+    shot = OneShot(
+        id="step-1",
+        project=token,
+        directory=str(tmp_path / "scratch"),
+        layers=(str(cell.layer),),
+        upper=str(tmp_path / "upper"),
+        work=str(tmp_path / "work"),
+        args=("/bin/cat", "/proc/self/attr/current"),
+    )
+    output = bytearray()
+    async with private_launcher() as launcher:
+        await run_once(shot, launcher=launcher, output=lambda _, data: output.extend(data))
+    assert output.decode() == f"{DEFAULT_PROFILE} (enforce)\n"
 
 
 async def test_an_exec_and_a_kill_go_on(cell: Cell) -> None:

@@ -60,8 +60,8 @@ def execute(
     """Run a process in the container whose init is ``init_pid``; return its pid, a child of ours.
 
     Returns once execve has succeeded. Filter, no_new_privs, masks and what the kernel's killer is
-    told (oom_score_adj) are the container's; user, capabilities, limits, directory and environment are the process's own. ``cgroup``: another than
-    that of the init.
+    told (oom_score_adj) are the container's; user, capabilities, limits, directory and environment
+    are the process's own. ``cgroup``: another than that of the init.
 
     :raises RuntimeFailure: 127 or 126 when it cannot be executed, 125 when the container is gone.
     """

@@ -24,7 +24,7 @@ from orchestra.engine.linux.flags import (
     OpenTree,
     Resolve,
 )
-from orchestra.engine.linux.process import pidfd_open
+from orchestra.engine.linux.process import is_alive
 from orchestra.engine.shim.failure import ShimFailure, because
 from orchestra.engine.shim.protocol import Identity, Rootfs, Stage
 from orchestra.engine.shim.rootfs import mount_rootfs
@@ -85,11 +85,14 @@ def _foreign_tree(init: Identity, path: str) -> int:
     """Return a copy of a mount of another container.
 
     Between entering its namespace and leaving it again nothing is imported or read, and no link
-    of its is followed.
+    of its is followed. Its namespace is found by procfs, the host's still: this process may be in
+    a pid namespace where the other one has no number.
     """
     own = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-    theirs = pidfd_open(init)
+    theirs = os.open(f"/proc/{init['pid']}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     try:
+        if not is_alive(init):
+            raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
         syscalls.setns(theirs, CloneFlag.NEWNS)
         try:
             found = syscalls.openat2(AT_FDCWD, path, os.O_PATH, resolve=Resolve.NO_SYMLINKS)

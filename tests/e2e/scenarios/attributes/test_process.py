@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from support.scenario import Scenario, command
 
-
 APP = 'command: ["sleep", "1000"]'
 FIXED = "image: busybox\n    stop_signal: SIGKILL\n    command: [sleep, '1000']"
 STATUS = "grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status | tr -d '\\t'"
@@ -82,7 +81,7 @@ def test_namespaces(scenario: Scenario) -> None:
     for service in ("joins", "named"):
         found = namespaces(scenario, service)
         assert {kind for kind in found if found[kind] == app[kind]} == {"pid", "ipc"}
-    here = {kind: os.readlink(f"/proc/self/ns/{kind}") for kind in app}
+    here = {kind: str(Path(f"/proc/self/ns/{kind}").readlink()) for kind in app}
     assert {k: f"{k}:{v}" for k, v in namespaces(scenario, "host").items()} == here
     assert not {f"{k}:{v}" for k, v in own.items()} & set(here.values())
 
