@@ -9,7 +9,7 @@ import signal
 import subprocess
 
 import pytest
-from support.scenario import Scenario, command, eventually
+from support.scenario import Scenario, command, eventually, not_on_peer
 
 
 def test_up_returns_and_both_services_run(scenario: Scenario) -> None:
@@ -220,3 +220,22 @@ def test_exec_ends_when_its_process_reads_no_input(scenario: Scenario) -> None:
     scenario.up()
     done = scenario.exec("web", "sh", "-c", "exec <&-; echo done", stdin="x" * 1_000_000)
     assert done.out == "done\n"
+
+
+def test_what_is_done_all_day_imports_little(scenario: Scenario) -> None:
+    not_on_peer("imports of this program")
+    scenario.run("up", "-d", "web")
+    scenario.environment["PYTHONPROFILEIMPORTTIME"] = "1"
+    entered = imported(scenario.exec("web", "true").err)
+    assert "orchestra.engine.container.exec_talk" in entered
+    assert entered.isdisjoint(
+        {"re", "json", "socket", "typing", "pathlib", "orchestra.cli.session"}
+    )
+    settled = imported(scenario.run("up", "-d", "web").err)
+    assert "orchestra.engine.local.settled" in settled
+    assert settled.isdisjoint({"anyio", "asyncio", "pydantic", "ssl"})
+
+
+def imported(said: str) -> set[str]:
+    lines = [line for line in said.splitlines() if line.startswith("import time:")]
+    return {line.rpartition("|")[2].strip() for line in lines}
