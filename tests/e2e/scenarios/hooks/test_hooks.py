@@ -69,7 +69,7 @@ def test_a_run_that_ends_before_its_hooks_is_no_failure(scenario: Scenario) -> N
 def test_a_hook_that_fails_ends_a_run(scenario: Scenario) -> None:
     not_on_peer("post_start hooks in run")
     scenario.edit("sleep 1; echo over >> /out/post", "echo no such table >&2; exit 3")
-    done = scenario.run("run", "--rm", "--no-deps", "db", "sleep", "1000", code=5)
+    done = scenario.run("run", "--rm", "--no-deps", "db", "sleep", "1000", code=125)
     assert "services.db.post_start.1: the hook failed" in done.err
     assert scenario.containers() == ()
 
