@@ -114,7 +114,10 @@ def send(
                 lambda _: None,
                 piece_bytes=piece_bytes,
             )
-            return await upload.run(image, sources or {}), http
+            nodes = store.nodes(store.describe(image.manifest))
+            digest = await upload.run(nodes, sources or {})
+            assert digest is not None
+            return digest, http
 
     return anyio.run(run)
 

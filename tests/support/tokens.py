@@ -92,6 +92,12 @@ class TokenServer:
         return f"{signed}.{_packed(done.stdout)}"
 
 
+def _sorted(scope: str) -> str:
+    """Put the actions in order: registries ask for them in any."""
+    what, _, actions = scope.rpartition(":")
+    return f"{what}:{','.join(sorted(actions.split(',')))}"
+
+
 def _packed(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
@@ -123,7 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _give(self, method: str, user: str, scopes: tuple[str, ...], more: dict[str, str]) -> None:
         known = self.server_of_tokens
-        known.asked.append(Asked(method, scopes, user))
+        known.asked.append(Asked(method, tuple(map(_sorted, scopes)), user))
         name = "access_token" if method == "POST" else "token"
         self._answer(200, {name: known.token(user, scopes), "expires_in": 60, **more})
 

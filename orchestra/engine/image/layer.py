@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from orchestra.engine.image.ahead import ahead
 from orchestra.engine.image.compression import decompress, gzip_compressor
 from orchestra.engine.image.diff import archive
 from orchestra.engine.image.extract import Extractor, Flavour
@@ -20,9 +19,6 @@ from orchestra.errors import ImageError
 from orchestra.oci.digest import Digest, hex_of
 from orchestra.oci.image import LAYER_GZIP, Descriptor, Layer
 from orchestra.values import dataclass
-
-_PIECES_AHEAD = 8
-"""Of 256 KiB at most: decompressing and hashing go on while files are written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,21 +82,15 @@ def unpack(
     *,
     limits: Limits,
     flavour: Flavour,
-    abandon: Callable[[], None] = lambda: None,
 ) -> Unpacked:
     """Unpack a layer's blob, as ``read`` gives it, into an empty directory.
-
-    ``read`` is called by another thread; ``abandon`` ends its waiting, where it waits.
 
     :raises ImageError: when it is not the layer it should be, or anything in it is refused.
     """
     plain = _Plain(decompress(read), limits.bytes_for(layer.descriptor.size))
+    reader = TarReader(iter(plain))
     members = 0
-    with (
-        ahead(iter(plain), limit=_PIECES_AHEAD, abandon=abandon) as pieces,
-        Extractor(directory, flavour) as extractor,
-    ):
-        reader = TarReader(pieces)
+    with Extractor(directory, flavour) as extractor:
         for member in reader.members():
             members += 1
             if members > limits.members_max:

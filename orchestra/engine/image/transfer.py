@@ -229,7 +229,6 @@ class Transfer:
                         layer,
                         limits=self._settings.limits,
                         flavour=flavour_of(os.geteuid()),
-                        abandon=partial(ingest.end, complete=False),
                     )
                 )
                 implied = result.implied
