@@ -142,6 +142,12 @@ def test_network_limits(bundle: Bundle, network: dict[str, Any], said: str) -> N
     assert said in bundle.fail().message
 
 
+def mounts_below(bundle: Bundle, pid: int | str = "self") -> list[str]:
+    """Return the mounts of a test's own; others come and go on the same machine."""
+    lines = Path(f"/proc/{pid}/mountinfo").read_text().splitlines()
+    return [line for line in lines if str(bundle.path) in line]
+
+
 def without_mount_namespace(bundle: Bundle, path: str = "") -> None:
     kinds = bundle.linux["namespaces"]
     kinds[:] = [kind for kind in kinds if kind["type"] != "mount"]
@@ -151,20 +157,20 @@ def without_mount_namespace(bundle: Bundle, path: str = "") -> None:
 
 def test_a_container_in_the_mount_namespace_of_its_maker(bundle: Bundle) -> None:
     without_mount_namespace(bundle)
-    before = Path("/proc/self/mountinfo").read_text()
+    before = mounts_below(bundle)
     seen = bundle.shell("readlink /proc/self/ns/mnt; ls /; touch /made").run().lines
     assert seen[0] == str(Path("/proc/self/ns/mnt").readlink())
     assert set(seen[1:]) == {"bin", "dev", "etc", "proc", "root", "sys", "tmp"}
     assert (bundle.rootfs / "made").exists()
-    assert Path("/proc/self/mountinfo").read_text() == before
+    assert mounts_below(bundle) == before
 
 
 def test_one_that_fails_leaves_no_mounts_there(bundle: Bundle) -> None:
     without_mount_namespace(bundle)
-    before = Path("/proc/self/mountinfo").read_text()
+    before = mounts_below(bundle)
     bundle.config["mounts"].append({"destination": "/x", "type": "bind", "source": "/nosuch"})
     assert "/nosuch" in bundle.fail().message
-    assert Path("/proc/self/mountinfo").read_text() == before
+    assert mounts_below(bundle) == before
 
 
 @pytest.fixture
@@ -181,10 +187,10 @@ def holder() -> Iterator[int]:
 
 def test_a_container_in_a_mount_namespace_that_it_joins(bundle: Bundle, holder: int) -> None:
     without_mount_namespace(bundle, f"/proc/{holder}/ns/mnt")
-    before = Path(f"/proc/{holder}/mountinfo").read_text()
+    before = mounts_below(bundle, holder)
     seen = bundle.shell("readlink /proc/self/ns/mnt").run().lines
     assert seen == [str(Path(f"/proc/{holder}/ns/mnt").readlink())]
-    assert Path(f"/proc/{holder}/mountinfo").read_text() == before
+    assert mounts_below(bundle, holder) == before
 
 
 @pytest.mark.parametrize(

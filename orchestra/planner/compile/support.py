@@ -71,7 +71,7 @@ WARNED: Mapping[str, str] = {
     _DEPLOY + "labels": f"{_SWARM}; the service's own labels are the containers'",
     _RESERVED + "{cpus,generic_resources}": _SWARM,
     _BUILD + "isolation": _WINDOWS,
-    _MOUNT + "bind.selinux": "containers have no SELinux label that files would need",
+    _MOUNT + "bind.selinux": "files keep their SELinux labels: they are not relabelled",
     _MOUNT + "consistency": "it is for Docker Desktop",
     "networks.*.attachable": _SWARM,
     "{configs,secrets}.*.labels": _SWARM,
