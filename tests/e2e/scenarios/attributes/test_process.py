@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from support.scenario import Scenario, command
 
-
 APP = 'command: ["sleep", "1000"]'
 FIXED = "image: busybox\n    stop_signal: SIGKILL\n    command: [sleep, '1000']"
 STATUS = "grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status | tr -d '\\t'"
