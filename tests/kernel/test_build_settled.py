@@ -9,6 +9,7 @@ from support.builds import AMD64, join_workers
 
 from orchestra.engine.build.settled import SettledBuilds
 from orchestra.planner.building import BuildSpec
+from orchestra.planner.exchange import CachePlace
 
 pytestmark = pytest.mark.kernel
 
@@ -100,6 +101,10 @@ def test_what_is_not_taken_changes_nothing(project):
         {"pull": True},
         {"no_cache_filter": ("tools",)},
         {"ssh": {"default": ""}},
+        {"sbom": True},
+        {"platforms": ("linux/amd64", "linux/arm64")},
+        {"cache_from": (CachePlace(kind="local", directory="/nowhere"),)},
+        {"cache_to": (CachePlace(kind="inline"),)},
         {"text": TEXT + "ENV more=1\n"},
         {"names": ("test/another",)},
         {"names": ()},

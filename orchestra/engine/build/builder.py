@@ -105,9 +105,8 @@ async def build_image(
     if known is not None:
         tell_settled(known, subject, reports)
         return known.image
-    trees = look.trees if look is not None else {}
     cache = BuildCache(environment.paths.build_cache / "records")
-    async with _opened(spec, environment, trees, whole=False) as ground:
+    async with _opened(spec, environment, look.trees if look else {}, whole=False) as ground:
         warnings: dict[str, None] = {}
         members, outcomes = list[Member](), list[Outcome]()
         started = environment.clock.now()

@@ -133,13 +133,9 @@ class SettledBuilds:
         more = (spec.no_cache, spec.no_cache_filter, spec.pull, spec.ssh)
         elsewhere = (spec.cache_from, spec.cache_to, len(spec.platforms) > 1)
         attested = (spec.provenance, spec.sbom)  # they tell of the times of the build
-        if (
-            any(more)
-            or any(elsewhere)
-            or any(attested)
-            or not names
-            or not Path(spec.context).is_absolute()
-        ):
+        if any((*more, *elsewhere, *attested)) or not names:
+            return None
+        if not Path(spec.context).is_absolute():
             return None
         places = {"": spec.context}
         for name, value in spec.additional_contexts.items():
