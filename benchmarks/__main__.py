@@ -11,7 +11,7 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import images, reading, starting
+from benchmarks import building, images, reading, starting
 from benchmarks.peers import (
     FINDERS,
     MIRROR,
@@ -71,6 +71,7 @@ def main() -> int:
     mirror = os.environ.get(MIRROR, "").partition("=")[2] or None
     sections = (
         starting.section(mirror, 2 * options.rounds),
+        building.section(mirror, options.peers, options.rounds),
         reading.section(options.peers, options.rounds),
         images.section(options.rounds, options.peers),
     )

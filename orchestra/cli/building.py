@@ -7,8 +7,6 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-import anyio
-
 from orchestra.cli.declare import Exit
 from orchestra.cli.render.progress import progress
 from orchestra.cli.render.terminal import tame
@@ -66,6 +64,8 @@ async def build_stdin(session: Session, spec: BuildSpec, tag: str | None, *, che
     :raises UsageError: when there is no name, or stdin is a terminal.
     :raises BuildError: when it cannot be built.
     """
+    import anyio
+
     check_stdin()
     builds = session.machine.builds("")
     if check:
@@ -102,6 +102,14 @@ class Wanted:
         taken = any(output.destination == STDIN for output in self.outputs)
         return not taken and (stored or self.quiet)
 
+    @property
+    def plain(self) -> bool:
+        """Tell whether the image under its names is all that is wanted, but for its id."""
+        from orchestra.planner.exchange import Output
+
+        stored = self.outputs == (Output(kind="docker"),)
+        return stored and bool(self.names) and not self.metadata_file
+
     def check(self) -> None:
         """Check, before anything is built, that everything can go where it is to go.
 
@@ -123,6 +131,13 @@ def deliver(session: Session, spec: BuildSpec, wanted: Wanted) -> None:
     from orchestra.cli.archives import target_of, written_whole
     from orchestra.cli.imaging import metadata_of, write_file
     from orchestra.cli.render.transfers import transfers
+    from orchestra.cli.settled_builds import settled_image
+
+    if wanted.plain and (known := settled_image(session, spec, wanted.names, quiet=wanted.quiet)):
+        if wanted.iidfile:
+            write_file(wanted.iidfile, known)
+        print(known)
+        return
 
     def opened(place: str) -> AbstractContextManager[int]:
         return written_whole(target_of("" if place == STDIN else place))
@@ -189,9 +204,9 @@ def build_project(session: Session, services: Sequence[str], asked: Asked) -> No
     :raises SpecErrors: when the project is wrong.
     :raises StepErrors: when one cannot be built.
     """
+    from orchestra.cli.settled_builds import settled_project
     from orchestra.cli.transact import changed_builds, references_of
     from orchestra.planner.options import UpOptions
-    from orchestra.planner.reconcile import plan_images
 
     if services and asked.with_dependencies:
         services = _with_dependencies(session.project(), services)
@@ -209,19 +224,23 @@ def build_project(session: Session, services: Sequence[str], asked: Asked) -> No
         sbom=asked.sbom,
     )
 
+    options = UpOptions(services=tuple(services), build=True, only_build=True)
+
     async def main() -> None:
         if asked.check:
             await check_builds(session, desired, services)
             return
+        from orchestra.planner.reconcile import plan_images
+
         controller = session.controller(desired.project)
-        options = UpOptions(services=tuple(services), build=True, only_build=True)
         async with progress(controller.bus, session.options), controller.transaction() as change:
             await change.run(
                 lambda observed: plan_images(desired, observed, options),
                 references=references_of(desired),
             )
 
-    session.run(main)
+    if asked.check or not settled_project(session, desired, options):
+        session.run(main)
     if asked.push and not asked.check:
         from orchestra.cli.pushing import push_services
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from orchestra.engine.local.images import ImageSteps
     from orchestra.engine.local.library import ImageLibrary
     from orchestra.engine.local.observe import Observer
+    from orchestra.engine.local.settled_builds import SettledImages
     from orchestra.engine.local.traffic import ImageTraffic
     from orchestra.engine.local.warden import LocalWarden
     from orchestra.engine.network.networks import Networks
@@ -364,6 +365,21 @@ class Machine:
 
         environment = self._build_environment(project)
         return Builds(environment, self._images, lambda: self._settings)
+
+    def settled_images(self, project: str) -> SettledImages:
+        """Return what is known of builds that were done; needs no event loop."""
+        from orchestra.engine.build.settled import SettledBuilds  # noqa: PLC0415
+        from orchestra.engine.local.settled_builds import SettledImages  # noqa: PLC0415
+        from orchestra.oci.platform import platform_of_machine  # noqa: PLC0415
+
+        builds = SettledBuilds(
+            self._images,
+            self.paths,
+            platform=platform_of_machine(os.uname().machine),
+            variables=self._environment,
+            scope=project,
+        )
+        return SettledImages(self._images, builds)
 
     async def commit(self, project: str, container_id: str, wanted: Commit) -> str:
         """Make an image of a container, running or not; return its id.

@@ -411,7 +411,7 @@ def test_two_builds_at_once_agree(builder):
 def test_the_workspace_of_a_killed_build_is_swept(builder):
     left = Path(builder.paths.build_cache) / "tmp" / "0123456789abcdef"
     (left / "1-step").mkdir(parents=True)
-    builder.build("FROM test/box")
+    builder.build("FROM test/box\nLABEL swept=yes")
     assert not left.exists()
 
 

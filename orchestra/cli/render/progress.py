@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-import anyio
-
 from orchestra.cli.options import GlobalOptions
 from orchestra.cli.render.terminal import printable, wants_colour
 from orchestra.engine.events import (
@@ -76,7 +74,9 @@ async def progress(
 
     :raises UsageError: when there is no such ``--progress`` mode.
     """
-    renderer = _renderer(options)
+    import anyio
+
+    renderer = renderer_of(options)
     with bus.subscribe() as events:
         async with anyio.create_task_group() as tasks:
 
@@ -95,7 +95,11 @@ async def progress(
                 renderer.close()
 
 
-def _renderer(options: GlobalOptions) -> Renderer:
+def renderer_of(options: GlobalOptions) -> Renderer:
+    """Return what shows events.
+
+    :raises UsageError: when there is no such ``--progress`` mode.
+    """
     mode = options.progress
     if mode not in MODES:
         raise UsageError(f'"{mode}" is no value of --progress', hint=f"use {', '.join(MODES)}")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 from orchestra.cli.options import GlobalOptions
@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 @asynccontextmanager
 async def transfers(options: GlobalOptions, *, quiet: bool) -> AsyncIterator[Report]:
     """Give where a transfer reports to; with ``quiet`` only warnings are shown."""
+    with reports(options, quiet=quiet) as report:
+        yield report
+
+
+@contextmanager
+def reports(options: GlobalOptions, *, quiet: bool) -> Iterator[Report]:
+    """Do as :func:`transfers`, where there is no event loop."""
     if options.progress == "rawjson" and not quiet:
         from orchestra.cli.render.rawjson import RawJson
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
 
 from orchestra.engine.build.cache import Cache, CacheRecord
 from orchestra.engine.build.cacheconfig import Contents, Pair, pair_of
@@ -17,12 +18,14 @@ from orchestra.engine.build.solver import Solved, Solver
 from orchestra.engine.build.steps import Job
 from orchestra.engine.build.workspace import Workspace
 from orchestra.engine.events import LogLine
-from orchestra.engine.shim.protocol import Rootfs
 from orchestra.errors import ImageError, OrchestraError
 from orchestra.oci.image import Layer
 from orchestra.planner.building import BuildSpec
 from orchestra.planner.exchange import CachePlace
 from orchestra.values import dataclass, field, replace
+
+if TYPE_CHECKING:
+    from orchestra.engine.shim.protocol import Rootfs
 
 
 @dataclass(frozen=True, slots=True)

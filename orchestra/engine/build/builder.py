@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
 
-from orchestra.engine.build.agents import agents
 from orchestra.engine.build.borrowing import Outcome, lend, own_contents, solve_borrowing
 from orchestra.engine.build.cache import BuildCache
 from orchestra.engine.build.cacheconfig import with_inline
@@ -27,12 +27,6 @@ from orchestra.engine.build.checking import (
 )
 from orchestra.engine.build.command_lines import PROXIES
 from orchestra.engine.build.contexts import ContextOpener, Contexts
-from orchestra.engine.build.describing import (
-    Described,
-    describe_outline,
-    describe_targets,
-    described_check,
-)
 from orchestra.engine.build.dockerfile import parse_dockerfile
 from orchestra.engine.build.environment import BuildEnvironment, NetworkMode, Reports
 from orchestra.engine.build.export import Member, built_of, final_config, history_of
@@ -41,7 +35,9 @@ from orchestra.engine.build.handed import SecretSource, read_secret
 from orchestra.engine.build.kept import build_environment
 from orchestra.engine.build.lint_rules import Finding
 from orchestra.engine.build.runs import HOSTNAME, RunSettings
+from orchestra.engine.build.settling import known_build, tell_settled, tell_warnings
 from orchestra.engine.build.steps import Job
+from orchestra.engine.build.tree import Tree
 from orchestra.engine.build.witness import Witness
 from orchestra.engine.build.workspace import Workspace, workspace
 from orchestra.engine.events import LogLine, Progress
@@ -51,6 +47,9 @@ from orchestra.oci.image import Image, ImageConfig
 from orchestra.oci.platform import Platform, parse_platform
 from orchestra.planner.building import BuildSpec
 from orchestra.values import dataclass, field, replace
+
+if TYPE_CHECKING:
+    from orchestra.engine.build.describing import Described
 
 __all__ = ["BuildEnvironment", "build_environment", "build_image", "check_image"]
 
@@ -85,19 +84,29 @@ async def build_image(
     progress: Callable[[Progress], None],
     output: Callable[[LogLine], None],
     deliver: Deliver | None = None,
+    settles_as: Sequence[str] = (),
 ) -> Image:
     """Build an image and store it as ``reference`` and the spec's tags, nameless without any.
 
     ``output`` gets what the steps print, and warnings as lines of stderr. ``deliver`` gets the
-    images in place of the store, with SOURCE_DATE_EPOCH, while nothing of them can be swept.
+    images in place of the store, with SOURCE_DATE_EPOCH, while nothing of them can be swept; if it
+    does nothing but name one, ``settles_as`` are the names.
 
     :raises BuildError: at Dockerfile:line, when the file is wrong or a step fails.
     """
     reports = Reports(progress=progress, output=output)
     subject = reference or _NAMELESS
     names = (*((reference,) if reference else ()), *spec.tags)
+    settled = environment.settled
+    look = await anyio.to_thread.run_sync(
+        settled.look, spec, names if deliver is None else settles_as
+    )
+    known = await known_build(look, environment) if deliver is None else None
+    if known is not None:
+        tell_settled(known, subject, reports)
+        return known.image
     cache = BuildCache(environment.paths.build_cache / "records")
-    async with _opened(spec, environment, whole=False) as ground:
+    async with _opened(spec, environment, look.trees if look else {}, whole=False) as ground:
         warnings: dict[str, None] = {}
         members, outcomes = list[Member](), list[Outcome]()
         started = environment.clock.now()
@@ -119,8 +128,10 @@ async def build_image(
         else:
             image = await deliver(members, outcomes[0].solver.job.epoch)
         await lend(spec, subject, environment, reports, outcomes)
-    for warning in warnings:
-        output(LogLine(source=subject, stream="stderr", text=f"warning: {warning}\n"))
+    tell_warnings(tuple(warnings), subject, reports)
+    if look is not None:
+        notes = outcomes[0].solver.notes
+        await anyio.to_thread.run_sync(settled.keep, look, notes, image, tuple(warnings))
     progress(Progress(subject=subject, action="built"))
     return image
 
@@ -135,23 +146,45 @@ def build_arguments(
 
 @asynccontextmanager
 async def _opened(
-    spec: BuildSpec, environment: BuildEnvironment, *, whole: bool
+    spec: BuildSpec, environment: BuildEnvironment, trees: Mapping[str, Tree], *, whole: bool
 ) -> AsyncIterator[_Ground]:
     """Open what is read, with the agents that it needs; no sweep comes meanwhile.
+
+    ``trees`` are contexts that are open already.
 
     :raises BuildError: when the Dockerfile or a context cannot be read.
     """
     arguments = build_arguments(spec.args, environment.variables)
-    async with agents(spec.ssh, environment.variables, environment.paths.run) as sockets:
+    async with _agents(spec, environment) as sockets:
         settings = await anyio.to_thread.run_sync(_settings, spec, environment, sockets)
         settings = replace(settings, hostname=arguments.get(_HOSTNAME) or HOSTNAME)
         keep = arguments.get(_KEEP_GIT, "") in ("1", "true")
         parent = environment.paths.build_cache / "tmp"
         with environment.layers.writing(), workspace(parent) as scratch:
             opener = ContextOpener(environment, scratch, settings.git, keep_git_dir=keep)
+            opener.trees = trees
             contexts = await opener.open(spec)
             question = _question(spec, environment, arguments, contexts, whole=whole)
-            yield _Ground(scratch=scratch, settings=settings, contexts=contexts, question=question)
+            ground = _Ground(
+                scratch=scratch, settings=settings, contexts=contexts, question=question
+            )
+            try:
+                yield ground
+            finally:
+                opener.close()
+
+
+@asynccontextmanager
+async def _agents(
+    spec: BuildSpec, environment: BuildEnvironment
+) -> AsyncIterator[Mapping[str, str]]:
+    if not spec.ssh:
+        yield {}
+        return
+    from orchestra.engine.build.agents import agents  # noqa: PLC0415 - rare
+
+    async with agents(spec.ssh, environment.variables, environment.paths.run) as sockets:
+        yield sockets
 
 
 def _settings(
@@ -216,7 +249,7 @@ async def check_image(spec: BuildSpec, *, environment: BuildEnvironment) -> Chec
 
     :raises BuildError: when the Dockerfile or a context cannot be read.
     """
-    async with _opened(spec, environment, whole=True) as ground:
+    async with _opened(spec, environment, {}, whole=True) as ground:
         return await _checked(ground.question, environment)
 
 
@@ -225,7 +258,13 @@ async def describe_image(spec: BuildSpec, what: str, *, environment: BuildEnviro
 
     :raises BuildError: when the Dockerfile or a context cannot be read, or makes no sense.
     """
-    async with _opened(spec, environment, whole=True) as ground:
+    from orchestra.engine.build.describing import (  # noqa: PLC0415 - not for builds
+        describe_outline,
+        describe_targets,
+        described_check,
+    )
+
+    async with _opened(spec, environment, {}, whole=True) as ground:
         if what == "targets":
             return describe_targets(ground.question)
         if what == "outline":

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from orchestra.engine.build.builder import build_image, check_image, describe_image
 from orchestra.engine.build.checking import Checked
-from orchestra.engine.build.describing import Described
 from orchestra.engine.build.environment import BuildEnvironment
 from orchestra.engine.build.export import Member
-from orchestra.engine.build.results import Built, Delivery, Opened
-from orchestra.engine.image.settings import RegistrySettings
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.target import Report
 from orchestra.oci.image import Image
 from orchestra.planner.building import BuildSpec
 from orchestra.planner.exchange import Output
 from orchestra.values import replace
+
+if TYPE_CHECKING:
+    from orchestra.engine.build.describing import Described
+    from orchestra.engine.build.results import Built, Opened
+    from orchestra.engine.image.settings import RegistrySettings
 
 
 class Builds:
@@ -73,6 +75,8 @@ class Builds:
             written.
         :raises ImageError: when a registry does not take it.
         """
+        from orchestra.engine.build.results import Delivery  # noqa: PLC0415 - only this pays
+
         made: list[Built] = []
         delivery = Delivery(
             store=self._store,
@@ -95,6 +99,7 @@ class Builds:
             progress=report,
             output=report,
             deliver=deliver,
+            settles_as=names if tuple(outputs) == (Output(kind="docker"),) else (),
         )
         return made[0]
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -103,13 +102,12 @@ class BuildCache:
         :raises BuildError: when the record cannot be written.
         """
         path = self._path(key)
-        temporary = path.with_suffix(f".{secrets.token_hex(6)}")
+        temporary = path.with_suffix(f".{os.urandom(6).hex()}")
         try:
             make_private(path.parent)
             with temporary.open("wb") as file:
+                # not synced: one that a power cut tears is a miss
                 file.write(json.dumps(_encode(record), sort_keys=True).encode())
-                file.flush()
-                os.fsync(file.fileno())
             temporary.replace(path)
         except OSError as error:
             temporary.unlink(missing_ok=True)

@@ -11,10 +11,14 @@ import hashlib
 import os
 import re
 import stat
+import time
 from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
+from typing import IO
 
+from orchestra.engine.build.digests import FileDigests
+from orchestra.engine.build.hashing import Entry, Hashing
 from orchestra.engine.build.ignore import (
     Matched,
     Matcher,
@@ -28,23 +32,10 @@ from orchestra.engine.build.tree import Directory, Item, Tree
 from orchestra.errors import BuildError
 from orchestra.values import dataclass
 
-_CHUNK = 1 << 20
+DOCKERFILE_BYTES_MAX = 4 << 20
 _IGNORE_BYTES_MAX = 16 << 20
-_CAPABILITY = "security.capability"
+_MOMENT_SECONDS = 1.0
 _WILD = re.compile(r"[*?\[\\]")
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A file, directory or link to copy, as it was when it was listed."""
-
-    name: str
-    status: os.stat_result
-    link: str = ""
-    digest: str = ""
-    capability: bytes = b""
-    children: tuple[Entry, ...] = ()
-    layer: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +47,10 @@ class Chosen:
     entry: Entry
 
 
-def open_context(directory: str, dockerfile: str) -> Tree:
+def open_context(directory: str, dockerfile: str, digests: FileDigests | None = None) -> Tree:
     """Open a build context; DOCKERFILE.dockerignore ("" has none) wins over .dockerignore.
+
+    ``digests`` is what is known of its files.
 
     :raises BuildError: when the directory or its ignore file cannot be read.
     """
@@ -84,14 +77,59 @@ def open_context(directory: str, dockerfile: str) -> Tree:
             why = error.message.removeprefix("cannot read the ignore patterns: ")
             raise BuildError(f'cannot read "{candidate}": {why}', hint=error.hint) from error
         break
-    return Tree((directory,), overlay=False, matcher=matcher)
+    return Tree((directory,), overlay=False, matcher=matcher, digests=digests)
+
+
+def text_of(file: IO[bytes], name: str) -> str:
+    """Return the text of a Dockerfile that is open.
+
+    :raises BuildError: when it is too large to be one.
+    """
+    file.seek(0)
+    return decoded(file.read(DOCKERFILE_BYTES_MAX + 1), name)
+
+
+def decoded(data: bytes, name: str) -> str:
+    """Return the text of a Dockerfile.
+
+    :raises BuildError: when it is too large to be one.
+    """
+    if len(data) > DOCKERFILE_BYTES_MAX:
+        raise BuildError(f'cannot build: the Dockerfile "{name}" is larger than 4 MiB')
+    return data.decode("utf-8", "replace")
+
+
+def read_dockerfile(path: str) -> str:
+    """Read a Dockerfile of this machine.
+
+    :raises BuildError: when that is not possible.
+    """
+    try:
+        with _there(Path(path)).open("rb") as file:
+            return text_of(file, path)
+    except OSError as error:
+        raise BuildError(
+            f'cannot build: cannot read the Dockerfile "{path}": {error.strerror}',
+            hint="check build.context and build.dockerfile",
+        ) from error
+
+
+def _there(path: Path) -> Path:
+    """Return where a Dockerfile is: one that is not there may be written in lower case."""
+    lower = path.with_name(path.name.lower())
+    return lower if path.name == "Dockerfile" and not path.exists() and lower.exists() else path
 
 
 def choose(tree: Tree, source: str, excludes: Matcher) -> list[Chosen]:
     """Find what a source of COPY names; wildcards may find nothing, a plain name may not.
 
+    What was chosen a moment ago is given out again, once.
+
     :raises BuildError: when a plain name is not there, or a file cannot be read.
     """
+    recent = tree.recent.pop((source, excludes), None)
+    if recent is not None and time.monotonic() - recent[0] < _MOMENT_SECONDS:
+        return recent[1]
     cleaned = clean("/" + source)
     try:
         if not has_wildcard(cleaned):
@@ -112,16 +150,16 @@ def _plain(tree: Tree, cleaned: str, source: str, excludes: Matcher) -> Chosen:
 
 
 def _chosen(tree: Tree, path: str, parts: tuple[str, ...], excludes: Matcher) -> Chosen:
-    lister = Lister(excludes)
     name = path.rsplit("/", 1)[-1]
     if not parts:
-        with tree.root() as root:
-            return Chosen(name, parts, lister.directory(root, None, root.status(), None))
-    with tree.directory(parts[:-1]) as directory:
+        with tree.root() as root, Hashing(tree) as hashing:
+            entry = Lister(excludes, hashing).directory(root, None, root.status(), None)
+            return Chosen(name, parts, entry)
+    with tree.directory(parts[:-1]) as directory, Hashing(tree) as hashing:
         item = directory.child(parts[-1])
         if item is None:
             raise BuildError(f'"{path}" is not there any more')
-        return Chosen(name, parts, lister.entry(directory, item, None, ""))
+        return Chosen(name, parts, Lister(excludes, hashing).entry(directory, item, None, ""))
 
 
 def _matching(tree: Tree, pattern: str, excludes: Matcher) -> Iterator[Chosen]:
@@ -179,11 +217,16 @@ def _glob(
 class Lister:
     """Lists below one source; ``excludes`` is matched against paths relative to it.
 
+    Files have their digests when ``hashing`` is done.
+
     ``includes`` says which paths there are to be had, and what is below them; None takes all.
     """
 
-    def __init__(self, excludes: Matcher, *, includes: Matcher | None = None) -> None:
+    def __init__(
+        self, excludes: Matcher, hashing: Hashing, *, includes: Matcher | None = None
+    ) -> None:
         self.excludes = excludes
+        self.hashing = hashing
         self.includes = includes
 
     def entry(self, directory: Directory, item: Item, matched: Matched | None, path: str) -> Entry:
@@ -195,18 +238,7 @@ class Lister:
         if item.is_link:
             return Entry(item.name, status, link=directory.readlink(item), layer=item.layer)
         if item.is_file:
-            fd = directory.open(item)
-            try:
-                status = os.fstat(fd)
-                return Entry(
-                    item.name,
-                    status,
-                    digest=_hash(fd),
-                    capability=_capability(fd) if directory.layered else b"",
-                    layer=item.layer,
-                )
-            finally:
-                os.close(fd)
+            return self.hashing.file(directory, item)
         return Entry(item.name, status, layer=item.layer)
 
     def directory(
@@ -219,7 +251,11 @@ class Lister:
     ) -> Entry:
         """List a directory at ``path`` below the source, which is "" itself."""
         children: list[Entry] = []
+        all_of_it = self.includes is None and not self.excludes.patterns
         for found in directory.entries():
+            if found.is_file and all_of_it:
+                children.append(self.hashing.file(directory, found))
+                continue
             if stat.S_ISSOCK(found.stat.st_mode):
                 continue
             below = f"{path}/{found.name}" if path else found.name
@@ -242,18 +278,9 @@ class Lister:
         return any(lead.startswith(f"{path}/") or f"{path}/".startswith(lead) for lead in leads)
 
 
-def _hash(fd: int) -> str:
-    digest = hashlib.sha256()
-    while chunk := os.read(fd, _CHUNK):
-        digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _capability(fd: int) -> bytes:
-    try:
-        return os.getxattr(fd, _CAPABILITY)
-    except OSError:
-        return b""
+def digest_of_chosen(chosen: Chosen, *, owners: bool) -> str:
+    """Return what stands for a source in a step's key: its name, and a digest."""
+    return f"{chosen.name}\0{digest_of_entry(chosen.entry, owners=owners)}"
 
 
 def digest_of_entry(entry: Entry, *, owners: bool) -> str:

@@ -11,15 +11,19 @@ import posixpath
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from orchestra.engine.build.archive import open_archive, unpack_archive
-from orchestra.engine.build.context import open_context
-from orchestra.engine.build.download import download
+from orchestra.engine.build.context import (
+    DOCKERFILE_BYTES_MAX,
+    decoded,
+    open_context,
+    read_dockerfile,
+    text_of,
+)
+from orchestra.engine.build.digests import FileDigests
 from orchestra.engine.build.environment import BuildEnvironment
-from orchestra.engine.build.git_fetch import GitAccess, fetch_git
 from orchestra.engine.build.git_source import GitSource, read_git_source, with_flags
 from orchestra.engine.build.ignore import make_matcher, parse_ignore_file
 from orchestra.engine.build.target import Rules, Target
@@ -30,9 +34,11 @@ from orchestra.errors import BuildError
 from orchestra.planner.building import BuildSpec
 from orchestra.values import dataclass, field, replace
 
+if TYPE_CHECKING:
+    from orchestra.engine.build.git_fetch import GitAccess
+
 STDIN = "-"
 _IMAGE = "docker-image://"
-_DOCKERFILE_BYTES_MAX = 4 << 20
 _IGNORE_BYTES_MAX = 16 << 20
 _STDIN_BYTES_MAX = 64 << 30
 _CHUNK = 1 << 20
@@ -83,6 +89,9 @@ class ContextOpener:
         self.keep_git_dir = keep_git_dir
         self._times: dict[str, int] = {}
         self._commits: dict[str, str] = {}
+        self._opened: list[Tree] = []
+        self.trees: Mapping[str, Tree] = {}
+        """Directories of this machine that are open already, by the context's name."""
 
     async def open(self, spec: BuildSpec) -> Contexts:
         """Open every context, and read the Dockerfile.
@@ -97,7 +106,7 @@ class ContextOpener:
             elif value.startswith(LAYOUT):
                 images[name] = value
             elif Path(value).is_absolute():
-                trees[name] = await anyio.to_thread.run_sync(open_context, value, "")
+                trees[name] = await self._local(name, value, "")
             else:
                 trees[name] = await self._additional(name, value)
         return Contexts(
@@ -108,18 +117,34 @@ class ContextOpener:
             commits=self._commits,
         )
 
+    async def _local(self, name: str, directory: str, dockerfile: str) -> Tree:
+        tree = self.trees.get(name)
+        if tree is None:
+            digests = FileDigests(self.environment.paths.build_cache / "files", directory)
+            tree = await anyio.to_thread.run_sync(open_context, directory, dockerfile, digests)
+        self._opened.append(tree)
+        return tree
+
+    def close(self) -> None:
+        """Keep what was learned of the contexts' files. Blocks."""
+        for tree in self._opened:
+            if tree.digests is not None:
+                tree.digests.save()
+
     async def _main(self, spec: BuildSpec) -> tuple[Tree, str]:
         fetched = await self._fetched(spec.context)
         if fetched is None:
             remote = spec.dockerfile.startswith(_URLS)
             own = spec.dockerfile if spec.dockerfile_inline is None and not remote else ""
-            tree = await anyio.to_thread.run_sync(open_context, spec.context, own)
+            tree = await self._local("", spec.context, own)
             text = spec.dockerfile_inline
             if text is None and remote:
+                from orchestra.engine.build.download import download  # noqa: PLC0415 - rare
+
                 path = await download(spec.dockerfile, self.scratch.make("dockerfile"), "")
-                text = await anyio.to_thread.run_sync(_read_file, str(path))
+                text = await anyio.to_thread.run_sync(read_dockerfile, str(path))
             if text is None:
-                text = await anyio.to_thread.run_sync(_read_file, spec.dockerfile)
+                text = await anyio.to_thread.run_sync(read_dockerfile, spec.dockerfile)
             return tree, text
         self._remember("", fetched)
         text = spec.dockerfile_inline if spec.dockerfile_inline is not None else fetched.dockerfile
@@ -158,6 +183,8 @@ class ContextOpener:
             await anyio.to_thread.run_sync(self._take_stdin, path)
             return await anyio.to_thread.run_sync(self._unpacked, path, "stdin")
         if value.startswith(_URLS):
+            from orchestra.engine.build.download import download  # noqa: PLC0415 - rare
+
             path = await download(value, self.scratch.make("url"), "")
             found = await anyio.to_thread.run_sync(self._unpacked, path, value)
             modified = int(path.stat().st_mtime)
@@ -165,6 +192,8 @@ class ContextOpener:
         return None
 
     async def _clone(self, source: GitSource) -> _Fetched:
+        from orchestra.engine.build.git_fetch import fetch_git  # noqa: PLC0415 - rare
+
         directory = self.scratch.make("git") / "repository"
         checkout = await fetch_git(source, directory, self.access)
         located = Tree((str(checkout.directory),), overlay=False).locate(source.directory)
@@ -190,6 +219,8 @@ class ContextOpener:
 
     def _unpacked(self, path: Path, name: str) -> _Fetched:
         """Unpack a tarball; a file that is none is a Dockerfile."""
+        from orchestra.engine.build.archive import open_archive, unpack_archive  # noqa: PLC0415
+
         directory = self.scratch.make("context")
         directory.chmod(0o755)
         tree = Tree((str(directory),), overlay=False)
@@ -197,7 +228,7 @@ class ContextOpener:
         with path.open("rb") as file:
             archive = open_archive(file)
             if archive is None:
-                return _Fetched(tree=tree, dockerfile=_text(file, name))
+                return _Fetched(tree=tree, dockerfile=text_of(file, name))
             with archive:
                 target = Target(str(directory), (), Rules())
                 unpack_archive(archive, target, "/")
@@ -207,46 +238,18 @@ class ContextOpener:
         return _Fetched(tree=tree, time=time)
 
 
-def _text(file: IO[bytes], name: str) -> str:
-    file.seek(0)
-    return _decoded(file.read(_DOCKERFILE_BYTES_MAX + 1), name)
-
-
-def _decoded(data: bytes, name: str) -> str:
-    if len(data) > _DOCKERFILE_BYTES_MAX:
-        raise BuildError(f'cannot build: the Dockerfile "{name}" is larger than 4 MiB')
-    return data.decode("utf-8", "replace")
-
-
-def _read_file(path: str) -> str:
-    try:
-        with _there(Path(path)).open("rb") as file:
-            return _text(file, path)
-    except OSError as error:
-        raise BuildError(
-            f'cannot build: cannot read the Dockerfile "{path}": {error.strerror}',
-            hint="check build.context and build.dockerfile",
-        ) from error
-
-
-def _there(path: Path) -> Path:
-    """Return where a Dockerfile is: one that is not there may be written in lower case."""
-    lower = path.with_name(path.name.lower())
-    return lower if path.name == "Dockerfile" and not path.exists() and lower.exists() else path
-
-
 def _with_ignore(tree: Tree, dockerfile: str, text: str | None) -> tuple[Tree, str]:
     """Return a fetched tree without what its ignore file hides, and the Dockerfile in it."""
     if text is None:
-        data = tree.read(posixpath.join("/", dockerfile), _DOCKERFILE_BYTES_MAX + 1)
+        data = tree.read(posixpath.join("/", dockerfile), DOCKERFILE_BYTES_MAX + 1)
         if data is None and dockerfile == "Dockerfile":
-            data = tree.read("/dockerfile", _DOCKERFILE_BYTES_MAX + 1)
+            data = tree.read("/dockerfile", DOCKERFILE_BYTES_MAX + 1)
         if data is None:
             raise BuildError(
                 f'cannot build: there is no Dockerfile "{dockerfile}" in the context',
                 hint="check build.context and build.dockerfile",
             )
-        text = _decoded(data, dockerfile)
+        text = decoded(data, dockerfile)
     read = partial(tree.read, limit=_IGNORE_BYTES_MAX)
     ignored = read(f"/{dockerfile}.dockerignore") if dockerfile else None
     ignored = read("/.dockerignore") if ignored is None else ignored

@@ -12,7 +12,8 @@ import os
 import stat
 from contextlib import suppress
 
-from orchestra.engine.build.context import Chosen, Entry
+from orchestra.engine.build.context import Chosen
+from orchestra.engine.build.hashing import Entry
 from orchestra.engine.build.target import Rules, Target, present, remove, set_metadata
 from orchestra.engine.build.tree import Directory, Item, Tree
 from orchestra.engine.linux.pipes import write_all

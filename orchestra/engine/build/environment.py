@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import IO, Literal, Protocol
+from typing import IO, TYPE_CHECKING, Literal, Protocol
 
 from orchestra.engine.build.cacheconfig import Contents
 from orchestra.engine.clock import Clock
-from orchestra.engine.container.launching import LauncherClient
 from orchestra.engine.events import LogLine, Progress
 from orchestra.engine.paths import Paths
-from orchestra.engine.shim.protocol import Rootfs, ShimNetwork
 from orchestra.oci.digest import Digest
 from orchestra.oci.image import Image, ImageConfig, Layer
 from orchestra.oci.platform import Platform
 from orchestra.planner.exchange import CachePlace
 from orchestra.values import dataclass, field
+
+if TYPE_CHECKING:
+    from orchestra.engine.build.settled import SettledBuilds
+    from orchestra.engine.container.launching import LauncherClient
+    from orchestra.engine.shim.protocol import Rootfs, ShimNetwork
 
 NetworkMode = Literal["default", "none", "host"]
 
@@ -93,6 +96,10 @@ class Images(Protocol):
         """Return the digest by which an image of a reference is known where it came from."""
         ...
 
+    def name(self, image: Image, references: Sequence[str]) -> None:
+        """Let some names stand for a stored image. Blocks."""
+        ...
+
     async def add(self, built: Built, references: Sequence[str]) -> Image:
         """Store what was built under some names, nameless without any.
 
@@ -125,7 +132,7 @@ class Shared(Protocol):
 Network = Callable[[NetworkMode], AbstractAsyncContextManager[StepNetwork]]
 """Opens a network for one step."""
 
-Launcher = Callable[[], AbstractAsyncContextManager[LauncherClient]]
+Launcher = Callable[[], AbstractAsyncContextManager["LauncherClient"]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +151,7 @@ class BuildEnvironment:
     platform: Platform
     network: Network
     launcher: Launcher
+    settled: SettledBuilds
     shared: Shared
     variables: Mapping[str, str] = field(default_factory=dict)
     scope: str = ""

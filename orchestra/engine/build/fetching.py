@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from orchestra.engine.build.download import download
 from orchestra.engine.build.git_fetch import Checkout, GitAccess, fetch_git
 from orchestra.engine.build.git_source import without_password
 from orchestra.engine.build.remote import is_url, repository
@@ -36,6 +35,8 @@ async def fetch_sources(
         if found is not None:
             fetched[source] = await fetch_git(found, directory, access)
         elif is_url(source):
+            from orchestra.engine.build.download import download  # noqa: PLC0415 - rare
+
             directory.mkdir()
             fetched[source] = await download(source, directory, vertex.checksum)
     return fetched

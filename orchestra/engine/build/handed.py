@@ -8,22 +8,24 @@ shown by a mount and are gone with the step.
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.abc
 import anyio.to_thread
-from anyio.streams.buffered import BufferedByteReceiveStream
 
 from orchestra.engine.build.mounts import RunMount
 from orchestra.engine.build.workspace import make_private
 from orchestra.errors import BuildError
 from orchestra.planner.building import FileRights
 from orchestra.values import dataclass
+
+if TYPE_CHECKING:
+    from anyio.streams.buffered import BufferedByteReceiveStream
 
 _SECRET_MODE = 0o400
 _SECRET_BYTES_MAX = 512 * 1024
@@ -91,7 +93,7 @@ async def hand_secret(
         variable = f"{mount.env or mount.id}={data.decode('utf-8', 'surrogateescape')}"
     path = None
     if mount.target:
-        directory = run / "build-secrets" / secrets.token_hex(8)
+        directory = run / "build-secrets" / os.urandom(8).hex()
         make_private(directory)
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
         path = _write_secret(directory / "secret", data, mount, source.rights)
@@ -131,7 +133,7 @@ async def hand_agent(
 
 @asynccontextmanager
 async def _forwarded(upstream: str, mount: RunMount, run: Path) -> AsyncIterator[Path]:
-    directory = run / "build-ssh" / secrets.token_hex(4)
+    directory = run / "build-ssh" / os.urandom(4).hex()
     make_private(directory)
     path = directory / "agent"
     try:
@@ -156,6 +158,8 @@ async def _pass_on(client: anyio.abc.SocketStream, upstream: str) -> None:
     """Answer one client's requests until it, or the agent, goes."""
     try:
         async with await anyio.connect_unix(upstream) as agent:
+            from anyio.streams.buffered import BufferedByteReceiveStream  # noqa: PLC0415 - rare
+
             asked, answered = BufferedByteReceiveStream(client), BufferedByteReceiveStream(agent)
             while True:
                 frame = await _frame(asked)

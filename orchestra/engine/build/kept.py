@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from functools import partial
+from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from orchestra.engine.build.egress import step_networks
-from orchestra.engine.build.environment import BuildEnvironment, Built
+from orchestra.engine.build.environment import BuildEnvironment, Built, NetworkMode, StepNetwork
+from orchestra.engine.build.settled import SettledBuilds
 from orchestra.engine.build.sharing import SharedCaches
 from orchestra.engine.clock import SystemClock
-from orchestra.engine.container.launching import private_launcher
 from orchestra.engine.events import Progress
 from orchestra.engine.image.layout import LAYOUT, layout_config, load_layout
 from orchestra.engine.image.settings import RegistrySettings
 from orchestra.engine.image.store import SOURCE_DIGEST, ImageStore
 from orchestra.engine.paths import Paths
-from orchestra.engine.shim.protocol import Rootfs
 from orchestra.engine.snapshot.snapshotter import Snapshotter
 from orchestra.engine.state.store import Store
 from orchestra.errors import OrchestraError
@@ -26,6 +26,10 @@ from orchestra.oci.digest import Digest, digest_of, parse_digest
 from orchestra.oci.image import Image, ImageConfig, Layer
 from orchestra.oci.platform import Platform
 from orchestra.values import dataclass
+
+if TYPE_CHECKING:
+    from orchestra.engine.container.launching import LauncherClient
+    from orchestra.engine.shim.protocol import Rootfs
 
 _EMPTY = digest_of(bytes(1024))
 """The diff id of a layer that holds nothing: two blocks that end a tar."""
@@ -141,6 +145,16 @@ class KeptImages:
         known = self.store.annotations(reference).get(SOURCE_DIGEST)
         return parse_digest(known) if known else image.manifest
 
+    def name(self, image: Image, references: Sequence[str]) -> None:
+        """Let some names stand for a stored image. Blocks.
+
+        :raises ImageError: when a name is malformed.
+        """
+        for reference in references:
+            target = self.store.target(reference)
+            if target is None or target.digest != image.manifest:
+                self.store.tag(image.manifest, reference)
+
     async def add(self, built: Built, references: Sequence[str]) -> Image:
         """Store what was built under some names, nameless without any.
 
@@ -165,6 +179,23 @@ class KeptImages:
         return image
 
 
+# What only steps need that run something costs too much to import for a build that knows them all.
+
+
+def _network(
+    paths: Paths, state: Store, mode: NetworkMode
+) -> AbstractAsyncContextManager[StepNetwork]:
+    from orchestra.engine.build.egress import step_networks  # noqa: PLC0415
+
+    return step_networks(paths, state)(mode)
+
+
+def _launcher() -> AbstractAsyncContextManager[LauncherClient]:
+    from orchestra.engine.container.launching import private_launcher  # noqa: PLC0415
+
+    return private_launcher()
+
+
 def build_environment(
     paths: Paths,
     store: ImageStore,
@@ -183,8 +214,9 @@ def build_environment(
         paths=paths,
         clock=SystemClock(),
         platform=platform,
-        network=step_networks(paths, state),
-        launcher=private_launcher,
+        network=partial(_network, paths, state),
+        launcher=_launcher,
+        settled=SettledBuilds(store, paths, platform=platform, variables=variables, scope=scope),
         shared=SharedCaches(store, lambda: settings),
         variables=variables,
         scope=scope,

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from orchestra.engine.build.archive import open_archive, unpack_archive
 from orchestra.engine.build.context import Chosen, choose, digest_of_entry
 from orchestra.engine.build.copying import copy_chosen
 from orchestra.engine.build.git_fetch import Checkout
@@ -157,6 +156,8 @@ def _unpack(
 ) -> bool:
     if not piece.chosen.entry.digest:
         return False
+    from orchestra.engine.build.archive import open_archive, unpack_archive  # noqa: PLC0415 - rare
+
     with _opened(piece) as file:
         archive = open_archive(file)
         if archive is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import posixpath
 
 from orchestra.engine.build.context import Chosen, Lister, find
+from orchestra.engine.build.hashing import Hashing
 from orchestra.engine.build.ignore import Matcher, clean, has_wildcard, make_matcher
 from orchestra.engine.build.tree import Tree
 from orchestra.errors import BuildError
@@ -24,7 +25,7 @@ def choose_with_parents(tree: Tree, source: str, excludes: Matcher) -> list[Chos
         base, rest = "/", source
     pattern = clean(f"/{rest}")
     wild = has_wildcard(base) or has_wildcard(pattern)
-    lister = Lister(excludes, includes=make_matcher([pattern.lstrip("/") or "**"]))
+    includes = make_matcher([pattern.lstrip("/") or "**"])
     found: list[Chosen] = []
     try:
         if not wild and not tree.locate(posixpath.join(base, pattern.lstrip("/"))).exists:
@@ -33,7 +34,8 @@ def choose_with_parents(tree: Tree, source: str, excludes: Matcher) -> list[Chos
                 hint="paths are relative to the build context, and links do not lead out of it",
             )
         for parts in find(tree, clean(f"/{base}")):
-            with tree.directory(parts) as directory:
+            with tree.directory(parts) as directory, Hashing(tree) as hashing:
+                lister = Lister(excludes, hashing, includes=includes)
                 entry = lister.directory(directory, None, directory.status(), None)
             if entry.children:
                 found.append(Chosen("", parts, entry))

@@ -12,7 +12,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path, PurePosixPath
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 import anyio
 import anyio.to_thread
@@ -30,14 +30,14 @@ from orchestra.engine.build.target import Rules, Target, drop_untouched
 from orchestra.engine.build.tree import Tree
 from orchestra.engine.build.vertices import RunVertex
 from orchestra.engine.build.workspace import Workspace, make_private
-from orchestra.engine.container.launching import LauncherClient
-from orchestra.engine.container.oneshot import OneShot, run_once
-from orchestra.engine.network.hosts import HOST_GATEWAY, hosts_text
-from orchestra.engine.shim.protocol import Rootfs
 from orchestra.errors import BuildError
-from orchestra.oci.runtime import OciMount
 from orchestra.planner.limits import Resources, Ulimit
 from orchestra.values import dataclass, field
+
+if TYPE_CHECKING:
+    from orchestra.engine.container.launching import LauncherClient
+    from orchestra.engine.shim.protocol import Rootfs
+    from orchestra.oci.runtime import OciMount
 
 _LOCK_POLL_SECONDS = 0.05
 _CACHE_MODE = 0o755
@@ -106,6 +106,19 @@ def impure(vertex: RunVertex) -> bool:
     return bool(vertex.proxies) or any(mount.kind in _IMPURE for mount in vertex.mounts)
 
 
+def hint_of(code: int) -> str:
+    """Return what to do about the exit code of a RUN."""
+    match code:
+        case 127:
+            return "the command is not in the image: install it in an earlier step"
+        case 126:
+            return "the command is not executable"
+        case 137:
+            return "it was killed, perhaps for want of memory"
+        case _:
+            return "run the command in a container of the stage before it to see more"
+
+
 @dataclass(slots=True, kw_only=True)
 class Run:
     """One RUN about to happen. ``inputs`` are by the number of the mount."""
@@ -129,6 +142,9 @@ class Run:
         :raises BuildError: when a mount cannot be made.
         :raises ContainerError: when the command cannot be started.
         """
+        # what runs a container is not imported for builds that run none
+        from orchestra.engine.container.oneshot import OneShot, run_once  # noqa: PLC0415
+
         vertex = self.vertex
         async with AsyncExitStack() as stack:
             mounts, env = await self._mounts(stack)
@@ -314,6 +330,8 @@ def _hosts(settings: RunSettings, gateway: str) -> str:
 
     :raises NetworkError: when a name or an address is not valid.
     """
+    from orchestra.engine.network.hosts import HOST_GATEWAY, hosts_text  # noqa: PLC0415 - as above
+
     own = [("127.0.1.1", (settings.hostname,))]
     extra = settings.extra_hosts
     return hosts_text(own, [(name, gateway if at == HOST_GATEWAY else at) for name, at in extra])

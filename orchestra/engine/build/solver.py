@@ -6,8 +6,9 @@ up as soon as the layers below it are known, so a build whose steps are all know
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Generic, TypeVar, assert_never
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Generic, TypeVar, assert_never
 
 import anyio
 import anyio.abc
@@ -17,23 +18,28 @@ from orchestra.engine.build.environment import BuildEnvironment, NetworkMode, Re
 from orchestra.engine.build.export import Made
 from orchestra.engine.build.graph import SCRATCH, Stage
 from orchestra.engine.build.lowering import Base, lower_stage
+from orchestra.engine.build.settled import Notes
 from orchestra.engine.build.steps import Files, Job, StepRunner
 from orchestra.engine.build.vertices import (
     ContextSource,
     CopyVertex,
     ImageSource,
     LoweredStage,
+    RunVertex,
     Source,
     StageSource,
     Step,
 )
 from orchestra.engine.build.workspace import Workspace
-from orchestra.engine.container.launching import LauncherClient
 from orchestra.engine.events import Progress
+from orchestra.engine.image.layout import LAYOUT
 from orchestra.errors import BuildError, Location, OrchestraError
 from orchestra.oci.image import History, Image, ImageConfig, Layer
 from orchestra.oci.platform import Platform
 from orchestra.values import dataclass, replace
+
+if TYPE_CHECKING:
+    from orchestra.engine.container.launching import LauncherClient
 
 _T = TypeVar("_T")
 
@@ -94,7 +100,10 @@ class Solver:
         self.job = job
         self.environment = environment
         self.reports = reports
-        self.runner = StepRunner(job, environment, reports, workspace, cache, self._launcher)
+        self.notes = Notes()
+        self.runner = StepRunner(
+            job, environment, reports, workspace, cache, self._launcher, self.notes
+        )
         self._stages: dict[int, _Once[Solved]] = {}
         self._images: dict[tuple[str, str], _Once[Image]] = {}
         self._launcher_wanted, self._network_wanted = anyio.Event(), anyio.Event()
@@ -171,13 +180,16 @@ class Solver:
         total = 1 + sum(step.vertex is not None for step in lowered.steps)
         number = 1
         fresh = self.job.no_cache or stage.name in self.job.no_cache_stages
-        for step in lowered.steps:
+        for position, step in enumerate(lowered.steps):
             if step.vertex is None:
                 made.append(Made(history=step.history, layer=None, created=None))
                 continue
             number += 1
             label = f"{self._prefix(stage)}{number}/{total}"
-            entry = await self._step(step, label, layers, ground.platform, fresh=fresh)
+            missed = partial(self._foresee, lowered.steps[position + 1 :])
+            entry = await self._step(
+                step, label, layers, ground.platform, fresh=fresh, missed=missed
+            )
             made.append(entry)
             layers += [entry.layer] if entry.layer is not None else []
         once.set(
@@ -191,22 +203,41 @@ class Solver:
             )
         )
 
+    def _foresee(self, steps: Sequence[Step]) -> None:
+        """Make ready what a RUN among the steps that follow one that is done will want."""
+        for step in steps:
+            if isinstance(step.vertex, RunVertex):
+                self._launcher_wanted.set()
+                if step.vertex.network == self.job.network == "default":
+                    self._network_wanted.set()
+                return
+
     def _prefix(self, stage: Stage) -> str:
         """Return how a stage's steps are told from others'; "" where it is alone."""
         platform = f"{self.job.platform} " if self.job.several else ""
         return f"{platform}{stage.label} " if len(self.job.graph.stages) > 1 else platform
 
     async def _step(
-        self, step: Step, label: str, layers: Sequence[Layer], platform: Platform, *, fresh: bool
+        self,
+        step: Step,
+        label: str,
+        layers: Sequence[Layer],
+        platform: Platform,
+        *,
+        fresh: bool,
+        missed: Callable[[], None] = lambda: None,
     ) -> Made:
         self._report(f"[{label}] {step.title}")
         below = tuple(layers)
-        result = await self.runner.solve(step, label, below, platform, self._files, fresh=fresh)
+        result = await self.runner.solve(
+            step, label, below, platform, self._files, fresh=fresh, missed=missed
+        )
         self._count += 1
         self._report(f"[{label}] {step.title}{' CACHED' if result.cached else ' DONE'}")
         return Made(history=step.history, layer=result.layer, created=result.created)
 
     def _report(self, action: str) -> None:
+        self.notes.actions.append(action)
         self.reports.progress(
             Progress(subject=self.job.subject, action=action, current=self._count)
         )
@@ -263,6 +294,9 @@ class Solver:
         image = await self.environment.images.base(
             reference, platform, pull=self.job.pull, progress=self.reports.progress
         )
+        if reference.startswith(LAYOUT):
+            self.notes.settles = False
+        self.notes.base(reference, platform, image.manifest)
         once.set(image)
         self.bases[reference, platform] = image
         return image

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 import anyio
 import anyio.to_thread
 
 from orchestra.engine.build.cache import Cache, CacheRecord, cache_key
+from orchestra.engine.build.context import digest_of_chosen
 from orchestra.engine.build.emulation import check_runs
 from orchestra.engine.build.environment import BuildEnvironment, NetworkMode, Reports
 from orchestra.engine.build.fetching import fetch_sources, material_of
@@ -28,9 +29,11 @@ from orchestra.engine.build.runs import (
     Run,
     RunSettings,
     check_entitlements,
+    hint_of,
     impure,
     prepare_mount,
 )
+from orchestra.engine.build.settled import Notes, stamp
 from orchestra.engine.build.tree import Tree
 from orchestra.engine.build.vertices import (
     ContextSource,
@@ -42,12 +45,14 @@ from orchestra.engine.build.vertices import (
     definition,
 )
 from orchestra.engine.build.workspace import Workspace
-from orchestra.engine.container.launching import LauncherClient
-from orchestra.engine.shim.protocol import Rootfs
 from orchestra.errors import BuildError, Location, OrchestraError
 from orchestra.oci.image import Layer
 from orchestra.oci.platform import Platform
 from orchestra.values import dataclass, field
+
+if TYPE_CHECKING:
+    from orchestra.engine.container.launching import LauncherClient
+    from orchestra.engine.shim.protocol import Rootfs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +133,7 @@ class StepRunner:
         workspace: Workspace,
         cache: Cache,
         launcher: Callable[[NetworkMode], Awaitable[LauncherClient]],
+        notes: Notes,
     ) -> None:
         self.job = job
         self.environment = environment
@@ -137,6 +143,7 @@ class StepRunner:
         self.launcher = launcher
         self.fetched: dict[str, tuple[str, str]] = {}
         """What was fetched from elsewhere: its URL -> algorithm and digest."""
+        self.notes = notes
 
     async def solve(
         self,
@@ -146,16 +153,19 @@ class StepRunner:
         platform: Platform,
         files: FilesOf,
         *,
-        fresh: bool = False,
+        fresh: bool,
+        missed: Callable[[], None],
     ) -> StepResult:
         """Return what a step leaves on the layers ``below``, from the cache or by doing it.
 
-        ``fresh``: the cache is not asked, only told.
+        ``fresh``: the cache is not asked, only told. ``missed`` is called before it is done.
 
         :raises BuildError: at its line, when it fails.
         """
         try:
-            return await self._solve(step, label, below, platform, files, fresh=fresh)
+            return await self._solve(
+                step, label, below, platform, files, fresh=fresh, missed=missed
+            )
         except OrchestraError as error:
             if isinstance(error, BuildError) and error.location is not None:
                 raise
@@ -174,6 +184,7 @@ class StepRunner:
         files: FilesOf,
         *,
         fresh: bool,
+        missed: Callable[[], None],
     ) -> StepResult:
         vertex = step.vertex
         if vertex is None:
@@ -183,6 +194,7 @@ class StepRunner:
         alias = await self._alias(vertex, below, platform, files)
         known = self._known(alias) if not fresh or alias in self.job.done else None
         if known is not None:
+            self.notes.steps[alias] = stamp(known.layer, known.created)
             return known
         plan = await self._plan(step, files)
         scope = ""
@@ -200,11 +212,13 @@ class StepRunner:
         if known is None:
             if isinstance(vertex, RunVertex):
                 await self._check_runs(platform)
+            missed()
             layer = await self._perform(step, label, below, plan)
             created = self.environment.clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
             known = StepResult(layer=layer, created=created, cached=False)
             await anyio.to_thread.run_sync(self._remember, key, known)
         self.job.done.update((key, alias))
+        self.notes.steps[key] = stamp(known.layer, known.created)
         if alias:
             await anyio.to_thread.run_sync(self._remember, alias, known)
         return known
@@ -264,11 +278,15 @@ class StepRunner:
                 mounts: dict[int, MountInput] = {}
                 for number, mount in enumerate(vertex.mounts):
                     if mount.kind == "bind" or (mount.kind == "cache" and mount.stage):
-                        found = await files(vertex.mount_sources[number])
+                        source = vertex.mount_sources[number]
+                        found = await files(source)
                         tree = await self._tree(found)
                         mounts[number] = await anyio.to_thread.run_sync(
                             partial(prepare_mount, mount, tree, owners=found.owners)
                         )
+                        if found.tree is not None and isinstance(source, ContextSource):
+                            digest = digest_of_chosen(mounts[number].chosen, owners=False)
+                            self.notes.take(source.name, (mount.source or "/",), (digest,))
                 digests = tuple(f"{number}:{mounts[number].digest}" for number in sorted(mounts))
                 return StepPlan(digests=digests, mounts=mounts)
             case _:
@@ -298,7 +316,21 @@ class StepRunner:
                 scratch=documents,
             )
         )
+        self._note_copy(vertex, found, plan)
         return StepPlan(digests=plan.digests, copy=plan)
+
+    def _note_copy(self, vertex: CopyVertex, found: Files, plan: CopyPlan) -> None:
+        if any(is_remote(source) for source in vertex.sources):
+            self.notes.settles = False
+        if found.tree is not None and isinstance(vertex.source, ContextSource):
+            digests = plan.digests[: len(plan.digests) - len(vertex.documents)]
+            self.notes.take(
+                vertex.source.name,
+                vertex.sources,
+                digests,
+                vertex.excludes,
+                parents=vertex.parents,
+            )
 
     async def _perform(
         self, step: Step, label: str, below: Sequence[Layer], plan: StepPlan
@@ -343,7 +375,7 @@ class StepRunner:
             settings=self.job.settings,
             network=self.job.network if vertex.network == "default" else vertex.network,
             workspace=self.workspace,
-            identity=f"build-{secrets.token_hex(8)}",
+            identity=f"build-{os.urandom(8).hex()}",
         )
         code = await run.execute(await self.launcher(run.network), rootfs, output)
         if code != 0:
@@ -352,7 +384,7 @@ class StepRunner:
             raise BuildError(
                 f"cannot build {step.title[:300]}{_where(label)}: it exited with code {code}{said}",
                 location=Location(self.job.graph.file, step.line),
-                hint=_hint(code),
+                hint=hint_of(code),
             )
 
 
@@ -360,18 +392,6 @@ def _where(label: str) -> str:
     """Name the stage of "STAGE N/M"; "" where there is only one."""
     stage, blank, _ = label.rpartition(" ")
     return f' in stage "{stage}"' if blank else ""
-
-
-def _hint(code: int) -> str:
-    match code:
-        case 127:
-            return "the command is not in the image: install it in an earlier step"
-        case 126:
-            return "the command is not executable"
-        case 137:
-            return "it was killed, perhaps for want of memory"
-        case _:
-            return "run the command in a container of the stage before it to see more"
 
 
 def _places(rootfs: Rootfs) -> tuple[str, tuple[str, ...]]:

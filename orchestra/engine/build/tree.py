@@ -8,17 +8,23 @@ race leads out of it. A build context is a tree of one layer with a matcher of w
 from __future__ import annotations
 
 import errno
+import operator
 import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from types import TracebackType
+from typing import TYPE_CHECKING
 
+from orchestra.engine.build.digests import FileDigests
 from orchestra.engine.build.ignore import Matched, Matcher
 from orchestra.values import dataclass
 
+if TYPE_CHECKING:
+    from orchestra.engine.build.context import Chosen
+
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _OPAQUE = ("trusted.overlay.opaque", "user.overlay.opaque")
 _LINKS_MAX = 40
 
@@ -71,6 +77,9 @@ class Located:
 def is_whiteout(status: os.stat_result) -> bool:
     """Tell whether an entry of a layer says "nothing here": a character device 0:0."""
     return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
+
+
+_name_of = operator.attrgetter("name")
 
 
 class Directory:
@@ -126,6 +135,13 @@ class Directory:
 
     def entries(self) -> list[Item]:
         """List what is there and not hidden, sorted by name."""
+        if not self._tree.overlay and len(self.fds) == 1:
+            with os.scandir(self.fds[0]) as found:
+                items = [Item(entry.name, entry.stat(follow_symlinks=False), 0) for entry in found]
+            if self._tree.matcher.patterns:
+                items = [item for item in items if self._visible(item)]
+            items.sort(key=_name_of)
+            return items
         seen: dict[str, Item | None] = {}
         for layer, fd in enumerate(self.fds):
             with os.scandir(fd) as found:
@@ -136,7 +152,7 @@ class Directory:
                     gone = self._tree.overlay and is_whiteout(status)
                     seen[entry.name] = None if gone else Item(entry.name, status, layer)
         items = [item for item in seen.values() if item is not None and self._visible(item)]
-        return sorted(items, key=lambda item: item.name)
+        return sorted(items, key=_name_of)
 
     def enter(self, item: Item) -> Directory:
         """Open a directory in this one.
@@ -168,7 +184,7 @@ class Directory:
 
     def open(self, item: Item) -> int:
         """Open a file in this directory for reading; never follows, never blocks on a fifo."""
-        return os.open(item.name, _FILE, dir_fd=self.fds[item.layer])
+        return os.open(item.name, FILE_FLAGS, dir_fd=self.fds[item.layer])
 
     def readlink(self, item: Item) -> str:
         """Read a link in this directory."""
@@ -198,11 +214,22 @@ def _is_opaque(fd: int) -> bool:
 
 
 class Tree:
-    """Layers (directories, uppermost first) as one root; ``matcher`` hides paths from it."""
+    """Layers (directories, uppermost first) as one root; ``matcher`` hides paths from it.
+
+    ``digests`` is what is known of the files of a context.
+    """
 
     def __init__(
-        self, layers: Sequence[str], *, overlay: bool = True, matcher: Matcher | None = None
+        self,
+        layers: Sequence[str],
+        *,
+        overlay: bool = True,
+        matcher: Matcher | None = None,
+        digests: FileDigests | None = None,
     ) -> None:
+        self.digests = digests
+        self.recent: dict[tuple[str, Matcher], tuple[float, list[Chosen]]] = {}
+        """What was chosen of late (context.py), and when."""
         self.layers = tuple(layers)
         self.overlay = overlay
         self.matcher = matcher or Matcher()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,7 +44,7 @@ def workspace(parent: PurePosixPath) -> Iterator[Workspace]:
     :raises BuildError: when it cannot be made.
     """
     root = Path(parent)
-    path = root / secrets.token_hex(8)
+    path = root / os.urandom(8).hex()
     try:
         make_private(root)
         path.mkdir(mode=0o700)

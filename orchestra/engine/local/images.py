@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from orchestra.engine.image.pull import pull
 from orchestra.engine.image.settings import RegistrySettings
 from orchestra.engine.image.store import ImageStore
-from orchestra.engine.local.observe import BUILD_HASH, PULLED_AT
+from orchestra.engine.local.notes import BUILD_HASH, PULLED_AT
 from orchestra.engine.snapshot.snapshotter import Snapshotter
 from orchestra.engine.target import Report
 from orchestra.errors import BugError

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from orchestra.engine.container.arguments import merge_argv
 from orchestra.engine.container.places import Places
+from orchestra.engine.local.notes import BUILD_HASH, PULLED_AT
 from orchestra.engine.state.records import ContainerRecord, Wanted
 from orchestra.engine.state.store import Store, read_record
 from orchestra.errors import ContainerError, StateError
@@ -36,10 +37,6 @@ if TYPE_CHECKING:  # handed in: who only reads containers imports none of these
 
 _LINKS = Path("/sys/class/net")
 HEALTH_FILE = "health.json"
-BUILD_HASH = "org.orchestra.build-hash"
-"""Annotation of a reference in the store: what the image was built from."""
-PULLED_AT = "org.orchestra.pulled-at"
-"""Annotation of a reference in the store: when a registry was last asked for it."""
 
 
 class Observer:

@@ -402,7 +402,7 @@ def test_nothing_turns_a_message_around(character: str) -> None:
 
 @pytest.mark.parametrize("mode", ["plain", "json", "quiet"])
 def test_progress_modes_have_names(mode: str) -> None:
-    renderer = progress._renderer(GlobalOptions(progress=mode))
+    renderer = progress.renderer_of(GlobalOptions(progress=mode))
     assert type(renderer).__name__.lower() == mode
 
 

@@ -1,0 +1,336 @@
+"""Builds that are settled: what one looked at is as it was, so its image is the one it gave.
+
+A build that was done is remembered by all that decides about it before anything is looked at: its
+spec, the names, the Dockerfile, what is ignored, the arguments, and the code of the builder. With
+it stands what it took from elsewhere: base images by their manifests, and what each COPY and mount
+chose from the contexts by digest; and what the cache had for each of its steps. When all of that is
+found again, nothing is left to do. Looking needs neither an event loop nor what builds: a build of
+which nothing has changed is the one that people do most.
+
+Builds that depend on more (remote sources, agents, a cache that is not to be used) are never
+settled. Nothing is lost with what is remembered here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestra.engine.build.cache import BuildCache
+from orchestra.engine.build.context import choose, digest_of_chosen, open_context, read_dockerfile
+from orchestra.engine.build.digests import FileDigests
+from orchestra.engine.build.ignore import make_matcher
+from orchestra.engine.image.store import ImageStore
+from orchestra.engine.paths import Paths
+from orchestra.engine.state.memo import Memo
+from orchestra.errors import BuildError, ImageError
+from orchestra.oci.digest import parse_digest
+from orchestra.oci.image import Image, Layer
+from orchestra.oci.platform import Platform, parse_platform
+from orchestra.planner.building import BuildSpec, without_secrets
+from orchestra.values import dataclass, field, fields_of
+
+if TYPE_CHECKING:
+    from orchestra.engine.build.tree import Tree
+    from orchestra.engine.state.codec import Json
+
+_VERSION = 1
+_EPOCH = "SOURCE_DATE_EPOCH"
+_IMAGE = "docker-image://"
+_ROOMS = ("engine/build", "engine/image", "oci")
+"""Where the code stands that has a part in what becomes of a build."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What one instruction took from a context: sources as it names them, digests of what is there.
+
+    ``context`` is "" for the main one.
+    """
+
+    context: str
+    sources: tuple[str, ...]
+    excludes: tuple[str, ...]
+    parents: bool
+    digests: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Notes:
+    """What a build has looked at so far; ``settles`` False when it is more than can be told."""
+
+    bases: dict[str, str] = field(default_factory=dict)
+    taken: list[Taken] = field(default_factory=list)
+    actions: list[str] = field(default_factory=list)
+    steps: dict[str, str] = field(default_factory=dict)
+    settles: bool = True
+
+    def take(
+        self,
+        context: str,
+        sources: Sequence[str],
+        digests: Sequence[str],
+        excludes: Sequence[str] = (),
+        *,
+        parents: bool = False,
+    ) -> None:
+        """Note what an instruction took from a context."""
+        self.taken.append(
+            Taken(
+                context=context,
+                sources=tuple(sources),
+                excludes=tuple(excludes),
+                parents=parents,
+                digests=tuple(digests),
+            )
+        )
+
+    def base(self, reference: str, platform: Platform, manifest: str) -> None:
+        """Note an image; one name that stands for two images is more than can be told."""
+        if self.bases.setdefault(f"{platform} {reference}", manifest) != manifest:
+            self.settles = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """A settled build: its image, the actions to report, the warnings to repeat.
+
+    ``named``: every name stands for the image already.
+    """
+
+    image: Image
+    actions: tuple[str, ...]
+    warnings: tuple[str, ...]
+    named: bool
+
+
+class SettledBuilds:
+    """What is known of the builds of one scope (a project's name) on this machine. Blocks."""
+
+    def __init__(
+        self,
+        store: ImageStore,
+        paths: Paths,
+        *,
+        platform: Platform,
+        variables: Mapping[str, str],
+        scope: str,
+    ) -> None:
+        self._store = store
+        self._files = paths.build_cache / "files"
+        self._memo = Memo(Path(paths.build_cache / "settled"))
+        self._cache = BuildCache(paths.build_cache / "records")
+        self._ground = (str(platform), scope)
+        self._variables = variables
+
+    def look(self, spec: BuildSpec, names: Sequence[str]) -> Look | None:
+        """Take a first look at a build; None when it is one that is never settled."""
+        more = (spec.no_cache, spec.no_cache_filter, spec.pull, spec.ssh)
+        elsewhere = (spec.cache_from, spec.cache_to, len(spec.platforms) > 1)
+        attested = (spec.provenance, spec.sbom)  # they tell of the times of the build
+        if any((*more, *elsewhere, *attested)) or not names:
+            return None
+        if not Path(spec.context).is_absolute():
+            return None
+        places = {"": spec.context}
+        for name, value in spec.additional_contexts.items():
+            if Path(value).is_absolute():
+                places[name] = value
+            elif not value.startswith(_IMAGE):
+                return None
+        try:
+            trees = {name: self._tree(spec, name, place) for name, place in places.items()}
+            text = spec.dockerfile_inline
+            text = read_dockerfile(spec.dockerfile) if text is None else text
+            key = self._key(spec, names, text, trees)
+            return Look(key=key, names=tuple(names), trees=trees)
+        except (BuildError, OSError, ValueError):
+            return None
+
+    def _tree(self, spec: BuildSpec, name: str, place: str) -> Tree:
+        own = "" if name or spec.dockerfile_inline is not None else spec.dockerfile
+        return open_context(place, own, FileDigests(self._files, place))
+
+    def _key(
+        self, spec: BuildSpec, names: Sequence[str], text: str, trees: Mapping[str, Tree]
+    ) -> str:
+        bare = without_secrets(spec)
+        known = {each: self._variables.get(each) for each in (*spec.args, _EPOCH)}
+        ignored = {
+            name: [(pattern.keep, pattern.text) for pattern in tree.matcher.patterns]
+            for name, tree in trees.items()
+        }
+        document = {
+            "version": _VERSION,
+            "code": _code(),
+            "ground": self._ground,
+            "spec": {each.name: repr(getattr(bare, each.name)) for each in fields_of(BuildSpec)},
+            "contents": sorted(spec.secret_contents),
+            "names": list(names),
+            "variables": known,
+            "dockerfile": text,
+            "ignored": ignored,
+        }
+        written = json.dumps(document, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(written.encode("utf-8", "surrogatepass")).hexdigest()
+
+    def find(self, look: Look) -> Settled | None:
+        """Return what a build would give, when all that it looked at is as it was."""
+        try:
+            return self._found(look, self._memo.get(look.key))
+        except (BuildError, ImageError, OSError):
+            return None
+
+    def _found(self, look: Look, record: Json) -> Settled | None:
+        match record:
+            case {
+                "manifest": str(manifest),
+                "bases": dict(bases),
+                "taken": list(taken),
+                "steps": dict(steps),
+                "actions": list(actions),
+                "warnings": list(warnings),
+            }:
+                pass
+            case _:
+                return None
+        if not all(self._is_base(name, at) for name, at in bases.items()):
+            return None
+        image = self._store.image_of(parse_digest(manifest))
+        if not self._store.has_blob(image.id) or not all(map(self._has, image.layers)):
+            return None
+        if not all(self._knows(key, known) for key, known in steps.items()):
+            return None
+        if not all(_is_the_same(look.trees, entry) for entry in taken):
+            return None
+        for tree in look.trees.values():
+            if tree.digests is not None:
+                tree.digests.save()
+        return Settled(
+            image=image,
+            actions=tuple(map(str, actions)),
+            warnings=tuple(map(str, warnings)),
+            named=all(self._is_named(name, image) for name in look.names),
+        )
+
+    def _is_base(self, name: str, manifest: Json) -> bool:
+        platform, _, reference = name.partition(" ")
+        found = self._store.get(reference, parse_platform(platform))
+        return found is not None and found.manifest == manifest
+
+    def _is_named(self, name: str, image: Image) -> bool:
+        target = self._store.target(name)
+        return target is not None and target.digest == image.manifest
+
+    def _has(self, layer: Layer | None) -> bool:
+        if layer is None:
+            return True
+        return self._store.has_blob(layer.descriptor.digest, layer.descriptor.size)
+
+    def _knows(self, key: str, known: Json) -> bool:
+        """Tell whether the cache has for a step what it had."""
+        record = self._cache.get(key)
+        return (
+            record is not None
+            and stamp(record.layer, record.created) == known
+            and self._has(record.layer)
+        )
+
+    def keep(self, look: Look, notes: Notes, image: Image, warnings: Sequence[str]) -> None:
+        """Remember a build that was done, unless names stand for other images by now."""
+        known = all(self._is_base(name, at) for name, at in notes.bases.items())
+        named = all(self._is_named(name, image) for name in look.names)
+        if not (notes.settles and known and named):
+            return
+        self._memo.put(
+            look.key,
+            {
+                "manifest": image.manifest,
+                "bases": dict(notes.bases),
+                "taken": [
+                    {
+                        "context": taken.context,
+                        "sources": list(taken.sources),
+                        "excludes": list(taken.excludes),
+                        "parents": taken.parents,
+                        "digests": list(taken.digests),
+                    }
+                    for taken in notes.taken
+                ],
+                "steps": dict(notes.steps),
+                "actions": [
+                    f"{action[:-5]} CACHED" if action.endswith(" DONE") else action
+                    for action in notes.actions
+                ],
+                "warnings": list(warnings),
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """A first look at a build: by what it is remembered, and its contexts, "" the main one."""
+
+    key: str
+    names: tuple[str, ...]
+    trees: Mapping[str, Tree]
+
+
+def _is_the_same(trees: Mapping[str, Tree], entry: Json) -> bool:
+    match entry:
+        case {
+            "context": str(context),
+            "sources": list(sources),
+            "excludes": list(excludes),
+            "parents": bool(parents),
+            "digests": list(digests),
+        } if context in trees:
+            found = digests_of(
+                trees[context], tuple(map(str, sources)), tuple(map(str, excludes)), parents=parents
+            )
+            return found == tuple(digests)
+        case _:
+            return False
+
+
+def stamp(layer: Layer | None, created: str) -> str:
+    """Return what tells what a step left from what it left another time."""
+    return f"{created} {layer.descriptor.digest if layer is not None else ''}"
+
+
+def digests_of(
+    tree: Tree, sources: Sequence[str], excludes: Sequence[str], *, parents: bool
+) -> tuple[str, ...]:
+    """Return what an instruction would take from a context, as digests.
+
+    :raises BuildError: when a source is not there.
+    """
+    matcher = make_matcher(excludes)
+    digests: list[str] = []
+    for source in sources:
+        if parents:
+            from orchestra.engine.build.parents import choose_with_parents  # noqa: PLC0415 - rare
+
+            found = choose_with_parents(tree, source, matcher)
+        else:
+            found = choose(tree, source, matcher)
+            tree.recent[source, matcher] = (time.monotonic(), found)
+        digests += [digest_of_chosen(chosen, owners=False) for chosen in found]
+    return tuple(digests)
+
+
+def _code() -> list[str]:
+    root = Path(__file__).parents[2]
+    found = []
+    for room in _ROOMS:
+        with os.scandir(root / room) as entries:
+            for entry in entries:
+                if entry.name.endswith(".py"):
+                    status = entry.stat()
+                    found.append(f"{room} {entry.name} {status.st_mtime_ns} {status.st_size}")
+    return sorted(found)

@@ -1,0 +1,46 @@
+"""Which images need no build, for who asks before anything that builds is imported."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchestra.engine.local.notes import BUILD_HASH
+from orchestra.planner.fingerprint import build_hash
+
+if TYPE_CHECKING:
+    from orchestra.engine.build.settled import Settled, SettledBuilds
+    from orchestra.engine.image.store import ImageStore
+    from orchestra.planner.building import BuildSpec
+    from orchestra.planner.desired import ImageSpec
+
+
+class SettledImages:
+    """Looks only: where a name or a note would have to be written, the build is to be done."""
+
+    def __init__(self, store: ImageStore, builds: SettledBuilds) -> None:
+        self._store = store
+        self._builds = builds
+
+    def find(self, spec: BuildSpec, names: tuple[str, ...]) -> Settled | None:
+        """Return a build of which nothing has changed. Blocks.
+
+        :raises StateError: when the store cannot be opened.
+        """
+        look = self._builds.look(spec, names)
+        if look is None:
+            return None
+        with self._store.writing():
+            found = self._builds.find(look)
+        return found if found is not None and found.named else None
+
+    def of_image(self, image: ImageSpec) -> Settled | None:
+        """Return the build of a service's image, when its note says that it was built so. Blocks.
+
+        :raises StateError: when the store cannot be opened.
+        """
+        if image.build is None:
+            return None
+        noted = self._store.annotations(image.reference).get(BUILD_HASH, "")
+        if noted != (image.build_hash or build_hash(image.build)):
+            return None
+        return self.find(image.build, (image.reference, *image.build.tags))
