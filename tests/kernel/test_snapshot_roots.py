@@ -231,7 +231,7 @@ def test_sweep_removes_what_nothing_uses(paths: Paths, store: ImageStore, image:
 
 def nameless_but_used(store: ImageStore) -> Callable[[Roots], Callable[[Entry], bool]]:
     """Let the images without a name go, but those of containers."""
-    return lambda used: lambda entry: not entry.reference and store.id_of(entry) not in used.images
+    return lambda used: lambda entry: not entry.reference and not store.ids_of(entry) & used.images
 
 
 def test_sweep_spares_what_containers_use(paths: Paths, store: ImageStore, image: Image) -> None:
