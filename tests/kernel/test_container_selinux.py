@@ -78,7 +78,7 @@ async def test_levels_are_ones_own(cell: Cell) -> None:
 async def test_a_container_opens_its_own_files_alone(cell: Cell, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("told\n")
     mount = Mount(kind=MountKind.BIND, source=str(tmp_path), target="/host")
-    script = "cat /etc/passwd > /dev/null && echo fine; cat /host/secret; cat /etc/hosts"
+    script = "exec 2>&1; cat /etc/passwd > /dev/null && echo fine; cat /host/secret; cat /etc/hosts"
     plain = await cell.run(*argv(script), mounts=(mount,))
     assert plain[1].startswith("fine\ntold\n")
     wanted = {"security_opt": ("label=type:container_t",)}
