@@ -66,7 +66,8 @@ def _copied(tree: Mapping[str, Node]) -> dict[str, Node]:
 
 
 def _path(name: str) -> str:
-    return "/" + name.removeprefix("./").strip("/").removeprefix(".")
+    name = name.removeprefix("./").strip("/")
+    return "/" if name == "." else f"/{name}"
 
 
 def _white_out(tree: dict[str, Node], paths: Iterable[str]) -> None:

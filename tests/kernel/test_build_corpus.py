@@ -15,9 +15,11 @@ from scripts.differential.bases import bases
 from scripts.differential.case import cases
 from scripts.differential.compare import compare
 from scripts.differential.ours import Orchestra
+from scripts.differential.recipe import archive
 from scripts.differential.record import stored
 from scripts.differential.running import built
 from scripts.differential.server import serve
+from scripts.differential.tree import flatten
 
 pytestmark = pytest.mark.kernel
 CASES = list(cases())
@@ -64,3 +66,14 @@ def test_the_corpus_is_large_and_uses_every_instruction():
         "ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL",
         "MAINTAINER", "ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR",
     }  # fmt: skip
+
+
+def test_layers_are_laid_over_each_other():
+    low = archive({"f": "1", ".hidden": "2", "d/": {}, "d/a": "3", "d/b": "4"}, "")
+    high = archive({".wh.f": "", "d/": {}, "d/.wh..wh..opq": "", "d/c": {"hardlink": "d/n"}} | {"d/n": "5"}, "")  # fmt: skip
+    with pytest.raises(KeyError):
+        flatten([low, high])  # a link before what it leads to
+    high = archive({".wh.f": "", "d/": {}, "d/.wh..wh..opq": "", "d/n": "5", "d/c": {"hardlink": "d/n"}}, "")  # fmt: skip
+    tree = flatten([high], (low,))
+    assert sorted(tree) == ["/.hidden", "/d", "/d/c", "/d/n"]
+    assert tree["/d/c"].names == {"/d/c", "/d/n"}
