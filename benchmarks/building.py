@@ -139,6 +139,10 @@ def builders_in(root: Path, mirror: str | None, names: Sequence[str]) -> Iterato
             compose = f"{name} build" if name == "orchestra" else "docker compose build"
             found.append(Builder(compose, peer, peer.compose, composed=True))
             if plain:
+                if name == "orchestra":  # steps that both ways share are done anew by each
+                    (root / "alone").mkdir()
+                    peer = find_orchestra(root / "alone", mirror)
+                    peers.append(peer)
                 title = "orchestra image build" if name == "orchestra" else "docker build"
                 found.append(Builder(title, peer, plain, composed=False))
         yield found

@@ -169,6 +169,7 @@ def test_a_build_without_cache_is_the_one_that_counts(builder):
     first = builder.build(text)
     second = builder.build(text, no_cache=True)
     assert first.id != second.id
+    assert settled(builder, text).image == second
     assert builder.build(text).id == second.id
     assert builder.done() == []
 

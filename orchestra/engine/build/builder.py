@@ -99,9 +99,9 @@ async def build_image(
     names = (*((reference,) if reference else ()), *spec.tags)
     settled = environment.settled
     look = await anyio.to_thread.run_sync(
-        settled.look, spec, names if deliver is None else settles_as
+        settled.look, replace(spec, no_cache=False), names if deliver is None else settles_as
     )
-    known = await known_build(look, environment) if deliver is None else None
+    known = await known_build(look, environment) if not (deliver or spec.no_cache) else None
     if known is not None:
         tell_settled(known, subject, reports)
         return known.image
