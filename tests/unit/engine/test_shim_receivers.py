@@ -293,7 +293,7 @@ def test_a_receiver_that_stalls_is_waited_for_a_while_only() -> None:
             run(loop, sending, lambda: bool(resumed))
             held = time.monotonic() - begun
             resumed.clear()
-        assert held < 10
+        assert held < 30
         for _ in range(1000):
             sending.write("stdout", [text], WHEN, ended=False)
         assert not sending.holds_up(lambda: None)
@@ -301,5 +301,5 @@ def test_a_receiver_that_stalls_is_waited_for_a_while_only() -> None:
         server.reading.set()
         run(loop, sending, lambda: not sending._waiting)
         sending.write("stdout", ["again\n"], WHEN, ended=False)
+        run(loop, sending, lambda: "again\n" in server.text())
         sending.close()
-        server.wait_for("again\n")
