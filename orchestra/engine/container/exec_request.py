@@ -63,8 +63,6 @@ def exec_request(paths: Paths, record: ContainerRecord, options: ExecOptions) ->
         tty=options.tty,
         privileged=options.privileged,
     )
-    if options.tty and options.rows and options.columns:
-        process["consoleSize"] = {"height": options.rows, "width": options.columns}
     return {
         "op": "exec",
         "id": record.id,

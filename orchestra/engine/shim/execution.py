@@ -62,18 +62,19 @@ def _launch(
         descriptors = (stdio.null(), stdio.null(), stdio.null())
     else:
         descriptors = (given[0], given[1], given[2])
+    asked = request["process"]
+    if tty and request["rows"] and request["columns"]:  # a program looks as soon as it runs
+        asked["consoleSize"] = {"height": request["rows"], "width": request["columns"]}
     try:
         if request["runtime"]:
             runtime = ExternalRuntime(
                 request["runtime"], request["id"], run_directory, request["bundle"]
             )
-            pid, master = runtime.execute(
-                request["process"], descriptors, init=request["init"], tty=tty
-            )
+            pid, master = runtime.execute(asked, descriptors, init=request["init"], tty=tty)
         else:
             config = read_config(request["bundle"])
             pid, master = native.execute(
-                request["init"]["pid"], request["process"], config, descriptors, tty=tty
+                request["init"]["pid"], asked, config, descriptors, tty=tty
             )
     except OSError as err:
         raise because("cannot run a process in the container", err) from err
