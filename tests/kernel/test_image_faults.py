@@ -111,6 +111,7 @@ def is_complete(paths: Paths, image: Image, text: str) -> bool:
     return layers is not None and Path(layers[0], "own").read_text() == text
 
 
+@pytest.mark.timeout(600)  # some hundred processes
 @pytest.mark.parametrize("command", ["pull", "load", "rmi", "prune", "import", "tag"])
 def test_killed_at_any_effect_the_store_stays_whole(
     tmp_path: Path, paths: Paths, registry: Registry, command: str
