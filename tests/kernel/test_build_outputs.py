@@ -23,11 +23,11 @@ from support.machine import Run, own_paths
 from support.storecheck import check_store
 from support.webserver import web_server
 
-from orchestra.engine.build.archiving import write_archive
-from orchestra.engine.build.placing import place_files
+from orchestra.engine.build.local_output import place_files
+from orchestra.engine.build.tar_output import write_archive
 from orchestra.engine.build.tree import Tree
 from orchestra.engine.image.document import encode_descriptor
-from orchestra.engine.image.laying import write_layout
+from orchestra.engine.image.layout_writing import write_layout
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.image.tar import HARD_LINK, Member
 from orchestra.engine.linux import host

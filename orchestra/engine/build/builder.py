@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
-from orchestra.engine.build.borrowing import Outcome, lend, own_contents, solve_borrowing
 from orchestra.engine.build.cache import BuildCache
 from orchestra.engine.build.cacheconfig import with_inline
 from orchestra.engine.build.checking import (
@@ -25,6 +24,7 @@ from orchestra.engine.build.checking import (
     lint_config,
     refusal,
 )
+from orchestra.engine.build.claims import Witness
 from orchestra.engine.build.command_lines import PROXIES
 from orchestra.engine.build.contexts import ContextOpener, Contexts
 from orchestra.engine.build.dockerfile import parse_dockerfile
@@ -32,13 +32,13 @@ from orchestra.engine.build.environment import BuildEnvironment, NetworkMode, Re
 from orchestra.engine.build.export import Member, built_of, final_config, history_of
 from orchestra.engine.build.git_fetch import GitAccess
 from orchestra.engine.build.handed import SecretSource, read_secret
+from orchestra.engine.build.imported_caches import Outcome, lend, own_contents, solve_borrowing
 from orchestra.engine.build.kept import build_environment
 from orchestra.engine.build.lint_rules import Finding
 from orchestra.engine.build.runs import HOSTNAME, RunSettings
 from orchestra.engine.build.settling import known_build, tell_settled, tell_warnings
 from orchestra.engine.build.steps import Job
 from orchestra.engine.build.tree import Tree
-from orchestra.engine.build.witness import Witness
 from orchestra.engine.build.workspace import Workspace, workspace
 from orchestra.engine.events import LogLine, Progress
 from orchestra.engine.image.document import encode_config
@@ -49,7 +49,7 @@ from orchestra.planner.building import BuildSpec
 from orchestra.values import dataclass, field, replace
 
 if TYPE_CHECKING:
-    from orchestra.engine.build.describing import Described
+    from orchestra.engine.build.outline import Described
 
 __all__ = ["BuildEnvironment", "build_environment", "build_image", "check_image"]
 
@@ -258,7 +258,7 @@ async def describe_image(spec: BuildSpec, what: str, *, environment: BuildEnviro
 
     :raises BuildError: when the Dockerfile or a context cannot be read, or makes no sense.
     """
-    from orchestra.engine.build.describing import (  # noqa: PLC0415 - not for builds
+    from orchestra.engine.build.outline import (  # noqa: PLC0415 - not for builds
         describe_outline,
         describe_targets,
         described_check,

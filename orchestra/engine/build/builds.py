@@ -18,7 +18,7 @@ from orchestra.planner.exchange import Output
 from orchestra.values import replace
 
 if TYPE_CHECKING:
-    from orchestra.engine.build.describing import Described
+    from orchestra.engine.build.outline import Described
     from orchestra.engine.build.results import Built, Opened
     from orchestra.engine.image.settings import RegistrySettings
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
+from orchestra.engine.build.cache_exchange import SharedCaches
 from orchestra.engine.build.environment import BuildEnvironment, Built, NetworkMode, StepNetwork
 from orchestra.engine.build.settled import SettledBuilds
-from orchestra.engine.build.sharing import SharedCaches
 from orchestra.engine.clock import SystemClock
 from orchestra.engine.events import Progress
 from orchestra.engine.image.layout import LAYOUT, layout_config, load_layout

@@ -14,6 +14,7 @@ from typing import assert_never
 from orchestra.engine.build.command_lines import DEFAULT_PATH, absolute, command_line, proxies
 from orchestra.engine.build.dockerfile import parse_dockerfile
 from orchestra.engine.build.graph import Graph, Stage
+from orchestra.engine.build.history_lines import quoted, told_check
 from orchestra.engine.build.instructions import (
     Arg,
     Cmd,
@@ -40,7 +41,6 @@ from orchestra.engine.build.mounts import read_mount
 from orchestra.engine.build.ports import read_ports
 from orchestra.engine.build.reading import read_instruction
 from orchestra.engine.build.remote import check_sources
-from orchestra.engine.build.told import quoted, told_check
 from orchestra.engine.build.vertices import (
     ContextSource,
     CopyVertex,

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from urllib.parse import quote
 
 from orchestra.engine.build.git_source import without_password
-from orchestra.engine.build.tale import source_of, steps_of
-from orchestra.engine.build.telling import Story
+from orchestra.engine.build.outcome import Story
+from orchestra.engine.build.provenance_steps import source_of, steps_of
 from orchestra.engine.build.vertices import RunVertex
 from orchestra.oci.platform import Platform
 from orchestra.oci.reference import parse_reference

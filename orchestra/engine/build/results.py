@@ -15,14 +15,14 @@ from typing import assert_never
 
 import anyio.to_thread
 
-from orchestra.engine.build.archiving import write_archive
-from orchestra.engine.build.aside import write_claims
+from orchestra.engine.build.attestation_files import write_claims
 from orchestra.engine.build.environment import Layers
 from orchestra.engine.build.export import Member, built_of
-from orchestra.engine.build.placing import place_files
+from orchestra.engine.build.local_output import place_files
+from orchestra.engine.build.tar_output import write_archive
 from orchestra.engine.build.tree import Tree
 from orchestra.engine.events import Progress, Warned
-from orchestra.engine.image.laying import write_layout
+from orchestra.engine.image.layout_writing import write_layout
 from orchestra.engine.image.repacking import Packing, repacked
 from orchestra.engine.image.save import Saved, archive_of, blobs_of, entries_of
 from orchestra.engine.image.settings import RegistrySettings

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from orchestra.engine.container.possible import impossible
+from orchestra.engine.container.limit_checks import impossible
 from orchestra.engine.linux import host
 from orchestra.engine.state.records import ContainerRecord
 from orchestra.errors import ContainerError

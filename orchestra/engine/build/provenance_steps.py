@@ -9,8 +9,8 @@ from __future__ import annotations
 import base64
 from typing import assert_never
 
+from orchestra.engine.build.outcome import Story
 from orchestra.engine.build.solver import Solved
-from orchestra.engine.build.telling import Story
 from orchestra.engine.build.vertices import (
     ContextSource,
     CopyVertex,

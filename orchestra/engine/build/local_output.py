@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from orchestra.engine.build.archiving import (
+from orchestra.engine.build.tar_output import (
     DEPTH_MAX,
     PIECE_BYTES,
     Found,

@@ -12,11 +12,11 @@ from orchestra.engine.build.attestations import Claim
 from orchestra.engine.build.checking import Question
 from orchestra.engine.build.contexts import Contexts
 from orchestra.engine.build.export import Member
+from orchestra.engine.build.outcome import Story
 from orchestra.engine.build.packages import Package, packages_of
 from orchestra.engine.build.provenance import image_url, provenance_of
 from orchestra.engine.build.sbom import SPDX, spdx_of
 from orchestra.engine.build.solver import Solver
-from orchestra.engine.build.telling import Story
 from orchestra.engine.build.tree import Tree
 from orchestra.engine.image.wire import parse_config
 from orchestra.oci.digest import digest_of

@@ -8,8 +8,8 @@ import json
 import pytest
 
 from orchestra.engine.build.checking import Question
-from orchestra.engine.build.describing import describe_outline, describe_targets
 from orchestra.engine.build.ignore import make_matcher
+from orchestra.engine.build.outline import describe_outline, describe_targets
 from orchestra.errors import BuildError
 from orchestra.oci.platform import Platform
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestra.engine.build.told import quoted, span, told_check
+from orchestra.engine.build.history_lines import quoted, span, told_check
 from orchestra.oci.image import ImageHealthcheck
 
 

@@ -26,8 +26,8 @@ from orchestra.engine.events import Progress
 from orchestra.engine.image.compression import bounded, decompress
 from orchestra.engine.image.document import encode_descriptor, encode_json
 from orchestra.engine.image.ingest import claim
-from orchestra.engine.image.laying import write_layout
 from orchestra.engine.image.layout import Layout
+from orchestra.engine.image.layout_writing import write_layout
 from orchestra.engine.image.repacking import Packing, repacked
 from orchestra.engine.image.settings import RegistrySettings
 from orchestra.engine.image.store import ImageStore

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestra.engine.container.possible import impossible, numbers
+from orchestra.engine.container.limit_checks import impossible, numbers
 from orchestra.planner.desired import ContainerSpec
 from orchestra.planner.limits import BlockIo, Resources
 
