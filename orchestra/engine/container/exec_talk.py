@@ -169,12 +169,11 @@ def _written(message: Mapping[str, object]) -> bytes:
 
 def _received(connection: Connection, passed: list[int] | None = None) -> Mapping[str, object]:
     """Return the next message, {} when there is none; descriptors that came with it are added."""
+    room = _MESSAGE_BYTES_MAX, _socket.CMSG_SPACE(4 * 4), _socket.MSG_CMSG_CLOEXEC
     try:
-        data, ancillary, _, _ = connection.recvmsg(
-            _MESSAGE_BYTES_MAX, _socket.CMSG_SPACE(4 * 4), _socket.MSG_CMSG_CLOEXEC
-        )
-    except ConnectionResetError:
-        return {}
+        data, ancillary, _, _ = connection.recvmsg(*room)
+    except ConnectionResetError:  # told first, and once, when the other side left something unread
+        data, ancillary, _, _ = connection.recvmsg(*room)
     for level, kind, rights in ancillary:
         if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS and passed is not None:
             passed += [

@@ -89,8 +89,6 @@ class Conversation:
                 return wire.receive(self._sock)
             except BlockingIOError:
                 await anyio.wait_readable(self._sock)
-            except ConnectionResetError:
-                return None
 
     async def ask(
         self, message: Mapping[str, object], fds: Sequence[int] = ()

@@ -61,8 +61,8 @@ class Channel:
         """
         try:
             packet = os.read(self.fd, _PACKET_MAX)
-        except ConnectionResetError:
-            return None
+        except ConnectionResetError:  # told first, and once, when a peer left something unread
+            packet = os.read(self.fd, _PACKET_MAX)
         if not packet:
             return None
         message: Message = json.loads(packet)

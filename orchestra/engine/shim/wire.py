@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from orchestra.engine.shim.protocol import MESSAGE_BYTES_MAX
 
+_Packet = tuple[bytes, list[tuple[int, int, bytes]], int, object]
 _FDS_MAX = 253
 """SCM_MAX_FD of unix(7)."""
 _SO_SNDBUFFORCE = 32
@@ -49,9 +50,10 @@ def receive(sock: socket.socket) -> tuple[dict[str, object], list[int]] | None:
     :raises BlockingIOError: when nothing is there on a non-blocking socket.
     :raises WireError: when it is no JSON object, or was cut off.
     """
-    data, ancillary, flags, _ = sock.recvmsg(
-        MESSAGE_BYTES_MAX, socket.CMSG_SPACE(4 * _FDS_MAX), socket.MSG_CMSG_CLOEXEC
-    )
+    try:
+        data, ancillary, flags, _ = _receive_packet(sock)
+    except ConnectionResetError:  # told first, and once, when a peer left something unread
+        data, ancillary, flags, _ = _receive_packet(sock)
     fds = _descriptors(ancillary)
     if not data and not fds:
         return None
@@ -61,6 +63,10 @@ def receive(sock: socket.socket) -> tuple[dict[str, object], list[int]] | None:
         close_all(fds)
         raise WireError("cannot read a message: it is cut off, or no JSON object")
     return message, fds
+
+
+def _receive_packet(sock: socket.socket) -> _Packet:
+    return sock.recvmsg(MESSAGE_BYTES_MAX, socket.CMSG_SPACE(4 * _FDS_MAX), socket.MSG_CMSG_CLOEXEC)
 
 
 def _decode(data: bytes) -> dict[str, object] | None:
