@@ -17,11 +17,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scripts.differential import known
+from scripts import known
 from scripts.differential.bases import bases
 from scripts.differential.buildkit import buildkit
 from scripts.differential.case import Case, cases
-from scripts.differential.compare import Difference, compare
+from scripts.differential.compare import compare
 from scripts.differential.docker import docker
 from scripts.differential.generated import generated
 from scripts.differential.ground import Peer
@@ -59,7 +59,7 @@ def _peer(args: argparse.Namespace, address: str) -> Iterator[Peer | None]:
 def main() -> int:
     """Run the comparison; return the exit code."""
     args = _arguments()
-    table = known.read()
+    table = known.read(known.BUILDS)
     images = bases()
     counts = dict.fromkeys(("same", "known", "differ", "refused by both", "too new for it"), 0)
     with tempfile.TemporaryDirectory(prefix="differential-") as directory:
@@ -103,12 +103,12 @@ def _cases(args: argparse.Namespace) -> Iterator[Case]:
     return cases(args.only)
 
 
-def _of_its_age(difference: Difference) -> bool:
+def _of_its_age(difference: known.Difference) -> bool:
     """Tell whether it is the old way to tell history, or /etc touched by mounts in it."""
     return difference.key.startswith("history.") or difference.key == "tree:/etc"
 
 
-def _about_layers(difference: Difference) -> bool:
+def _about_layers(difference: known.Difference) -> bool:
     """Tell whether it is that a step without changes makes no layer here."""
     if difference.key.startswith("history."):
         return difference.ours[2:] == difference.theirs[2:]

@@ -2,22 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from scripts.differential.record import Record, flat
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """A key that two records hold differently; "fails" is the verdict itself."""
-
-    case: str
-    key: str
-    ours: str
-    theirs: str
-
-    def __str__(self) -> str:
-        return f"{self.case} {self.key}\n    ours:   {self.ours}\n    theirs: {self.theirs}"
+from scripts.known import Difference
 
 
 def compare(case: str, ours: Record, theirs: Record) -> list[Difference]:

@@ -16,7 +16,8 @@ from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 
-from scripts.outside import gotests, known, schema, texts, trees
+from scripts import known
+from scripts.outside import gotests, schema, texts, trees
 from scripts.outside.cases import Corpus
 from scripts.outside.compare import Outcome, Result, run
 
@@ -64,7 +65,7 @@ def _both_refuse(results: list[Result]) -> None:
 def main() -> int:
     """Run the comparison; return the exit code."""
     args = _arguments()
-    table = known.read()
+    table = known.read(known.OUTSIDE)
     compared: set[str] = set()
     total = 0
     for name, make in _corpora(args):

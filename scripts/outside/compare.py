@@ -13,6 +13,7 @@ from pathlib import Path
 
 from orchestra.errors import OrchestraError
 from orchestra.spec.loader import LoadOptions, load_project, render_project
+from scripts.known import Difference
 from scripts.outside.cases import ENVIRONMENT, Case
 from scripts.outside.oracle import Json, Verdict, config
 
@@ -28,20 +29,6 @@ class Outcome(StrEnum):
     BOTH_REFUSE = "both refuse"
     DIFFERS = "differs"
     VERDICT_DIFFERS = "verdict differs"
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One place of one case; ``key`` is empty where one of the two refuses."""
-
-    case: str
-    key: str
-    ours: str
-    theirs: str
-
-    def __str__(self) -> str:
-        where = f"{self.case}: {self.key}" if self.key else self.case
-        return f"{where}\n    ours:   {self.ours}\n    theirs: {self.theirs}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import anyio.to_thread
 
-from orchestra.engine.image.compression import decompress, gzip_compressor
+from orchestra.engine.image.compression import Compressor, decompress, gzip_compressor
 from orchestra.engine.image.document import encode_manifest
 from orchestra.engine.image.store import ImageStore
 from orchestra.errors import ImageError
@@ -72,21 +73,27 @@ def keep_packed(store: ImageStore, pieces: Iterator[bytes], what: str) -> Layer:
 
 
 def _write_gzip(pieces: Iterator[bytes], target: Path) -> Layer:
-    plain, outer, compressor = hashlib.sha256(), hashlib.sha256(), gzip_compressor()
-    size = 0
     with target.open("xb") as file:
-        for piece in pieces:
-            plain.update(piece)
-            data = compressor.compress(piece)
-            outer.update(data)
-            size += file.write(data)
-        data = compressor.flush()
+        plain, outer, size = write_packed(pieces, gzip_compressor(), file)
+    return Layer(
+        diff_id=plain, descriptor=Descriptor(media_type=LAYER_GZIP, digest=outer, size=size)
+    )
+
+
+def write_packed(
+    pieces: Iterable[bytes], compressor: Compressor, file: BinaryIO
+) -> tuple[Digest, Digest, int]:
+    """Write a stream packed, and to the disk; return its digest, the file's and the file's size."""
+    plain, outer = hashlib.sha256(), hashlib.sha256()
+    size = 0
+    for piece in pieces:
+        plain.update(piece)
+        data = compressor.compress(piece)
         outer.update(data)
         size += file.write(data)
-        file.flush()
-        os.fdatasync(file.fileno())
-    digest = Digest(f"sha256:{outer.hexdigest()}")
-    return Layer(
-        diff_id=Digest(f"sha256:{plain.hexdigest()}"),
-        descriptor=Descriptor(media_type=LAYER_GZIP, digest=digest, size=size),
-    )
+    data = compressor.flush()
+    outer.update(data)
+    size += file.write(data)
+    file.flush()
+    os.fdatasync(file.fileno())
+    return Digest(f"sha256:{plain.hexdigest()}"), Digest(f"sha256:{outer.hexdigest()}"), size

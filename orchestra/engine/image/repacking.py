@@ -6,16 +6,15 @@ ones that were there. Blocking.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from collections.abc import Mapping
 from typing import Literal
 
 from orchestra.engine.image.compression import Compressor, decompress, gzip_compressor
+from orchestra.engine.image.packing import write_packed
 from orchestra.engine.image.store import ImageStore
 from orchestra.errors import ImageError
-from orchestra.oci.digest import Digest
 from orchestra.oci.image import (
     LAYER_DOCKER,
     LAYER_GZIP,
@@ -64,22 +63,12 @@ def repacked(store: ImageStore, layer: Layer, packing: Packing) -> Layer:
     if layer.descriptor.media_type in {kind, LAYER_DOCKER if packing == "gzip" else kind}:
         return layer
     target = store.incoming(f"repack-{os.getpid()}-{os.urandom(6).hex()}")
-    plain, outer, compressor, size = hashlib.sha256(), hashlib.sha256(), _compressor(packing), 0
     try:
         with store.open_blob(layer.descriptor.digest) as source, target.open("xb") as file:
-            for piece in decompress(source.read):
-                plain.update(piece)
-                data = compressor.compress(piece)
-                outer.update(data)
-                size += file.write(data)
-            data = compressor.flush()
-            outer.update(data)
-            size += file.write(data)
-            file.flush()
-            os.fdatasync(file.fileno())
-        if f"sha256:{plain.hexdigest()}" != layer.diff_id:
+            pieces = decompress(source.read)
+            plain, digest, size = write_packed(pieces, _compressor(packing), file)
+        if plain != layer.diff_id:
             raise ImageError(f"cannot pack layer {layer.diff_id[:19]}: it is damaged on disk")
-        digest = Digest(f"sha256:{outer.hexdigest()}")
         store.keep_incoming(target, digest)
     except OSError as err:
         raise ImageError(

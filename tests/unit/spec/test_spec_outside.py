@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scripts.outside import gocode, known, schema
+from scripts import known
+from scripts.outside import gocode, schema
 from scripts.outside.cases import Case
-from scripts.outside.compare import Difference, Outcome, differences, judge
+from scripts.outside.compare import Outcome, differences, judge
 from scripts.outside.oracle import Verdict
 
 GO = """package x
@@ -74,11 +75,11 @@ def test_verdicts_are_compared_first() -> None:
 def test_known_differences_are_counted() -> None:
     rows = [known.Known("a/*", "x.*", "so"), known.Known("b", "", "so")]
     left = known.unexplained(
-        [Difference("a/1", "x.y", "", ""), Difference("a/1", "z", "", "")], rows
+        [known.Difference("a/1", "x.y", "", ""), known.Difference("a/1", "z", "", "")], rows
     )
     assert [one.key for one in left] == ["z"]
     assert [row.met for row in rows] == [1, 0]
 
 
 def test_the_table_has_reasons() -> None:
-    assert all(row.reason for row in known.read())
+    assert all(row.reason for row in known.read(known.OUTSIDE))

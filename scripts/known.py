@@ -1,4 +1,4 @@
-"""The differences that are known, with their reasons; each must still be there."""
+"""Where two programs differ; those differences that are known, with their reasons."""
 
 from __future__ import annotations
 
@@ -9,9 +9,22 @@ from pathlib import Path
 
 import yaml
 
-from scripts.differential.compare import Difference
+OUTSIDE = Path(__file__).with_name("outside") / "known.yaml"
+BUILDS = Path(__file__).with_name("differential") / "known.yaml"
 
-TABLE = Path(__file__).with_name("known.yaml")
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One place of one case; ``key`` is empty, or "fails", where one of the two refuses."""
+
+    case: str
+    key: str
+    ours: str
+    theirs: str
+
+    def __str__(self) -> str:
+        where = f"{self.case}: {self.key}" if self.key else self.case
+        return f"{where}\n    ours:   {self.ours}\n    theirs: {self.theirs}"
 
 
 @dataclass(slots=True)
@@ -27,8 +40,8 @@ class Known:
         return fnmatchcase(difference.case, self.case) and fnmatchcase(difference.key, self.key)
 
 
-def read(path: Path = TABLE) -> list[Known]:
-    """Return the table."""
+def read(path: Path) -> list[Known]:
+    """Return a table."""
     rows = yaml.safe_load(path.read_text(encoding="utf-8")) or []
     return [Known(str(row["case"]), str(row["key"]), str(row["reason"])) for row in rows]
 
