@@ -5,7 +5,9 @@ Light to import: the HTTP client comes in only when something is really pulled.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from orchestra.engine.events import Progress
 from orchestra.engine.image.settings import RegistrySettings
@@ -15,6 +17,9 @@ from orchestra.engine.snapshot.snapshotter import Snapshotter
 from orchestra.oci.image import Descriptor, Image, ImageConfig
 from orchestra.oci.platform import Platform
 from orchestra.oci.reference import parse_reference
+
+if TYPE_CHECKING:
+    from orchestra.engine.image.transfer import Transfer
 
 
 async def pull(
@@ -33,14 +38,8 @@ async def pull(
     :raises RegistryError: when no registry gives it.
     :raises ImageError: when it is not what it claims to be, is refused, or the disk is full.
     """
-    from orchestra.engine.image.http import HttpClient  # noqa: PLC0415 - 80 ms: httpx2
-    from orchestra.engine.image.transfer import Meter, Transfer  # noqa: PLC0415
-
-    parsed = parse_reference(reference)
-    with store.writing():
-        async with HttpClient() as http:
-            transfer = Transfer(http, parsed, store, settings, Meter(reference, progress))
-            return await transfer.run(snapshotter, platform)
+    async with _transfer(reference, store, settings, progress) as transfer:
+        return await transfer.run(snapshotter, platform)
 
 
 async def fetch_config(
@@ -51,14 +50,8 @@ async def fetch_config(
     :raises RegistryError: when no registry gives it.
     :raises ImageError: when it is not what it claims to be.
     """
-    from orchestra.engine.image.http import HttpClient  # noqa: PLC0415 - 80 ms: httpx2
-    from orchestra.engine.image.transfer import Meter, Transfer  # noqa: PLC0415
-
-    with store.writing():
-        async with HttpClient() as http:
-            meter = Meter(reference, lambda _: None)
-            transfer = Transfer(http, parse_reference(reference), store, settings, meter)
-            return await transfer.config(platform)
+    async with _transfer(reference, store, settings) as transfer:
+        return await transfer.config(platform)
 
 
 async def fetch_documents(
@@ -69,14 +62,8 @@ async def fetch_documents(
     :raises RegistryError: when no registry gives it.
     :raises ImageError: when it is not what it claims to be.
     """
-    from orchestra.engine.image.http import HttpClient  # noqa: PLC0415 - 80 ms: httpx2
-    from orchestra.engine.image.transfer import Meter, Transfer  # noqa: PLC0415
-
-    with store.writing():
-        async with HttpClient() as http:
-            meter = Meter(reference, lambda _: None)
-            transfer = Transfer(http, parse_reference(reference), store, settings, meter)
-            return await transfer.documents(platform)
+    async with _transfer(reference, store, settings) as transfer:
+        return await transfer.documents(platform)
 
 
 async def fetch_blob(
@@ -87,11 +74,21 @@ async def fetch_blob(
     :raises RegistryError: when no registry gives it.
     :raises ImageError: when it is not what it claims to be.
     """
+    async with _transfer(reference, store, settings) as transfer:
+        await transfer.fetch(blob)
+
+
+@asynccontextmanager
+async def _transfer(
+    reference: str,
+    store: ImageStore,
+    settings: RegistrySettings,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> AsyncIterator[Transfer]:
     from orchestra.engine.image.http import HttpClient  # noqa: PLC0415 - 80 ms: httpx2
     from orchestra.engine.image.transfer import Meter, Transfer  # noqa: PLC0415
 
+    parsed = parse_reference(reference)
     with store.writing():
         async with HttpClient() as http:
-            meter = Meter(reference, lambda _: None)
-            transfer = Transfer(http, parse_reference(reference), store, settings, meter)
-            await transfer.fetch(blob)
+            yield Transfer(http, parsed, store, settings, Meter(reference, progress))
