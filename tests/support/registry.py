@@ -6,6 +6,7 @@ Runs in a thread of the test; faults are told per path, as functions that answer
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
 import threading
@@ -44,6 +45,8 @@ class Registry:
     faults: dict[str, Fault] = field(default_factory=dict)
     requests: list[Seen] = field(default_factory=list)
     uploads: dict[str, bytearray] = field(default_factory=dict)
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    """Of uploads, whose requests come side by side."""
     links: set[tuple[str, str]] = field(default_factory=set)
     strict: bool = False
     """A blob is found in the repositories alone that it was pushed to or mounted in."""
@@ -181,7 +184,7 @@ class Handler(BaseHTTPRequestHandler):
             self.registry.links.add((repository, digest))
             self.answer(201, Location=f"/v2/{repository}/blobs/{digest}")
             return
-        location = f"/v2/{repository}/blobs/uploads/{len(self.registry.uploads) + 1}"
+        location = f"/v2/{repository}/blobs/uploads/{next(self.registry.numbers)}"
         self.registry.uploads[location] = bytearray()
         self.answer(202, Location=location)
 
