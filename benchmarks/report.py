@@ -79,7 +79,7 @@ def building_section(measured: Measured, titles: Iterable[str], rounds: int) -> 
 
 def starting_section(measured: Measured, titles: Iterable[str], rounds: int) -> str:
     """Return the section on starting containers."""
-    note = f"- {rounds} rounds; of what is done with 50 and 200 containers, one."
+    note = f"- {rounds} rounds; of what is done with 50 containers or more, one."
     return "\n".join((STARTING, *_table(measured, titles), "", note, ""))
 
 
@@ -105,6 +105,8 @@ def _table(measured: Measured, titles: Iterable[str]) -> list[str]:
     peers = list(measured)
     rows = [f"| | {' | '.join(peers)} |", f"|---|{'---|' * len(peers)}"]
     for title in titles:
+        if not any(title in each for peer in peers for each in measured[peer]):
+            continue  # nobody was asked
         base = median(measured[peers[0]], title)
         cells = [_cell(base, None)]
         for peer in peers[1:]:

@@ -17,8 +17,8 @@ from orchestra.engine.image.tar import (
     BLOCK_DEVICE,
     CHARACTER,
     DIRECTORY,
-    FIFO,
     HARD_LINK,
+    KINDS,
     REGULAR,
     SYMLINK,
     Member,
@@ -29,14 +29,6 @@ from orchestra.values import dataclass
 
 PIECE_BYTES = 1 << 20
 DEPTH_MAX = 256
-_KINDS = {
-    stat.S_IFREG: REGULAR,
-    stat.S_IFDIR: DIRECTORY,
-    stat.S_IFLNK: SYMLINK,
-    stat.S_IFCHR: CHARACTER,
-    stat.S_IFBLK: BLOCK_DEVICE,
-    stat.S_IFIFO: FIFO,
-}
 _XATTRS = ("user.", "security.capability")
 _OVERLAY = "user.overlay."
 
@@ -102,7 +94,7 @@ def write_archive(
 
 def _member(found: Found, epoch: int | None, links: dict[tuple[int, int], str]) -> Iterator[bytes]:
     status = found.item.stat
-    kind = _KINDS.get(stat.S_IFMT(status.st_mode))
+    kind = KINDS.get(stat.S_IFMT(status.st_mode))
     if kind is None:
         return  # a socket
     member = Member(

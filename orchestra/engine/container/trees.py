@@ -20,8 +20,8 @@ from orchestra.engine.image.tar import (
     BLOCK_DEVICE,
     CHARACTER,
     DIRECTORY,
-    FIFO,
     HARD_LINK,
+    KINDS,
     REGULAR,
     SYMLINK,
     Member,
@@ -38,14 +38,6 @@ Write = Callable[[bytes | memoryview], None]
 _READ_BYTES = 1 << 20
 _DEPTH_MAX = 256
 _CAPABILITY = "security.capability"
-_KINDS = {
-    stat.S_IFREG: REGULAR,
-    stat.S_IFDIR: DIRECTORY,
-    stat.S_IFLNK: SYMLINK,
-    stat.S_IFCHR: CHARACTER,
-    stat.S_IFBLK: BLOCK_DEVICE,
-    stat.S_IFIFO: FIFO,
-}
 _PSEUDO = frozenset({FsMagic.PROC, FsMagic.SYSFS, FsMagic.DEVPTS, FsMagic.CGROUP, FsMagic.CGROUP2})
 
 
@@ -87,7 +79,7 @@ class _Walk:
     def item(self, fd: int, name: str, depth: int) -> Iterator[Entry]:
         give_way()
         status = os.fstat(fd)
-        kind = _KINDS.get(stat.S_IFMT(status.st_mode))
+        kind = KINDS.get(stat.S_IFMT(status.st_mode))
         if kind is None:
             return  # a socket: nothing that an archive could bring back to life
         member = _member(name, kind, status)

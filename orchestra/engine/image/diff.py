@@ -17,8 +17,8 @@ from orchestra.engine.image.tar import (
     BLOCK_DEVICE,
     CHARACTER,
     DIRECTORY,
-    FIFO,
     HARD_LINK,
+    KINDS,
     REGULAR,
     SYMLINK,
     Member,
@@ -28,14 +28,6 @@ from orchestra.errors import ImageError
 
 _READ_BYTES = 1 << 20
 _DEPTH_MAX = 256
-_KINDS = {
-    stat.S_IFREG: REGULAR,
-    stat.S_IFDIR: DIRECTORY,
-    stat.S_IFLNK: SYMLINK,
-    stat.S_IFCHR: CHARACTER,
-    stat.S_IFBLK: BLOCK_DEVICE,
-    stat.S_IFIFO: FIFO,
-}
 _XATTRS = ("user.", "security.capability")
 _OVERLAY_XATTRS = ("trusted.overlay.", "user.overlay.")
 _UNTELLABLE = ("redirect", "metacopy")
@@ -74,7 +66,7 @@ class _Walk:
             yield encode_member(Member(name=f"{prefix}.wh..wh..opq", mode=0, size=0))
         for name in sorted(os.listdir(fd)):
             status = os.stat(name, dir_fd=fd, follow_symlinks=False)
-            kind = _KINDS.get(stat.S_IFMT(status.st_mode))
+            kind = KINDS.get(stat.S_IFMT(status.st_mode))
             if kind is None:
                 continue  # a socket: nothing that a layer could bring back to life
             if name.startswith(WHITEOUT):
@@ -119,7 +111,7 @@ class _Walk:
         mtime_ns = status.st_mtime_ns
         if self._mtime_max is not None:
             mtime_ns = min(mtime_ns, self._mtime_max * 1_000_000_000)
-        kind = _KINDS[stat.S_IFMT(status.st_mode)]
+        kind = KINDS[stat.S_IFMT(status.st_mode)]
         is_device = kind in {CHARACTER, BLOCK_DEVICE}
         device = (os.major(status.st_rdev), os.minor(status.st_rdev)) if is_device else (0, 0)
         return Member(

@@ -7,6 +7,7 @@ Nothing here touches a file system.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -28,6 +29,15 @@ CHARACTER: Final = b"3"
 BLOCK_DEVICE: Final = b"4"
 DIRECTORY: Final = b"5"
 FIFO: Final = b"6"
+KINDS: Final[Mapping[int, bytes]] = {
+    stat.S_IFREG: REGULAR,
+    stat.S_IFDIR: DIRECTORY,
+    stat.S_IFLNK: SYMLINK,
+    stat.S_IFCHR: CHARACTER,
+    stat.S_IFBLK: BLOCK_DEVICE,
+    stat.S_IFIFO: FIFO,
+}
+"""Of a file, by the type in its mode (S_IFMT)."""
 _REGULAR_KINDS = (b"0", b"\0", b"7")
 _ZERO = bytes(BLOCK)
 

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
+from support.pages import ROOT, missing_tests, named_tests
+
 PAGE = (ROOT / "docs/conformance-distribution.md").read_text()
 STATES = {"same", "other", "refused", "not offered"}
 
 
 def test_every_test_that_is_named_is_there():
-    named = re.findall(r"\[(test_\w+)\]\(\.\./(tests/[\w/]+\.py)\)", PAGE)
-    assert len(named) > 30
-    missing = {
-        (name, file)
-        for name, file in named
-        if not re.search(rf"(?m)^(async )?def {name}\(", (ROOT / file).read_text())
-    }
-    assert not missing
+    assert len(named_tests(PAGE)) > 30
+    assert not missing_tests(PAGE)
 
 
 def test_every_scenario_has_a_state_and_what_happens_a_test():
