@@ -13,7 +13,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from orchestra.engine.linux import nftables
+from orchestra.engine.linux.nfobjects import Chain, add_members, count_rules, list_chains
 from orchestra.engine.linux.nftables import NftablesError
+from orchestra.engine.network.members import member_of
 from orchestra.engine.network.naming import TABLE_PREFIX
 from orchestra.engine.network.ruleset import (
     PORT_RULE_COUNT,
@@ -23,21 +25,12 @@ from orchestra.engine.network.ruleset import (
     delete_text,
     port_table_text,
     table_text,
+    with_closed,
 )
 from orchestra.errors import NetworkError
-from orchestra.values import dataclass
 
 _HINT = "check that the kernel has nf_tables with nat, and that you are root"
 _PROTOCOLS = {"6": "tcp", "17": "udp", "132": "sctp"}
-
-
-@dataclass(frozen=True, slots=True)
-class HostChain:
-    """A chain of somebody else that would drop what we forward."""
-
-    family: str
-    table: str
-    name: str
 
 
 def ensure_table(table: str, elements: Iterable[Element]) -> None:
@@ -57,14 +50,9 @@ def ensure_table(table: str, elements: Iterable[Element]) -> None:
 def _rules(family: str, table: str) -> int:
     """Count the rules of a table; 0 when there is none."""
     try:
-        listing = nftables.run(f"list table {family} {table}")
-    except NftablesError:
+        return count_rules(family, table)
+    except OSError:
         return 0
-    lines = (line.strip() for line in listing.splitlines())
-    return sum(
-        "# handle" in line and not line.startswith(("table ", "chain ", "set ", "map "))
-        for line in lines
-    )
 
 
 def has_table(table: str) -> bool:
@@ -79,8 +67,8 @@ def put(table: str, elements: Iterable[Element]) -> None:
     """
     wanted = tuple(elements)
     try:
-        nftables.run(add_text(table, wanted))
-    except NftablesError:
+        add_members(member_of(table, element) for element in with_closed(wanted))
+    except (OSError, ValueError):  # in text, for who explains it better
         for element in wanted:
             if element.value:
                 with suppress(NftablesError):
@@ -158,29 +146,23 @@ def _run(commands: str) -> None:
         raise NetworkError(f"{err}", hint=_HINT) from err
 
 
-def dropping_chains(listing: str) -> tuple[HostChain, ...]:
-    """Read, from ``nft list chains``, which chains drop forwarded packets of ours.
+def dropping_chains(chains: Iterable[Chain]) -> tuple[Chain, ...]:
+    """Return the chains that drop forwarded packets of ours.
 
     DOCKER-USER stands for the whole of Docker's; iptables' FORWARD and any other base chain at the
     forward hook count when their policy is drop, firewalld's always (it rejects at its end).
     """
-    found: list[HostChain] = []
-    family = table = chain = ""
-    for line in map(str.strip, listing.splitlines()):
-        if match := re.match(r"table (\S+) (\S+) \{", line):
-            family, table = match.groups()
-        elif match := re.match(r"chain (\S+) \{", line):
-            chain = match.group(1)
-            if chain == "DOCKER-USER":
-                found.append(HostChain(family, table, chain))
-        elif (
-            " hook forward " in line
-            and not table.startswith(TABLE_PREFIX)
-            and ("policy drop" in line or (table, chain) == ("firewalld", "filter_FORWARD"))
-        ):
-            found.append(HostChain(family, table, chain))
-    docker = {(c.family, c.table) for c in found if c.name == "DOCKER-USER"}
-    return tuple(c for c in found if c.name == "DOCKER-USER" or (c.family, c.table) not in docker)
+    known = tuple(chains)
+    docker = {(c.family, c.table): c for c in known if c.name == "DOCKER-USER"}
+    others = (
+        chain
+        for chain in known
+        if chain.forwards
+        and not chain.table.startswith(TABLE_PREFIX)
+        and (chain.drops or (chain.table, chain.name) == ("firewalld", "filter_FORWARD"))
+        and (chain.family, chain.table) not in docker
+    )
+    return (*docker.values(), *others)
 
 
 def admit(bridge: str) -> None:
@@ -212,14 +194,14 @@ def dismiss(bridge: str) -> None:
                 nftables.run(f"delete rule {place} handle {handle}")
 
 
-def _chains() -> str:
+def _chains() -> tuple[Chain, ...]:
     try:
-        return nftables.run("list chains")
-    except NftablesError:
-        return ""
+        return list_chains()
+    except OSError:
+        return ()
 
 
-def _ours(chain: HostChain, bridge: str) -> list[str]:
+def _ours(chain: Chain, bridge: str) -> list[str]:
     try:
         listing = nftables.run(f"list chain {chain.family} {chain.table} {chain.name}")
     except NftablesError:

@@ -257,14 +257,28 @@ def _plain(address: str) -> str:
         raise NetworkError(f'cannot set up the firewall: "{address}" is no address') from err
 
 
+def with_closed(elements: Iterable[Element]) -> tuple[Element, ...]:
+    """Return elements and, with each port published everywhere, its key in the second set."""
+    wanted = tuple(elements)
+    closed = (
+        Element(family="inet", container=_CLOSED, key=element.key)
+        for element in wanted
+        if element.container == _PUBLISHED
+    )
+    return (*wanted, *closed)
+
+
+def kind_of(container: str) -> str:
+    """Return a set's or map's type, as nft(8) writes it."""
+    return {**_SETS, **_MAPS, **_PORT_SETS}[container]
+
+
 def add_text(table: str, elements: Iterable[Element]) -> str:
     """Return the commands that add elements; one that is there already is no error."""
     lines = []
-    for element in elements:
+    for element in with_closed(elements):
         pair = f"{element.key} : {element.value}" if element.value else element.key
         lines.append(f"add element {element.family} {table} {element.container} {{ {pair} }}")
-        if element.container == _PUBLISHED:
-            lines.append(f"add element inet {table} {_CLOSED} {{ {element.key} }}")
     return "\n".join(lines)
 
 

@@ -1,0 +1,108 @@
+"""What is in nftables' tables: base chains and rules looked at, elements added, in messages.
+
+For what every start asks and does; the rest is text for libnftables (nftables.py).
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+from orchestra.engine.linux.attributes import NESTED, attribute, read_attributes, text
+from orchestra.engine.linux.nfmessages import CREATE, change, dump, transact
+from orchestra.values import dataclass
+
+FAMILIES = {"ip": 2, "inet": 1, "arp": 3, "netdev": 5, "bridge": 7, "ip6": 10}
+_NAMES = {number: name for name, number in FAMILIES.items()}
+_GETCHAIN, _GETRULE, _NEWSETELEM = 4, 7, 12
+_HOOK_FORWARD = 2
+"""NF_INET_FORWARD, and the same number of a bridge."""
+_HOOKED = {"ip", "ip6", "inet", "bridge"}
+_POLICY_DROP = 0
+_AT_ONCE = 200
+"""Elements in one message: its list is one attribute, of 64 KiB at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A chain; ``forwards``: it is at the forward hook, ``drops``: what it lets through is lost."""
+
+    family: str
+    table: str
+    name: str
+    forwards: bool = False
+    drops: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member of a set, or a pair of a map: bytes as the kernel compares them."""
+
+    family: str
+    table: str
+    container: str
+    key: bytes
+    value: bytes = b""
+
+
+def list_chains() -> tuple[Chain, ...]:
+    """Return every chain of this network namespace.
+
+    :raises OSError: when the kernel has no nf_tables, or refuses.
+    """
+    return tuple(_chain(family, data) for family, data in dump(_GETCHAIN, b"", socket.AF_UNSPEC))
+
+
+def _chain(number: int, data: bytes) -> Chain:
+    found = read_attributes(data)
+    family = _NAMES.get(number, str(number))
+    forwards = False
+    if 4 in found and family in _HOOKED:
+        hook = read_attributes(found[4]).get(1, b"")
+        forwards = hook == struct.pack(">I", _HOOK_FORWARD)
+    drops = found.get(5) == struct.pack(">I", _POLICY_DROP)
+    return Chain(family, _text(found.get(1, b"")), _text(found.get(3, b"")), forwards, drops)
+
+
+def _text(data: bytes) -> str:
+    return data.rstrip(b"\0").decode(errors="replace")
+
+
+def count_rules(family: str, table: str) -> int:
+    """Count a table's rules; there are none where there is no table.
+
+    :raises OSError: when the kernel has no nf_tables, or refuses.
+    """
+    return len(dump(_GETRULE, text(1, table), FAMILIES[family]))
+
+
+def add_members(members: Iterable[Member]) -> None:
+    """Add members to sets and maps, all or none; one that is there already is no error.
+
+    :raises OSError: EEXIST when a map has another value for a key, ENOENT without the table.
+    """
+
+    def place(member: Member) -> tuple[str, str, str]:
+        return member.family, member.table, member.container
+
+    changes: list[bytes] = []
+    for where, group in groupby(sorted(members, key=place), key=place):
+        several = list(group)
+        starts = range(0, len(several), _AT_ONCE)
+        changes += [_addition(where, several[at : at + _AT_ONCE]) for at in starts]
+    if changes:
+        transact(changes)
+
+
+def _addition(where: tuple[str, str, str], members: Sequence[Member]) -> bytes:
+    family, table, container = where
+    elements = b"".join(attribute(1 | NESTED, _element(member)) for member in members)
+    data = text(1, table) + text(2, container) + attribute(3 | NESTED, elements)
+    return change(_NEWSETELEM, CREATE, data, FAMILIES[family])
+
+
+def _element(member: Member) -> bytes:
+    key = attribute(1 | NESTED, attribute(1, member.key))
+    return key + (attribute(2 | NESTED, attribute(1, member.value)) if member.value else b"")
