@@ -302,8 +302,7 @@ class Machine:
         from orchestra.planner.steps import CreateContainer  # noqa: PLC0415
 
         step = CreateContainer(container=spec, reason="run")
-        await self._steps.create(spec.project, step, one_off=True, aliases=aliases)
-        return next(r for r in self.store.containers(spec.project) if r.spec.name == spec.name).id
+        return await self._steps.create(spec.project, step, one_off=True, aliases=aliases)
 
     async def run_foreground(self, project: str, container_id: str, *, stdin: bool) -> int:
         """Run a created container on our own streams; return its exit code.

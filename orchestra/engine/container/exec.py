@@ -36,7 +36,7 @@ async def exec_captured(
         (StartError has docker's exit code: 126, 127).
     """
     request = await anyio.to_thread.run_sync(exec_request, paths, record, options)
-    launcher = launcher or await LauncherClient.ensure(paths, record.spec.project)
+    launcher = launcher or LauncherClient.of(paths, record.spec.project)
     pipes = Pipes()
     try:
         async with launcher.exec(request, pipes.given) as session:

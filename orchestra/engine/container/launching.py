@@ -119,8 +119,17 @@ class Conversation:
 class LauncherClient:
     """A launcher that can be reached; cheap to make, holds no connection open."""
 
-    def __init__(self, dial: Callable[[], socket.socket]) -> None:
+    def __init__(
+        self, dial: Callable[[], socket.socket], begin: Callable[[], None] | None = None
+    ) -> None:
         self._dial = dial
+        self._begin = begin
+
+    @classmethod
+    def of(cls, paths: Paths, project: str) -> LauncherClient:
+        """Return the project's launcher, which a conversation starts when none answers."""
+        directory = Path(paths.project_run(project))
+        return cls(lambda: dial_path(directory), lambda: spawn(directory))
 
     @classmethod
     async def ensure(cls, paths: Paths, project: str) -> LauncherClient:
@@ -154,17 +163,25 @@ class LauncherClient:
 
         :raises ContainerError: when the launcher is gone.
         """
-        try:
-            sock = self._dial()
-        except OSError as err:
-            raise ContainerError(
-                f"cannot reach the launcher: {err.strerror}", hint="run the command again"
-            ) from err
-        connection = Conversation(sock)
+        connection = Conversation(await self._open())
         try:
             yield connection
         finally:
             connection.close()
+
+    async def _open(self) -> socket.socket:
+        try:
+            try:
+                return self._dial()
+            except OSError:
+                if self._begin is None:
+                    raise
+            await anyio.to_thread.run_sync(self._begin)
+            return self._dial()
+        except OSError as err:
+            raise ContainerError(
+                f"cannot reach the launcher: {err.strerror}", hint="run the command again"
+            ) from err
 
     async def start(self, request_path: str, *, plain: str = "") -> int:
         """Start the container of a ShimRequest; return the host pid of its init.

@@ -137,7 +137,7 @@ class Containers:
         if phase is Phase.LOST:
             await self._clear_away(record, places)
         record, plain = await anyio.to_thread.run_sync(self._write_request, record, places)
-        launcher = await LauncherClient.ensure(self._paths, record.spec.project)
+        launcher = LauncherClient.of(self._paths, record.spec.project)
         try:
             await launcher.start(str(places.request), plain=record.id if plain else "")
         except PortError as err:

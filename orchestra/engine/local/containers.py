@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import anyio
+from anyio import to_thread
 
 from orchestra.engine.container.lifecycle import Containers
 from orchestra.engine.image.store import ImageStore
@@ -57,8 +58,8 @@ class ContainerSteps:
 
     async def create(
         self, project: str, step: CreateContainer, *, one_off: bool = False, aliases: bool = True
-    ) -> None:
-        """Write a container down, with its volumes and its place on every network.
+    ) -> str:
+        """Write a container down, with its volumes and its place on every network; return its id.
 
         Without ``aliases`` nobody finds it there but by its own name. Does nothing when the same
         container is there already and is not the one to be replaced.
@@ -66,11 +67,11 @@ class ContainerSteps:
         :raises EngineError: when its image, a network or a volume is not there.
         """
         with self._images.writing():  # no sweep takes the image before the container is known
-            await self._create(project, step, one_off=one_off, aliases=aliases)
+            return await self._create(project, step, one_off=one_off, aliases=aliases)
 
     async def _create(
         self, project: str, step: CreateContainer, *, one_off: bool, aliases: bool
-    ) -> None:
+    ) -> str:
         spec = step.container
         desired = self._store.wished(project).state
         image = self._images.get(spec.image, _platform_of(spec.image, desired))
@@ -79,14 +80,14 @@ class ContainerSteps:
                 f'cannot create container "{spec.name}": no image "{spec.image}" in the store',
                 hint=f"run `orchestra pull {spec.service}` or `orchestra build {spec.service}`",
             )
-        if any(
-            record.spec.name == spec.name
-            and record.spec.config_hash == spec.config_hash
-            and record.image_id == image.id
-            and record.id != step.inherit
-            for record in self._store.containers(project)
-        ):
-            return
+        for record in self._store.containers(project):
+            same = (record.spec.name, record.spec.config_hash, record.image_id) == (
+                spec.name,
+                spec.config_hash,
+                image.id,
+            )
+            if same and record.id != step.inherit:
+                return record.id
         layers = await self._snapshotter.ensure_layers(image)
         uses, mounts = await self._prepare_volumes(step, image, layers, desired)
         shown = [await self._shown(m) for m in spec.mounts if m.kind is MountKind.IMAGE]
@@ -94,7 +95,7 @@ class ContainerSteps:
             endpoints = self._endpoints(spec, desired)
             if not aliases:
                 endpoints = tuple(replace(each, aliases=(spec.name,)) for each in endpoints)
-            await self._containers.create(
+            created = await self._containers.create(
                 spec,
                 image,
                 layers=layers,
@@ -105,6 +106,7 @@ class ContainerSteps:
                 ports=self._networks.choose_ports(spec.ports),
                 one_off=one_off,
             )
+        return created.id
 
     async def _shown(self, mount: Mount) -> ImageMount:
         """Return an image whose files are mounted, unpacked."""
@@ -233,7 +235,7 @@ class ContainerSteps:
             case _:
                 pass
         record = replace(record, wanted=Wanted.RUNNING)
-        self._store.write_container(record)
+        await to_thread.run_sync(self._store.write_container, record)
         directory = Path(self._store.paths.container(record.spec.project, record.id))
         (directory / HEALTH_FILE).unlink(missing_ok=True)
         try:

@@ -1,23 +1,44 @@
 """Who is on which network of this machine, by the containers' records.
 
-And the leases that keep two processes from choosing the same address at the same moment: one file
-per address in the run directory, of use only while the process that made it lives.
+And the leases that keep two processes from choosing the same address at the same moment: one
+file per address in the run directory, of use only while the process that made it lives.
 """
 
 from __future__ import annotations
 
-import json
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from orchestra.engine.linux.directories import make_private
-from orchestra.engine.linux.process import identity, is_alive
+from orchestra.engine.linux.process import Identity, identity, is_alive
 from orchestra.engine.paths import Paths
 from orchestra.engine.shim.protocol import EXIT_FILE
 from orchestra.engine.state.records import ContainerRecord, Wanted
 from orchestra.engine.state.store import RECORD_FILE, Store
 from orchestra.errors import StateError
+from orchestra.values import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Occupant:
+    """A container, and its addresses by network."""
+
+    project: str
+    name: str
+    addresses: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, record: ContainerRecord) -> Occupant:
+        """Return what a record says."""
+        found = (
+            (endpoint.network, address)
+            for endpoint in record.endpoints
+            for address in (endpoint.ipv4, endpoint.ipv6)
+            if address
+        )
+        return cls(record.spec.project, record.spec.name, tuple(found))
 
 
 class Attached:
@@ -26,6 +47,7 @@ class Attached:
     def __init__(self, store: Store) -> None:
         self._paths = store.paths
         self._reader = store.reader
+        self._known: dict[str, Occupant] = {}
 
     def records(self) -> list[ContainerRecord]:
         """Return the containers of every project.
@@ -33,12 +55,19 @@ class Attached:
         A damaged record is its own project's trouble: that is told, and no other is kept waiting.
         """
         found: list[ContainerRecord] = []
-        for project in _subdirectories(Path(self._paths.projects)):
-            for directory in _subdirectories(project / "containers"):
-                with suppress(StateError):
-                    record = self._reader.read(f"{directory}/{RECORD_FILE}", ContainerRecord)
-                    found += [] if record is None else [record]
+        for directory in self._directories():
+            with suppress(StateError):
+                record = self._reader.read(f"{directory}/{RECORD_FILE}", ContainerRecord)
+                found += [] if record is None else [record]
         return found
+
+    def _directories(self) -> list[str]:
+        projects = str(self._paths.projects)
+        return [
+            f"{projects}/{project}/containers/{container}"
+            for project in _names(projects)
+            for container in _names(f"{projects}/{project}/containers")
+        ]
 
     def running(self) -> list[ContainerRecord]:
         """Return the containers that are wanted running and have not ended."""
@@ -49,25 +78,44 @@ class Attached:
             if not Path(self._paths.container(record.spec.project, record.id), EXIT_FILE).exists()
         ]
 
+    def occupants(self) -> Iterable[Occupant]:
+        """Return who has which places, for every container of this machine.
+
+        A container's places never change: each record is read once, however often this is asked.
+        """
+        known, self._known = self._known, {}
+        for directory in self._directories():
+            occupant = known.get(directory)
+            if occupant is None:
+                with suppress(StateError):
+                    record = self._reader.read(f"{directory}/{RECORD_FILE}", ContainerRecord)
+                    occupant = None if record is None else Occupant.of(record)
+            if occupant is not None:
+                self._known[directory] = occupant
+        return self._known.values()
+
     def on(self, network: str) -> list[ContainerRecord]:
         """Return the containers that have a place on a network, by the machine's name for it."""
         return [r for r in self.records() if any(e.network == network for e in r.endpoints)]
 
 
-def _subdirectories(directory: Path) -> list[Path]:
+def _names(directory: str) -> list[str]:
     try:
-        with os.scandir(directory) as entries:
-            return [Path(entry.path) for entry in entries if not entry.name.startswith(".")]
+        names = os.listdir(directory)  # noqa: PTH208 - asked for each of hundreds of containers
     except (FileNotFoundError, NotADirectoryError):
         return []
+    return [name for name in names if not name.startswith(".")]
 
 
 class Leases:
-    """Addresses that living processes have chosen, and may not have written into a record yet."""
+    """Addresses that living processes have chosen, and may not have written into a record yet.
+
+    A lease is a symbolic link to who holds it: made with its text in one step, and leads nowhere.
+    """
 
     def __init__(self, paths: Paths) -> None:
-        self._root = Path(paths.run) / "leases"
-        self._own: set[Path] = set()
+        self._root = f"{paths.run}/leases"
+        self._own: dict[str, set[str]] = {}
 
     def taken(self, network: str) -> set[str]:
         """Return what other processes hold on a network; leases of dead ones are removed."""
@@ -78,50 +126,59 @@ class Leases:
         return self._held(network, mine=True)
 
     def _held(self, network: str, *, mine: bool) -> set[str]:
-        found = set()
-        for path in _subdirectories(self._root / network):
-            holder = os.getpid() if path in self._own else _holder(path)
+        directory, own = f"{self._root}/{network}", self._own.get(network, set())
+        names = set(_names(directory))
+        found = names & own if mine else set()
+        for name in names - own:
+            holder = _holder(f"{directory}/{name}")
             if holder is None:
-                path.unlink(missing_ok=True)
+                with suppress(FileNotFoundError):
+                    os.unlink(f"{directory}/{name}")  # noqa: PTH108 - as above
             elif (holder == os.getpid()) == mine:
-                found.add(path.name)
+                found.add(name)
         return found
 
     def take(self, network: str, address: str) -> bool:
         """Lease an address; False when another living process has it."""
-        path = self._root / network / address
-        make_private(path.parent)
-        temporary = path.parent / f".{os.getpid()}.{address}"
-        temporary.write_text(json.dumps(identity(os.getpid())), encoding="utf-8")
+        own = self._own.setdefault(network, set())
+        path = f"{self._root}/{network}/{address}"
         try:
-            path.hardlink_to(temporary)
+            self._link(path)
         except FileExistsError:
             ours = _holder(path) == os.getpid()
-            self._own -= set() if ours else {path}
+            own -= set() if ours else {address}
             return ours
-        finally:
-            temporary.unlink(missing_ok=True)
-        self._own.add(path)
+        own.add(address)
         return True
+
+    def _link(self, path: str) -> None:
+        who = identity(os.getpid())
+        text = f"{who['pid']} {who['start_time']} {who['boot_id']}"
+        try:
+            os.symlink(text, path)  # noqa: PTH211 - as above
+        except FileNotFoundError:
+            make_private(path.rpartition("/")[0])
+            os.symlink(text, path)  # noqa: PTH211
 
     def release(self, network: str, address: str) -> None:
         """Give an address back."""
-        path = self._root / network / address
-        path.unlink(missing_ok=True)
-        self._own.discard(path)
+        with suppress(FileNotFoundError):
+            os.unlink(f"{self._root}/{network}/{address}")  # noqa: PTH108 - as above
+        self._own.get(network, set()).discard(address)
 
     def forget(self, network: str) -> None:
         """Give back every address of a network that goes away."""
         import shutil  # noqa: PLC0415 - takes longer than most of what is done here
 
-        shutil.rmtree(self._root / network, ignore_errors=True)
-        self._own = {path for path in self._own if path.parent.name != network}
+        shutil.rmtree(f"{self._root}/{network}", ignore_errors=True)
+        self._own.pop(network, None)
 
 
-def _holder(path: Path) -> int | None:
+def _holder(path: str) -> int | None:
     """Return the pid of a lease's living holder."""
     try:
-        who = json.loads(path.read_bytes())
-        return int(who["pid"]) if is_alive(who) else None
-    except (OSError, ValueError, KeyError, TypeError):
+        pid, start_time, boot_id = os.readlink(path).split()  # noqa: PTH115 - as above
+        who: Identity = {"pid": int(pid), "start_time": int(start_time), "boot_id": boot_id}
+    except (OSError, ValueError):
         return None
+    return who["pid"] if is_alive(who) else None

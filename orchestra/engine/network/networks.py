@@ -6,7 +6,7 @@ needed, by any number of processes, one at a time (the machine's lock "networks"
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -205,13 +205,11 @@ class Networks:
         """Return the taken addresses; a replica that replaces itself may keep a fixed one."""
         fixed = {text for a in spec.networks for text in (a.ipv4, a.ipv6) if text}
         used = self._leases.taken(record.name)
-        for container in self._attached.on(record.name):
-            itself = (container.spec.project, container.spec.name) == (spec.project, spec.name)
-            for endpoint in container.endpoints:
-                for address in (endpoint.ipv4, endpoint.ipv6):
-                    kept = itself and address in fixed
-                    if address and endpoint.network == record.name and not kept:
-                        used.add(address)
+        for occupant in self._attached.occupants():
+            itself = (occupant.project, occupant.name) == (spec.project, spec.name)
+            for network, address in occupant.addresses:
+                if network == record.name and not (itself and address in fixed):
+                    used.add(address)
         return used
 
     def interfaces(self, record: ContainerRecord) -> list[Interface]:
@@ -251,7 +249,7 @@ class Networks:
 
     def _publish(self, record: ContainerRecord) -> None:
         for table, elements in self._elements(record).items():
-            held = firewall.published(table)
+            held = _published(table, elements)
             running = self._running_addresses(record) if held else set()
             firewall.put(
                 table,
@@ -298,7 +296,7 @@ class Networks:
 
     def _unpublish(self, record: ContainerRecord) -> None:
         for table, elements in self._elements(record).items():
-            held = firewall.published(table)
+            held = _published(table, elements)
             firewall.drop(
                 table,
                 [e for e in elements if not e.value or held.get((e.container, e.key)) == e.value],
@@ -346,6 +344,11 @@ class Networks:
             f"port {listen['port']} is taken" + (f" by {owner}" if owner else ""),
             hint="change the published port, or stop what has it",
         )
+
+
+def _published(table: str, elements: Sequence[Element]) -> Mapping[tuple[str, str], str]:
+    """Return whose ports are published, where that matters: senders have no value of others."""
+    return firewall.published(table) if any(element.value for element in elements) else {}
 
 
 def _may_take(held: Mapping[tuple[str, str], str], element: Element, running: set[str]) -> bool:

@@ -19,6 +19,7 @@ from orchestra.engine.paths import Paths
 from orchestra.errors import LockError, StateError
 
 _POLL_SECONDS = 0.02
+_PID_DIGITS = 10
 CONTAINER_DEADLINE_SECONDS = 120.0
 MACHINE_DEADLINE_SECONDS = 60.0
 
@@ -101,8 +102,12 @@ async def _flock(path: Path, what: str, wait: float) -> AsyncIterator[None]:
 
 
 def _sign(fd: int) -> None:
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    """Write down who holds it, over who did before."""
+    os.pwrite(fd, f"{os.getpid():<{_PID_DIGITS}}\n".encode(), 0)
+
+
+def _holder(fd: int) -> str:
+    return os.pread(fd, 32, 0).decode(errors="replace").partition("\n")[0].strip()
 
 
 def _open(path: Path) -> int:
@@ -139,7 +144,7 @@ async def _acquire(fd: int, what: str, wait: float) -> None:
         else:
             return
         if anyio.current_time() >= deadline:
-            holder = os.pread(fd, 32, 0).decode(errors="replace").strip() or "unknown"
+            holder = _holder(fd) or "unknown"
             raise LockError(
                 f"cannot lock {what}: process {holder} holds it",
                 hint="wait for that command to end, or stop it",

@@ -152,10 +152,10 @@ class Store:
 
         :raises StateError: when a record is damaged.
         """
-        directory = Path(self.paths.project(project)) / "containers"
+        directory = f"{self.paths.project(project)}/containers"
         records = (
-            self.reader.read(f"{path}/{RECORD_FILE}", ContainerRecord)
-            for path in _children(directory)
+            self.reader.read(f"{directory}/{name}/{RECORD_FILE}", ContainerRecord)
+            for name in _names(directory)
         )
         return tuple(
             sorted((r for r in records if r), key=lambda record: (record.created_at, record.id))
@@ -249,11 +249,20 @@ def _records(named: Iterable[tuple[str, Path]], kind: type[T], project: str) -> 
 
 
 def _children(directory: Path) -> list[Path]:
+    return [directory / name for name in _names(str(directory))]
+
+
+def _names(directory: str) -> list[str]:
+    """Return what is in a directory, by name; nothing where there is none.
+
+    :raises StateError: when it cannot be read.
+    """
     try:
-        return sorted(path for path in directory.iterdir() if not path.name.startswith("."))
+        names = os.listdir(directory)  # noqa: PTH208 - asked for each of hundreds of containers
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as err:
         raise StateError(
             f'cannot read "{directory}": {err.strerror}', hint="run the command as root"
         ) from err
+    return sorted(name for name in names if not name.startswith("."))
