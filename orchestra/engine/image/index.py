@@ -40,16 +40,21 @@ class StoreIndex:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._path = directory / "index.json"
+        self._known: tuple[tuple[int, int, int], tuple[Entry, ...]] | None = None
 
     def read(self) -> tuple[Entry, ...]:
-        """Return every entry, by reference.
+        """Return every entry, by reference; a file that has not changed is read once.
 
         :raises StateError: when the file is damaged or cannot be read.
         """
         try:
+            status = self._path.stat()
+            signature = status.st_ino, status.st_mtime_ns, status.st_size
+            if self._known and self._known[0] == signature:
+                return self._known[1]
             document = json.loads(self._path.read_bytes())
             manifests = document["manifests"]
-            return tuple(sorted((_entry(value) for value in manifests), key=_key))
+            entries = tuple(sorted((_entry(value) for value in manifests), key=_key))
         except (FileNotFoundError, NotADirectoryError):
             return ()
         except (OSError, ValueError, KeyError, TypeError, ImageError) as err:
@@ -57,6 +62,8 @@ class StoreIndex:
                 f'cannot read "{self._path}": {err}',
                 hint="the file is damaged; move it away and pull or build the images again",
             ) from err
+        self._known = signature, entries
+        return entries
 
     @contextmanager
     def change(self) -> Iterator[list[Entry]]:

@@ -32,8 +32,10 @@ DESIRED_FILE = "desired.json"
 _MOST_KNOWN = 4096
 
 
-def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> os.stat_result:
     """Replace ``path`` with ``data``: whole or not at all, also when the power fails.
+
+    Returns the new file's status.
 
     :raises StateError: when the directory or the disk refuses.
     """
@@ -46,6 +48,7 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> None:
             file.write(data)
             file.flush()
             os.fdatasync(file.fileno())
+            status = os.fstat(file.fileno())
         temporary.replace(path)
     except OSError as err:
         with suppress(OSError):
@@ -54,15 +57,16 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> None:
             f'cannot write "{path}": {err.strerror}',
             hint="make room on the disk, or the directory writable, and run the command again",
         ) from err
+    return status
 
 
-def write_record(path: Path, record: object) -> None:
-    """Write one versioned record.
+def write_record(path: Path, record: object) -> os.stat_result:
+    """Write one versioned record; return the new file's status.
 
     :raises StateError: when it cannot be written.
     """
     document = {"version": VERSION, "record": encode(record)}
-    write_atomic(path, json.dumps(document, separators=(",", ":")).encode())
+    return write_atomic(path, json.dumps(document, separators=(",", ":")).encode())
 
 
 def read_record(path: Path, kind: type[T]) -> T | None:
@@ -106,16 +110,23 @@ class Reader:
             return None
         except OSError as err:
             raise StateError(f'cannot read "{path}": {err}', hint=_CORRUPT) from err
-        signature = (status.st_ino, status.st_mtime_ns, status.st_size)
         known = self._known.get(path)
-        if known is not None and known[0] == signature and isinstance(known[1], kind):
+        if known is not None and known[0] == _signature(status) and isinstance(known[1], kind):
             return known[1]
         record = read_record(Path(path), kind)
         if record is not None:
-            if len(self._known) >= _MOST_KNOWN:  # most likely of a container that is gone
-                del self._known[next(iter(self._known))]
-            self._known[path] = (signature, record)
+            self.remember(path, record, status)
         return record
+
+    def remember(self, path: str, record: object, status: os.stat_result) -> None:
+        """Know a record that has just been read or written."""
+        if len(self._known) >= _MOST_KNOWN:  # most likely of a container that is gone
+            self._known.pop(next(iter(self._known), ""), None)
+        self._known[path] = (_signature(status), record)
+
+
+def _signature(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 _CORRUPT = "the file is damaged; move it away and run the command again"
@@ -174,8 +185,8 @@ class Store:
 
         :raises StateError: when it cannot be written.
         """
-        directory = Path(self.paths.container(record.spec.project, record.id))
-        write_record(directory / RECORD_FILE, record)
+        path = f"{self.paths.container(record.spec.project, record.id)}/{RECORD_FILE}"
+        self.reader.remember(path, record, write_record(Path(path), record))
 
     def remove_container(self, project: str, container_id: str) -> None:
         """Forget a container; the record goes first, so that what is left is no container."""
