@@ -106,6 +106,7 @@ class _Follower:
         self._following: dict[str, anyio.Event] = {}
         self._seen: dict[str, datetime] = {}
         self._ended_once: set[str] = set()
+        self._one_at_a_time = anyio.Lock()
         self._tasks: TaskGroup | None = None
         self._code: int | None = None
         self._all_started = False
@@ -121,21 +122,32 @@ class _Follower:
 
     async def everything_started(self) -> None:
         """Note that the plan is done, so that the end may be noticed."""
-        self._all_started = True
-        await self._look()
+        async with self._one_at_a_time:  # the end must not come while an ending is being told
+            self._all_started = True
+            await self._look()
 
     async def watch(self, tasks: TaskGroup) -> None:
         """Follow events: logs of what starts, codes of what ends."""
         self._tasks = tasks
         await self._controller.supervision.ensure()
         async for event in self._controller.supervision.events():
-            match event:
-                case ContainerExited():
-                    await self._ended(event)
-                case ContainerStarted() | Subscribed():
-                    await self._look()
-                case _:
-                    continue
+            async with self._one_at_a_time:
+                match event:
+                    case ContainerExited():
+                        await self._show_unseen(event)
+                        await self._ended(event)
+                    case ContainerStarted() | Subscribed():
+                        await self._look()
+                    case _:
+                        continue
+
+    async def _show_unseen(self, event: ContainerExited) -> None:
+        """Print what a container said whose life was over before the supervisor could see it."""
+        if event.container_id in self._following or event.service not in self._attached:
+            return
+        for container in (await self._controller.observe()).containers:
+            if container.id == event.container_id and not container.one_off:
+                await self._print_logs(container, anyio.Event(), follow=False)
 
     async def _look(self) -> None:
         """Attach to what runs, and tell of what ended before anybody could see it end."""

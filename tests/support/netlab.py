@@ -6,15 +6,19 @@ others to open sockets there. Everything vanishes with the descriptors.
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import struct
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
+
+from support.patience import FACTOR
 
 from orchestra.engine.linux import syscalls
 from orchestra.engine.linux.flags import CloneFlag
@@ -29,7 +33,10 @@ from orchestra.planner.desired import Attachment, ContainerSpec, PortSpec
 OWN = "/proc/thread-self/ns/net"
 OUTSIDE, OUTSIDE6 = "203.0.113.2", "2001:db8:1::2"
 HOST, HOST6 = "203.0.113.1", "2001:db8:1::1"
-TIMEOUT = 0.4
+PATIENCE_SECONDS = 30.0 * FACTOR
+"""How long what must come may take; it comes at once, or when the machine is less busy."""
+SILENCE_SECONDS = 0.4
+"""How long we listen for what must not come."""
 
 
 def _open_own() -> int:
@@ -61,13 +68,43 @@ class Place:
             os.close(back)
 
 
-def _settle(link: str) -> None:
-    """Wait for the kernel's worker that lets a veth send once its peer is up."""
-    for _ in range(1000):
-        shown = subprocess.run(["ip", "-o", "link", "show", link], capture_output=True, check=True)
-        if b"state UP" in shown.stdout:
-            return
-    raise AssertionError(f"{link} does not come up")
+_NODAD = 0x02
+
+
+def _idle_links() -> set[str]:
+    """Return the links of this namespace that are raised and cannot send yet.
+
+    Raising a link is half of it: a worker of the kernel sees its carrier later, and then lets it
+    send, or as a port of a bridge forward. Until then packets are dropped without a word, and a
+    question for a neighbour is asked again after a second. A bridge without ports is left out.
+    """
+    shown = subprocess.run(["ip", "-j", "-d", "link"], capture_output=True, check=True).stdout
+    links = json.loads(shown)
+    masters = {link.get("master") for link in links}
+    raised = {link["ifname"]: link for link in links if "UP" in link["flags"]}
+    return {
+        name
+        for name, link in raised.items()
+        if link["operstate"] not in {"UP", "UNKNOWN"}
+        and (name in masters or link["linkinfo"]["info_kind"] != "bridge")
+    }
+
+
+def _deaf_addresses() -> set[str]:
+    """Return the IPv6 addresses of this namespace that were added and hear nothing yet.
+
+    A worker of the kernel joins an address's group of solicited nodes and makes its local route,
+    also where detection of duplicates is left out. Others, the links' own, are nobody's here.
+    """
+    here = Path("/proc/thread-self/net")
+    routes = [line.split() for line in (here / "ipv6_route").read_text().splitlines()]
+    local = {(route[0], route[9]) for route in routes if route[1] == "80"}
+    added = [line.split() for line in (here / "if_inet6").read_text().splitlines()]
+    return {
+        address
+        for address, _, _, _, flags, link in added
+        if int(flags, 16) & _NODAD and (address, link) not in local
+    }
 
 
 class Lab:
@@ -80,6 +117,7 @@ class Lab:
         self.store = Store(self.paths)
         self.networks = Networks(self.paths, self.store)
         self._fds: list[int] = []
+        self._places: list[Place] = []
         self._sockets: list[socket.socket] = []
         self._number = 0
 
@@ -90,7 +128,7 @@ class Lab:
             syscalls.unshare(CloneFlag.NEWNET)
             with Netlink() as netlink:
                 netlink.set_loopback_up()
-            self.host = Place(self.keep(_open_own()))
+            self.host = self._place(_open_own())
             self.outside = self._make_outside()
             yield self
         finally:
@@ -105,29 +143,47 @@ class Lab:
         self._fds.append(fd)
         return fd
 
+    def _place(self, fd: int, record: ContainerRecord | None = None) -> Place:
+        place = Place(self.keep(fd), record)
+        self._places.append(place)
+        return place
+
     def _namespace(self) -> int:
         with self.host.entered():
             syscalls.unshare(CloneFlag.NEWNET)
-            return self.keep(_open_own())
+            return _open_own()
+
+    def settle(self, *places: Place) -> None:
+        """Wait for the kernel's workers: after this, who does not reach somebody may not.
+
+        In these places, or in all of them.
+        """
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while unready := [name for p in places or self._places for name in self._unready(p)]:
+            assert time.monotonic() < deadline, f"not ready: {unready}"
+
+    @staticmethod
+    def _unready(place: Place) -> set[str]:
+        with place.entered():
+            return _idle_links() | _deaf_addresses()
 
     def _make_outside(self) -> Place:
         """Wire a neighbour of the host's: no route to any container's subnet."""
-        fd = self._namespace()
+        place = self._place(self._namespace())
         with Netlink() as netlink:
             netlink.add_bridge("wire", mac="02:00:00:00:00:01")
             Path("/proc/sys/net/ipv6/conf/wire/accept_dad").write_text("0")
             netlink.add_address("wire", f"{HOST}/24")
             netlink.add_address("wire", f"{HOST6}/64")
+            mac = "02:00:00:00:00:02"
             netlink.add_veth(
-                "out", "eth0", bridge="wire", peer_netns_fd=fd, mac="02:00:00:00:00:02", mtu=1500
+                "out", "eth0", bridge="wire", peer_netns_fd=place.fd, mac=mac, mtu=1500
             )
-        place = Place(fd)
         with place.entered(), Netlink() as netlink:
             netlink.set_loopback_up()
             netlink.link_up("eth0")
             netlink.add_address("eth0", f"{OUTSIDE}/24")
             netlink.add_address("eth0", f"{OUTSIDE6}/64")
-        _settle("out")
         return place
 
     def container(
@@ -162,7 +218,7 @@ class Lab:
             ports=self.networks.choose_ports(ports),
         )
         self.store.write_container(record)
-        place = Place(self._namespace(), record)
+        place = self._place(self._namespace(), record)
         self.attach(place, self.networks.interfaces(record))
         return place
 
@@ -184,7 +240,7 @@ class Lab:
                 netlink.link_up(interface["name"])
                 for gateway in interface["gateways"]:
                     netlink.add_route(gateway, via_link=interface["name"])
-            _settle(interface["host_name"])
+        self.settle(self.host, place)
 
     def listen(self, place: Place, port: int, address: str = "") -> socket.socket:
         """Open a server in a place, on every address unless one is given."""
@@ -200,15 +256,26 @@ class Lab:
         with place.entered():
             sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         sock.bind(("0.0.0.0", port))
-        sock.settimeout(TIMEOUT)
+        sock.settimeout(PATIENCE_SECONDS)
         self._sockets.append(sock)
         return sock
 
     def reaches(self, place: Place, address: str, port: int, *, source: str = "") -> bool:
-        """Tell whether a connection from a place is answered by a server, whoever that is."""
+        """Tell whether a connection from a place is answered by a server, whoever that is.
+
+        Waits for the answer, which must come. Whether none comes is told by :meth:`is_cut_off`.
+        """
+        return self._connects(place, address, port, source, PATIENCE_SECONDS)
+
+    def is_cut_off(self, place: Place, address: str, port: int, *, source: str = "") -> bool:
+        """Tell whether a connection from a place is refused, or not answered in a short time."""
+        self.settle()
+        return not self._connects(place, address, port, source, SILENCE_SECONDS)
+
+    def _connects(self, place: Place, address: str, port: int, source: str, seconds: float) -> bool:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         with place.entered(), socket.socket(family, socket.SOCK_STREAM) as client:
-            client.settimeout(TIMEOUT)
+            client.settimeout(seconds)
             with suppress(OSError):
                 if source:
                     client.bind((source, 0))
@@ -221,10 +288,23 @@ class Lab:
     def peer_of(self, place: Place, address: str, port: int, server: socket.socket) -> str:
         """Connect from a place and return the address that the server sees."""
         with place.entered(), socket.socket(socket.AF_INET, socket.SOCK_STREAM) as client:
-            client.settimeout(TIMEOUT)
+            client.settimeout(PATIENCE_SECONDS)
             client.connect((address, port))
-            server.settimeout(TIMEOUT)
+            server.settimeout(PATIENCE_SECONDS)
             connection, peer = server.accept()
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             connection.close()
         return peer[0].removeprefix("::ffff:")
+
+
+def hears_nothing(sock: socket.socket) -> bool:
+    """Tell whether nothing comes to a socket in a short time."""
+    before = sock.gettimeout()
+    sock.settimeout(SILENCE_SECONDS)
+    try:
+        sock.recvfrom(100)
+    except TimeoutError:
+        return True
+    finally:
+        sock.settimeout(before)
+    return False
