@@ -31,6 +31,7 @@ from benchmarks.peers import (
 )
 from benchmarks.report import Measured, starting_section
 from benchmarks.work import resident_megabytes
+from orchestra.engine.events import Event
 from orchestra.engine.wiring import Machine, open_machine
 from orchestra.errors import ContainerError
 from orchestra.planner.desired import Mount, MountKind
@@ -102,13 +103,17 @@ class Ours:
             state.containers[0], name=f"start-run-{self._number}", command=SAY, mounts=(mount,)
         )
         begun = time.perf_counter()
-        container_id = await self._machine.create_one_off(spec, aliases=False)
+        container_id = await self._machine.create_one_off(spec, _unheard, aliases=False)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._machine.start, spec)
             ended = await anyio.to_thread.run_sync(self._fifo.wait)
         await self._machine.kill("start", container_id, "SIGKILL")
         await _until(lambda: self._machine.remove("start", container_id))
         return milliseconds(begun, ended)
+
+
+def _unheard(_event: Event) -> None:
+    """Be told, and say nothing."""
 
 
 async def _until(action: Callable[[], Awaitable[None]]) -> None:

@@ -23,7 +23,12 @@ _CODES = (
     (errors.GateError.exit_code, "gate: a dependency did not become ready"),
     ("10", "`plan --detailed-exitcode`: there is something to do"),
     (errors.BugError.exit_code, "a bug of Orchestra's"),
-    ("125, 126, 127", "`exec`, `run`: it did not start, cannot be executed, was not found"),
+    ("125", "`run`: its container cannot be made or started"),
+    (
+        "126",
+        "`exec`, `run`: the command cannot be executed, or `exec` cannot be as it is asked for",
+    ),
+    ("127", "`exec`, `run`: the command was not found"),
     (errors.Interrupted.exit_code, "Ctrl-C or SIGTERM"),
 )
 

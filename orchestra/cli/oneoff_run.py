@@ -100,7 +100,9 @@ async def run_one_off(session: Session, wanted: OneOff, manner: Manner) -> int:
         gates = await _prepare(controller, change, desired, spec, manner)
         if gates:
             await pass_gates(controller, gates)
-        container_id = await session.machine.create_one_off(spec, aliases=wanted.aliases)
+        container_id = await session.machine.create_one_off(
+            spec, controller.bus.publish, aliases=wanted.aliases
+        )
     try:
         if manner.detach:
             await controller.supervision.ensure()

@@ -76,9 +76,9 @@ def plain_exec(
     except NotPlainError:
         return
     except ContainerError:
-        from orchestra.cli.render.errors import docker_codes
+        from orchestra.cli.render.errors import EXEC_UNSTARTED, docker_codes
 
-        with docker_codes(debug=options.debug):
+        with docker_codes(debug=options.debug, unstarted=EXEC_UNSTARTED):
             raise
     raise Exit(code)
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from orchestra.engine.local.warden import LocalWarden
     from orchestra.engine.network.networks import Networks
     from orchestra.engine.snapshot.snapshotter import Snapshotter
-    from orchestra.engine.target import Commit
+    from orchestra.engine.target import Commit, Report
     from orchestra.engine.volume.volumes import Volumes
     from orchestra.planner.desired import ContainerSpec
 
@@ -292,7 +292,7 @@ class Machine:
             lambda: self._settings,
         )
 
-    async def create_one_off(self, spec: ContainerSpec, *, aliases: bool) -> str:
+    async def create_one_off(self, spec: ContainerSpec, report: Report, *, aliases: bool) -> str:
         """Write the container of a `run` down and return its id.
 
         Without ``aliases`` nobody finds it under the service's names, only under its own.
@@ -302,7 +302,9 @@ class Machine:
         from orchestra.planner.steps import CreateContainer  # noqa: PLC0415
 
         step = CreateContainer(container=spec, reason="run")
-        return await self._steps.create(spec.project, step, one_off=True, aliases=aliases)
+        return await self._steps.create(
+            spec.project, step, report=report, one_off=True, aliases=aliases
+        )
 
     async def run_foreground(self, project: str, container_id: str, *, stdin: bool) -> int:
         """Run a created container on our own streams; return its exit code.

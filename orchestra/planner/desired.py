@@ -99,7 +99,7 @@ class Mount:
     """One mount. ``source``: host path (bind), volume key in DesiredState (volume), "" (tmpfs).
 
     Of an image, ``source`` is its reference. ``recursive`` as in Compose's bind.recursive;
-    ``labels`` are an anonymous volume's.
+    ``labels`` are an anonymous volume's. ``selinux``: "z" or "Z" where files are to be relabelled.
     """
 
     kind: MountKind
@@ -110,6 +110,7 @@ class Mount:
     propagation: str = "rprivate"
     recursive: str = "enabled"
     nocopy: bool = False
+    selinux: str = ""
     subpath: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     tmpfs_size_bytes: int | None = None

@@ -18,6 +18,8 @@ SIDS = (
 TYPES = ("host_t", "kernel_fs_t", "container_t", "other_t", "container_file_t", "other_file_t")
 USERS = ("system_u", "other_u")
 ROLES = ("system_r", "other_r")
+OTHER_FILES = ("dir", "lnk_file", "fifo_file", "sock_file", "chr_file", "blk_file")
+"""Classes that have no wall here, but must be known to be relabelled."""
 GENERATED = ("proc", "sysfs", "cgroup2", "devtmpfs", "selinuxfs", "securityfs", "nsfs", "sockfs")
 
 
@@ -25,17 +27,22 @@ def policy() -> str:
     """Return the source."""
     categories = [f"c{number}" for number in range(1024)]
     everything = "s0 - s0:c0.c1023"
-    lines = ["class process", "class file", *(f"sid {name}" for name in SIDS)]
-    lines += ["class process { transition dyntransition }", "class file { open }"]
+    files = ("file", *OTHER_FILES)
+    lines = ["class process", *(f"class {name}" for name in files)]
+    lines += [f"sid {name}" for name in SIDS]
+    lines += ["class process { transition dyntransition }"]
+    lines += [f"class {name} {{ open }}" for name in files]
     lines += ["sensitivity s0;", "dominance { s0 }", *(f"category {name};" for name in categories)]
     lines += ["level s0:c0.c1023;", "mlsconstrain file { open } ( l1 dom l2 or t1 == host_t );"]
     lines += ["policycap open_perms;", *(f"type {name};" for name in TYPES)]
-    lines += [f"allow host_t {{ {' '.join(TYPES)} }}:file open;"]
-    lines += [f"allow host_t {{ {' '.join(TYPES)} }}:process {{ transition dyntransition }};"]
+    every, others = " ".join(TYPES), " ".join(OTHER_FILES)
+    lines += [f"allow host_t {{ {every} }}:file open;"]
+    lines += [f"allow host_t {{ {every} }}:process {{ transition dyntransition }};"]
+    lines += [f"allow {{ {every} }} {{ {every} }}:{{ {others} }} open;"]
     for name in ("container_t", "other_t"):
         lines.append(f"allow {name} {{ container_file_t kernel_fs_t {name} }}:file open;")
     lines += [f"role {role};" for role in ROLES]
-    lines += [f"role {role} types {{ {' '.join(TYPES)} }};" for role in ROLES]
+    lines += [f"role {role} types {{ {every} }};" for role in ROLES]
     lines += [
         f"user {user} roles {{ {' '.join(ROLES)} }} level s0 range {everything};" for user in USERS
     ]

@@ -95,6 +95,8 @@ def test_a_limit(cgroup: Cgroup, resources: Any, files: dict[str, int | str]) ->
         ({"memory": {"swap": 32 * MIB}}, "cannot limit swap: the memory has no limit"),
         ({"blockIO": {"leafWeight": 100}}, "cannot set blockIO.leafWeight: cgroup v2 has none"),
         ({"cpu": {"realtimeRuntime": 1000}}, "cannot set cpu.realtimeRuntime"),
+        ({"memory": {"swappiness": 31}}, "the resource limit memory.swappiness is not supported"),
+        ({"memory": {"disableOOMKiller": True}}, "memory.disableOOMKiller is not supported"),
         ({"cpu": {"cpus": "999"}}, 'cannot set cpuset.cpus to "999"'),
         ({"unified": {"nosuch.max": "1"}}, 'to "1": the cgroup has no nosuch controller'),
         ({"unified": {"memory.nosuch": "1"}}, 'cannot set memory.nosuch to "1"'),

@@ -350,3 +350,13 @@ def test_systemd_is_not_asked_for_cgroups_in_silence(bundle: Bundle) -> None:
     done = call(bundle, "--systemd-cgroup", "list")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("--systemd-cgroup is not supported")
+
+
+@pytest.mark.parametrize("verb", ["checkpoint", "restore"])
+def test_what_criu_would_do_is_refused_by_name(bundle: Bundle, running: int, verb: str) -> None:
+    for flags in ([], ["--image-path", "/nowhere", "--leave-running"]):
+        done = call(bundle, verb, *flags, NAME)
+        assert done.returncode == 1
+        assert done.stderr.startswith(f'the verb "{verb}" is not supported: ')
+        assert done.stderr.count("\n") == 1
+    assert json.loads(call(bundle, "state", NAME).stdout)["pid"] == running

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 import socket
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -92,6 +93,28 @@ async def test_a_new_launcher_adopts_what_lost_both(cell: Cell) -> None:
     assert await cell.containers.wait(record) is not None
     numbers = [int(line["log"]) for line in cell.lines(record)]
     assert whole(numbers)
+
+
+@pytest.mark.parametrize(("script", "code"), [("exit 9", 9), ("kill -9 $$", 137)])
+async def test_the_end_of_one_that_a_stranger_reaps_is_known(
+    cell: Cell, script: str, code: int
+) -> None:
+    """The stranger is this process, which is the next subreaper above, as a host's init is."""
+    go = f"while [ ! -e /go ]; do usleep 1000; done; sh -c '{script}'; exit $?"
+    record = await cell.start(spec(*argv(go)))
+    init = cell.pid(record, "init.pid")
+    kill_now(cell.launcher_pid)
+    kill_now(cell.pid(record, "shim.pid"))
+    await cell.containers.adopt(record)
+    statuses: list[int] = []
+    reaper = threading.Thread(target=lambda: statuses.append(os.waitpid(init, 0)[1]))
+    reaper.start()
+    await cell.exec(record, "/bin/touch", "/go")
+    ended = await cell.containers.wait(record)
+    reaper.join()
+    assert statuses == [code << 8]
+    assert ended is not None
+    assert (ended["code"], ended.get("error")) == (code, None)
 
 
 async def test_everything_killed_is_lost_until_cleaned_up(cell: Cell) -> None:

@@ -294,20 +294,6 @@ async def test_what_is_no_block_device_cannot_be_throttled(cell: Cell) -> None:
         await cell.create(spec("/bin/true", resources=limits))
 
 
-async def test_swappiness_is_set_where_there_is_one(cell: Cell) -> None:
-    wanted = spec(
-        *argv("cat /sys/fs/cgroup/memory/memory.swappiness"),
-        resources=Resources(memory_swappiness=31),
-    )
-    if host.cgroups().mode == "v2":
-        with pytest.raises(ContainerError, match="mem_swappiness cannot be set"):
-            await cell.create(wanted)
-        return
-    record = await cell.start(wanted)
-    await cell.containers.wait(record)
-    assert cell.output(record) == "31\n"
-
-
 async def test_realtime_shares_are_given_or_named(cell: Cell) -> None:
     limits = Resources(cpu_rt_runtime_us=2000, cpu_rt_period_us=500_000)
     wanted = spec(*argv("cat /sys/fs/cgroup/cpu/cpu.rt_*_us; sleep 1000"), resources=limits)

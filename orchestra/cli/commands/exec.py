@@ -54,13 +54,13 @@ def command(
             stdin=interactive,
             detach=detach,
         )
-    from orchestra.cli.render.errors import docker_codes
+    from orchestra.cli.render.errors import EXEC_UNSTARTED, docker_codes
     from orchestra.cli.session import Session
     from orchestra.cli.transact import check_not_paused, pick_running
     from orchestra.engine.target import ExecCommand
 
     session = Session.of(ctx)
-    with docker_codes(debug=session.options.debug):
+    with docker_codes(debug=session.options.debug, unstarted=EXEC_UNSTARTED):
         observed = session.machine.containers(session.project_name)
         container = pick_running(observed, service, index)
         check_not_paused(container)

@@ -17,6 +17,11 @@ from orchestra.errors import (
     UsageError,
 )
 
+UNSTARTED = 125
+"""The code that a process has which did not start for another reason than its program."""
+EXEC_UNSTARTED = 126
+"""That of ``docker exec`` and of docker compose's for the same."""
+
 
 def lines_of(error: OrchestraError) -> list[str]:
     """Return an error as lines, each of several with its own hint."""
@@ -41,11 +46,14 @@ def show(error: OrchestraError, *, debug: bool) -> int:
 
 
 @contextmanager
-def docker_codes(*, debug: bool, otherwise: int | None = None) -> Iterator[None]:
+def docker_codes(
+    *, debug: bool, unstarted: int = UNSTARTED, otherwise: int | None = None
+) -> Iterator[None]:
     """End the program with docker's code when the one process asked for does not start.
 
-    127: not found, 126: cannot be executed, 125: anything else (``exec``, ``run``). ``otherwise``
-    is the code where its container, or what that needs, cannot be had; None leaves such errors.
+    127: not found, 126: cannot be executed, ``unstarted``: anything else, which is 125 for ``run``
+    and 126 for ``exec``. ``otherwise`` is the code where its container, or what that needs, cannot
+    be had; None leaves such errors.
 
     :raises Exit: with that code, the error having been shown.
     """
@@ -58,7 +66,7 @@ def docker_codes(*, debug: bool, otherwise: int | None = None) -> Iterator[None]
         if not isinstance(code, int):
             raise
         show(err, debug=debug)
-        raise Exit(code) from err
+        raise Exit(unstarted if code == UNSTARTED else code) from err
 
 
 def _trace(error: Exception) -> None:

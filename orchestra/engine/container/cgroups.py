@@ -39,8 +39,6 @@ def check_limits(spec: ContainerSpec) -> None:
     online = _ONLINE.read_text(encoding="ascii").strip() if limits.cpuset else ""
     if found := impossible(spec, cpus=len(os.sched_getaffinity(0)), online=online):
         raise _impossible(spec, *found)
-    if limits.memory_swappiness is not None and _v1("memory", "memory.swappiness") is None:
-        raise _impossible(spec, "mem_swappiness", "this host has no cgroup v1 memory controller")
     if (limits.cpu_rt_period_us or limits.cpu_rt_runtime_us) and _realtime() is None:
         key = "cpu_rt_runtime" if limits.cpu_rt_runtime_us else "cpu_rt_period"
         why = "the kernel has no real-time group scheduling (CONFIG_RT_GROUP_SCHED, cgroup v1)"

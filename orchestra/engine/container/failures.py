@@ -9,7 +9,10 @@ from orchestra.errors import ContainerError, NetworkError, OrchestraError
 
 
 class StartError(ContainerError):
-    """A process did not start; ``code`` is docker's: 127 not found, 126 not executable, 125."""
+    """A process did not start, or cannot.
+
+    ``code`` is docker's: 127 not found, 126 not executable, else 125.
+    """
 
     def __init__(self, message: str, *, code: int = 125, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)

@@ -9,6 +9,7 @@ from orchestra.engine.container.bundle import network_sysctls
 from orchestra.engine.container.log_options import log_options
 from orchestra.engine.container.mounts import bind_mount
 from orchestra.engine.container.places import Places
+from orchestra.engine.container.relabelling import relabel_mounts
 from orchestra.engine.container.rootfs import joins_network, network_file_mounts
 from orchestra.engine.container.stages import Lender, borrow, read_stages, stage_shm
 from orchestra.engine.container.userns import host_id, shim_namespace
@@ -68,6 +69,9 @@ def shim_request(
     }
     if host.has_selinux() and (context := places.read_config()["linux"].get("mountLabel")):
         request["rootfs"]["context"] = context
+        for stage in stages:
+            if "rootfs" in stage:
+                stage["rootfs"]["context"] = context
     if record.remap is not None:
         mapped = _mapped_targets(record.remap, places, stages)
         request["userns"] = shim_namespace(record.remap, mapped)
@@ -136,9 +140,9 @@ class Neighbours:
     def complete(self, record: ContainerRecord, places: Places) -> ContainerRecord:
         """Write into config.json what is known at a start: neighbours' namespaces, files, volumes.
 
-        Returns the record, with the volumes that it borrows.
+        Files that are to be relabelled are. Returns the record, with the volumes that it borrows.
 
-        :raises ContainerError: when one does not run, or is not there.
+        :raises ContainerError: when one does not run, or is not there, or must keep its labels.
         """
         spec = record.spec
         refresh(spec, places.config)
@@ -146,6 +150,7 @@ class Neighbours:
             config = places.read_config()
             record = borrow(record, places, config, self._lenders(record))
             write_json(str(places.config), config)
+        relabel_mounts(record, places)
         modes = {"pid": spec.pid_mode, "ipc": spec.ipc_mode}
         shared = {kind: mode for kind, mode in modes.items() if ":" in mode}
         if not shared and not joins_network(spec):

@@ -21,6 +21,7 @@ from orchestra.engine.container.host import (
     seccomp_of,
     thermal_paths,
 )
+from orchestra.engine.container.left_out import possible
 from orchestra.engine.container.mounts import bind_mount, file_mounts, user_mounts
 from orchestra.engine.container.places import Places
 from orchestra.engine.container.security_options import Contexts, parse_security
@@ -90,7 +91,7 @@ def _config(
     cgroup_path: str,
     contexts: Contexts,
 ) -> object:
-    spec = record.spec
+    spec = replace(record.spec, resources=possible(record.spec.resources).resources)
     available = available_capabilities()
     files = read_user_files((str(places.upper), *record.layers))
     user = resolve_user(image.user if spec.user is None else spec.user, files, spec.group_add)

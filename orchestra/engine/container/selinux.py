@@ -15,11 +15,13 @@ from pathlib import Path
 from orchestra.engine.container.security_options import Contexts
 from orchestra.engine.linux import host
 from orchestra.errors import ContainerError
+from orchestra.hashing import sha256
 
 _CONTEXTS = Path("/usr/share/containers/selinux/contexts")
 _POLICIES = Path("/etc/selinux")
 _CHECK = Path("/sys/fs/selinux/context")
 _CATEGORIES = 1024
+_SHARED_LEVEL = "s0"
 _PARTS = ("user", "role", "type", "level")
 _XATTR = "security.selinux"
 
@@ -104,14 +106,38 @@ def _join(parts: dict[str, str]) -> str:
     return ":".join(parts[name] for name in _PARTS if parts.get(name))
 
 
+def files_context(seed: str) -> str:
+    """Return the policy's context of containers' files, with categories that follow from a seed.
+
+    It is for a container without a label. "" where the policy has none.
+    """
+    parts = _split(_read_contexts().get("file", ""))
+    if "level" in parts:
+        digest = sha256(seed.encode()).digest()
+        first = int.from_bytes(digest[:2]) % _CATEGORIES
+        second = (first + 1 + int.from_bytes(digest[2:4]) % (_CATEGORIES - 1)) % _CATEGORIES
+        parts["level"] = _level(first, second)
+    return _join(parts)
+
+
+def shared(context: str) -> str:
+    """Return a context without categories: each container may have its files."""
+    parts = _split(context)
+    return _join({**parts, "level": _SHARED_LEVEL} if "level" in parts else parts)
+
+
+def _level(first: int, second: int) -> str:
+    low, high = sorted((first, second))
+    return f"{_SHARED_LEVEL}:c{low},c{high}"
+
+
 def _new_level() -> str:
     """Return two categories of its own: with those of others it shares neither process nor file."""
     import secrets  # noqa: PLC0415 - takes longer than most of what is done here
 
     first = secrets.randbelow(_CATEGORIES)
     second = secrets.choice([number for number in range(_CATEGORIES) if number != first])
-    low, high = sorted((first, second))
-    return f"s0:c{low},c{high}"
+    return _level(first, second)
 
 
 def relabel(path: Path, context: str) -> None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from orchestra.engine.container.failures import StartError
 from orchestra.engine.container.layers import read_in_layers
-from orchestra.errors import ContainerError
 from orchestra.values import dataclass
 
 _ID_MAX = 2**31 - 1
@@ -47,7 +47,7 @@ def resolve_user(text: str, files: UserFiles, group_add: Iterable[str] = ()) -> 
     A numeric user that passwd does not know has group 0. Without a group of its own, the user has
     the supplementary groups of /etc/group. As Docker and runc do.
 
-    :raises ContainerError: when a name is unknown or an id is out of range.
+    :raises StartError: when a name is unknown or an id is out of range.
     """
     user, colon, group = text.partition(":")
     entry = _passwd_entry(user or "0", files)
@@ -99,8 +99,8 @@ def _identifier(text: str, what: str) -> int:
     if not text and what == "user":
         return 0
     if not (text.isascii() and text.isdigit()):
-        raise ContainerError(f'cannot find the {what} "{text}" in the image', hint=_HINT)
+        raise StartError(f'cannot find the {what} "{text}" in the image', hint=_HINT)
     number = int(text)
     if number > _ID_MAX:
-        raise ContainerError(f"the {what} id {text} is out of range", hint=_HINT)
+        raise StartError(f"the {what} id {text} is out of range", hint=_HINT)
     return number

@@ -11,7 +11,9 @@ from typing import Literal
 import anyio
 from anyio import to_thread
 
+from orchestra.engine.container.left_out import possible
 from orchestra.engine.container.lifecycle import Containers
+from orchestra.engine.events import Warned
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.local.observe import HEALTH_FILE
 from orchestra.engine.network.networks import Networks
@@ -26,6 +28,7 @@ from orchestra.engine.state.records import (
     Wanted,
 )
 from orchestra.engine.state.store import Store
+from orchestra.engine.target import Report
 from orchestra.engine.volume.volumes import Volumes
 from orchestra.errors import ContainerError, NetworkError, OrchestraError, VolumeError
 from orchestra.oci.image import Image
@@ -57,17 +60,27 @@ class ContainerSteps:
         self._addresses = anyio.Lock()
 
     async def create(
-        self, project: str, step: CreateContainer, *, one_off: bool = False, aliases: bool = True
+        self,
+        project: str,
+        step: CreateContainer,
+        *,
+        report: Report,
+        one_off: bool = False,
+        aliases: bool = True,
     ) -> str:
         """Write a container down, with its volumes and its place on every network; return its id.
 
         Without ``aliases`` nobody finds it there but by its own name. Does nothing when the same
-        container is there already and is not the one to be replaced.
+        container is there already and is not the one to be replaced. Limits that it goes without
+        are reported.
 
         :raises EngineError: when its image, a network or a volume is not there.
         """
         with self._images.writing():  # no sweep takes the image before the container is known
-            return await self._create(project, step, one_off=one_off, aliases=aliases)
+            created = await self._create(project, step, one_off=one_off, aliases=aliases)
+        for remark in possible(step.container.resources).remarks:
+            report(Warned(message=f"{step.container.name}: {remark}"))
+        return created
 
     async def _create(
         self, project: str, step: CreateContainer, *, one_off: bool, aliases: bool

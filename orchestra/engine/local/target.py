@@ -68,7 +68,7 @@ class LocalTarget:
             case PullImage() | BuildImage() | RemoveImage():
                 await self._apply_image(step, report)
             case CreateContainer():
-                await self._containers().create(self._project, step)
+                await self._containers().create(self._project, step, report=report)
             case StartContainer():
                 await self._containers().start(self._project, step)
             case StopContainer():

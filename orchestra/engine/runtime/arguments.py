@@ -28,7 +28,7 @@ class _Parser(argparse.ArgumentParser):
 def parse(arguments: Sequence[str], options: argparse.Namespace) -> None:
     """Read a command line into ``options``, as far as it can be read.
 
-    :raises RuntimeFailure: with the exit code USAGE.
+    :raises RuntimeFailure: with the exit code USAGE, or naming a verb of runc's that is refused.
     """
     parser = _Parser(prog="orchestra-runtime", allow_abbrev=False)
     parser.add_argument("--root", default=_DEFAULT_ROOT)
@@ -46,7 +46,13 @@ def parse(arguments: Sequence[str], options: argparse.Namespace) -> None:
         sub = verbs.add_parser(name, allow_abbrev=False, help=_HELP[name])
         if name in arguments:
             fill(sub)
-    parser.parse_args(arguments, options)
+    for name in _REFUSED.keys() & set(arguments):
+        verbs.add_parser(name, allow_abbrev=False, add_help=False)
+    _, unknown = parser.parse_known_args(arguments, options)
+    if why := _REFUSED.get(options.verb):
+        raise RuntimeFailure(f'the verb "{options.verb}" is not supported: {why}')
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     if options.systemd_cgroup:
         raise RuntimeFailure(
             "--systemd-cgroup is not supported: cgroups are made by the file system alone",
@@ -200,4 +206,8 @@ _HELP: Mapping[str, str] = {
     "start": "start a created container",
     "state": "print a container's state as JSON",
     "update": "change a running container's limits",
+}
+_REFUSED: Mapping[str, str] = {
+    "checkpoint": "the state of running processes is not written to disk (CRIU)",
+    "restore": "processes are not brought back from a checkpoint (CRIU)",
 }

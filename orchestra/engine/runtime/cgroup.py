@@ -259,7 +259,7 @@ _KNOWN = {
 }
 
 
-_OF_V1 = frozenset({"kernel", "kernelTCP", "network"})
+_OF_V1 = frozenset({"disableOOMKiller", "kernel", "kernelTCP", "network", "swappiness"})
 
 
 def _refuse_unknown(resources: LinuxResources, absent: frozenset[str]) -> None:

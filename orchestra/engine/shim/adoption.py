@@ -17,7 +17,7 @@ import struct
 import time
 from contextlib import suppress
 
-from orchestra.engine.linux import process
+from orchestra.engine.linux import host, process
 from orchestra.engine.shim import identity, network, stdio, wire
 from orchestra.engine.shim.birth import ShimTask, hand_over
 from orchestra.engine.shim.failure import ShimFailure, failed
@@ -27,8 +27,13 @@ from orchestra.engine.shim.ports import bind_ports
 from orchestra.engine.shim.protocol import INIT_FILE, SHIM_FILE, STATUS_FILE, ShimRequest
 from orchestra.engine.shim.pump import Output
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from orchestra.engine.linux.obituary import Obituary
+
 _PIDFD_GET_INFO = 0xC040FF0B
 _PIDFD_INFO_EXIT = 1 << 3
+_TELLING_PIDFDS = (6, 15)
 _UNKNOWN_CODE = 255
 _TRIES, _PAUSE_SECONDS = 100, 0.1
 
@@ -43,6 +48,7 @@ class Adopter(Monitor):
         super().__init__(task)
         self._sockets = sockets
         self._told = False
+        self._obituary: Obituary | None = None
 
     def claim_lock(self) -> None:
         """Become this container's shim, and say so at once: nobody else does."""
@@ -59,6 +65,8 @@ class Adopter(Monitor):
         self._started_at = self._read_started_at()
         self._told = process.parent_of(who) == os.getppid()
         self._attach_driver()
+        if not self._told and host.kernel_version() < _TELLING_PIDFDS:
+            self._listen()
         try:
             self._pidfd = process.pidfd_open(who)
         except ProcessLookupError:
@@ -71,6 +79,13 @@ class Adopter(Monitor):
                     self._outputs.append(Output(fd, stream, self._log, self._attachments))
         if self._sockets:
             self._reopen()
+
+    def _listen(self) -> None:
+        """Hear of the end of what somebody else reaps, where the kernel can tell us."""
+        from orchestra.engine.linux.obituary import Obituary  # noqa: PLC0415 - of old kernels alone
+
+        with suppress(OSError):
+            self._obituary = Obituary(self._init)
 
     def _reopen(self) -> None:
         """Let a child open the sockets: this process stays in the host's network."""
@@ -87,13 +102,22 @@ class Adopter(Monitor):
 
     def _wait(self) -> tuple[process.Exit, str]:
         """Ask the kernel how another's child ended (PIDFD_GET_INFO, Linux 6.15), or its parent."""
-        status = _exit_status(self._init, self._pidfd) if self._pidfd >= 0 else None
+        status = self._heard()
+        if status is None and self._pidfd >= 0:
+            status = _exit_status(self._init, self._pidfd)
         if status is None and self._told:
             status = _status_left(self._init, f"{self._run}/{STATUS_FILE}")
         if status is None:
             unknown: process.Exit = {"code": _UNKNOWN_CODE, "signal": None}
             return unknown, "its shim was killed, and nobody saw how it ended"
         return process.exit_of(status), ""
+
+    def _heard(self) -> int | None:
+        if self._obituary is None:
+            return None
+        status = self._obituary.status()
+        self._obituary.close()
+        return status
 
     def give_up(self, failure: ShimFailure) -> None:
         """Leave everything as it is: the container may well live on."""

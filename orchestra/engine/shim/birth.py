@@ -183,7 +183,8 @@ def _plan(
     entered: list[network.Entered] = []
 
     def files() -> None:
-        rootfs.mount_files(request["run_directory"], request["files"])
+        context = request["rootfs"].get("context", "")
+        rootfs.mount_files(request["run_directory"], request["files"], context)
 
     def places() -> None:
         files()

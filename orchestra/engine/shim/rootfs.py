@@ -113,8 +113,8 @@ def _short(path: str, held: list[int], limit: int) -> str:
     return f"/proc/self/fd/{held[-1]}"
 
 
-def mount_files(run_directory: str, files: Sequence[ShimFile]) -> None:
-    """Put configs and secrets on a tmpfs that nobody but root may enter.
+def mount_files(run_directory: str, files: Sequence[ShimFile], context: str = "") -> None:
+    """Put configs and secrets on a tmpfs that nobody but root may enter; ``context``: SELinux's.
 
     :raises ShimFailure: when a source cannot be read.
     """
@@ -124,7 +124,8 @@ def mount_files(run_directory: str, files: Sequence[ShimFile]) -> None:
     try:
         make_private(directory)
         flags = MountFlag.NOSUID | MountFlag.NODEV | MountFlag.NOEXEC
-        syscalls.mount("tmpfs", directory, "tmpfs", flags, "mode=0700")
+        label = f',context="{context}"' if context else ""
+        syscalls.mount("tmpfs", directory, "tmpfs", flags, f"mode=0700{label}")
     except OSError as err:
         raise because("cannot mount a tmpfs for configs and secrets", err) from err
     for file in files:

@@ -45,6 +45,8 @@ def _mount(volume: ServiceVolume, target: str) -> Mount:
     kind = MountKind(volume.type)
     source = "" if kind is MountKind.TMPFS else volume.source or ""
     mount = Mount(kind=kind, target=target, source=source, read_only=volume.read_only)
+    if kind in {MountKind.BIND, MountKind.VOLUME} and volume.bind is not None:
+        mount = replace(mount, selinux=volume.bind.selinux or "")
     if kind is MountKind.BIND and volume.bind is not None:
         return replace(
             mount,

@@ -71,7 +71,6 @@ WARNED: Mapping[str, str] = {
     _DEPLOY + "labels": f"{_SWARM}; the service's own labels are the containers'",
     _RESERVED + "{cpus,generic_resources}": _SWARM,
     _BUILD + "isolation": _WINDOWS,
-    _MOUNT + "bind.selinux": "files keep their SELinux labels: they are not relabelled",
     _MOUNT + "consistency": "it is for Docker Desktop",
     "networks.*.attachable": _SWARM,
     "{configs,secrets}.*.labels": _SWARM,
@@ -162,5 +161,13 @@ def _below(element: object, part: str) -> Iterator[tuple[str | int, object]]:
 
 def _check_mount(mount: ServiceVolume, path: KeyPath, complaints: Complaints) -> None:
     for kind in ("bind", "image", "tmpfs", "volume"):
-        if kind != mount.type and getattr(mount, kind) is not None:
+        if kind != mount.type and getattr(mount, kind) is not None and not _relabels(mount, kind):
             complaints.warn((*path, kind), f'has no effect here, the mount is a "{mount.type}"')
+
+
+def _relabels(mount: ServiceVolume, kind: str) -> bool:
+    """Tell whether what is said of a bind is no more than a volume's z or Z."""
+    bind = mount.bind
+    if kind != "bind" or mount.type != "volume" or bind is None:
+        return False
+    return bind.selinux is not None and bind.propagation is None and bind.recursive is None

@@ -237,6 +237,13 @@ def test_a_process_that_does_not_start_gives_dockers_code(code: int) -> None:
     assert caught.value.code == code
 
 
+def test_what_keeps_an_exec_from_starting_is_its_own_code() -> None:
+    for code, ends in ((125, 126), (126, 126), (127, 127)):
+        with pytest.raises(Exit) as caught, docker_codes(debug=False, unstarted=126):
+            raise StartError("no such user", code=code)
+        assert caught.value.code == ends
+
+
 def test_other_errors_keep_their_own_code() -> None:
     with pytest.raises(ContainerError), docker_codes(debug=False):
         raise ContainerError("does not run")

@@ -301,6 +301,20 @@ def test_options_of_mounts(service):
     )
 
 
+def test_labels_of_mounts(load):
+    state = load(
+        """services:
+  web:
+    image: x
+    volumes: ["/a:/a:z", "/b:/b:ro,Z", "data:/c:Z", "/d:/d", {type: tmpfs, target: /e}]
+volumes: {data: {}}
+"""
+    )
+    assert state.warnings == ()
+    (spec,) = state.containers
+    assert [mount.selinux for mount in spec.mounts] == ["z", "Z", "Z", "", ""]
+
+
 def test_images_that_are_mounted_are_needed(load):
     state = load("services: {a: {image: x, volumes: [{type: image, source: y, target: /y}]}}")
     assert [(image.reference, image.services) for image in state.images] == [
@@ -588,7 +602,8 @@ def test_all_refusals_are_told_together(load):
             "build.cache_to[0]",
             'type "s3" is not supported',
         ),
-        ("volumes: ['/a:/b:z']", "volumes[0].bind.selinux", "SELinux"),
+        ("volumes: [{type: volume, target: /b, bind: {selinux: z, propagation: rslave}}]",
+         "volumes[0].bind", 'the mount is a "volume"'),
         (
             "volumes: [{type: bind, source: /a, target: /b, consistency: cached}]",
             "volumes[0].consistency",

@@ -28,6 +28,12 @@ V2 = {
     "cpuset.cpus": "0",
     "pids.max": "40",
 }
+SELDOM_V1 = {
+    "cpu/cpu.cfs_quota_us": "25000",
+    "cpu/cpu.cfs_period_us": "50000",
+    "memory/memory.oom_control": "oom_kill_disable 1",
+    "memory/memory.swappiness": "37",
+}
 
 
 def limits(scenario: Scenario) -> dict[str, str]:
@@ -69,3 +75,16 @@ def test_one_that_takes_too_much_memory_is_killed_and_it_shows(scenario: Scenari
     if not PEER:
         (record,) = scenario.root.glob("data/projects/*/containers/*/exit.json")
         assert json.loads(record.read_text())["oom_killed"]
+
+
+def test_what_this_kernel_has_is_set_and_what_it_has_not_is_named(scenario: Scenario) -> None:
+    done = scenario.run("--profile", "seldom", "up", "-d", "seldom")
+    v2 = host.cgroups().mode == "v2"
+    expected = {"cpu.max": "25000 50000"} if v2 else SELDOM_V1
+    script = "cd /sys/fs/cgroup; for f in $*; do head -n 1 $f; done"
+    said = scenario.run("exec", "-T", "seldom", "sh", "-c", script, "sh", *expected).out
+    assert dict(zip(expected, said.splitlines(), strict=True)) == expected
+    if not PEER:
+        left_out = [line for line in done.err.splitlines() if line.startswith("warning: ")]
+        keys = [line.split()[2] for line in left_out if " is left out: " in line]
+        assert keys == (["oom_kill_disable", "mem_swappiness"] if v2 else [])
