@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from support.scenario import Scenario, eventually
+from support.scenario import PATIENCE_SECONDS, Scenario, eventually
 
 SUPERVISOR = "orchestra.engine.supervise"
 Compose = Callable[..., Scenario]
@@ -69,12 +69,12 @@ def kill(*pids: int) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    eventually(lambda: not any(map(alive, pids)), f"{pids} are dead", seconds=5)
+    eventually(lambda: not any(map(alive, pids)), f"{pids} are dead")
 
 
 def kill_everything(scenario: Scenario) -> None:
     """Kill every process of the scenario, as a power cut would: together, until none is left."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while pids := list(scenario.footprint.pids()):
         assert time.monotonic() < deadline, pids
         kill(*pids)

@@ -312,7 +312,7 @@ def remove_scenario(scenario: Scenario) -> None:
     footprint = scenario.footprint
     if not PEER:
         with contextlib.suppress(AssertionError):
-            eventually(lambda: not footprint.found(), "nothing is left", seconds=5)
+            eventually(lambda: not footprint.found(), "nothing is left")
         left = footprint.found()
         _clear_away(footprint, left)
         assert not left

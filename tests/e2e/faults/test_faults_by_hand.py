@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.faults import Compose, run_directory
-from support.scenario import Scenario, eventually
+from support.scenario import PATIENCE_SECONDS, Scenario, eventually
 
 from orchestra.engine.network.naming import bridge_name, table_name
 
@@ -31,7 +31,7 @@ volumes: {data: {}}
 """
 
 
-FETCH = "timeout 2 wget -qO- http://$(nslookup web | awk '/^Address: /{print $2}')/"
+FETCH = "timeout 20 wget -qO- http://$(nslookup web | awk '/^Address: /{print $2}')/"
 
 
 def reaches(scenario: Scenario) -> bool:
@@ -44,7 +44,7 @@ def bridge(scenario: Scenario) -> str:
 
 
 def run(*argv: str) -> None:
-    subprocess.run(argv, check=True, capture_output=True, timeout=10)
+    subprocess.run(argv, check=True, capture_output=True, timeout=PATIENCE_SECONDS)
 
 
 def delete_bridge(scenario: Scenario) -> None:
@@ -64,7 +64,7 @@ def delete_veth(scenario: Scenario) -> None:
                 ["ip", "-json", "link", "show", "master", bridge(scenario)],
                 check=True,
                 capture_output=True,
-                timeout=10,
+                timeout=PATIENCE_SECONDS,
             ).stdout
         )
     ]
@@ -85,11 +85,11 @@ def test_up_mends_the_network(
 ) -> None:
     scenario = compose(WEB)
     scenario.up()
-    eventually(lambda: reaches(scenario), "client reaches web", seconds=5)
+    eventually(lambda: reaches(scenario), "client reaches web")
     harm(scenario)
     assert named in scenario.run("plan").out
     scenario.up()
-    eventually(lambda: reaches(scenario), "client reaches web again", seconds=5)
+    eventually(lambda: reaches(scenario), "client reaches web again")
     scenario.run("plan", "--detailed-exitcode")
 
 
@@ -101,7 +101,7 @@ def delete_run_directory(scenario: Scenario) -> None:
         shutil.rmtree(place, ignore_errors=True)
         return not place.exists()
 
-    eventually(gone, "the run directory is gone", seconds=5)
+    eventually(gone, "the run directory is gone")
 
 
 def test_up_mends_a_deleted_run_directory(compose: Compose) -> None:
@@ -111,7 +111,7 @@ def test_up_mends_a_deleted_run_directory(compose: Compose) -> None:
     delete_run_directory(scenario)
     assert "start container:" in scenario.run("plan").out
     scenario.up()
-    eventually(lambda: reaches(scenario), "client reaches web", seconds=5)
+    eventually(lambda: reaches(scenario), "client reaches web")
     assert scenario.exec("web", "cat", "/data/file").out == "kept\n"
     inits = [pid for pid in scenario.footprint.pids() if "httpd" in words(pid)]
     assert len(inits) == 1, "the old life is over"
@@ -129,7 +129,7 @@ def test_down_after_the_run_directory_was_deleted_leaves_nothing(compose: Compos
     scenario.up()
     delete_run_directory(scenario)
     scenario.run("down", "-v")
-    eventually(lambda: not scenario.footprint.found(), "nothing is left", seconds=5)
+    eventually(lambda: not scenario.footprint.found(), "nothing is left")
 
 
 def test_a_containers_cgroup_emptied_by_hand_is_made_again(compose: Compose) -> None:

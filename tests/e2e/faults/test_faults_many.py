@@ -23,4 +23,4 @@ def test_thirty_containers_come_and_go(compose: Compose) -> None:
     answers = scenario.run("exec", "-T", "--index", str(COUNT), "many", "nslookup", "many")
     assert answers.out.count("Address") >= COUNT
     scenario.run("down", "-v")
-    eventually(lambda: not scenario.footprint.found(), "nothing is left", seconds=5)
+    eventually(lambda: not scenario.footprint.found(), "nothing is left")

@@ -79,4 +79,4 @@ def test_a_missing_image_is_told_by_its_name(compose: Compose) -> None:
     assert "Traceback" not in done.err
     scenario.edit("no-such-image:1", "busybox")
     scenario.up()
-    eventually(lambda: scenario.services() == ["other", "web"], "both run", seconds=5)
+    eventually(lambda: scenario.services() == ["other", "web"], "both run")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.faults import Compose, data_directory
-from support.scenario import Scenario, eventually
+from support.scenario import PATIENCE_SECONDS, Scenario, eventually
 
 ONE = """\
 services:
@@ -80,11 +80,15 @@ def test_a_damaged_lock_is_no_obstacle(compose: Compose) -> None:
 @contextmanager
 def mounted(place: Path, options: str) -> Iterator[None]:
     place.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", place], check=True, timeout=10)
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", place],
+        check=True,
+        timeout=PATIENCE_SECONDS,
+    )
     try:
         yield
     finally:
-        subprocess.run(["umount", "-l", place], check=True, timeout=10)
+        subprocess.run(["umount", "-l", place], check=True, timeout=PATIENCE_SECONDS)
 
 
 def test_a_full_disk_is_told_and_leaves_nothing_half_made(compose: Compose) -> None:
@@ -95,7 +99,9 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_made(compose: Compose) -> N
         assert "no space left" in done.err.lower()
         assert "Traceback" not in done.err
         subprocess.run(
-            ["mount", "-o", "remount,size=200m", scenario.root / "data"], check=True, timeout=10
+            ["mount", "-o", "remount,size=200m", scenario.root / "data"],
+            check=True,
+            timeout=PATIENCE_SECONDS,
         )
         scenario.up()
         assert scenario.services() == ["web"]
@@ -111,7 +117,7 @@ def test_a_disk_that_fills_up_while_running(compose: Compose) -> None:
             ["dd", "if=/dev/zero", f"of={flood}", "bs=1M"],
             check=False,
             capture_output=True,
-            timeout=20,
+            timeout=PATIENCE_SECONDS,
         )
         assert scenario.services() == ["web"], "reading needs no room"
         done = scenario.up("--force-recreate", code=None)
@@ -132,4 +138,4 @@ def test_a_read_only_data_directory_is_told(compose: Compose) -> None:
         assert f"{scenario.root}/data" in done.err
         assert "ead-only" in done.err
         assert scenario.containers() == ()
-    eventually(lambda: not scenario.footprint.found(), "nothing is left", seconds=5)
+    eventually(lambda: not scenario.footprint.found(), "nothing is left")

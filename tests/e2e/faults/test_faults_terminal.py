@@ -6,9 +6,11 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from support.faults import Compose
-from support.scenario import Scenario, command, eventually
+from support.scenario import PATIENCE_SECONDS, Scenario, command, eventually
 
 GATED = """\
 services:
@@ -27,7 +29,7 @@ STUBBORN = """\
 services:
   web:
     image: busybox
-    stop_grace_period: 60s
+    stop_grace_period: 10m
     command: ["sh", "-c", "trap : TERM; echo born; while :; do sleep 0.1; done"]
 """
 CHATTY = """\
@@ -52,7 +54,7 @@ def test_ctrl_c_at_a_gate_stops_what_was_started(compose: Compose) -> None:
     with scenario.running("up") as process:
         wait_for_line(process, "born")
         os.kill(process.pid, signal.SIGINT)
-        assert process.wait(10) == 130
+        assert process.wait(PATIENCE_SECONDS) == 130
     assert scenario.services() == []
     assert scenario.container("db").exit_code == 0
     assert "app" not in scenario.services("exited")
@@ -63,7 +65,7 @@ def test_ctrl_c_at_a_gate_of_a_detached_up_leaves_what_runs(compose: Compose) ->
     with scenario.running("up", "-d") as process:
         eventually(lambda: scenario.services() == ["db"], "db runs")
         os.kill(process.pid, signal.SIGINT)
-        assert process.wait(10) == 130
+        assert process.wait(PATIENCE_SECONDS) == 130
     assert scenario.services() == ["db"]
     scenario.exec("db", "touch", "/open")
     scenario.up()
@@ -78,9 +80,9 @@ def test_a_second_ctrl_c_ends_the_command_at_once_and_down_cleans(compose: Compo
         wait_for_line(process, "Gracefully")
         time.sleep(0.3)
         os.kill(process.pid, signal.SIGINT)
-        assert process.wait(3) == 130
+        assert process.wait(PATIENCE_SECONDS) == 130
     scenario.run("down", "-t", "1")
-    eventually(lambda: not scenario.footprint.found(), "nothing is left", seconds=5)
+    eventually(lambda: not scenario.footprint.found(), "nothing is left")
 
 
 def piped(scenario: Scenario, *words: str) -> subprocess.Popen[bytes]:
@@ -104,7 +106,7 @@ def test_a_closed_pipe_ends_logs_quietly(compose: Compose) -> None:
             assert process.stderr is not None
             assert b"line 1" in process.stdout.readline()
             process.stdout.close()
-            assert process.wait(10) in {0, 141, -signal.SIGPIPE}
+            assert process.wait(PATIENCE_SECONDS) in {0, 141, -signal.SIGPIPE}
             said = process.stderr.read().decode()
         assert "Traceback" not in said
         assert "BrokenPipe" not in said
@@ -118,19 +120,29 @@ def test_a_closed_pipe_of_an_attached_up_leaves_no_mess(compose: Compose) -> Non
         assert process.stderr is not None
         process.stdout.readline()
         process.stdout.close()
-        process.wait(15)
+        process.wait(PATIENCE_SECONDS)
         said = process.stderr.read().decode()
     assert "Traceback" not in said
     assert "bug" not in said
     scenario.run("down")
 
 
+@contextmanager
+def heard(number: signal.Signals) -> Iterator[None]:
+    """Start programs with a signal's default, whoever (nohup) has us ignore it."""
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
 def test_a_closed_terminal_of_a_detached_up_loses_nothing(compose: Compose) -> None:
     scenario = compose(GATED)
-    with scenario.running("up", "-d") as process:
+    with heard(signal.SIGHUP), scenario.running("up", "-d") as process:
         eventually(lambda: scenario.services() == ["db"], "db runs")
         os.kill(process.pid, signal.SIGHUP)
-        process.wait(10)
+        process.wait(PATIENCE_SECONDS)
     scenario.exec("db", "touch", "/open")
     scenario.up()
     assert scenario.services() == ["app", "db"]

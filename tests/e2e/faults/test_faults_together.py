@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from support.faults import Compose, init, kill
-from support.scenario import Scenario, eventually
+from support.scenario import PATIENCE_SECONDS, Scenario, eventually
 
 PAIR = """\
 services:
@@ -37,7 +39,7 @@ volumes: {data: {}}
 
 
 def finish(process, *, code: int | None = 0) -> None:
-    ended = process.wait(30)
+    ended = process.wait(PATIENCE_SECONDS)
     assert code is None or ended == code
 
 
@@ -56,11 +58,14 @@ def test_up_against_down_ends_all_or_nothing(compose: Compose) -> None:
 def test_down_right_after_up_leaves_no_supervisor_behind(compose: Compose, pause: float) -> None:
     scenario = compose("services: {web: {image: busybox, command: ['/nowhere']}}\n")
     with scenario.running("up", "-d") as up:
-        up.wait(10) if not pause else eventually(lambda: True, "", seconds=pause)
+        if pause:
+            time.sleep(pause)
+        else:
+            up.wait(PATIENCE_SECONDS)
         scenario.run("down", "-v", code=None)
         finish(up, code=None)
     scenario.run("down", "-v")
-    eventually(lambda: not scenario.footprint.found(), "nothing is left", seconds=5)
+    eventually(lambda: not scenario.footprint.found(), "nothing is left")
 
 
 def test_two_projects_at_once_do_not_meet(compose: Compose) -> None:
@@ -82,7 +87,7 @@ def test_a_dependency_that_crashes_behind_a_gate_is_restarted_and_the_gate_opens
         eventually(lambda: scenario.services() == ["db"], "db runs")
         before = scenario.started("db")
         kill(init(scenario, "db"))
-        eventually(lambda: scenario.started_since("db", before), "db is restarted", seconds=10)
+        eventually(lambda: scenario.started_since("db", before), "db is restarted")
         scenario.exec("db", "touch", "/data/open")
         finish(up)
     assert scenario.services() == ["app", "db"]

@@ -7,9 +7,9 @@ import signal
 import subprocess
 
 import pytest
-from support.scenario import Scenario
+from support.scenario import PATIENCE_SECONDS, Scenario
 
-pytestmark = pytest.mark.timeout(40)  # a line that never comes would be waited for
+pytestmark = pytest.mark.timeout(300)  # a line that never comes would be waited for
 
 
 def read_until(process: subprocess.Popen[str], *wanted: str) -> list[str]:
@@ -30,7 +30,7 @@ def test_ctrl_c_stops_everything_in_reverse_order(scenario: Scenario) -> None:
         lines = read_until(process, "db starts", "app starts")
         assert any(line.startswith("db-1") for line in lines)
         os.kill(process.pid, signal.SIGINT)
-        assert process.wait(30) == 130
+        assert process.wait(PATIENCE_SECONDS) == 130
     stopped = (scenario.directory / "order/stopped").read_text().split()
     assert stopped == ["app", "db"], "app depends on db and stops first"
     assert scenario.services() == []
@@ -41,7 +41,7 @@ def test_sigterm_stops_everything_too(scenario: Scenario) -> None:
     with scenario.running("up") as process:
         read_until(process, "db starts", "app starts")
         process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE_SECONDS)
     assert scenario.services() == []
 
 
@@ -63,4 +63,4 @@ def test_a_service_started_attached_is_there_for_the_next_up(scenario: Scenario)
         scenario.up()
         assert scenario.started("db") == before
         os.kill(process.pid, signal.SIGINT)
-        process.wait(30)
+        process.wait(PATIENCE_SECONDS)

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support.scenario import Scenario, command, eventually, not_on_peer
+from support.scenario import PATIENCE_SECONDS, Scenario, command, eventually, not_on_peer
 
-pytestmark = pytest.mark.timeout(60)  # what never comes would be waited for
+pytestmark = pytest.mark.timeout(300)  # what never comes would be waited for
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Attached:
         return said
 
     def ended(self) -> int:
-        return self.process.wait(20)
+        return self.process.wait(PATIENCE_SECONDS)
 
 
 @contextlib.contextmanager

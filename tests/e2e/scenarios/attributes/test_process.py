@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support.scenario import Scenario, command
+from support.scenario import PATIENCE_SECONDS, Scenario, command
 
 APP = 'command: ["sleep", "1000"]'
 FIXED = "image: busybox\n    stop_signal: SIGKILL\n    command: [sleep, '1000']"
@@ -164,7 +164,7 @@ def test_exec_at_a_terminal(scenario: Scenario) -> None:
             said += os.read(ours, 65536)
         os.write(ours, b"word\r")
         text = said.decode() + read_to_end(ours)
-        assert process.wait(60) == 9
+        assert process.wait(PATIENCE_SECONDS) == 9
     finally:
         process.kill()
         process.wait()

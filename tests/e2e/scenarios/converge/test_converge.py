@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from support.scenario import Scenario, not_on_peer
+from support.scenario import PATIENCE_SECONDS, Scenario, not_on_peer
 
 
 def test_a_second_up_starts_nothing(scenario: Scenario) -> None:
@@ -94,5 +94,5 @@ def test_two_ups_at_once_end_in_one_project(scenario: Scenario) -> None:
     with scenario.running("up", "-d") as first, scenario.running("up", "-d") as second:
         assert first.stdout is not None
         assert second.stdout is not None
-        assert (first.wait(60), second.wait(60)) == (0, 0)
+        assert (first.wait(PATIENCE_SECONDS), second.wait(PATIENCE_SECONDS)) == (0, 0)
     assert scenario.services() == ["app", "db"]

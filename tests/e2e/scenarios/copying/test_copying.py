@@ -9,7 +9,7 @@ import subprocess
 import tarfile
 
 import pytest
-from support.scenario import Scenario, command, not_on_peer
+from support.scenario import PATIENCE_SECONDS, Scenario, command, not_on_peer
 
 
 @pytest.fixture(params=["running", "stopped"])
@@ -265,7 +265,7 @@ def test_a_copy_that_is_broken_off_holds_nothing_up(
         process.stdin.write(member.tobuf() + bytes(100_000))
         process.stdin.flush()
         process.send_signal(number)
-        assert process.wait(20) == (130 if number is signal.SIGINT else -9)
+        assert process.wait(PATIENCE_SECONDS) == (130 if number is signal.SIGINT else -9)
     scenario.run("cp", "shared/note", "app:/tmp/after")
     assert inside(scenario, "cat", "/tmp/after") == "from the host\n"
 
@@ -284,5 +284,5 @@ def test_a_reader_that_goes_away_ends_the_copy(scenario: Scenario) -> None:
     with process.stdout, process.stderr:
         process.stdout.read(10)
         process.stdout.close()
-        assert process.wait(20) == 141
+        assert process.wait(PATIENCE_SECONDS) == 141
         assert process.stderr.read() == b""

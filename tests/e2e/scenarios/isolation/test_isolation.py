@@ -16,7 +16,7 @@ def test_two_projects_share_no_name_address_volume_or_fate(scenario: Scenario) -
     def fetch(url: str) -> str:
         return scenario.exec("web", "timeout", "3", "wget", "-qO-", url, code=None).out.strip()
 
-    eventually(lambda: fetch("http://web/") == ours, "the own service answers", seconds=10)
+    eventually(lambda: fetch("http://web/") == ours, "the own service answers")
     assert fetch(f"http://{theirs}/") == ""
     scenario.exec("web", "touch", "/data/ours")
     other.exec("web", "test", "!", "-e", "/data/ours")

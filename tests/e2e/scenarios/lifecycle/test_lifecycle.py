@@ -9,7 +9,7 @@ import signal
 import subprocess
 
 import pytest
-from support.scenario import Scenario, command, eventually, not_on_peer
+from support.scenario import PATIENCE_SECONDS, Scenario, command, eventually, not_on_peer
 
 
 def test_up_returns_and_both_services_run(scenario: Scenario) -> None:
@@ -50,7 +50,7 @@ def test_logs_follow_ends_with_the_container(scenario: Scenario) -> None:
             if "line 5" in line:
                 break
         scenario.run("stop", "worker")
-        process.wait(30)
+        process.wait(PATIENCE_SECONDS)
 
 
 def test_exec_passes_streams_and_exit_code_on(scenario: Scenario) -> None:
@@ -206,7 +206,7 @@ def test_a_signal_ends_exec_and_what_it_runs(scenario: Scenario, number: signal.
     with scenario.running("exec", "-T", "web", "sleep", "54321") as process:
         eventually(runs, "it runs")
         process.send_signal(number)
-        assert process.wait(30) == 130
+        assert process.wait(PATIENCE_SECONDS) == 130
     eventually(lambda: not runs(), "it is gone")
 
 

@@ -16,12 +16,12 @@ def test_a_service_answers_to_its_name_container_name_and_alias(
     scenario: Scenario, name: str
 ) -> None:
     scenario.up()
-    eventually(lambda: fetches(scenario, "client", name), f"{name} is reached", seconds=10)
+    eventually(lambda: fetches(scenario, "client", name), f"{name} is reached")
 
 
 def test_a_service_on_another_network_has_neither_name_nor_way(scenario: Scenario) -> None:
     scenario.up()
-    eventually(lambda: fetches(scenario, "client", "server"), "the server is up", seconds=10)
+    eventually(lambda: fetches(scenario, "client", "server"), "the server is up")
     addresses = scenario.exec("server", "hostname", "-i").out.split()
     assert addresses
     for host in ("server", *addresses):

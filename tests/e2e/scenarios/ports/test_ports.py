@@ -38,13 +38,13 @@ def test_a_port_on_all_addresses_answers_on_loopback_and_elsewhere(scenario: Sce
     port = scenario.environment["OTHER_PORT"]
     for address in ("127.0.0.1", "localhost", host_address()):
         holds = functools.partial(serves, address, port, "everywhere")
-        eventually(holds, f"{address} answers", seconds=10)
+        eventually(holds, f"{address} answers")
 
 
 def test_a_port_on_loopback_answers_there_only(scenario: Scenario) -> None:
     scenario.up()
     port = scenario.environment["PORT"]
-    eventually(lambda: serves("127.0.0.1", port, "local"), "loopback answers", seconds=10)
+    eventually(lambda: serves("127.0.0.1", port, "local"), "loopback answers")
     with pytest.raises(OSError, match=r"refused|unreachable|timed out"):
         page(host_address(), port)
 
@@ -55,7 +55,7 @@ def test_a_port_without_a_host_side_gets_a_free_one(scenario: Scenario) -> None:
     assert publisher["TargetPort"] == 80
     port = str(publisher["PublishedPort"])
     assert int(port) > 0
-    eventually(lambda: serves("127.0.0.1", port, "anywhere"), "the chosen port answers", seconds=10)
+    eventually(lambda: serves("127.0.0.1", port, "anywhere"), "the chosen port answers")
 
 
 def test_containers_reach_a_published_port_through_the_host(scenario: Scenario) -> None:
@@ -81,6 +81,6 @@ def test_port_says_where_a_port_is_published(scenario: Scenario) -> None:
     assert said["everywhere"] == f"0.0.0.0:{scenario.environment['OTHER_PORT']}\n"
     address, _, port = said["anywhere"].strip().rpartition(":")
     assert address == "0.0.0.0"
-    eventually(lambda: serves("127.0.0.1", port, "anywhere"), "the chosen port answers", seconds=10)
+    eventually(lambda: serves("127.0.0.1", port, "anywhere"), "the chosen port answers")
     assert "81/tcp" in scenario.run("port", "local", "81", code=1).err
     assert "80/udp" in scenario.run("port", "--protocol", "udp", "local", "80", code=1).err

@@ -82,7 +82,7 @@ def test_the_supervisor_ends_with_the_project(scenario: Scenario) -> None:
     scenario.up("web")
     assert len(scenario.processes(SUPERVISOR)) == 1
     scenario.run("down")
-    eventually(lambda: not scenario.processes(SUPERVISOR), "the supervisor is gone", seconds=10)
+    eventually(lambda: not scenario.processes(SUPERVISOR), "the supervisor is gone")
 
 
 def test_a_killed_shim_loses_neither_the_service_nor_its_restart(scenario: Scenario) -> None:

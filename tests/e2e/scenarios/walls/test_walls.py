@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support.scenario import PEER, Scenario, command, eventually
+from support.scenario import PATIENCE_SECONDS, PEER, Scenario, command, eventually
 
 FOURTEEN = "00000000a80425fb"
 SECRET = "x9-secret-q7"
@@ -145,5 +145,5 @@ def in_a_terminal(scenario: Scenario, *words: str) -> str:
             break
         output += data
     os.close(master)
-    child.wait(30)
+    child.wait(PATIENCE_SECONDS)
     return output.decode()
