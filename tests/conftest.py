@@ -8,9 +8,10 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("no hurry", deadline=None)  # on a busy machine a time says nothing
+# on a busy machine a time says nothing
+settings.register_profile("no hurry", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("no hurry")
 TESTS = Path(__file__).parent
 for place in (TESTS.parent, TESTS):

@@ -101,7 +101,7 @@ def told(path: Path, images: dict[str, Base]) -> Record:
 
 def call(*words: object) -> str:
     done = subprocess.run(
-        [str(word) for word in words], capture_output=True, text=True, check=False, timeout=120
+        [str(word) for word in words], capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

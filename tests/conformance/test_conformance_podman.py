@@ -49,7 +49,7 @@ def serve(place: Path) -> Iterator[Podman]:
             ["podman", *places, *fixed, f"--runtime={runtime}", *arguments],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
             stdin=subprocess.DEVNULL,
         )

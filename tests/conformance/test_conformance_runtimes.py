@@ -69,7 +69,7 @@ def run(bundle: Bundle, runtime: str) -> Iterator[Run]:
             command,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
             stdin=subprocess.DEVNULL,
         )
@@ -160,7 +160,7 @@ def test_create_state_start_kill_delete(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert created.returncode == 0
@@ -188,7 +188,7 @@ def alive(run: Run, bundle: Bundle, runtime: str) -> Iterator[int]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0
@@ -296,7 +296,7 @@ def test_a_log_of_failures(run: Run, bundle: Bundle, tmp_path: Path, runtime: st
     done = subprocess.run(
         [*prefix_of(runtime), "--log", str(log), "--log-format", "json", "state", "nosuch"],
         capture_output=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode != 0
@@ -323,7 +323,7 @@ def test_preserved_descriptors(bundle: Bundle, tmp_path: Path, runtime: str) -> 
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
         close_fds=False,
         preexec_fn=place,

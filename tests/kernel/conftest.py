@@ -25,7 +25,7 @@ from support.verbs import end, start
 from orchestra.engine.linux import host
 from orchestra.engine.linux.process import set_child_subreaper
 
-_SETTLE_SECONDS = 3.0 * FACTOR
+_SETTLE_SECONDS = 30.0 * FACTOR
 
 
 @dataclass(frozen=True)

@@ -178,7 +178,7 @@ def test_a_cancelled_fetch_leaves_no_process(builder):
         url = f"http://127.0.0.1:{server.getsockname()[1]}/r.git"
 
         async def cancelled():
-            with anyio.fail_after(20):
+            with anyio.fail_after(120):
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(builder.start, f"FROM scratch\nADD {url} /")
                     client, _ = await anyio.to_thread.run_sync(server.accept)

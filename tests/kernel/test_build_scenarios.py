@@ -415,7 +415,7 @@ def test_the_network_of_a_step(builder):
             no_cache=True,
         )
         assert builder.said == "hello\n"
-        thread.join(5)
+        thread.join(60)
 
 
 def test_reproducible_dates(builder):

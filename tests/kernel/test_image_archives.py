@@ -216,7 +216,7 @@ def skopeo(*words: str) -> None:
     if shutil.which("skopeo") is None:
         pytest.skip("skopeo is not installed")
     done = subprocess.run(
-        ["skopeo", *words], check=False, capture_output=True, text=True, timeout=60
+        ["skopeo", *words], check=False, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
 
@@ -273,7 +273,7 @@ def test_podman_loads_what_is_saved_and_saves_what_is_loaded(
         ["save", "--format", form, "-o", str(theirs), "docker.io/library/x:1"],
     ):
         done = subprocess.run(
-            [*podman, *words], check=False, capture_output=True, text=True, timeout=100
+            [*podman, *words], check=False, capture_output=True, text=True, timeout=300
         )
         assert done.returncode == 0, done.stderr
     [loaded] = put(store, paths, theirs.read_bytes())

@@ -89,7 +89,7 @@ def killed_at(effect: int, tmp_path: Path, *words: str) -> int:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert done.returncode in {0, -signal.SIGKILL}, done.stderr
@@ -215,7 +215,7 @@ def test_prune_keeps_off_while_a_pull_is_under_way(
 
     def wait(handler: Handler) -> bool:
         asked.set()
-        go_on.wait(30)
+        go_on.wait(200)
         return False
 
     registry.faults[last] = wait
@@ -225,19 +225,19 @@ def test_prune_keeps_off_while_a_pull_is_under_way(
         stdout=subprocess.PIPE,
     )
     try:
-        assert asked.wait(30)
+        assert asked.wait(120)
         done = subprocess.run(
             [sys.executable, "-m", "orchestra", "image", "prune", "-af"],
             env=environment(tmp_path),
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
             check=True,
         )
         assert "being pulled or built just now" in done.stderr
     finally:
         go_on.set()
-        pulling.communicate(timeout=30)
+        pulling.communicate(timeout=120)
     assert pulling.returncode == 0
     assert check_store(paths) == []
     assert ImageStore(paths).get(f"{registry.address}/x:1") is not None

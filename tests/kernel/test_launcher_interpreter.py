@@ -115,7 +115,7 @@ async def test_exec_gets_no_handle_on_the_interpreter(cell: Cell) -> None:
 
 async def test_a_healthcheck_gets_no_handle_on_the_interpreter(cell: Cell) -> None:
     record = await cell.start(spec("/bin/sleep", "1000", environment=ENVIRONMENT))
-    result = await probe(cell.paths, record, ("CMD", "/attack"), timedelta(seconds=20))
+    result = await probe(cell.paths, record, ("CMD", "/attack"), timedelta(seconds=60))
     check(result.output)
     assert result.exit_code == 0
 
@@ -171,11 +171,11 @@ def test_a_private_launcher_is_protected(protected: bool) -> None:
             with closing(passed):
                 wire.send(ours, {"op": "connect"}, (passed.fileno(),))
         with closing(conversation):
-            conversation.settimeout(20)
+            conversation.settimeout(60)
             wire.send(conversation, {"op": "nothing"})
             assert wire.receive(conversation) is not None
             found = is_read_only(child.pid)
-    assert child.wait(20) == 0
+    assert child.wait(60) == 0
     assert found
 
 

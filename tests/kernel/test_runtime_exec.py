@@ -284,7 +284,7 @@ def cli(bundle: Bundle, *arguments: str) -> subprocess.CompletedProcess[str]:
         [*command, *arguments],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
         stdin=subprocess.DEVNULL,
     )
@@ -313,7 +313,7 @@ def test_the_verbs_of_a_life(bundle: Bundle) -> None:
             [*command, *arguments],
             stdout=stream,
             stderr=stream,
-            timeout=30,
+            timeout=120,
             check=False,
             stdin=subprocess.DEVNULL,
         )
@@ -353,7 +353,7 @@ def test_a_script_with_our_interpreter_finds_it_read_only(bundle: Bundle) -> Non
         [sys.executable, "-c", reached.read_text()],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=True,
     )
     lines = result.stdout.splitlines()

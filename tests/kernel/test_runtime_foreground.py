@@ -70,7 +70,7 @@ def test_run_in_a_terminal(bundle: Bundle) -> None:
         assert it.until("ready").splitlines()[:2] == ["/dev/pts/0", "31 97"]
         it.type("hello\r")
         assert "got hello" in it.until("got hello")
-        assert it.process.wait(20) == 7
+        assert it.process.wait(60) == 7
     assert call(bundle, "list", "-q").stdout == ""
 
 
@@ -81,11 +81,11 @@ def test_exec_in_a_terminal(bundle: Bundle) -> None:
             it.until("ready")
             it.type("there\r")
             it.until("got there")
-            assert it.process.wait(20) == 7
+            assert it.process.wait(60) == 7
         with terminal(bundle, "exec", "-t", NAME, "sh", "-c", "echo ready; sleep 50") as it:
             it.until("ready")
             it.type("\x03")
-            assert it.process.wait(20) == 130
+            assert it.process.wait(60) == 130
     finally:
         end(bundle, pid)
 

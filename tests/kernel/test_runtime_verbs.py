@@ -301,7 +301,7 @@ def test_a_container_without_a_path_has_a_cgroup_of_its_name(bundle: Bundle, tok
     bundle.shell("sleep 100").write()
     command = [sys.executable, "-m", "orchestra.engine.runtime", "--root", str(bundle.state_root)]
     quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
-    done = subprocess.run([*command, "run", "-d", *flags, token], timeout=30, check=False, **quiet)
+    done = subprocess.run([*command, "run", "-d", *flags, token], timeout=120, check=False, **quiet)
     assert done.returncode == 0
     pid = int((bundle.path / "pid").read_text())
     try:

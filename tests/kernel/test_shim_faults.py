@@ -15,6 +15,7 @@ from pathlib import Path
 import anyio
 import pytest
 from support.cell import Cell, argv, kill_now, open_cell, spec, wait_until
+from support.ports import free_port
 
 from orchestra.engine.container.launching import LauncherClient
 from orchestra.engine.container.logs import read_logs
@@ -129,8 +130,7 @@ async def test_everything_killed_is_lost_until_cleaned_up(cell: Cell) -> None:
 
 
 async def test_sockets_are_held_and_handed_out(cell: Cell) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     wanted: Listen = {
         "protocol": "tcp",
         "address": "127.0.0.1",
@@ -141,7 +141,7 @@ async def test_sockets_are_held_and_handed_out(cell: Cell) -> None:
     await cell.start_with(record, listen=[wanted], dns=True)
     for fresh in (False, True):
         launcher = await LauncherClient.ensure(cell.paths, cell.project)
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             async with aclosing(launcher.sockets()) as stream:
                 async for sockets in stream:
                     assert sockets.id == record.id
@@ -243,7 +243,7 @@ async def test_a_stranger_is_hung_up_on(cell: Cell) -> None:
                 os.chdir(directory)
                 os.setresuid(uid, uid, uid)
                 with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
-                    sock.settimeout(20)
+                    sock.settimeout(60)
                     sock.connect("launcher.sock")
                     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                         sock.send(b'{"op":"nothing"}')

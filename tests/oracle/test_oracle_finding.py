@@ -147,7 +147,7 @@ def _answer(
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=120,
     )
     if done.returncode != 0:
         return None, done.stderr

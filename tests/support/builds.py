@@ -32,7 +32,7 @@ def join_workers():
     """Wait for the worker threads of an event loop that has ended: they end a little later."""
     for thread in threading.enumerate():
         if "AnyIO worker" in thread.name or "WorkerThread" in type(thread).__name__:
-            thread.join(5)
+            thread.join(60)
 
 
 def command_lines():

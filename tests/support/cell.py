@@ -245,7 +245,7 @@ def reap() -> None:
             pass
 
 
-def wait_until(condition: object, seconds: float = 20.0) -> None:
+def wait_until(condition: object, seconds: float = 60.0) -> None:
     """Wait for what no descriptor tells; a test fails when it does not come."""
     assert callable(condition)
     deadline = time.monotonic() + seconds * FACTOR

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from support.ports import free_port
 from support.tokens import ISSUER, SERVICE, TokenServer, serve_tokens
 
 from scripts.standins.__main__ import cache_directory
@@ -67,9 +68,7 @@ def serve_debian_registry(
         program = Server(cache_directory()).program()
     except StandinError as err:
         pytest.skip(f"no docker-registry: {err}")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     certificate, key = directory / "cert.pem", directory / "key.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
@@ -108,13 +107,13 @@ def serve_debian_registry(
             yield DebianRegistry(address, certificate, server)
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(60)
 
 
 def _wait(address: str, certificate: Path, process: subprocess.Popen[bytes]) -> None:
     host, _, port = address.partition(":")
     context = ssl.create_default_context(cafile=str(certificate))
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while True:
         try:
             with (

@@ -45,7 +45,7 @@ class Receiver:
         while not self._closed:
             try:
                 connection, _ = self.listener.accept()
-                connection.settimeout(20)
+                connection.settimeout(60)
                 if self._tls:
                     connection = self._tls.wrap_socket(connection, server_side=True)
             except OSError:
@@ -177,14 +177,14 @@ def journald() -> Iterator[Journald]:
     JOURNALD_SETTINGS.write_text("[Journal]\nStorage=volatile\nReadKMsg=no\nAudit=no\n")
     running = subprocess.Popen([JOURNALD], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not JOURNAL_SOCKET.exists():
             assert time.monotonic() < deadline, "journald does not come up"
             time.sleep(0.01)
         yield Journald(Path("/run/log/journal"))
     finally:
         running.terminate()
-        running.wait(20)
+        running.wait(60)
         JOURNALD_SETTINGS.unlink()
         for path in made:
             shutil.rmtree(path)

@@ -13,7 +13,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from pathlib import Path
 import pytest
 from support.footprint import Footprint
 from support.patience import FACTOR
+from support.ports import free_port
 
 PEER = os.environ.get("ORCHESTRA_E2E_PEER")
 RUNTIME = os.environ.get("ORCHESTRA_E2E_RUNTIME")
@@ -67,13 +67,6 @@ def command() -> list[str]:
         return [PEER]
     script = Path(sys.executable).with_name("orchestra")
     return [str(script)] if script.exists() else [sys.executable, "-m", "orchestra"]
-
-
-def free_port() -> int:
-    """Return a TCP port that is free on every address of this host."""
-    with socket.socket() as probe:
-        probe.bind(("0.0.0.0", 0))
-        return int(probe.getsockname()[1])
 
 
 def eventually(holds: Callable[[], bool], what: str, *, seconds: float = PATIENCE_SECONDS) -> None:

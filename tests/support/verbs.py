@@ -22,7 +22,7 @@ def call(
         [*command, *arguments],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
         input=stdin,
         **keywords,
@@ -49,7 +49,7 @@ def _make(bundle: Bundle, *arguments: str, **keywords: Any) -> int:
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
-            timeout=30,
+            timeout=120,
             check=False,
             **keywords,
         )

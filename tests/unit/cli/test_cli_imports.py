@@ -42,7 +42,7 @@ def all_modules(directory: Path, *words: str, compose: str = _COMPOSE) -> set[st
         },
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=True,
     )
     found: list[str] = json.loads(done.stdout.splitlines()[-1])
@@ -190,7 +190,7 @@ def test_an_exec_that_is_as_usual_imports_next_to_nothing() -> None:
         ],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=True,
     )
     found = set(done.stdout.split())

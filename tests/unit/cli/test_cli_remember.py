@@ -90,7 +90,7 @@ class Shop:
             },
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=True,
         )
         *err, last = done.stderr.splitlines()

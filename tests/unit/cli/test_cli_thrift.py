@@ -40,7 +40,7 @@ def test_it_loads_when_it_is_used(use: str, *, loaded: bool, found: object) -> N
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parents[3])},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=True,
     )
     assert json.loads(done.stdout) == [False, loaded, found]

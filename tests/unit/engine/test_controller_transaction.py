@@ -57,7 +57,7 @@ class World:
         )
 
     async def run(self, plan, **options):
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             async with self.controller.transaction() as change:
                 return await change.run(lambda _: plan, **options)
 
@@ -154,7 +154,7 @@ async def test_forget_leaves_a_project_that_still_has_containers(world):
 
 
 async def test_forget_takes_away_all_that_is_left(world):
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with world.controller.transaction() as change:
             change.remember(STATE)
             Path(world.paths.project_run("p")).mkdir(parents=True)

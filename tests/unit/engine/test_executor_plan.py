@@ -64,7 +64,7 @@ class Run:
 
     @asynccontextmanager
     async def under_way(self):
-        with anyio.fail_after(5), self.bus.subscribe() as events:
+        with anyio.fail_after(60), self.bus.subscribe() as events:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self.keeper.run)
                 tasks.start_soon(self._execute)
@@ -235,7 +235,7 @@ async def test_a_cancelled_execution_does_not_tear_a_step_apart():
     slow = volume("slow")
     run = Run(slow)
     run.target.hold(slow.id)
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(run.executor.run)
             await anyio.wait_all_tasks_blocked()

@@ -231,12 +231,12 @@ def test_a_known_login_that_cannot_be_tried_is_not_called_wrong(
     registry.faults = {"/token": lambda handler: handler.error(418, "TEAPOT") or True, "/v2/": ask}
     assert app.run(["login", registry.address]) == 5
     assert "its token server answers 418" in capsys.readouterr().err
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        nobody = f"127.0.0.1:{free.getsockname()[1]}"
-    document = json.loads(config.read_text())
-    config.write_text(json.dumps({"auths": {nobody: document["auths"][registry.address]}}))
-    assert app.run(["login", nobody]) == 5
+    with socket.socket() as deaf:  # bound and not listening, so that nobody else does
+        deaf.bind(("127.0.0.1", 0))
+        nobody = f"127.0.0.1:{deaf.getsockname()[1]}"
+        document = json.loads(config.read_text())
+        config.write_text(json.dumps({"auths": {nobody: document["auths"][registry.address]}}))
+        assert app.run(["login", nobody]) == 5
     assert "connection refused" in capsys.readouterr().err
 
 

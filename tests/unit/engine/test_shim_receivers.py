@@ -287,13 +287,13 @@ def test_a_receiver_that_stalls_is_waited_for_a_while_only() -> None:
         resumed: list[bool] = []
         held = 0.0
         while not sending._impatient:  # as long as the kernel's buffers take it, it is no stall
+            begun = time.monotonic()
             while not sending.holds_up(lambda: resumed.append(True)):
                 sending.write("stdout", [text], WHEN, ended=False)
-            begun = time.monotonic()
             run(loop, sending, lambda: bool(resumed))
             held = time.monotonic() - begun
             resumed.clear()
-        assert 3 < held < 30
+        assert 5 <= held < 60
         for _ in range(1000):
             sending.write("stdout", [text], WHEN, ended=False)
         assert not sending.holds_up(lambda: None)

@@ -37,7 +37,7 @@ class World:
 
     @asynccontextmanager
     async def running(self):
-        with anyio.fail_after(5), self.bus.subscribe() as self.events:
+        with anyio.fail_after(60), self.bus.subscribe() as self.events:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self.supervisor.run)
                 await anyio.wait_all_tasks_blocked()
@@ -144,7 +144,7 @@ async def test_healing_can_be_turned_off(world):
 
 async def test_it_ends_when_released_and_nothing_is_left(world):
     world.warden.add("web")
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(world.supervisor.run)
             await anyio.wait_all_tasks_blocked()

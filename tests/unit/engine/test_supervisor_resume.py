@@ -28,7 +28,7 @@ def warden():
 @asynccontextmanager
 async def supervising(warden):
     bus = EventBus()
-    with anyio.fail_after(5), bus.subscribe() as events:
+    with anyio.fail_after(60), bus.subscribe() as events:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(Supervisor(warden, bus, warden.clock).run)
             yield events
