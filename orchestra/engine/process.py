@@ -50,9 +50,10 @@ async def run_group(argv: Sequence[str], *, env: Mapping[str, str], timeout: tim
     """
     try:
         with ungrouped(), anyio.fail_after(timeout.total_seconds()):
-            process = await anyio.open_process(
-                list(argv), stdin=subprocess.DEVNULL, env=env, start_new_session=True
-            )
+            with anyio.CancelScope(shield=True):  # broken off here, its helpers would live on
+                process = await anyio.open_process(
+                    list(argv), stdin=subprocess.DEVNULL, env=env, start_new_session=True
+                )
             try:
                 stdout, stderr = await _both(process)
                 await process.wait()

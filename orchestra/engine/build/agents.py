@@ -78,9 +78,12 @@ async def _own_agent(key: Path, identity: str, run: Path) -> AsyncIterator[str]:
 
 
 async def _start_agent(stack: AsyncExitStack, key: Path, path: Path) -> None:
-    process = await anyio.open_process(
-        ["ssh-agent", "-D", "-a", str(path)], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    with anyio.CancelScope(shield=True):  # broken off here, nobody would end it
+        process = await anyio.open_process(
+            ["ssh-agent", "-D", "-a", str(path)],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
     stack.push_async_callback(_end, process)
     with anyio.fail_after(_START_SECONDS):
         if process.stdout is not None:  # it says where it listens once it does
