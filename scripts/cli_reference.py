@@ -36,6 +36,10 @@ _NOTES = """\
 `exec` and `run` end with the exit code of their command (128+n after signal n), an attached `up`
 with `--exit-code-from` with that service's.
 
+A container's code is 255 where nobody saw its end: its shim and the launcher were both killed, and
+it ended before another shim took it over. Of one that was taken over in time it is known, by its
+pidfd from Linux 6.15 on, before by the kernel's process events (CONFIG_PROC_EVENTS, root alone).
+
 Errors, warnings and progress are written to stderr, answers to stdout. An error is one line, with
 file, line and key where there are some, and a hint. `--debug`, or `ORCHESTRA_DEBUG=1`, adds causes.
 """

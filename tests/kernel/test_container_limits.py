@@ -103,11 +103,14 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def scheduler(disk: Path) -> Iterator[Path]:
+    """The file that names a disk's scheduler; a module that comes goes again: it renames weights."""
     path = Path("/sys/block", disk.name, "queue/scheduler")
-    before = path.read_text()
+    before, loaded = path.read_text(), Path("/sys/module/bfq").exists()
     path.write_text("none")
     yield path
     path.write_text(before.partition("[")[2].partition("]")[0])
+    if not loaded and Path("/sys/module/bfq").exists():
+        subprocess.run(["modprobe", "-r", "bfq"], check=False)
 
 
 async def test_a_weight_of_a_disk_is_set_or_left_out(

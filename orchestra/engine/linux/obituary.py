@@ -24,6 +24,7 @@ _WHAT, _TGID, _CODE = 36, 56, 60
 """Offsets in a message: 16 bytes of netlink's head, 20 of the connector's, then the event."""
 _LOAD_WORD, _JUMP_EQUAL, _RETURN = 0x20, 0x15, 0x06
 _MESSAGE_BYTES = 4096
+_KERNEL = 0
 
 
 class Obituary:
@@ -73,8 +74,10 @@ class Obituary:
         """Return the wait status, of its last thread to end; None when nothing was heard."""
         found = None
         with suppress(OSError):
-            while len(message := self._socket.recv(_MESSAGE_BYTES)) >= _CODE + 4:
-                found = int(struct.unpack_from("=I", message, _CODE)[0])
+            while True:
+                message, (sender, _) = self._socket.recvfrom(_MESSAGE_BYTES)
+                if sender == _KERNEL and len(message) >= _CODE + 4:
+                    found = int(struct.unpack_from("=I", message, _CODE)[0])
         return found
 
     def close(self) -> None:

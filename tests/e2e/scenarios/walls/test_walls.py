@@ -115,7 +115,7 @@ def test_no_socket_of_ours_has_an_abstract_name(started: Scenario) -> None:
 
 def test_what_a_container_says_does_not_drive_the_terminal(started: Scenario) -> None:
     escapes = "\\\\033]0;title\\\\007\\\\033[2J\\\\302\\\\2332J\\\\n"
-    started.edit("sh /walls.sh > /tmp/service;", f"printf '{escapes}';")
+    started.edit("sh /walls.sh > part; mv part service;", f"printf '{escapes}';")
     started.up()
     eventually(lambda: "title" in started.run("logs").out, "its output")
     shown = in_a_terminal(started, "logs", "--no-color")
