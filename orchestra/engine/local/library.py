@@ -28,6 +28,7 @@ from orchestra.values import dataclass
 if TYPE_CHECKING:
     from orchestra.engine.image.index import Entry
     from orchestra.engine.image.prune import Roots
+    from orchestra.engine.local.forgetting import Forgotten
     from orchestra.engine.local.usage import Kind
     from orchestra.engine.paths import Paths
     from orchestra.engine.snapshot.snapshotter import Snapshotter
@@ -54,6 +55,15 @@ class Pruned:
 
     untagged: tuple[str, ...] = ()
     deleted: tuple[Digest, ...] = ()
+    bytes: int = 0
+    busy: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrunedBuilds:
+    """What a prune took away of what builds remember; ``busy``: somebody builds, and nothing."""
+
+    steps: tuple[str, ...] = ()
     bytes: int = 0
     busy: bool = False
 
@@ -229,14 +239,18 @@ class ImageLibrary:
             ids = self.store.ids_of  # none of what is damaged: nobody can use that any more
             return lambda entry: entry.descriptor.digest in chosen or not ids(entry)
 
+        forgotten = 0
+
         def roots() -> Roots:
+            nonlocal forgotten
             if cache:  # under the lock that keeps builds away
-                self._forget_builds()
+                forgotten = self._forget_builds(everything=True, until=None).bytes
             return self._roots()
 
         freed = await sweep(self.store, self._snapshotter(), roots, forget=forget)
         if freed is None:
             return Pruned(busy=True)
+        freed += forgotten
         identities = dict.fromkeys(image.id for line in gone for image in line.images)
         return Pruned(
             untagged=tuple(line.name for line in gone if line.reference),
@@ -244,10 +258,29 @@ class ImageLibrary:
             bytes=freed,
         )
 
-    def _forget_builds(self) -> None:
-        from orchestra.engine.build.cache import BuildCache  # noqa: PLC0415
+    async def prune_builds(self, *, everything: bool, until: datetime | None) -> PrunedBuilds:
+        """Remove what builds remember, and with it the layers that nothing else needs.
 
-        BuildCache(self._paths.build_cache / "records").clear()
+        Without ``everything`` the steps stay that gave layers of images. ``until``: only what is
+        older.
+        """
+        from orchestra.engine.image.prune import sweep  # noqa: PLC0415
+
+        done: list[Forgotten] = []
+
+        def roots() -> Roots:
+            done.append(self._forget_builds(everything=everything, until=until))
+            return self._roots()
+
+        freed = await sweep(self.store, self._snapshotter(), roots)
+        if freed is None:
+            return PrunedBuilds(busy=True)
+        return PrunedBuilds(steps=done[0].steps, bytes=freed + done[0].bytes)
+
+    def _forget_builds(self, *, everything: bool, until: datetime | None) -> Forgotten:
+        from orchestra.engine.local.forgetting import forget_builds  # noqa: PLC0415
+
+        return forget_builds(self._paths, self.store, everything=everything, until=until)
 
     async def _sweep(self) -> None:
         from orchestra.engine.image.prune import sweep  # noqa: PLC0415
