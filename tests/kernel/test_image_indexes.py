@@ -228,6 +228,86 @@ def test_indexes_in_indexes_are_followed(
     assert check_store(paths) == []
 
 
+def attested(registry: Registry, repository: str, tag: str) -> tuple[Digest, images.MadeImage]:
+    """Publish AMD and ARM with an attestation each, as BuildKit does; return ARM's."""
+    index = json.loads(images.index((images.AMD64, AMD), (ARM64, ARM)))
+    told = {}
+    for one in (AMD, ARM):
+        text = json.dumps({"predicateType": "https://slsa.dev/provenance/v1", "of": one.digest})
+        layer = images.layer([images.file("statement", text.encode())])
+        told[one.digest] = images.image([layer], Platform("unknown", "unknown"))
+        images.publish(registry, repository, one.digest, one)
+        images.publish(registry, repository, told[one.digest].digest, told[one.digest])
+        index["manifests"].append(
+            {
+                "mediaType": MANIFEST_OCI,
+                "digest": told[one.digest].digest,
+                "size": len(told[one.digest].manifest),
+                "platform": {"os": "unknown", "architecture": "unknown"},
+                "annotations": {
+                    "vnd.docker.reference.type": "attestation-manifest",
+                    "vnd.docker.reference.digest": one.digest,
+                },
+            }
+        )
+    data = encode_json(index)
+    registry.put(repository, tag, INDEX_OCI, data)
+    return digest_of(data), told[ARM.digest]
+
+
+def test_what_others_say_of_an_image_comes_with_it_and_goes_on(
+    run: Run, store: ImageStore, paths: Paths, registry: Registry
+) -> None:
+    digest, of_arm = attested(registry, "x", "1")
+    name = f"{registry.address}/x:1"
+    assert run("image", "pull", "-q", name)[0] == 0
+    blobs = set(store.blobs())
+    assert not blobs & {of_arm.digest, of_arm.layers[0].layer.descriptor.digest}
+    assert len(blobs) == 1 + 3 + 3, "the index, the image, and what is said of it"
+    assert run("image", "prune", "-f")[0] == 0
+    assert set(store.blobs()) == blobs, "a sweep keeps it"
+    asked = len(registry.requests)
+    assert run("image", "pull", "-q", name)[0] == 0
+    assert len(registry.requests) <= asked + 3, "what is here is not asked for again"
+    assert run("image", "pull", "-q", "--platform", "linux/arm64", name)[0] == 0
+    assert of_arm.digest in store.blobs()
+    # All of it is here now, so another repository gets the index as it is.
+    run("tag", name, f"{registry.address}/other:1")
+    code, out, err = run("image", "push", f"{registry.address}/other:1")
+    assert (code, f"digest: {digest} " in out) == (0, True), err
+    assert ("other", of_arm.digest) in registry.manifests
+    assert run("image", "save", "-o", "x.tar", name)[0] == 0
+    assert run("rmi", name, f"{registry.address}/other:1")[0] == 0
+    assert store.blobs() == ()
+    assert run("image", "load", "-q", "-i", "x.tar")[0] == 0
+    assert of_arm.layers[0].layer.descriptor.digest in store.blobs()
+    assert check_store(paths) == []
+
+
+def test_what_is_said_and_not_to_be_had_or_large_is_left(
+    run: Run, store: ImageStore, paths: Paths, registry: Registry
+) -> None:
+    _, of_arm = attested(registry, "x", "1")
+    name = f"{registry.address}/x:1"
+    del registry.blobs[of_arm.layers[0].layer.descriptor.digest]
+    code, _, err = run("image", "pull", "-q", "--platform", "linux/arm64", name)
+    assert code == 0, err
+    assert of_arm.digest not in store.blobs()
+    large = json.loads(of_arm.manifest)
+    large["layers"][0]["size"] = 40 << 20
+    document = encode_json(large)
+    registry.put("x", digest_of(document), MANIFEST_OCI, document)
+    text = registry.manifests["x", "1"][1].decode()
+    text = text.replace(of_arm.digest, digest_of(document))
+    text = text.replace(f'"size":{len(of_arm.manifest)}', f'"size":{len(document)}')
+    registry.put("x", "2", INDEX_OCI, text.encode())
+    code, _, err = run("image", "pull", "-q", "--platform", "linux/arm64", f"{name[:-1]}2")
+    assert code == 0, err
+    assert digest_of(document) not in store.blobs()
+    assert run("image", "prune", "-f")[0] == 0
+    assert check_store(paths) == []
+
+
 def test_archive_of_an_index_holds_what_is_here(
     run: Run, store: ImageStore, paths: Paths, registry: Registry
 ) -> None:
