@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +13,6 @@ from orchestra.errors import UsageError
 from orchestra.values import dataclass, field, replace
 
 if TYPE_CHECKING:
-    from orchestra.engine.build.results import Built
     from orchestra.planner.building import Annotation, BuildSpec
     from orchestra.planner.exchange import Output
     from orchestra.planner.limits import Resources, Ulimit
@@ -364,24 +362,6 @@ def write_file(path: str, text: str) -> None:
         Path(path).write_text(text, "utf-8")
     except OSError as err:
         raise UsageError(f'cannot write "{path}": {(err.strerror or "").lower()}') from err
-
-
-def metadata_of(built: Built) -> str:
-    """Return what ``--metadata-file`` is to hold, in buildx's words."""
-    document: dict[str, object] = {
-        "containerimage.config.digest": built.id,
-        "containerimage.descriptor": {
-            "mediaType": built.target.media_type,
-            "digest": built.target.digest,
-            "size": built.target.size,
-        },
-        "containerimage.digest": built.target.digest,
-    }
-    if built.names:
-        from orchestra.oci.reference import parse_reference
-
-        document["image.name"] = ",".join(str(parse_reference(name)) for name in built.names)
-    return json.dumps(document, indent=2)
 
 
 def with_cache(spec: BuildSpec, sources: Iterable[str], targets: Iterable[str]) -> BuildSpec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -92,6 +93,21 @@ def test_a_build_is_written_down_and_a_settled_one_as_well(run: Run, shop: Path)
     for path in Path("data/build-cache/history").iterdir():
         assert b"hidden-word" not in path.read_bytes()
         assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_builds_metadata_name_its_record_and_its_warnings(
+    run: Run, shop: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (shop / "Dockerfile").write_text("FROM scratch\nCOPY file /\nENV a=$b\n")
+    words = ("image", "build", "-t", "a", "--metadata-file", "metadata", "shop")
+    assert run(*words)[0] == 0
+    known = json.loads(Path("metadata").read_text())
+    assert known["buildx.build.ref"] == listed(run)[0]["ref"]
+    assert "buildx.build.warnings" not in known, "as with buildx, to be asked for"
+    monkeypatch.setenv("BUILDX_METADATA_WARNINGS", "1")
+    assert run(*words)[0] == 0
+    (warning,) = json.loads(Path("metadata").read_text())["buildx.build.warnings"]
+    assert b"UndefinedVar" in base64.b64decode(warning["short"])
 
 
 def test_a_target_and_another_dockerfile_give_the_name(run: Run, shop: Path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from orchestra.engine.build.history import BuildRecord
+    from orchestra.engine.build.results import Built
 
 HEADER = {
     "Ref": "BUILD ID",
@@ -115,6 +118,30 @@ def build_document(record: BuildRecord, *, whole: bool = False) -> dict[str, obj
     }
     kept = {"NumCompletedSteps", "NumTotalSteps", "NumCachedSteps", "Config"}
     return {key: value for key, value in document.items() if whole or value or key in kept}
+
+
+def metadata_of(built: Built, environment: Mapping[str, str]) -> str:
+    """Return what ``--metadata-file`` is to hold, in buildx's words and on its conditions."""
+    document: dict[str, object] = {
+        "buildx.build.ref": full_reference(built.record),
+        "containerimage.config.digest": built.id,
+        "containerimage.descriptor": {
+            "mediaType": built.target.media_type,
+            "digest": built.target.digest,
+            "size": built.target.size,
+        },
+        "containerimage.digest": built.target.digest,
+    }
+    if built.names:
+        from orchestra.oci.reference import parse_reference
+
+        document["image.name"] = ",".join(str(parse_reference(name)) for name in built.names)
+    if environment.get("BUILDX_METADATA_WARNINGS", "").lower() in {"1", "t", "true"}:
+        texts = [base64.b64encode(text.encode("utf-8", "replace")) for text in built.warnings]
+        document["buildx.build.warnings"] = [
+            {"level": 1, "short": text.decode("ascii")} for text in texts
+        ]
+    return json.dumps(document, indent=2)
 
 
 def build_lines(record: BuildRecord, told: Iterable[Event], *, named: bool) -> list[str]:
