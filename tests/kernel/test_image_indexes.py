@@ -16,6 +16,7 @@ from support.machine import Run, own_paths
 from support.registry import Registry, serve_registry
 from support.storecheck import check_store, leftovers
 
+from orchestra.cli.render.tables import size_text
 from orchestra.engine.image.document import encode_json
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.image.wire import Manifest
@@ -226,6 +227,60 @@ def test_indexes_in_indexes_are_followed(
     assert target is not None
     assert target.digest == digest
     assert check_store(paths) == []
+
+
+def test_a_tree_shows_the_platforms_of_an_index(
+    run: Run, store: ImageStore, registry: Registry
+) -> None:
+    publish(registry, "x", "1", INDEX)
+    name = f"{registry.address}/x:1"
+    assert run("image", "pull", "-q", name)[0] == 0
+    images.store_image(store, "plain:1", AMD)
+    code, out, err = run("image", "ls", "--tree")
+    assert code == 0, err
+    rows = [line.split() for line in out.splitlines() if line]
+    assert rows[0] == ["IMAGE", "ID", "DISK", "USAGE", "CONTENT", "SIZE", "EXTRA"]
+    assert [row[:2] if row[0] in "├─└─" else row[:1] for row in rows[1:]] == [
+        [name],
+        ["├─", "linux/arm64"],
+        ["├─", "linux/amd64"],
+        ["└─", "linux/s390x"],
+        ["plain:1"],
+        ["└─", "linux/amd64"],
+    ]
+    arm, amd = rows[2], rows[3]
+    assert arm[2:] == [ARM.digest[7:19], "0B", "0B"], "known by its manifest, and not here"
+    content = sum(map(len, (AMD.config, AMD.manifest, AMD.layers[0].data)))
+    assert amd[2:] == [digest_of(AMD.config)[7:19], size_text(content + 5), size_text(content)]
+    assert rows[1][2:] == [size_text(content + len(INDEX) + 5), size_text(content + len(INDEX))]
+    code, _, err = run("image", "ls", "--tree", "-q")
+    assert (code, "--tree goes with none" in err) == (2, True)
+
+
+def test_one_platform_of_an_index_is_removed(
+    run: Run, store: ImageStore, paths: Paths, registry: Registry
+) -> None:
+    digest, of_arm = attested(registry, "x", "1")
+    name = f"{registry.address}/x:1"
+    for platform in ("linux/amd64", "linux/arm64"):
+        assert run("image", "pull", "-q", "--platform", platform, name)[0] == 0
+    code, out, err = run("image", "rm", "--platform", "linux/arm64", name)
+    assert (code, out) == (0, f"Deleted: {digest_of(ARM.config)}\n"), err
+    left = store.blobs()
+    assert not {ARM.digest, ARM.layers[0].layer.descriptor.digest, of_arm.digest} & set(left)
+    assert AMD.digest in left
+    target = store.target(name)
+    assert target is not None
+    assert target.digest == digest, "the index is what it was"
+    assert check_store(paths) == []
+    code, _, err = run("image", "rm", "--platform", "linux/arm64", name)
+    assert (code, "for linux/arm64 here" in err) == (5, True)
+    code, _, err = run("image", "rm", "--platform", "linux/amd64", name)
+    assert (code, "cannot remove all platforms" in err) == (5, True)
+    assert run("image", "pull", "-q", "--platform", "linux/arm64", name)[0] == 0
+    store.tag(ARM.digest, "own:1")
+    code, _, err = run("image", "rm", "--platform", "linux/arm64", name)
+    assert (code, "it has a name of its own" in err) == (5, True)
 
 
 def attested(registry: Registry, repository: str, tag: str) -> tuple[Digest, images.MadeImage]:

@@ -19,7 +19,7 @@ from orchestra.engine.image.catalogue import (
 )
 from orchestra.engine.image.store import SOURCE_DIGEST, ImageStore
 from orchestra.errors import ImageError
-from orchestra.oci.digest import Digest
+from orchestra.oci.digest import Digest, hex_of
 from orchestra.oci.image import Image
 from orchestra.oci.reference import parse_reference
 from orchestra.planner.observed import LIVE
@@ -30,10 +30,12 @@ if TYPE_CHECKING:
     from orchestra.engine.image.prune import Roots
     from orchestra.engine.local.forgetting import Forgotten
     from orchestra.engine.local.usage import Kind
+    from orchestra.engine.local.variants import Variants
     from orchestra.engine.paths import Paths
     from orchestra.engine.snapshot.snapshotter import Snapshotter
     from orchestra.engine.state.store import Store
     from orchestra.engine.target import ImageFilter
+    from orchestra.oci.platform import Platform
     from orchestra.planner.observed import ObservedContainer
 
 
@@ -95,7 +97,7 @@ class ImageLibrary:
             repository=name.rpartition(":")[0] if reference.tag else name,
             tag=reference.tag or "<none>",
             platform=str(image.config.platform) if image else "",
-            size_bytes=image.size_bytes if image else 0,
+            size_bytes=sum(self.layer_sizes(image)) if image else 0,
             created=moment_of(image.config.created) if image else None,
         )
 
@@ -140,6 +142,40 @@ class ImageLibrary:
     def directories(self, image: Image) -> tuple[str, ...]:
         """Return the snapshot directories of an image, uppermost first; empty when incomplete."""
         return self._snapshotter().layers(image) or ()
+
+    def layer_sizes(self, image: Image) -> tuple[int, ...]:
+        """Return the bytes of the files of each layer, lowest first: what docker calls its size.
+
+        Of a layer that is not unpacked it is the size of its archive.
+        """
+        from orchestra.engine.snapshot.sizes import layer_bytes  # noqa: PLC0415
+
+        root = Path(self._paths.snapshots)
+        found = []
+        for layer, chain in zip(image.layers, image.chain_ids, strict=True):
+            size = layer_bytes(str(root / hex_of(chain)))
+            found.append(self.store.plain_bytes(layer.descriptor) if size is None else size)
+        return tuple(found)
+
+    def variants(self, target: Digest) -> Variants:
+        """Return the platforms of a manifest or an index, and what is here of each. Blocks.
+
+        :raises ImageError: when the document itself is missing or damaged.
+        """
+        from orchestra.engine.local.variants import variants_of  # noqa: PLC0415
+
+        return variants_of(self.store, target, self.layer_sizes)
+
+    async def remove_platforms(self, text: str, platforms: Iterable[Platform]) -> tuple[str, ...]:
+        """Remove the images that an index has for some platforms; return docker's lines.
+
+        :raises ImageError: when one is not here or something needs it, or nothing would be left.
+        """
+        from orchestra.engine.local.variants import remove_variants  # noqa: PLC0415
+
+        found, users = self.catalogue().find(text), self.containers()
+        snapshotter = self._snapshotter()
+        return await remove_variants(self.store, snapshotter, self._roots, found, platforms, users)
 
     def tag(self, source: str, target: str) -> None:
         """Give an image one more name.
