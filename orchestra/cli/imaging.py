@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from orchestra.planner.limits import Resources, Ulimit
 
 _DOCKERFILE_BYTES_MAX = 4 << 20
-_ENTITLEMENTS = ("network.host", "security.insecure")
+_ENTITLEMENTS = ("device", "network.host", "security.insecure")
 _CALLS = ("build", "check", "outline", "targets")
 _ANNOTATED = re.compile(r"(manifest|manifest-descriptor|index)(?:\[([A-Za-z0-9_/-]+)\])?")
 _PROGRESS = ("auto", "tty", "plain", "quiet", "none", "rawjson")
@@ -266,9 +266,10 @@ def entitlements_of(texts: Iterable[str]) -> tuple[str, ...]:
     """
     found = list(texts)
     for name in found:
-        if name not in _ENTITLEMENTS:
+        if name not in _ENTITLEMENTS and not name.startswith("device="):
             raise UsageError(
-                f'--allow "{name}" is not supported', hint=f"it is {' or '.join(_ENTITLEMENTS)}"
+                f'--allow "{name}" is not supported',
+                hint=f"it is {' or '.join(_ENTITLEMENTS)} or device=NAME",
             )
     return tuple(sorted(found))
 

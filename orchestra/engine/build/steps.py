@@ -28,6 +28,7 @@ from orchestra.engine.build.runs import (
     MountInput,
     Run,
     check_entitlements,
+    edits_of,
     hint_of,
     impure,
     prepare_mount,
@@ -160,6 +161,7 @@ class StepRunner:
             raise BuildError("this step has nothing to do")
         if isinstance(vertex, RunVertex):
             check_entitlements(vertex, self.job.settings.entitlements)
+            await self._check_devices(vertex)
         alias = await self._alias(vertex, below, platform, files)
         known = self._known(alias) if not fresh or alias in self.job.underway.done else None
         if known is not None:
@@ -192,6 +194,12 @@ class StepRunner:
         if alias:
             await anyio.to_thread.run_sync(self._remember, alias, known)
         return known
+
+    async def _check_devices(self, vertex: RunVertex) -> None:
+        """Check that a RUN may have its devices, also one that is not done again."""
+        if vertex.devices:
+            self.notes.settles = False  # what a device is says the machine
+            await anyio.to_thread.run_sync(edits_of, vertex, self.job.settings.entitlements)
 
     async def _check_runs(self, platform: Platform) -> None:
         """Check that programs of a platform run here."""

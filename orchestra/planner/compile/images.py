@@ -254,9 +254,9 @@ def _id(text: str | None, key: KeyPath, complaints: Complaints) -> int | None:
 
 
 def _entitlements(build: Build, service: Service, complaints: Complaints) -> tuple[str, ...]:
-    known = ("network.host", "security.insecure")
+    known = ("device", "network.host", "security.insecure")
     for index, name in enumerate(build.entitlements):
-        if name not in known:
+        if name not in known and not name.startswith("device="):
             complaints.refuse(
                 ("services", service.name, "build", "entitlements", index),
                 f'"{name}" is not an entitlement',

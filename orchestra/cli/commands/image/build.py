@@ -14,7 +14,7 @@ def command(
     ] = None,
     allow: Annotated[
         list[str] | None,
-        Option("--allow", help="Grant more rights: network.host, security.insecure"),
+        Option("--allow", help="Grant more rights: device[=NAME], network.host, security.insecure"),
     ] = None,
     annotations: Annotated[
         list[str] | None,
