@@ -16,7 +16,7 @@ from pathlib import Path
 import anyio
 import pytest
 from support.builds import Builder, join_workers
-from support.machine import Run, own_paths
+from support.machine import Run
 from support.patience import FACTOR
 
 from orchestra.engine.build.builds import Builds
@@ -30,12 +30,6 @@ from orchestra.planner.building import BuildSpec
 pytestmark = pytest.mark.kernel
 
 SECRET = "s3cr3t-value"
-
-
-@pytest.fixture
-def paths(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return own_paths(tmp_path, monkeypatch)
 
 
 @pytest.fixture

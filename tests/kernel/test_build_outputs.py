@@ -19,7 +19,7 @@ import pytest
 from support import images
 from support.builds import Builder
 from support.debian_registry import PASSWORD, USER, DebianRegistry, serve_debian_registry
-from support.machine import Run, own_paths
+from support.machine import Run
 from support.storecheck import check_store
 from support.webserver import web_server
 
@@ -39,13 +39,6 @@ from orchestra.planner.limits import Resources
 pytestmark = pytest.mark.kernel
 
 SECONDS = 1_600_000_000
-
-
-@pytest.fixture
-def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
-    paths = own_paths(tmp_path, monkeypatch)
-    monkeypatch.chdir(tmp_path)
-    return paths
 
 
 @pytest.fixture(scope="module")

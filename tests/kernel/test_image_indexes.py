@@ -6,14 +6,13 @@ import json
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support import images
 from support.debian_registry import PASSWORD, USER, serve_debian_registry
-from support.machine import Run, own_paths
-from support.registry import Registry, serve_registry
+from support.machine import Run
+from support.registry import Registry
 from support.storecheck import check_store, leftovers
 
 from orchestra.cli.render.tables import size_text
@@ -29,19 +28,6 @@ from orchestra.oci.platform import Platform
 pytestmark = pytest.mark.kernel
 ARM64 = Platform("linux", "arm64")
 S390X = Platform("linux", "s390x")
-
-
-@pytest.fixture
-def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
-    paths = own_paths(tmp_path, monkeypatch)
-    monkeypatch.chdir(tmp_path)
-    return paths
-
-
-@pytest.fixture
-def registry() -> Iterator[Registry]:
-    with serve_registry() as running:
-        yield running
 
 
 def made(text: str, platform: Platform) -> images.MadeImage:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from support import images
-from support.machine import Run, own_paths
+from support.machine import Run
 from support.registry import serve_registry
 
 from orchestra.cli.render.tables import size_text
@@ -37,12 +37,6 @@ MADE = images.image(
 )
 SIZES = [7, 100_000 + len("d/large") + 5]
 """Of its layers, the uppermost first."""
-
-
-@pytest.fixture
-def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
-    monkeypatch.chdir(tmp_path)
-    return own_paths(tmp_path, monkeypatch)
 
 
 @pytest.fixture
