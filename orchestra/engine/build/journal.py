@@ -32,6 +32,9 @@ BODY_BYTES_MAX = 384 * 1024
 TAIL_BYTES_MAX = 96 * 1024
 """How much is kept of its end, where it is longer."""
 LINE_CHARACTERS_MAX = 8 * 1024
+_ENTRY_BYTES = 64
+"""What an entry has beside its text, about."""
+_FLUSH_NS = 100_000_000
 ENTRIES_MAX = 100
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _ID_LENGTH = 25
@@ -75,13 +78,16 @@ class Steps:
 class Journal:
     """Writes one build down, as it goes."""
 
-    def __init__(self, directory: Path, about: Mapping[str, object]) -> None:
+    def __init__(self, directory: Path, about: Mapping[str, object], *, live: bool = True) -> None:
+        """``live``: others may read on the way what is told."""
         self.id = new_id()
         self.began_ns = time.time_ns()
         self.steps = Steps()
         self._last: dict[str, str] = {}
         self._written = 0
-        self._tail: deque[bytes] = deque()
+        self._live = live
+        self._flush_ns = self.began_ns
+        self._tail: deque[tuple[object, ...]] = deque()
         self._tail_bytes = 0
         self._left_out = 0
         self._pending = self._line(
@@ -101,28 +107,47 @@ class Journal:
 
     def tell(self, event: Event) -> None:
         """Write down what a build says."""
-        entry: tuple[object, ...] = ()
-        if isinstance(event, Progress):
-            if self._last.get(event.subject) == event.action:
-                return  # bytes of a transfer
-            self._last[event.subject] = event.action
-            self.steps.see(event.action)
-            entry = ("step", event.subject, event.action)
-        elif isinstance(event, LogLine):
-            entry = ("out", event.source, event.stream, event.text[:LINE_CHARACTERS_MAX])
-        if entry:
-            self._keep(self._line([(time.time_ns() - self.began_ns) // 1_000_000, *entry]))
+        if isinstance(event, LogLine):
+            self.say(event.source, event.stream, event.text)
+        elif isinstance(event, Progress):
+            self.step(event.subject, event.action)
 
-    def _keep(self, line: bytes) -> None:
-        if self._written + len(line) <= BODY_BYTES_MAX and not self._tail:
-            self._written += len(line)
-            self._pending += line
-            return
-        self._tail.append(line)
-        self._tail_bytes += len(line)
+    def step(self, subject: str, action: str) -> None:
+        """Write down what a build does; the bytes of a transfer are no new action."""
+        if self._last.get(subject) != action:
+            self._last[subject] = action
+            self.steps.see(action)
+            self._keep("step", subject, action)
+            if self._live:
+                self.flush()
+
+    def say(self, source: str, stream: str, text: str) -> None:
+        """Write down a line that a build puts out."""
+        self._keep("out", source, stream, text[:LINE_CHARACTERS_MAX])
+
+    def _keep(self, *entry: str) -> None:
+        """Keep an entry; when there is room no more, until others come, in no other form yet."""
+        now = time.time_ns()
+        stamped = ((now - self.began_ns) // 1_000_000, *entry)
+        if not self._tail:
+            line = self._line(stamped)
+            if self._written + len(line) <= BODY_BYTES_MAX:
+                self._written += len(line)
+                self._pending += line
+                self._flush_by(now)
+                return
+        self._tail.append(stamped)
+        self._tail_bytes += len(entry[-1]) + _ENTRY_BYTES
         while self._tail_bytes > TAIL_BYTES_MAX and len(self._tail) > 1:
-            self._tail_bytes -= len(self._tail.popleft())
+            gone = self._tail.popleft()
+            self._tail_bytes -= len(str(gone[-1])) + _ENTRY_BYTES
             self._left_out += 1
+
+    def _flush_by(self, now_ns: int) -> None:
+        """Write what is told now and then at once, and what comes in floods together."""
+        if self._live and now_ns >= self._flush_ns:
+            self._flush_ns = now_ns + _FLUSH_NS
+            self.flush()
 
     def flush(self) -> None:
         """Let others see what was told so far."""
@@ -138,7 +163,7 @@ class Journal:
         seconds_ms = (time.time_ns() - self.began_ns) // 1_000_000
         if self._left_out:
             self._pending += self._line([seconds_ms, "gap", self._left_out])
-        self._pending += b"".join(self._tail)
+        self._pending += b"".join(map(self._line, self._tail))
         end = {
             "status": status,
             "milliseconds": seconds_ms,

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from orchestra.engine.build.journal import Journal
 from orchestra.engine.events import LogLine, Progress
 from orchestra.errors import OrchestraError
-from orchestra.values import replace
 
 if TYPE_CHECKING:
     from orchestra.engine.build.environment import BuildEnvironment
@@ -130,11 +129,9 @@ class Recording:
             text = self.masked(event.text)
             if event.stream == "stderr" and text.startswith("warning: "):
                 self.warnings.append(text.removeprefix("warning: ").rstrip("\n"))
-            event = replace(event, text=text)
+            self._journal.say(event.source, event.stream, text)
         elif isinstance(event, Progress):
-            event = replace(event, action=self.masked(event.action))
-        self._journal.tell(event)
-        self._journal.flush()
+            self._journal.step(event.subject, self.masked(event.action))
 
     def masked(self, text: str) -> str:
         """Return a text as it may be written down."""
@@ -183,7 +180,7 @@ def record_settled(
     result: Mapping[str, object],
 ) -> None:
     """Write down a build that was settled, all at once."""
-    journal = Journal(directory, about(spec, names, platform))
+    journal = Journal(directory, about(spec, names, platform), live=False)
     for event in events:
         journal.tell(event)
     journal.end("completed", result)
