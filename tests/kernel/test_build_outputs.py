@@ -250,7 +250,7 @@ def test_a_result_that_is_not_kept_leaves_nothing(
         (("--cache-to", "type=gha"), 'type "gha" is not supported'),
         (("--cache-from", "type=s3,bucket=b"), 'type "s3" is not supported'),
         (("--cache-to", "type=azblob"), 'type "azblob" is not supported'),
-        (("--allow", "device"), '--allow "device" is not supported'),
+        (("--allow", "devices"), '--allow "devices" is not supported'),
         (("--annotation", "index:a=b"), '"index" is not supported'),
         (("--annotation", "layer:a=b"), '"layer" is not supported'),
         (("--builder", "x"), "no builders to choose from"),
