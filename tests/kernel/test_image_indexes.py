@@ -117,6 +117,25 @@ def test_the_platform_comes_from_the_environment_too(
     assert inspected(run, "y")["Architecture"] == "s390x"
 
 
+def test_a_projects_images_are_of_the_environments_platform(
+    run: Run, store: ImageStore, registry: Registry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    publish(registry, "x", "1", INDEX)
+    name = f"{registry.address}/x:1"
+    (tmp_path / "Dockerfile").write_text(f"FROM {name}\nCOPY Dockerfile /\n")
+    (tmp_path / "compose.yaml").write_text(
+        f"name: p\nservices:\n  a: {{image: '{name}'}}\n  b: {{build: .}}\n"
+    )
+    monkeypatch.setenv("DOCKER_DEFAULT_PLATFORM", "linux/arm64")
+    code, _, err = run("pull", "a")
+    assert code == 0, err
+    assert store.get(name, ARM64) is not None
+    assert store.get(name, images.AMD64) is None
+    code, _, err = run("build", "b")
+    assert code == 0, err
+    assert inspected(run, "p-b")["Architecture"] == "arm64"
+
+
 def test_a_pull_that_breaks_off_leaves_no_platform_behind(
     run: Run, store: ImageStore, registry: Registry
 ) -> None:
