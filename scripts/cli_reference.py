@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 
 from orchestra import errors
-from orchestra.cli.app import COMMANDS, OTHER_NAMES, every_command
+from orchestra.cli.app import COMMANDS, GROUPS, OTHER_NAMES, every_command
 from orchestra.cli.typed import app
 
 COLUMNS = 100
@@ -51,9 +51,10 @@ def pages() -> dict[str, str]:
     settings = {**program.context_settings, "terminal_width": COLUMNS}
     top = program.context_class(program, info_name="orchestra", **settings)
     found = {"": top.get_help()}
-    for name in sorted((*COMMANDS, *every_command())):
+    helps = {**COMMANDS, **every_command()}
+    for name in sorted({*helps, *GROUPS}):
         if name in OTHER_NAMES:
-            found[name] = f"{COMMANDS[name]}: another name of `{OTHER_NAMES[name]}`."
+            found[name] = f"{helps[name]}: another name of `{OTHER_NAMES[name]}`."
             continue
         context = top
         for word in name.split():

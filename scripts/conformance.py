@@ -45,7 +45,7 @@ NOTES: Mapping[str, tuple[str, str]] = {
         "done",
         "directories, images, image layouts, services, git repositories, tarballs by their URL",
     ),
-    "services.*.build.entitlements": ("done", "network.host, security.insecure"),
+    "services.*.build.entitlements": ("done", "device, network.host, security.insecure"),
     "services.*.build.ssh": ("done", "agents, and keys without a passphrase"),
     "services.*.build.platforms": (
         "done",

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 COMMANDS = {
     "attach": "Attach local standard streams to a service's running container",
     "build": "Build or rebuild services",
+    "builder": "Manage builds and what they remember",
+    "buildx": "Manage builds and what they remember",
     "commit": "Create a new image from a service container's changes",
     "config": "Parse, resolve and render the Compose file in canonical format",
     "cp": "Copy files/folders between a service container and the local filesystem",
@@ -64,6 +66,17 @@ COMMANDS = {
     "wait": "Block until containers of all (or specified) services stop",
 }
 GROUPS = {
+    "builder": {
+        "build": "Build an image from a Dockerfile",
+        "history": "Commands to work on build records",
+        "prune": "Remove build cache",
+    },
+    "builder history": {
+        "inspect": "Inspect a build record",
+        "logs": "Print the logs of a build record",
+        "ls": "List build records",
+        "rm": "Remove build records",
+    },
     "image": {
         "build": "Build an image from a Dockerfile",
         "history": "Show the history of an image",
@@ -84,8 +97,12 @@ GROUPS = {
         "prune": "Remove unused data",
     },
 }
-"""Commands of two words, by their first one."""
+"""Commands of several words, by those before the last one."""
 OTHER_NAMES = {
+    "builder build": "image build",
+    "builder history list": "builder history ls",
+    "builder history remove": "builder history rm",
+    "buildx": "builder",
     "history": "image history",
     "image list": "image ls",
     "image remove": "image rm",
@@ -145,15 +162,14 @@ def entry(
 
 
 def every_command() -> dict[str, str]:
-    """Return what each command is for, those of two words with both; no group."""
-    alone = {name: text for name, text in COMMANDS.items() if name not in GROUPS}
-    return alone | {
-        f"{group} {name}": text for group in GROUPS for name, text in GROUPS[group].items()
-    }
+    """Return what each command is for, by all its words; no group."""
+    alone = {name: text for name, text in COMMANDS.items() if OTHER_NAMES.get(name) not in GROUPS}
+    several = {f"{group} {name}": GROUPS[group][name] for group in GROUPS for name in GROUPS[group]}
+    return {name: text for name, text in (alone | several).items() if name not in GROUPS}
 
 
 def body_of(name: str) -> Callable[..., object]:
-    """Import a command, of one word or two, and return its function."""
+    """Import a command, by all its words, and return its function."""
     module = f"orchestra.cli.commands.{module_of(name)}"
     __import__(module)  # importlib is one more module to import
     body: Callable[..., object] = sys.modules[module].command
@@ -180,7 +196,7 @@ def _read(arguments: list[str]) -> Callable[[], object]:
     :raises NotPlainError: when typer has to look at it.
     """
     before, read = Reader(entry).read(arguments, command_follows=True)
-    name, length = _name(arguments[read : read + 2])
+    name, length = _name(arguments[read:])
     body = body_of(name)
     reader = Reader(body, interspersed=interspersed(name))
     values, _ = reader.read(arguments[read + length :])
@@ -197,16 +213,16 @@ def _name(words: list[str]) -> tuple[str, int]:
 
     :raises NotPlainError: when there is none.
     """
-    if not words or words[0] not in COMMANDS:
-        raise NotPlainError
-    if words[0] not in GROUPS:
-        return words[0], 1
-    name = " ".join(words)
-    if name in OTHER_NAMES:
-        return name, 2
-    if words[-1] not in GROUPS[words[0]]:
-        raise NotPlainError
-    return name, 2
+    name, length, known = "", 0, COMMANDS
+    while not length or name in GROUPS:
+        word = words[length] if length < len(words) else ""
+        full = f"{name} {word}".lstrip()
+        if word not in known and full not in OTHER_NAMES:
+            raise NotPlainError
+        other = OTHER_NAMES.get(full, "")
+        name = other if other in GROUPS else full
+        known, length = GROUPS.get(name, {}), length + 1
+    return name, length
 
 
 def _answer(arguments: list[str]) -> int:

@@ -129,7 +129,8 @@ def deliver(session: Session, spec: BuildSpec, wanted: Wanted) -> None:
     :raises BuildError: when it cannot be built.
     """
     from orchestra.cli.archives import target_of, written_whole
-    from orchestra.cli.imaging import metadata_of, write_file
+    from orchestra.cli.imaging import write_file
+    from orchestra.cli.render.builds import metadata_of
     from orchestra.cli.render.transfers import transfers
     from orchestra.cli.settled_builds import settled_image
 
@@ -152,7 +153,7 @@ def deliver(session: Session, spec: BuildSpec, wanted: Wanted) -> None:
     if wanted.iidfile:
         write_file(wanted.iidfile, built.id)
     if wanted.metadata_file:
-        write_file(wanted.metadata_file, metadata_of(built))
+        write_file(wanted.metadata_file, metadata_of(built, session.environment))
     if wanted.speaks:
         print(built.id)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,13 +13,12 @@ from orchestra.errors import UsageError
 from orchestra.values import dataclass, field, replace
 
 if TYPE_CHECKING:
-    from orchestra.engine.build.results import Built
     from orchestra.planner.building import Annotation, BuildSpec
     from orchestra.planner.exchange import Output
     from orchestra.planner.limits import Resources, Ulimit
 
 _DOCKERFILE_BYTES_MAX = 4 << 20
-_ENTITLEMENTS = ("network.host", "security.insecure")
+_ENTITLEMENTS = ("device", "network.host", "security.insecure")
 _CALLS = ("build", "check", "outline", "targets")
 _ANNOTATED = re.compile(r"(manifest|manifest-descriptor|index)(?:\[([A-Za-z0-9_/-]+)\])?")
 _PROGRESS = ("auto", "tty", "plain", "quiet", "none", "rawjson")
@@ -268,9 +266,10 @@ def entitlements_of(texts: Iterable[str]) -> tuple[str, ...]:
     """
     found = list(texts)
     for name in found:
-        if name not in _ENTITLEMENTS:
+        if name not in _ENTITLEMENTS and not name.startswith("device="):
             raise UsageError(
-                f'--allow "{name}" is not supported', hint=f"it is {' or '.join(_ENTITLEMENTS)}"
+                f'--allow "{name}" is not supported',
+                hint=f"it is {' or '.join(_ENTITLEMENTS)} or device=NAME",
             )
     return tuple(sorted(found))
 
@@ -364,24 +363,6 @@ def write_file(path: str, text: str) -> None:
         Path(path).write_text(text, "utf-8")
     except OSError as err:
         raise UsageError(f'cannot write "{path}": {(err.strerror or "").lower()}') from err
-
-
-def metadata_of(built: Built) -> str:
-    """Return what ``--metadata-file`` is to hold, in buildx's words."""
-    document: dict[str, object] = {
-        "containerimage.config.digest": built.id,
-        "containerimage.descriptor": {
-            "mediaType": built.target.media_type,
-            "digest": built.target.digest,
-            "size": built.target.size,
-        },
-        "containerimage.digest": built.target.digest,
-    }
-    if built.names:
-        from orchestra.oci.reference import parse_reference
-
-        document["image.name"] = ",".join(str(parse_reference(name)) for name in built.names)
-    return json.dumps(document, indent=2)
 
 
 def with_cache(spec: BuildSpec, sources: Iterable[str], targets: Iterable[str]) -> BuildSpec:

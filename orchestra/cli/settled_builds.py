@@ -11,9 +11,9 @@ from orchestra.planner.steps import StepId
 if TYPE_CHECKING:
     from orchestra.cli.session import Session
     from orchestra.engine.build.settled import Settled
-    from orchestra.engine.target import Report
+    from orchestra.engine.events import Event
     from orchestra.planner.building import BuildSpec
-    from orchestra.planner.desired import DesiredState
+    from orchestra.planner.desired import DesiredState, ImageSpec
     from orchestra.planner.options import UpOptions
 
 
@@ -23,11 +23,15 @@ def settled_image(
     """Report a build outside of projects, and return its image's id; None when it is to be done."""
     from orchestra.cli.render.transfers import reports
 
-    found = session.machine.settled_images("").find(spec, names)
+    known = session.machine.settled_images("")
+    found = known.find(spec, names)
     if found is None:
         return None
+    events = _events(found, names[0])
     with reports(session.options, quiet=quiet) as report:
-        _tell(found, names[0], report)
+        for event in events:
+            report(event)
+    known.record(found, spec, names, events)
     return found.image.id
 
 
@@ -43,7 +47,7 @@ def settled_project(session: Session, desired: DesiredState, options: UpOptions)
 
     scope = make_scope(desired, options)
     known = session.machine.settled_images(desired.project)
-    found: list[tuple[str, Settled, float]] = []
+    found: list[tuple[ImageSpec, Settled, float]] = []
     for image in scope.images:
         if image.build is None or not scope.named & set(image.services):
             continue
@@ -51,22 +55,29 @@ def settled_project(session: Session, desired: DesiredState, options: UpOptions)
         settled = known.of_image(image)
         if settled is None:
             return False
-        found.append((image.reference, settled, time.monotonic() - begun))
+        found.append((image, settled, time.monotonic() - begun))
     if not found:
         return False
     renderer = renderer_of(session.options)
-    for reference, settled, seconds in found:
-        step = StepId(f"build image:{reference}")
+    for image, settled, seconds in found:
+        step = StepId(f"build image:{image.reference}")
+        events = _events(settled, image.reference)
         renderer.show(StepStarted(step=step, reason="build asked for"))
-        _tell(settled, reference, renderer.show)
+        for event in events:
+            renderer.show(event)
         renderer.show(StepDone(step=step, seconds=seconds))
+        if image.build is not None:
+            names = (image.reference, *image.build.tags)
+            known.record(settled, image.build, names, events)
     renderer.close()
     return True
 
 
-def _tell(found: Settled, subject: str, report: Report) -> None:
-    for action in found.actions:
-        report(Progress(subject=subject, action=action))
-    for warning in found.warnings:
-        report(LogLine(source=subject, stream="stderr", text=f"warning: {warning}\n"))
-    report(Progress(subject=subject, action="built"))
+def _events(found: Settled, subject: str) -> tuple[Event, ...]:
+    """Return what a build says that does nothing."""
+    said = [f"warning: {warning}\n" for warning in found.warnings]
+    return (
+        *(Progress(subject=subject, action=action) for action in found.actions),
+        *(LogLine(source=subject, stream="stderr", text=text) for text in said),
+        Progress(subject=subject, action="built"),
+    )

@@ -140,16 +140,19 @@ def parse_build_args(
 
 
 def parse_ssh(text: str) -> tuple[str, str]:
-    """Parse ``--ssh``: an id, and the absolute path of a socket or a key; "" is the user's agent.
+    """Parse ``--ssh``: an id, and the absolute path of a socket or of keys; "" the user's agent.
 
     :raises UsageError: when the id is blank, or one that is not "default" names no path.
     """
     name, equals, path = text.partition("=")
     if not name or (name != "default" and not path) or (equals and not path):
         raise UsageError(
-            f'--ssh "{text}" names no agent', hint="write --ssh default, or --ssh ID=SOCKET_OR_KEY"
+            f'--ssh "{text}" names no agent',
+            hint="write --ssh default, or --ssh ID=SOCKET, or --ssh ID=KEY,KEY...",
         )
-    return name, str(Path(path).expanduser().absolute()) if path else ""
+    whole = Path(path).expanduser()
+    parts = [whole] if whole.exists() else [Path(part).expanduser() for part in path.split(",")]
+    return name, ",".join(str(part.absolute()) for part in parts) if path else ""
 
 
 def changed_builds(

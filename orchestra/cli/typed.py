@@ -41,9 +41,10 @@ class LazyGroup(TyperGroup):
     def get_command(self, ctx: ClickContext, cmd_name: str) -> Command | None:  # noqa: ARG002
         """Import a command."""
         name = self.prefix + cmd_name
-        cmd_name = OTHER_NAMES.get(name, cmd_name).removeprefix(self.prefix)
-        if cmd_name in _GROUPS and not self.prefix:
-            return _group(cmd_name)
+        full = OTHER_NAMES.get(name, name)
+        if full in GROUPS:
+            return _group(full, cmd_name)
+        cmd_name = full.removeprefix(self.prefix)
         help_text = self.helps.get(cmd_name) or self.helps.get(name)
         if help_text is None:
             return None
@@ -74,33 +75,25 @@ class LazyGroup(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
-class _ImageGroup(LazyGroup):
-    prefix = "image "
-    helps = GROUPS["image"]
+def _group(name: str, last: str) -> Command:
+    """Return the group of the commands that begin with these words, called by the last one."""
 
-
-class _SystemGroup(LazyGroup):
-    prefix = "system "
-    helps = GROUPS["system"]
-
-
-_GROUPS: dict[str, type[LazyGroup]] = {"image": _ImageGroup, "system": _SystemGroup}
-
-
-def _group(name: str) -> Command:
-    """Return the group of the commands of two words that begin with this one."""
+    class Group(LazyGroup):
+        prefix = f"{name} "
+        helps = GROUPS[name]
 
     def nothing() -> None:
         return
 
     group = typer.Typer(
-        name=name,
-        cls=_GROUPS[name],
+        name=last,
+        cls=Group,
         add_completion=False,
         rich_markup_mode=None,
         context_settings=_HELP,
     )
-    group.callback(help=COMMANDS[name])(nothing)
+    above, _, word = name.rpartition(" ")
+    group.callback(help=GROUPS[above][word] if above else COMMANDS[word])(nothing)
     return typer.main.get_command(group)
 
 
@@ -147,7 +140,9 @@ app.callback(help="Run Compose projects on Linux with no daemon.")(typed(entry))
 
 def _with_help(arguments: list[str]) -> list[str]:
     """Ask for the help of what cannot stand alone."""
-    alone = not arguments or arguments in [[name] for name in GROUPS]
+    groups = [name.split() for name in GROUPS]
+    groups += [name.split() for name, other in OTHER_NAMES.items() if other in GROUPS]
+    alone = not arguments or arguments in groups
     return [*arguments, "--help"] if alone else arguments
 
 

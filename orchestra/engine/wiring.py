@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from orchestra.engine.paths import Paths, paths_of
@@ -19,6 +20,7 @@ from orchestra.planner.observed import ObservedState
 if TYPE_CHECKING:
     from orchestra.engine.build.builds import Builds
     from orchestra.engine.build.environment import BuildEnvironment
+    from orchestra.engine.build.history import BuildHistory
     from orchestra.engine.clock import SystemClock
     from orchestra.engine.container.launching import LauncherClient
     from orchestra.engine.container.lifecycle import Containers
@@ -380,7 +382,18 @@ class Machine:
             variables=self._environment,
             scope=project,
         )
-        return SettledImages(self._images, builds)
+        return SettledImages(self._images, builds, self._journals)
+
+    @property
+    def _journals(self) -> Path:
+        return Path(self.paths.build_cache / "history")
+
+    @property
+    def build_history(self) -> BuildHistory:
+        """The records of the builds that were done here."""
+        from orchestra.engine.build.history import BuildHistory  # noqa: PLC0415
+
+        return BuildHistory(self._journals)
 
     async def commit(self, project: str, container_id: str, wanted: Commit) -> str:
         """Make an image of a container, running or not; return its id.

@@ -100,7 +100,6 @@ class Image:
     manifest: Digest
     config: ImageConfig
     layers: tuple[Layer, ...]
-    size_bytes: int
 
     @property
     def chain_ids(self) -> tuple[Digest, ...]:

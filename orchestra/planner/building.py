@@ -36,9 +36,10 @@ class BuildSpec:
 
     A context may be a URL as well, and "-" is what comes in on stdin: then ``dockerfile`` is a path
     in it. ``secrets`` maps an id to a file path, ``secret_contents`` to a value that the project
-    holds, which is never written down; ``ssh`` maps an id to an agent's socket or a key's file, ""
-    to the agent of the user. ``no_cache_filter`` names stages. Several ``platforms`` give an index,
-    none is this machine's. ``fingerprint`` is not here: the builder's cache decides.
+    holds, which is never written down; ``ssh`` maps an id to an agent's socket or to keys' files
+    (commas between), "" to the agent of the user. ``no_cache_filter`` names stages. Several
+    ``platforms`` give an index, none is this machine's. ``fingerprint`` is not here: the builder's
+    cache decides.
     """
 
     context: str

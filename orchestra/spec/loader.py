@@ -103,6 +103,8 @@ def load(
     tree = reader.whole(site, known)
     complete = apply_defaults(tree, name, known, phases)
     complete.update(working_dir=site.directory, compose_files=list(site.files))
+    if platform := known.get("DOCKER_DEFAULT_PLATFORM"):
+        complete.update(default_platform=platform)
     return Loaded(tree=complete, site=site, options=options, environment=known, findings=findings)
 
 

@@ -5,7 +5,6 @@ A file is the same when type, mode, owner, time, content, attributes and hard li
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from conformance.test_conformance_podman import Podman, podman  # noqa: F401
+from conformance.test_conformance_podman import Podman, podman, reap  # noqa: F401
 from support.images import AMD64
 from support.registry import Registry, serve_registry
 
@@ -22,6 +21,9 @@ from orchestra.engine.image.layers import open_snapshotter
 from orchestra.engine.image.loading import load
 from orchestra.engine.image.packing import packed
 from orchestra.engine.image.save import archive_of, saved_of
+from orchestra.engine.local.library import ImageLibrary
+from orchestra.engine.snapshot.snapshotter import Snapshotter
+from orchestra.engine.state.store import Store
 from scripts.differential import docker as peers
 from scripts.differential.bases import Base, bases
 from scripts.differential.case import Case
@@ -127,6 +129,20 @@ def loaded(ours: Orchestra, path: Path) -> Path:
     return saved(other, path.parent / "again.tar")
 
 
+def sizes(ours: Orchestra) -> tuple[int, ...]:
+    """Return how large the layers are, as `image ls` tells."""
+    library = ImageLibrary(
+        ours.paths, Store(ours.paths), ours.store, lambda: snapshots(ours), tuple
+    )
+    image = ours.store.get(NAME)
+    assert image is not None
+    return library.layer_sizes(image)
+
+
+def snapshots(ours: Orchestra) -> Snapshotter:
+    return open_snapshotter(ours.paths, ours.store)
+
+
 def check_round_trip(ours: Orchestra, images: dict[str, Base], returned: Path) -> None:
     wanted = told(saved(ours, returned.parent / "wanted.tar"), images)
     assert wanted["base"] == "corpus.test/rich"
@@ -197,19 +213,21 @@ def test_what_skopeo_pushes_has_the_digests_that_are_here(
         assert layer.descriptor.digest in registry.blobs
 
 
-@pytest.mark.skipif(
-    os.geteuid() != 0 or not shutil.which("dockerd") or not Path(peers.CLIENT).exists(),
-    reason="needs root and Debian's docker.io",
-)
+@pytest.mark.runtime
 def test_docker_loads_runs_and_saves_what_was_built(
     ours: Orchestra, images: dict[str, Base], tmp_path: Path
 ) -> None:
+    if shutil.which("dockerd") is None or not Path(peers.CLIENT).exists():
+        pytest.skip("docker.io is not installed")
     out = saved(ours, tmp_path / "out.tar")
     with peers.docker() as docker:
         done = docker.call("load", stdin=out.read_bytes())
         assert done.returncode == 0, done.stderr
         done = docker.call("run", "--rm", "--network=none", "--user=0", NAME)
         assert (done.returncode, done.stdout.decode()) == (0, SAID), done.stderr
+        size = docker.call("image", "inspect", "--format={{.Size}}", NAME).stdout
+        assert int(size) == sum(sizes(ours)), "and takes it to be as large as we do"
         back = tmp_path / "back.tar"
         assert docker.call("save", "-o", str(back), NAME).returncode == 0
+    reap("containerd-shim")
     check_round_trip(ours, images, back)

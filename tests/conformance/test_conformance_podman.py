@@ -56,17 +56,17 @@ def serve(place: Path) -> Iterator[Podman]:
 
     yield call
     call("rm", "--all", "--force", "--time", "0")
-    _reap_monitors()
+    reap("conmon")
     for parent in Path("/sys/fs/cgroup").glob(f"*/{CGROUP}"):
         for directory in (*parent.glob("*/"), parent):
             directory.rmdir()
 
 
-def _reap_monitors() -> None:
-    """Conmon leaves its parents, and comes to whoever reaps for them: this process."""
+def reap(name: str) -> None:
+    """Wait for programs that leave their parents, and come to whoever reaps for them: us."""
     for children in Path("/proc/self/task").glob("*/children"):
         for pid in map(int, children.read_text().split()):
-            if Path(f"/proc/{pid}/comm").read_text() == "conmon\n":
+            if Path(f"/proc/{pid}/comm").read_text() == f"{name}\n":
                 os.waitpid(pid, 0)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from support.builds import box, builder  # noqa: F401
 from support.bundles import Bundle
-from support.machine import run, store  # noqa: F401
+from support.machine import paths, registry, run, store  # noqa: F401
 from support.patience import FACTOR
 from support.verbs import end, start
 

@@ -17,15 +17,14 @@ import pytest
 from support import images
 from support.builds import Builder, join_workers
 from support.debian_registry import PASSWORD, USER, DebianRegistry, serve_debian_registry
-from support.machine import Run, own_paths
-from support.registry import Handler, Registry, serve_registry
+from support.machine import Run
+from support.registry import Handler, Registry
 
 from orchestra.engine.build.cacheconfig import CACHE_CONFIG, INLINE
 from orchestra.engine.image.layers import open_snapshotter
 from orchestra.engine.image.push import push
 from orchestra.engine.image.settings import load_settings
 from orchestra.engine.image.store import ImageStore
-from orchestra.engine.paths import Paths
 from orchestra.errors import ImageError
 from orchestra.oci.image import MANIFEST_OCI, Image
 from orchestra.oci.platform import parse_platform
@@ -74,12 +73,6 @@ def machines(builder: Builder, tmp_path: Path) -> Machines:
     for directory in (tmp_path, *tmp_path.parents[:2]):
         directory.chmod(0o755)
     return Machines(builder, tmp_path)
-
-
-@pytest.fixture
-def registry() -> Iterator[Registry]:
-    with serve_registry() as running:
-        yield running
 
 
 def at(directory: Path, **fields: object) -> CachePlace:
@@ -421,13 +414,6 @@ def test_layers_of_a_build_that_used_a_cache_are_swept_like_others(
 def debian(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DebianRegistry]:
     with serve_debian_registry(tmp_path_factory.mktemp("registry")) as running:
         yield running
-
-
-@pytest.fixture
-def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
-    paths = own_paths(tmp_path, monkeypatch)
-    monkeypatch.chdir(tmp_path)
-    return paths
 
 
 @pytest.mark.registry

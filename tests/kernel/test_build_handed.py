@@ -113,9 +113,22 @@ def test_a_key_becomes_an_agent_of_the_builds_own(builder, key):
     assert builder.said == "1\n"
     with pytest.raises(BuildError, match=r"cannot forward .* No such file"):
         builder.build("FROM scratch", ssh={"default": f"{key}.none"})
+    second = key.with_name("second")
+    argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "b-key", "-f", str(second)]
+    subprocess.run(argv, check=True)
+    builder.build(
+        TOOLS + "RUN --mount=type=ssh ssh-add -l | sort -k 3 | cut -d ' ' -f 3",
+        ssh={"default": f"{key},{second}"},
+    )
+    assert builder.said == "a-key\nb-key\n"
     key.chmod(0o644)
     with pytest.raises(BuildError, match="cannot use"):
-        builder.build("FROM scratch", ssh={"default": str(key)})
+        builder.build("FROM scratch", ssh={"default": f"{second},{key}"})
+
+
+def test_a_socket_stands_alone(builder, key, agent):
+    with pytest.raises(BuildError, match="a socket stands alone"):
+        builder.build("FROM scratch", ssh={"default": f"{key},{agent}"})
 
 
 def test_an_agent_that_is_not_given(builder):
@@ -205,11 +218,13 @@ def test_more_rights_only_where_they_are_granted(builder):
         builder.build(text)
     with pytest.raises(BuildError, match=r"needs the entitlement network\.host"):
         builder.build("FROM test/box\nRUN --network=host true")
+    before = set(Path("/sys/class/net").iterdir())
     builder.build(
         "FROM test/box\nRUN --network=host cat /proc/net/dev", entitlements=("network.host",)
     )
+    lasting = before & set(Path("/sys/class/net").iterdir())  # others' links come and go
     devices = {line.partition(":")[0].strip() for line in builder.said.splitlines() if ":" in line}
-    assert {path.name for path in Path("/sys/class/net").iterdir()} <= devices | {"bonding_masters"}
+    assert {path.name for path in lasting} <= devices | {"bonding_masters"}
     builder.build("FROM test/box\nRUN --network=none ls /sys/class/net", network="host")
     assert builder.said == "lo\n"
 

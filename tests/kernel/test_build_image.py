@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tarfile
+import time
 from pathlib import Path, PurePosixPath
 
 import anyio
@@ -432,5 +433,7 @@ def test_records_are_read_back_as_written(tmp_path):
     (tmp_path / "ab" / ("ab" * 32 + ".json")).write_text('{"version": 99}')
     assert cache.get("ab" * 32) is None
     assert list(cache.records()) == [("00" * 32, record), ("ab" * 32, None)]
-    cache.clear()
+    later = time.time() + 60
+    assert not cache.drop("ab" * 32, later - 3600)
+    assert [cache.drop(key * 32, later) for key in ("ab", "00", "cd")] == [True, True, False]
     assert list(cache.records()) == []

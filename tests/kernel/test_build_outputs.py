@@ -19,7 +19,7 @@ import pytest
 from support import images
 from support.builds import Builder
 from support.debian_registry import PASSWORD, USER, DebianRegistry, serve_debian_registry
-from support.machine import Run, own_paths
+from support.machine import Run
 from support.storecheck import check_store
 from support.webserver import web_server
 
@@ -39,13 +39,6 @@ from orchestra.planner.limits import Resources
 pytestmark = pytest.mark.kernel
 
 SECONDS = 1_600_000_000
-
-
-@pytest.fixture
-def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
-    paths = own_paths(tmp_path, monkeypatch)
-    monkeypatch.chdir(tmp_path)
-    return paths
 
 
 @pytest.fixture(scope="module")
@@ -257,7 +250,7 @@ def test_a_result_that_is_not_kept_leaves_nothing(
         (("--cache-to", "type=gha"), 'type "gha" is not supported'),
         (("--cache-from", "type=s3,bucket=b"), 'type "s3" is not supported'),
         (("--cache-to", "type=azblob"), 'type "azblob" is not supported'),
-        (("--allow", "device"), '--allow "device" is not supported'),
+        (("--allow", "devices"), '--allow "devices" is not supported'),
         (("--annotation", "index:a=b"), '"index" is not supported'),
         (("--annotation", "layer:a=b"), '"layer" is not supported'),
         (("--builder", "x"), "no builders to choose from"),

@@ -30,7 +30,7 @@ def test_several_platforms_give_an_index(builder):
     image = builder.build(CROSS, platforms=BOTH)
     target = builder.store.target("test/result")
     assert target.media_type == INDEX_OCI
-    assert builder.said == "linux/amd64 to linux/amd64\nlinux/amd64 to linux/arm64\n"
+    assert sorted(builder.lines) == ["linux/amd64 to linux/amd64\n", "linux/amd64 to linux/arm64\n"]
     found = {one.config.platform: one for one in builder.store.images_of(target)}
     assert list(found) == [AMD64, ARM64]
     assert image == found[AMD64], "this machine's is the one that is meant"
@@ -63,6 +63,30 @@ def test_what_platforms_share_is_done_once_without_the_cache_too(builder):
         assert one == two
         found.append(one)
     assert found[0] != found[1]
+
+
+def test_platforms_are_built_side_by_side(builder):
+    """Each waits for the other: one after the other, neither would end."""
+    builder.build(
+        "FROM --platform=$BUILDPLATFORM test/box AS build\nARG TARGETARCH\n"
+        "RUN --mount=type=cache,target=/both touch /both/$TARGETARCH; n=0; "
+        "until [ -e /both/amd64 ] && [ -e /both/arm64 ]; "
+        "do n=$((n+1)); [ $n -lt 900 ] || exit 1; sleep 0.1; done; echo $TARGETARCH > /arch\n"
+        "FROM scratch\nCOPY --from=build /arch /\n",
+        platforms=BOTH,
+    )
+    found = builder.store.images_of(builder.store.target("test/result"))
+    assert [builder.layer_files(image)["arch"] for image in found] == [b"amd64\n", b"arm64\n"]
+
+
+def test_one_platform_that_fails_ends_the_others(builder):
+    with pytest.raises(BuildError, match="it exited with code 7") as caught:
+        builder.build(
+            "FROM --platform=$BUILDPLATFORM test/box\nARG TARGETARCH\n"
+            "RUN [ $TARGETARCH = amd64 ] && exit 7; sleep 600\n",
+            platforms=BOTH,
+        )
+    assert caught.value.location.line == 3
 
 
 def test_a_platform_named_twice_is_built_once(builder):

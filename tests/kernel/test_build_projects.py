@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.machine import Run, own_paths
-from support.registry import Registry, serve_registry
+from support.registry import Registry
 
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.paths import Paths
@@ -23,12 +22,6 @@ def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
     (tmp_path / "Dockerfile").write_text("FROM scratch\nARG A=1\nCOPY f /f\n")
     (tmp_path / "f").write_text("x")
     return paths
-
-
-@pytest.fixture
-def registry() -> Iterator[Registry]:
-    with serve_registry() as running:
-        yield running
 
 
 def project(tmp_path: Path, text: str) -> None:

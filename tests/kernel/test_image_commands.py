@@ -19,8 +19,8 @@ import anyio
 import pytest
 from support import images
 from support.gitserver import git_server
-from support.machine import Run, own_paths
-from support.registry import Handler, Registry, serve_registry
+from support.machine import Run
+from support.registry import Handler, Registry
 from support.storecheck import check_store, leftovers
 
 from orchestra.engine.events import Event, Progress
@@ -36,19 +36,6 @@ from orchestra.planner.building import BuildSpec
 from orchestra.planner.observed import ObservedContainer, Phase
 
 pytestmark = pytest.mark.kernel
-
-
-@pytest.fixture
-def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
-    paths = own_paths(tmp_path, monkeypatch)
-    monkeypatch.chdir(tmp_path)
-    return paths
-
-
-@pytest.fixture
-def registry() -> Iterator[Registry]:
-    with serve_registry() as running:
-        yield running
 
 
 def made(text: str, **fields: object) -> images.MadeImage:

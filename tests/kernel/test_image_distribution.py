@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,8 +16,14 @@ import anyio
 import httpx2
 import pytest
 from support import images
-from support.debian_registry import PASSWORD, USER, DebianRegistry, serve_debian_registry
-from support.machine import Run, own_paths
+from support.debian_registry import (
+    PASSWORD,
+    USER,
+    DebianRegistry,
+    debian_registries,
+    trusting_paths,
+)
+from support.machine import Run
 
 from orchestra.engine.image.http import HttpClient
 from orchestra.engine.image.place import Refusal
@@ -25,7 +31,7 @@ from orchestra.engine.image.registry import Repository
 from orchestra.engine.image.settings import RegistrySettings, load_settings
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.image.upload import Upload
-from orchestra.engine.paths import Paths, paths_of
+from orchestra.engine.paths import paths_of
 from orchestra.errors import ImageError
 from orchestra.oci.digest import Digest, digest_of
 from orchestra.oci.image import Image
@@ -37,22 +43,8 @@ BIG = random.Random(9).randbytes(3 << 20)
 PIECE_BYTES = 1 << 20
 
 
-@pytest.fixture(scope="module", params=["htpasswd", "tokens"])
-def registry(
-    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[DebianRegistry]:
-    place = tmp_path_factory.mktemp("registry")
-    with serve_debian_registry(place, tokens=request.param == "tokens") as running:
-        yield running
-
-
-@pytest.fixture
-def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registry: DebianRegistry) -> Paths:
-    paths = own_paths(tmp_path, monkeypatch)
-    (tmp_path / "config.toml").write_text(
-        f'[registry."{registry.address}"]\nca = "{registry.certificate}"\n'
-    )
-    return paths
+registry = debian_registries
+paths = trusting_paths
 
 
 @pytest.fixture

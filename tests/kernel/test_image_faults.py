@@ -14,13 +14,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
 import pytest
 from support import images
-from support.registry import Handler, Registry, serve_registry
+from support.registry import Handler, Registry
 from support.storecheck import check_store, leftovers
 
 from orchestra.engine.image.index import Entry
@@ -56,12 +55,6 @@ import orchestra.cli.session
 armed = True
 sys.exit(app.run(sys.argv[3:]))
 """
-
-
-@pytest.fixture
-def registry() -> Iterator[Registry]:
-    with serve_registry() as running:
-        yield running
 
 
 @pytest.fixture

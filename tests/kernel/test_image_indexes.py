@@ -6,16 +6,16 @@ import json
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support import images
 from support.debian_registry import PASSWORD, USER, serve_debian_registry
-from support.machine import Run, own_paths
-from support.registry import Registry, serve_registry
+from support.machine import Run
+from support.registry import Registry
 from support.storecheck import check_store, leftovers
 
+from orchestra.cli.render.tables import size_text
 from orchestra.engine.image.document import encode_json
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.image.wire import Manifest
@@ -28,19 +28,6 @@ from orchestra.oci.platform import Platform
 pytestmark = pytest.mark.kernel
 ARM64 = Platform("linux", "arm64")
 S390X = Platform("linux", "s390x")
-
-
-@pytest.fixture
-def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
-    paths = own_paths(tmp_path, monkeypatch)
-    monkeypatch.chdir(tmp_path)
-    return paths
-
-
-@pytest.fixture
-def registry() -> Iterator[Registry]:
-    with serve_registry() as running:
-        yield running
 
 
 def made(text: str, platform: Platform) -> images.MadeImage:
@@ -128,6 +115,25 @@ def test_the_platform_comes_from_the_environment_too(
     assert inspected(run, "y")["Architecture"] == "arm64"
     assert run("image", "build", "-q", "--platform", "linux/s390x", "-t", "y", ".")[0] == 0
     assert inspected(run, "y")["Architecture"] == "s390x"
+
+
+def test_a_projects_images_are_of_the_environments_platform(
+    run: Run, store: ImageStore, registry: Registry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    publish(registry, "x", "1", INDEX)
+    name = f"{registry.address}/x:1"
+    (tmp_path / "Dockerfile").write_text(f"FROM {name}\nCOPY Dockerfile /\n")
+    (tmp_path / "compose.yaml").write_text(
+        f"name: p\nservices:\n  a: {{image: '{name}'}}\n  b: {{build: .}}\n"
+    )
+    monkeypatch.setenv("DOCKER_DEFAULT_PLATFORM", "linux/arm64")
+    code, _, err = run("pull", "a")
+    assert code == 0, err
+    assert store.get(name, ARM64) is not None
+    assert store.get(name, images.AMD64) is None
+    code, _, err = run("build", "b")
+    assert code == 0, err
+    assert inspected(run, "p-b")["Architecture"] == "arm64"
 
 
 def test_a_pull_that_breaks_off_leaves_no_platform_behind(
@@ -225,6 +231,140 @@ def test_indexes_in_indexes_are_followed(
     target = store.target(name)
     assert target is not None
     assert target.digest == digest
+    assert check_store(paths) == []
+
+
+def test_a_tree_shows_the_platforms_of_an_index(
+    run: Run, store: ImageStore, registry: Registry
+) -> None:
+    publish(registry, "x", "1", INDEX)
+    name = f"{registry.address}/x:1"
+    assert run("image", "pull", "-q", name)[0] == 0
+    images.store_image(store, "plain:1", AMD)
+    code, out, err = run("image", "ls", "--tree")
+    assert code == 0, err
+    rows = [line.split() for line in out.splitlines() if line]
+    assert rows[0] == ["IMAGE", "ID", "DISK", "USAGE", "CONTENT", "SIZE", "EXTRA"]
+    assert [row[:2] if row[0] in "├─└─" else row[:1] for row in rows[1:]] == [
+        [name],
+        ["├─", "linux/arm64"],
+        ["├─", "linux/amd64"],
+        ["└─", "linux/s390x"],
+        ["plain:1"],
+        ["└─", "linux/amd64"],
+    ]
+    arm, amd = rows[2], rows[3]
+    assert arm[2:] == [ARM.digest[7:19], "0B", "0B"], "known by its manifest, and not here"
+    content = sum(map(len, (AMD.config, AMD.manifest, AMD.layers[0].data)))
+    assert amd[2:] == [digest_of(AMD.config)[7:19], size_text(content + 5), size_text(content)]
+    assert rows[1][2:] == [size_text(content + len(INDEX) + 5), size_text(content + len(INDEX))]
+    code, _, err = run("image", "ls", "--tree", "-q")
+    assert (code, "--tree goes with none" in err) == (2, True)
+
+
+def test_one_platform_of_an_index_is_removed(
+    run: Run, store: ImageStore, paths: Paths, registry: Registry
+) -> None:
+    digest, of_arm = attested(registry, "x", "1")
+    name = f"{registry.address}/x:1"
+    for platform in ("linux/amd64", "linux/arm64"):
+        assert run("image", "pull", "-q", "--platform", platform, name)[0] == 0
+    code, out, err = run("image", "rm", "--platform", "linux/arm64", name)
+    assert (code, out) == (0, f"Deleted: {digest_of(ARM.config)}\n"), err
+    left = store.blobs()
+    assert not {ARM.digest, ARM.layers[0].layer.descriptor.digest, of_arm.digest} & set(left)
+    assert AMD.digest in left
+    target = store.target(name)
+    assert target is not None
+    assert target.digest == digest, "the index is what it was"
+    assert check_store(paths) == []
+    code, _, err = run("image", "rm", "--platform", "linux/arm64", name)
+    assert (code, "for linux/arm64 here" in err) == (5, True)
+    code, _, err = run("image", "rm", "--platform", "linux/amd64", name)
+    assert (code, "cannot remove all platforms" in err) == (5, True)
+    assert run("image", "pull", "-q", "--platform", "linux/arm64", name)[0] == 0
+    store.tag(ARM.digest, "own:1")
+    code, _, err = run("image", "rm", "--platform", "linux/arm64", name)
+    assert (code, "it has a name of its own" in err) == (5, True)
+
+
+def attested(registry: Registry, repository: str, tag: str) -> tuple[Digest, images.MadeImage]:
+    """Publish AMD and ARM with an attestation each, as BuildKit does; return ARM's."""
+    index = json.loads(images.index((images.AMD64, AMD), (ARM64, ARM)))
+    told = {}
+    for one in (AMD, ARM):
+        text = json.dumps({"predicateType": "https://slsa.dev/provenance/v1", "of": one.digest})
+        layer = images.layer([images.file("statement", text.encode())])
+        told[one.digest] = images.image([layer], Platform("unknown", "unknown"))
+        images.publish(registry, repository, one.digest, one)
+        images.publish(registry, repository, told[one.digest].digest, told[one.digest])
+        index["manifests"].append(
+            {
+                "mediaType": MANIFEST_OCI,
+                "digest": told[one.digest].digest,
+                "size": len(told[one.digest].manifest),
+                "platform": {"os": "unknown", "architecture": "unknown"},
+                "annotations": {
+                    "vnd.docker.reference.type": "attestation-manifest",
+                    "vnd.docker.reference.digest": one.digest,
+                },
+            }
+        )
+    data = encode_json(index)
+    registry.put(repository, tag, INDEX_OCI, data)
+    return digest_of(data), told[ARM.digest]
+
+
+def test_what_others_say_of_an_image_comes_with_it_and_goes_on(
+    run: Run, store: ImageStore, paths: Paths, registry: Registry
+) -> None:
+    digest, of_arm = attested(registry, "x", "1")
+    name = f"{registry.address}/x:1"
+    assert run("image", "pull", "-q", name)[0] == 0
+    blobs = set(store.blobs())
+    assert not blobs & {of_arm.digest, of_arm.layers[0].layer.descriptor.digest}
+    assert len(blobs) == 1 + 3 + 3, "the index, the image, and what is said of it"
+    assert run("image", "prune", "-f")[0] == 0
+    assert set(store.blobs()) == blobs, "a sweep keeps it"
+    asked = len(registry.requests)
+    assert run("image", "pull", "-q", name)[0] == 0
+    assert len(registry.requests) <= asked + 3, "what is here is not asked for again"
+    assert run("image", "pull", "-q", "--platform", "linux/arm64", name)[0] == 0
+    assert of_arm.digest in store.blobs()
+    # All of it is here now, so another repository gets the index as it is.
+    run("tag", name, f"{registry.address}/other:1")
+    code, out, err = run("image", "push", f"{registry.address}/other:1")
+    assert (code, f"digest: {digest} " in out) == (0, True), err
+    assert ("other", of_arm.digest) in registry.manifests
+    assert run("image", "save", "-o", "x.tar", name)[0] == 0
+    assert run("rmi", name, f"{registry.address}/other:1")[0] == 0
+    assert store.blobs() == ()
+    assert run("image", "load", "-q", "-i", "x.tar")[0] == 0
+    assert of_arm.layers[0].layer.descriptor.digest in store.blobs()
+    assert check_store(paths) == []
+
+
+def test_what_is_said_and_not_to_be_had_or_large_is_left(
+    run: Run, store: ImageStore, paths: Paths, registry: Registry
+) -> None:
+    _, of_arm = attested(registry, "x", "1")
+    name = f"{registry.address}/x:1"
+    del registry.blobs[of_arm.layers[0].layer.descriptor.digest]
+    code, _, err = run("image", "pull", "-q", "--platform", "linux/arm64", name)
+    assert code == 0, err
+    assert of_arm.digest not in store.blobs()
+    large = json.loads(of_arm.manifest)
+    large["layers"][0]["size"] = 40 << 20
+    document = encode_json(large)
+    registry.put("x", digest_of(document), MANIFEST_OCI, document)
+    text = registry.manifests["x", "1"][1].decode()
+    text = text.replace(of_arm.digest, digest_of(document))
+    text = text.replace(f'"size":{len(of_arm.manifest)}', f'"size":{len(document)}')
+    registry.put("x", "2", INDEX_OCI, text.encode())
+    code, _, err = run("image", "pull", "-q", "--platform", "linux/arm64", f"{name[:-1]}2")
+    assert code == 0, err
+    assert digest_of(document) not in store.blobs()
+    assert run("image", "prune", "-f")[0] == 0
     assert check_store(paths) == []
 
 

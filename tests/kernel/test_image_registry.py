@@ -10,13 +10,18 @@ import json
 import random
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support import images
-from support.debian_registry import PASSWORD, USER, DebianRegistry, serve_debian_registry
-from support.machine import Run, own_paths
+from support.debian_registry import (
+    PASSWORD,
+    USER,
+    DebianRegistry,
+    debian_registries,
+    trusting_paths,
+)
+from support.machine import Run
 from support.storecheck import check_store
 
 from orchestra.engine.image.store import ImageStore
@@ -27,22 +32,8 @@ pytestmark = [pytest.mark.kernel, pytest.mark.registry]
 BIG = random.Random(3).randbytes(5 << 20)
 
 
-@pytest.fixture(scope="module", params=["htpasswd", "tokens"])
-def registry(
-    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[DebianRegistry]:
-    place = tmp_path_factory.mktemp("registry")
-    with serve_debian_registry(place, tokens=request.param == "tokens") as running:
-        yield running
-
-
-@pytest.fixture
-def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registry: DebianRegistry) -> Paths:
-    paths = own_paths(tmp_path, monkeypatch)
-    (tmp_path / "config.toml").write_text(
-        f'[registry."{registry.address}"]\nca = "{registry.certificate}"\n'
-    )
-    return paths
+registry = debian_registries
+paths = trusting_paths
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import subprocess
 from pathlib import Path
 
@@ -42,8 +43,10 @@ def everything(root: Path) -> dict[str, tuple[object, ...]]:
         attributes = (
             {} if path.is_symlink() else {x: os.getxattr(path, x) for x in os.listxattr(path)}
         )
+        whiteout = stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
+        mtime = 0 if whiteout else int(status.st_mtime)  # an archive says not when that was made
         described[str(path.relative_to(root))] = (
-            status.st_mode, status.st_uid, status.st_gid, int(status.st_mtime), status.st_rdev,
+            status.st_mode, status.st_uid, status.st_gid, mtime, status.st_rdev,
             status.st_nlink, content, tuple(attributes.items()),
         )  # fmt: skip
     return described

@@ -101,7 +101,6 @@ def image(**config: object) -> Image:
         manifest=digest,
         config=replace(base, **config),  # type: ignore[arg-type]
         layers=(),
-        size_bytes=0,
     )
 
 

@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from support.machine import own_paths
 from support.ports import free_port
 from support.tokens import ISSUER, SERVICE, TokenServer, serve_tokens
 
+from orchestra.engine.paths import Paths
 from scripts.standins.__main__ import cache_directory
 from scripts.standins.errors import StandinError
 from scripts.standins.server import Server
@@ -125,3 +127,25 @@ def _wait(address: str, certificate: Path, process: subprocess.Popen[bytes]) -> 
             if process.poll() is not None or time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
+
+
+@pytest.fixture(scope="module", params=["htpasswd", "tokens"])
+def debian_registries(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[DebianRegistry]:
+    """Serve a registry that asks for a password, and one that asks for a token."""
+    place = tmp_path_factory.mktemp("registry")
+    with serve_debian_registry(place, tokens=request.param == "tokens") as running:
+        yield running
+
+
+@pytest.fixture
+def trusting_paths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registry: DebianRegistry
+) -> Paths:
+    """Give a machine of the test's own that knows the registry's certificate."""
+    paths = own_paths(tmp_path, monkeypatch)
+    (tmp_path / "config.toml").write_text(
+        f'[registry."{registry.address}"]\nca = "{registry.certificate}"\n'
+    )
+    return paths

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.registry import Registry, serve_registry
 
 from orchestra.cli import app
 from orchestra.engine.image.store import ImageStore
@@ -25,8 +26,21 @@ def own_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
 
 
 @pytest.fixture
+def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
+    """Give a machine of the test's own, below its directory, where the test then is."""
+    monkeypatch.chdir(tmp_path)
+    return own_paths(tmp_path, monkeypatch)
+
+
+@pytest.fixture
 def store(paths: Paths) -> ImageStore:
     return ImageStore(paths)
+
+
+@pytest.fixture
+def registry() -> Iterator[Registry]:
+    with serve_registry() as running:
+        yield running
 
 
 @pytest.fixture

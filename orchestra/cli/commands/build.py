@@ -38,7 +38,7 @@ def command(
         list[str] | None,
         Option(
             "--ssh",
-            metavar="default|ID[=SOCKET|KEY]",
+            metavar="default|ID[=SOCKET|KEY,...]",
             help="Forward an ssh agent, or a key, to the steps that ask for it",
         ),
     ] = None,

@@ -37,8 +37,8 @@ def header_of(*, digests: bool) -> dict[str, str]:
     return {field: title for field, title in HEADER.items() if digests or field != "Digest"}
 
 
-def image_row(line: Listed, users: int, *, whole: bool) -> dict[str, str]:
-    """Return the fields of one name of an image; ``whole``: nothing is cut."""
+def image_row(line: Listed, size: int, users: int, *, whole: bool) -> dict[str, str]:
+    """Return the fields of one name of an image of ``size`` bytes; ``whole``: nothing is cut."""
     image, created = line.image, line.created
     return {
         "Containers": str(users),
@@ -48,18 +48,23 @@ def image_row(line: Listed, users: int, *, whole: bool) -> dict[str, str]:
         "ID": _id(image.id, whole=whole),
         "Repository": line.repository or _NONE,
         "SharedSize": "N/A",
-        "Size": size_text(image.size_bytes),
+        "Size": size_text(size),
         "Tag": line.tag or _NONE,
         "UniqueSize": "N/A",
-        "VirtualSize": size_text(image.size_bytes),
+        "VirtualSize": size_text(size),
     }
 
 
 def history_rows(
-    image: Image, moments: Sequence[datetime | None], *, whole: bool, human: bool
+    image: Image,
+    moments: Sequence[datetime | None],
+    layer_sizes: Sequence[int],
+    *,
+    whole: bool,
+    human: bool,
 ) -> list[dict[str, str]]:
     """Return the lines of an image's history, newest first; ``moments``: when each was made."""
-    sizes = [layer.descriptor.size for layer in image.layers]
+    sizes = list(layer_sizes)
     rows = []
     for line, created in zip(image.config.history, moments, strict=True):
         size = sizes.pop(0) if sizes and not line.empty_layer else 0
@@ -82,7 +87,11 @@ def history_rows(
 
 
 def inspected(
-    lines: Sequence[Listed], image: Image, raw: Mapping[str, object], directories: Sequence[str]
+    lines: Sequence[Listed],
+    image: Image,
+    raw: Mapping[str, object],
+    directories: Sequence[str],
+    size: int,
 ) -> dict[str, object]:
     """Return docker's document of one image; ``raw`` is its config as it was made."""
     names = [line for line in lines if line.reference]
@@ -104,7 +113,7 @@ def inspected(
         "Architecture": image.config.platform.architecture,
         "Variant": image.config.platform.variant,
         "Os": image.config.platform.os,
-        "Size": image.size_bytes,
+        "Size": size,
         "GraphDriver": driver,
         "RootFS": {"Type": "layers", "Layers": list(image.config.diff_ids)},
         "Metadata": {"LastTagTime": "0001-01-01T00:00:00Z"},

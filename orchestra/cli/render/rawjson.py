@@ -9,7 +9,7 @@ import base64
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from orchestra.engine.events import Event, LogLine, Progress, Warned
@@ -28,10 +28,15 @@ class RawJson:
 
     def event(self, event: Event) -> None:
         """Write an event."""
-        now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        for line in self.lines(event, datetime.now(UTC)):
+            print(line, file=sys.stderr, flush=True)
+
+    def lines(self, event: Event, at: datetime) -> Iterator[str]:
+        """Yield an event, of that time, as lines of JSON."""
+        now = at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         match event:
             case Progress():
-                self._vertex(event, now)
+                yield json.dumps(self._vertex(event, now))
             case LogLine():
                 label = event.source.removeprefix(f"{event.source.partition(' ')[0]} ")
                 name = self._names.get(f"[{label}]", event.source)
@@ -41,14 +46,14 @@ class RawJson:
                     "data": base64.b64encode(event.text.encode("utf-8", "replace")).decode(),
                     "timestamp": now,
                 }
-                _write({"logs": [log]})
+                yield json.dumps({"logs": [log]})
             case Warned():
                 short = base64.b64encode(event.message.encode("utf-8", "replace")).decode()
-                _write({"warnings": [{"level": 1, "short": short}]})
+                yield json.dumps({"warnings": [{"level": 1, "short": short}]})
             case _:
                 return
 
-    def _vertex(self, event: Progress, now: str) -> None:
+    def _vertex(self, event: Progress, now: str) -> Mapping[str, object]:
         ended = next((end for end in _ENDS if event.action.endswith(end)), "")
         name = event.action.removesuffix(ended)
         label = _LABEL.match(name)
@@ -60,12 +65,8 @@ class RawJson:
             vertex["completed"] = now
         if ended and _ENDS[ended]:
             vertex["cached"] = True
-        _write({"vertexes": [vertex]})
+        return {"vertexes": [vertex]}
 
 
 def _digest(name: str) -> str:
     return f"sha256:{sha256(name.encode('utf-8', 'replace')).hexdigest()}"
-
-
-def _write(document: Mapping[str, object]) -> None:
-    print(json.dumps(document), file=sys.stderr, flush=True)

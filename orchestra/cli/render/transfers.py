@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,25 @@ def reports(options: GlobalOptions, *, quiet: bool) -> Iterator[Report]:
         shown.close()
 
 
+def plain_lines(events: Iterable[Event]) -> Iterator[str]:
+    """Yield the lines that are shown of a build where there is no terminal."""
+    last: dict[str, str] = {}
+    for event in events:
+        match event:
+            case Progress():
+                if last.get(event.subject) != event.action:
+                    yield f" {printable(event.subject)}  {printable(event.action)}"
+                last[event.subject] = event.action
+            case LogLine():
+                yield _said(event)
+            case _:
+                continue
+
+
+def _said(line: LogLine) -> str:
+    return f" {printable(line.source)} | {tame(line.text.rstrip())}"
+
+
 class _Shown:
     def __init__(self, *, live: bool) -> None:
         self._live = live
@@ -56,7 +75,7 @@ class _Shown:
             case Progress():
                 self._progress(event)
             case LogLine():
-                self._line(f" {printable(event.source)} | {tame(event.text.rstrip())}")
+                self._line(_said(event))
             case _:
                 self.warning(event)
 

@@ -14,39 +14,26 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
-from orchestra.engine.build.cache import BuildCache
-from orchestra.engine.build.cacheconfig import with_inline
 from orchestra.engine.build.checking import (
     Checked,
     Question,
-    bases_of,
-    check,
-    lint_config,
-    refusal,
 )
-from orchestra.engine.build.claims import Witness
-from orchestra.engine.build.command_lines import PROXIES
 from orchestra.engine.build.contexts import ContextOpener, Contexts
-from orchestra.engine.build.dockerfile import parse_dockerfile
-from orchestra.engine.build.environment import BuildEnvironment, NetworkMode, Reports
-from orchestra.engine.build.export import Member, built_of, final_config, history_of
+from orchestra.engine.build.environment import BuildEnvironment, Reports
+from orchestra.engine.build.export import Member, built_of
 from orchestra.engine.build.git_fetch import GitAccess
 from orchestra.engine.build.handed import SecretSource, read_secret
-from orchestra.engine.build.imported_caches import Outcome, lend, own_contents, solve_borrowing
+from orchestra.engine.build.imported_caches import lend
 from orchestra.engine.build.kept import build_environment
-from orchestra.engine.build.lint_rules import Finding
+from orchestra.engine.build.members import Ground, build_platforms, checked_of, platforms_of
 from orchestra.engine.build.runs import HOSTNAME, RunSettings
 from orchestra.engine.build.settling import known_build, tell_settled, tell_warnings
-from orchestra.engine.build.steps import Job
 from orchestra.engine.build.tree import Tree
-from orchestra.engine.build.workspace import Workspace, workspace
+from orchestra.engine.build.workspace import workspace
 from orchestra.engine.events import LogLine, Progress
-from orchestra.engine.image.document import encode_config
-from orchestra.errors import BuildError, ImageError, Location
-from orchestra.oci.image import Image, ImageConfig
-from orchestra.oci.platform import Platform, parse_platform
+from orchestra.oci.image import Image
 from orchestra.planner.building import BuildSpec
-from orchestra.values import dataclass, field, replace
+from orchestra.values import replace
 
 if TYPE_CHECKING:
     from orchestra.engine.build.outline import Described
@@ -55,25 +42,11 @@ __all__ = ["BuildEnvironment", "build_environment", "build_image", "check_image"
 
 _NAMELESS = "image"
 """What a build is called that is to give no name."""
-_OWN_ARGUMENTS = "BUILDKIT_"
 _HOSTNAME = "BUILDKIT_SANDBOX_HOSTNAME"
 _KEEP_GIT = "BUILDKIT_CONTEXT_KEEP_GIT_DIR"
-_EPOCH = "SOURCE_DATE_EPOCH"
-_ALWAYS_KNOWN = frozenset({*PROXIES, *(name.lower() for name in PROXIES), _EPOCH})
 
 
 Deliver = Callable[[Sequence[Member], int | None], Awaitable[Image]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Ground:
-    """What a build or a check stands on while it lasts."""
-
-    scratch: Workspace
-    settings: RunSettings
-    contexts: Contexts
-    question: Question
-    done: set[str] = field(default_factory=set)
 
 
 async def build_image(
@@ -105,24 +78,10 @@ async def build_image(
     if known is not None:
         tell_settled(known, subject, reports)
         return known.image
-    cache = BuildCache(environment.paths.build_cache / "records")
     async with _opened(spec, environment, look.trees if look else {}, whole=False) as ground:
-        warnings: dict[str, None] = {}
-        members, outcomes = list[Member](), list[Outcome]()
-        started = environment.clock.now()
-        for platform in _platforms(spec, environment):
-            question = replace(ground.question, platform=platform)
-            if lint_config(question).error:
-                checked = await _checked(question, environment)
-                if checked.refused:
-                    raise refusal(checked)
-            job = _job(spec, subject, replace(ground, question=question), environment.variables)
-            outcome = await solve_borrowing(spec, job, environment, reports, ground.scratch, cache)
-            outcomes.append(outcome)
-            witness = Witness(spec, names, ground.contexts, question, started)
-            members.append(await witness.attest(_member(spec, job, outcome), outcome.solver))
-            found = check(question, outcome.solver.configs()).findings
-            warnings |= dict.fromkeys(_warnings(job, outcome.solver.used_arguments(), found))
+        made = await build_platforms(spec, subject, names, ground, environment, reports)
+        members, outcomes = [one.member for one in made], [one.outcome for one in made]
+        warnings = dict.fromkeys(text for one in made for text in one.warnings)
         if deliver is None:
             image = await environment.images.add(built_of(members), names)
         else:
@@ -147,7 +106,7 @@ def build_arguments(
 @asynccontextmanager
 async def _opened(
     spec: BuildSpec, environment: BuildEnvironment, trees: Mapping[str, Tree], *, whole: bool
-) -> AsyncIterator[_Ground]:
+) -> AsyncIterator[Ground]:
     """Open what is read, with the agents that it needs; no sweep comes meanwhile.
 
     ``trees`` are contexts that are open already.
@@ -165,7 +124,7 @@ async def _opened(
             opener.trees = trees
             contexts = await opener.open(spec)
             question = _question(spec, environment, arguments, contexts, whole=whole)
-            ground = _Ground(
+            ground = Ground(
                 scratch=scratch, settings=settings, contexts=contexts, question=question
             )
             try:
@@ -235,7 +194,7 @@ def _question(
         arguments=arguments,
         target=spec.target or "",
         build_platform=environment.platform,
-        platform=_platforms(spec, environment)[0],
+        platform=platforms_of(spec, environment)[0],
         images=contexts.images,
         contexts=(*contexts.images, *(name for name in contexts.trees if name)),
         ignore=contexts.trees[""].matcher,
@@ -250,7 +209,7 @@ async def check_image(spec: BuildSpec, *, environment: BuildEnvironment) -> Chec
     :raises BuildError: when the Dockerfile or a context cannot be read.
     """
     async with _opened(spec, environment, {}, whole=True) as ground:
-        return await _checked(ground.question, environment)
+        return await checked_of(ground.question, environment)
 
 
 async def describe_image(spec: BuildSpec, what: str, *, environment: BuildEnvironment) -> Described:
@@ -269,132 +228,4 @@ async def describe_image(spec: BuildSpec, what: str, *, environment: BuildEnviro
             return describe_targets(ground.question)
         if what == "outline":
             return describe_outline(ground.question)
-        return described_check(await _checked(ground.question, environment))
-
-
-async def _checked(question: Question, environment: BuildEnvironment) -> Checked:
-    configs: dict[int, ImageConfig] = {}
-    for index, (reference, platform) in bases_of(question).items():
-        config = await environment.images.config(reference, platform)
-        if config is not None:
-            configs[index] = config
-    return check(question, configs)
-
-
-def _job(
-    spec: BuildSpec,
-    subject: str,
-    ground: _Ground,
-    variables: Mapping[str, str],
-) -> Job:
-    question, contexts = ground.question, ground.contexts
-    graph = question.graph(parse_dockerfile(contexts.dockerfile, spec.dockerfile))
-    arguments = question.arguments
-    given = arguments.get(_EPOCH)
-    if given is None:
-        given = graph.arguments.get(_EPOCH) or variables.get(_EPOCH, "")
-    epoch = _epoch(given, contexts)
-    arguments = {name: value for name, value in arguments.items() if name != _EPOCH}
-    if epoch is not None and _EPOCH in question.arguments:
-        arguments[_EPOCH] = str(epoch)
-    return Job(
-        subject=subject,
-        graph=graph,
-        arguments=arguments,
-        platform=question.platform,
-        trees=contexts.trees,
-        context_images=contexts.images,
-        network=_network(spec),
-        no_cache=spec.no_cache,
-        no_cache_stages=frozenset(name.lower() for name in spec.no_cache_filter),
-        pull=spec.pull,
-        epoch=epoch,
-        settings=ground.settings,
-        several=len(set(spec.platforms)) > 1,
-        done=ground.done,
-    )
-
-
-def _platforms(spec: BuildSpec, environment: BuildEnvironment) -> tuple[Platform, ...]:
-    """Return the platforms that are built for, each once."""
-    try:
-        found = dict.fromkeys(parse_platform(text) for text in spec.platforms)
-    except ImageError as error:
-        raise BuildError(f"cannot build: {error.message}", hint=error.hint) from error
-    return tuple(found) or (environment.platform,)
-
-
-def _network(spec: BuildSpec) -> NetworkMode:
-    match spec.network:
-        case None | "" | "default" | "bridge":
-            return "default"
-        case "none":
-            return "none"
-        case "host":
-            return "host"
-        case other:
-            raise BuildError(
-                f'cannot build: build.network "{other}" is not supported',
-                hint="it is default, none or host",
-            )
-
-
-def _epoch(text: str, contexts: Contexts) -> int | None:
-    """Read SOURCE_DATE_EPOCH: seconds, or "context" or a named context to take them from.
-
-    :raises BuildError: when it is neither.
-    """
-    if not text:
-        return None
-    if text.isascii() and text.isdecimal():
-        return int(text)
-    name = "" if text == "context" else text
-    if name in contexts.trees or name in contexts.images:
-        return contexts.times.get(name)
-    raise BuildError(
-        f'cannot build: {_EPOCH} "{text[:50]}" is not a number of seconds',
-        hint='or "context", or the name of an additional context, to take their time',
-    )
-
-
-def _member(spec: BuildSpec, job: Job, outcome: Outcome) -> Member:
-    solved = outcome.solved
-    history = history_of(
-        solved.base_history,
-        solved.made,
-        base_created=solved.base_created,
-        base_layers=len(solved.layers) - sum(entry.layer is not None for entry in solved.made),
-        epoch=job.epoch,
-    )
-    config = final_config(
-        solved.lowered.config,
-        layers=solved.layers,
-        history=history,
-        labels=spec.labels,
-        platform=solved.platform,
-    )
-    document = encode_config(config)
-    if any(place.kind == "inline" for place in spec.cache_to):
-        document = with_inline(document, own_contents(outcome))
-    return Member(
-        platform=solved.platform,
-        config=document,
-        layers=solved.layers,
-        annotations=spec.annotations,
-    )
-
-
-def _warnings(job: Job, used: frozenset[str], findings: Sequence[Finding]) -> list[str]:
-    graph = job.graph
-    warnings = [
-        f"{Location(graph.file, finding.line)}: {finding.rule}: {finding.detail}"
-        for finding in findings
-    ]
-    asked = used | graph.used_arguments | _ALWAYS_KNOWN
-    unused = sorted(
-        name for name in job.arguments.keys() - asked if not name.startswith(_OWN_ARGUMENTS)
-    )
-    if unused:
-        place = Location(graph.file)
-        warnings.append(f"{place}: build arguments that no ARG asks for: {', '.join(unused)}")
-    return warnings
+        return described_check(await checked_of(ground.question, environment))

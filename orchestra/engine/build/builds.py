@@ -10,6 +10,7 @@ from orchestra.engine.build.builder import build_image, check_image, describe_im
 from orchestra.engine.build.checking import Checked
 from orchestra.engine.build.environment import BuildEnvironment
 from orchestra.engine.build.export import Member
+from orchestra.engine.build.recording import recording
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.target import Report
 from orchestra.oci.image import Image
@@ -55,9 +56,17 @@ class Builds:
 
         :raises BuildError: when its Dockerfile is wrong, or a step of it fails.
         """
-        image = await build_image(
-            spec, reference, environment=self._environment, progress=report, output=report
-        )
+        names = (*((reference,) if reference else ()), *spec.tags)
+        with recording(self._environment, spec, names, report) as kept:
+            image = await build_image(
+                spec,
+                reference,
+                environment=self._environment,
+                progress=kept.report,
+                output=kept.report,
+            )
+            target = self._store.target(names[0]) if names else None
+            kept.gave(image.id, target.digest if target else image.manifest)
         return image.id
 
     async def deliver(
@@ -78,30 +87,32 @@ class Builds:
         from orchestra.engine.build.results import Delivery  # noqa: PLC0415 - only this pays
 
         made: list[Built] = []
-        delivery = Delivery(
-            store=self._store,
-            layers=self._environment.layers,
-            settings=self._settings(),
-            names=tuple(names),
-            opened=opened,
-            report=report,
-        )
+        with recording(self._environment, spec, names, report) as kept:
+            delivery = Delivery(
+                store=self._store,
+                layers=self._environment.layers,
+                settings=self._settings(),
+                names=tuple(names),
+                opened=opened,
+                report=kept.report,
+            )
 
-        async def deliver(members: Sequence[Member], epoch: int | None) -> Image:
-            built, image = await delivery.deliver(outputs, members, epoch)
-            made.append(built)
-            return image
+            async def deliver(members: Sequence[Member], epoch: int | None) -> Image:
+                built, image = await delivery.deliver(outputs, members, epoch)
+                made.append(built)
+                return image
 
-        await build_image(
-            replace(spec, tags=()),
-            names[0] if names else None,
-            environment=self._environment,
-            progress=report,
-            output=report,
-            deliver=deliver,
-            settles_as=names if tuple(outputs) == (Output(kind="docker"),) else (),
-        )
-        return made[0]
+            await build_image(
+                replace(spec, tags=()),
+                names[0] if names else None,
+                environment=self._environment,
+                progress=kept.report,
+                output=kept.report,
+                deliver=deliver,
+                settles_as=names if tuple(outputs) == (Output(kind="docker"),) else (),
+            )
+            kept.gave(made[0].id, made[0].target.digest)
+        return replace(made[0], record=kept.id, warnings=tuple(kept.warnings))
 
 
 def _stdin() -> IO[bytes]:

@@ -91,10 +91,16 @@ class BuildCache:
         for path in sorted(self._directory.glob("*/*.json")):
             yield path.stem, self.get(path.stem)
 
-    def clear(self) -> None:
-        """Forget every record."""
-        for path in self._directory.glob("*/*.json"):
-            path.unlink(missing_ok=True)
+    def drop(self, key: str, before: float) -> bool:
+        """Forget a record that was written before a moment; tell whether it went."""
+        path = self._path(key)
+        try:
+            if path.stat().st_mtime >= before:
+                return False
+        except FileNotFoundError:
+            return False
+        path.unlink(missing_ok=True)
+        return True
 
     def put(self, key: str, record: CacheRecord) -> None:
         """Remember what a key gave.

@@ -1,7 +1,6 @@
 """The ``--flags`` of an instruction.
 
-Pure. Flags are checked against what the instruction knows; those that BuildKit knows and Orchestra
-does not do are refused by name.
+Pure. Flags are checked against what the instruction knows.
 """
 
 from __future__ import annotations
@@ -38,17 +37,14 @@ def read_flags(
     texts: Sequence[str] = (),
     lists: Sequence[str] = (),
     switches: Sequence[str] = (),
-    refused: Sequence[str] = (),
 ) -> Flags:
     """Check and read an instruction's flags.
 
-    :raises BuildError: when one is unknown, not supported, repeated, or lacks its value.
+    :raises BuildError: when one is unknown, repeated, or lacks its value.
     """
     found: dict[str, tuple[str, ...]] = {}
     for flag in flags:
         name, equals, value = flag.removeprefix("--").partition("=")
-        if name in refused:
-            raise BuildError(f"--{name} is not supported", hint=f"leave out --{name}")
         if name in found and name not in lists:
             raise BuildError(f"--{name} is given twice")
         if name in switches:

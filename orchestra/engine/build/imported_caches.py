@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from orchestra.engine.build.cache import Cache, CacheRecord
 from orchestra.engine.build.cacheconfig import Contents, Pair, pair_of
 from orchestra.engine.build.environment import BuildEnvironment, Layers, Reports
+from orchestra.engine.build.job import Job
 from orchestra.engine.build.solver import Solved, Solver
-from orchestra.engine.build.steps import Job
 from orchestra.engine.build.workspace import Workspace
 from orchestra.engine.events import LogLine
 from orchestra.errors import ImageError, OrchestraError

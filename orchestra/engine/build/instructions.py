@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from orchestra.engine.build.devices import RunDevice
 from orchestra.engine.build.dockerfile import Heredoc
 from orchestra.oci.image import ImageHealthcheck
 from orchestra.values import dataclass
@@ -76,6 +77,7 @@ class Run(Place):
     mounts: tuple[str, ...] = ()
     network: Literal["default", "none", "host"] = "default"
     insecure: bool = False
+    devices: tuple[RunDevice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,7 +77,7 @@ def _image_of(layers: Sequence[Layer]) -> Image:
     config = ImageConfig(
         platform=Platform("linux", ""), diff_ids=tuple(layer.diff_id for layer in layers)
     )
-    return Image(id=nothing, manifest=nothing, config=config, layers=tuple(layers), size_bytes=0)
+    return Image(id=nothing, manifest=nothing, config=config, layers=tuple(layers))
 
 
 @dataclass(frozen=True, slots=True)

@@ -343,6 +343,7 @@ class _Lowering:
             user=self.config.user,
             network=instruction.network,
             insecure=instruction.insecure,
+            devices=instruction.devices,
             proxies=proxies(self.build_arguments),
             script=script,
             mounts=mounts,

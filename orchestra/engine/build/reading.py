@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Literal
 
+from orchestra.engine.build.devices import read_device
 from orchestra.engine.build.dockerfile import Heredoc, Line, parse_heredoc_word
 from orchestra.engine.build.flags import Flags, read_flags
 from orchestra.engine.build.instructions import (
@@ -147,9 +148,7 @@ def _label(line: Line) -> Label:
 
 
 def _run(line: Line) -> Run:
-    flags = read_flags(
-        line.flags, texts=("network", "security"), lists=("mount",), refused=("device",)
-    )
+    flags = read_flags(line.flags, texts=("network", "security"), lists=("mount", "device"))
     security = flags.text("security")
     if security not in ("", "sandbox", "insecure"):
         raise BuildError(
@@ -164,6 +163,7 @@ def _run(line: Line) -> Run:
         mounts=flags.list("mount"),
         network=_network(flags.text("network")),
         insecure=security == "insecure",
+        devices=tuple(map(read_device, flags.list("device"))),
     )
 
 

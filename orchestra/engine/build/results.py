@@ -43,11 +43,16 @@ Opened = Callable[[str], AbstractContextManager[int]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """What a build gave. ``target`` is its manifest, or the index of several."""
+    """What a build gave. ``target`` is its manifest, or the index of several.
+
+    ``record`` is its id in the history of builds.
+    """
 
     id: str
     target: Descriptor
     names: tuple[str, ...] = ()
+    record: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

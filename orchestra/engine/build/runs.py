@@ -20,6 +20,7 @@ import anyio.to_thread
 from orchestra.engine.build.command_lines import SCRIPT_DIRECTORY
 from orchestra.engine.build.context import Chosen, choose, digest_of_entry
 from orchestra.engine.build.copying import copy_chosen
+from orchestra.engine.build.devices import chosen_devices
 from orchestra.engine.build.environment import BuildEnvironment, NetworkMode
 from orchestra.engine.build.git_fetch import GitAccess
 from orchestra.engine.build.handed import SecretSource, hand_agent, hand_secret
@@ -35,6 +36,7 @@ from orchestra.planner.limits import Resources, Ulimit
 from orchestra.values import dataclass, field
 
 if TYPE_CHECKING:
+    from orchestra.engine.container.cdi import Edits
     from orchestra.engine.container.launching import LauncherClient
     from orchestra.engine.shim.protocol import Rootfs
     from orchestra.oci.runtime import OciMount
@@ -101,6 +103,20 @@ def check_entitlements(vertex: RunVertex, granted: frozenset[str]) -> None:
             )
 
 
+def edits_of(vertex: RunVertex, granted: frozenset[str]) -> Edits:
+    """Return what the devices that a RUN asks for add to its container. Blocks.
+
+    :raises BuildError: when a required one is not there, or the build was not given it.
+    :raises ContainerError: when one asks for what cannot be given.
+    """
+    from orchestra.engine.container.cdi import Edits, read_registry  # noqa: PLC0415 - as below
+
+    if not vertex.devices:
+        return Edits()
+    registry = read_registry()
+    return registry.edits_of(chosen_devices(vertex.devices, granted, registry))
+
+
 def impure(vertex: RunVertex) -> bool:
     """Tell whether something outside the cache key may change what a RUN leaves."""
     return bool(vertex.proxies) or any(mount.kind in _IMPURE for mount in vertex.mounts)
@@ -150,6 +166,8 @@ class Run:
             mounts, env = await self._mounts(stack)
             opened = self.environment.network(self.network)
             network = await stack.enter_async_context(opened)
+            granted = self.settings.entitlements
+            edits = await anyio.to_thread.run_sync(edits_of, vertex, granted)
             shot = OneShot(
                 id=self.identity,
                 project=self.settings.project,
@@ -171,6 +189,7 @@ class Run:
                 ulimits=self.settings.ulimits,
                 cgroup_parent=self.settings.cgroup_parent,
                 resources=self.settings.resources,
+                edits=edits,
             )
             try:
                 code = await run_once(shot, launcher=launcher, output=output)

@@ -125,7 +125,8 @@ class SettledBuilds:
         self._files = paths.build_cache / "files"
         self._memo = Memo(Path(paths.build_cache / "settled"))
         self._cache = BuildCache(paths.build_cache / "records")
-        self._ground = (str(platform), scope)
+        self.platform = str(platform)
+        self._ground = (self.platform, scope)
         self._variables = variables
 
     def look(self, spec: BuildSpec, names: Sequence[str]) -> Look | None:

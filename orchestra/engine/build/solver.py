@@ -17,9 +17,10 @@ from orchestra.engine.build.cache import Cache
 from orchestra.engine.build.environment import BuildEnvironment, NetworkMode, Reports
 from orchestra.engine.build.export import Made
 from orchestra.engine.build.graph import SCRATCH, Stage
+from orchestra.engine.build.job import Job
 from orchestra.engine.build.lowering import Base, lower_stage
 from orchestra.engine.build.settled import Notes
-from orchestra.engine.build.steps import Files, Job, StepRunner
+from orchestra.engine.build.steps import Files, StepRunner
 from orchestra.engine.build.vertices import (
     ContextSource,
     CopyVertex,

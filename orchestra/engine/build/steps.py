@@ -15,7 +15,7 @@ from orchestra.engine.build.context import digest_of_chosen
 from orchestra.engine.build.emulation import check_runs
 from orchestra.engine.build.environment import BuildEnvironment, NetworkMode, Reports
 from orchestra.engine.build.fetching import fetch_sources, material_of
-from orchestra.engine.build.graph import Graph
+from orchestra.engine.build.job import Job
 from orchestra.engine.build.ops import (
     CopyPlan,
     do_copy,
@@ -27,8 +27,8 @@ from orchestra.engine.build.remote import is_remote
 from orchestra.engine.build.runs import (
     MountInput,
     Run,
-    RunSettings,
     check_entitlements,
+    edits_of,
     hint_of,
     impure,
     prepare_mount,
@@ -48,41 +48,11 @@ from orchestra.engine.build.workspace import Workspace
 from orchestra.errors import BuildError, Location, OrchestraError
 from orchestra.oci.image import Layer
 from orchestra.oci.platform import Platform
-from orchestra.values import dataclass, field
+from orchestra.values import dataclass
 
 if TYPE_CHECKING:
     from orchestra.engine.container.launching import LauncherClient
     from orchestra.engine.shim.protocol import Rootfs
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """What one build is about; messages call it ``subject``.
-
-    ``trees`` are the contexts, "" the main one.
-    """
-
-    subject: str
-    graph: Graph
-    arguments: Mapping[str, str]
-    platform: Platform
-    trees: Mapping[str, Tree]
-    context_images: Mapping[str, str]
-    network: NetworkMode
-    no_cache: bool
-    no_cache_stages: frozenset[str]
-    pull: bool
-    epoch: int | None
-    settings: RunSettings
-    several: bool = False
-    """Whether other platforms are built beside this one, as messages tell then."""
-    done: set[str] = field(default_factory=set)
-    """Keys of what the build has done, for all of its platforms: that is not done again."""
-
-    @property
-    def epoch_ns(self) -> int | None:
-        """Return SOURCE_DATE_EPOCH in nanoseconds."""
-        return None if self.epoch is None else self.epoch * 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +161,9 @@ class StepRunner:
             raise BuildError("this step has nothing to do")
         if isinstance(vertex, RunVertex):
             check_entitlements(vertex, self.job.settings.entitlements)
+            await self._check_devices(vertex)
         alias = await self._alias(vertex, below, platform, files)
-        known = self._known(alias) if not fresh or alias in self.job.done else None
+        known = self._known(alias) if not fresh or alias in self.job.underway.done else None
         if known is not None:
             self.notes.steps[alias] = stamp(known.layer, known.created)
             return known
@@ -208,20 +179,27 @@ class StepRunner:
             plan.digests,
             scope,
         )
-        known = self._known(key) if not fresh or key in self.job.done else None
-        if known is None:
-            if isinstance(vertex, RunVertex):
-                await self._check_runs(platform)
-            missed()
-            layer = await self._perform(step, label, below, plan)
-            created = self.environment.clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-            known = StepResult(layer=layer, created=created, cached=False)
-            await anyio.to_thread.run_sync(self._remember, key, known)
-        self.job.done.update((key, alias))
+        async with self.job.underway.alone(key):
+            known = self._known(key) if not fresh or key in self.job.underway.done else None
+            if known is None:
+                if isinstance(vertex, RunVertex):
+                    await self._check_runs(platform)
+                missed()
+                layer = await self._perform(step, label, below, plan)
+                created = self.environment.clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+                known = StepResult(layer=layer, created=created, cached=False)
+                await anyio.to_thread.run_sync(self._remember, key, known)
+            self.job.underway.done.update((key, alias))
         self.notes.steps[key] = stamp(known.layer, known.created)
         if alias:
             await anyio.to_thread.run_sync(self._remember, alias, known)
         return known
+
+    async def _check_devices(self, vertex: RunVertex) -> None:
+        """Check that a RUN may have its devices, also one that is not done again."""
+        if vertex.devices:
+            self.notes.settles = False  # what a device is says the machine
+            await anyio.to_thread.run_sync(edits_of, vertex, self.job.settings.entitlements)
 
     async def _check_runs(self, platform: Platform) -> None:
         """Check that programs of a platform run here."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Literal
 
+from orchestra.engine.build.devices import RunDevice
 from orchestra.engine.build.mounts import RunMount
 from orchestra.oci.image import History, ImageConfig
 from orchestra.values import dataclass, replace
@@ -62,6 +63,7 @@ class RunVertex:
     mounts: tuple[RunMount, ...] = ()
     mount_sources: tuple[Source, ...] = ()
     """One per mount."""
+    devices: tuple[RunDevice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,8 +143,9 @@ def definition(vertex: Vertex) -> dict[str, object]:
             document: dict[str, object] = asdict(
                 replace(vertex, proxies=(), mount_sources=()),
             )
-            if not vertex.insecure:
-                del document["insecure"]
+            for name in ("insecure", "devices"):
+                if not document[name]:
+                    del document[name]
             return {"op": "run", **document}
         case CopyVertex():
             switches = ("unpack_urls", "parents", "link")

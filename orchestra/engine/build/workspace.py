@@ -6,6 +6,7 @@ Each build holds a flock on its own directory; what nobody holds is left over an
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import shutil
 from collections.abc import Iterator
@@ -27,12 +28,11 @@ class Workspace:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self._count = 0
+        self._numbers = itertools.count(1)  # of threads, too
 
     def make(self, name: str) -> Path:
         """Make a new directory of one's own."""
-        self._count += 1
-        path = self.directory / f"{self._count}-{name}"
+        path = self.directory / f"{next(self._numbers)}-{name}"
         path.mkdir(mode=0o700)
         return path
 

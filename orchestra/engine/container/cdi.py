@@ -17,7 +17,7 @@ from typing import cast
 
 from orchestra.errors import ContainerError
 from orchestra.oci.runtime import Device, Hook, Hooks, OciMount
-from orchestra.values import dataclass, field
+from orchestra.values import dataclass, field, replace
 
 DIRECTORIES = ("/etc/cdi", "/var/run/cdi")
 """Later ones win, as with docker."""
@@ -60,6 +60,12 @@ class Edits:
             gids=tuple(dict.fromkeys((*self.gids, *other.gids))),
         )
 
+    def owned_by(self, uid: int, gid: int) -> Edits:
+        """Let devices whose owner their spec leaves open be a container's user's (CDI's toOCI)."""
+        owner = {key: value for key, value in (("uid", uid), ("gid", gid)) if value}
+        devices = tuple(({**owner, **device}, text) for device, text in self.devices)
+        return replace(self, devices=devices)  # type: ignore[arg-type] # keys of a Device
+
 
 class _Damage(Exception):
     """Why a spec cannot be used."""
@@ -70,6 +76,8 @@ class _Spec:
     path: str
     edits: Document
     devices: Mapping[str, Document]
+    annotations: Mapping[str, Mapping[str, str]]
+    """Of each device, the spec's included."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +90,11 @@ class Registry:
     def has(self, kind: str) -> bool:
         """Tell whether there is any device of a vendor and class."""
         return any(name.startswith(f"{kind}=") for name in self.devices)
+
+    def annotations(self, name: str) -> Mapping[str, str]:
+        """Return the annotations of a device; none where it is not there."""
+        spec = self.devices.get(name)
+        return spec.annotations[name.partition("=")[2]] if spec else {}
 
     def edits_of(self, names: Sequence[str]) -> Edits:
         """Return what some devices ask for: each spec's own edits once, then the devices'.
@@ -154,17 +167,28 @@ def _read(path: Path) -> tuple[str, _Spec]:
     if not _VERSION.match(_text(top.get("cdiVersion"), "cdiVersion")):
         raise _Damage("cdiVersion is no version")
     kind = _text(top.get("kind"), "kind")
-    devices = {}
+    common = _annotations(top)
+    devices, annotations = {}, {}
     for entry in _list(top.get("devices"), "devices"):
         device = _mapping(entry, "a device")
         name = _text(device.get("name"), "the name of a device")
         if not QUALIFIED.fullmatch(f"{kind}={name}"):
             raise _Damage(f'"{kind}={name}" is no name of a device')
         devices[name] = _mapping(device.get("containerEdits") or {}, "containerEdits")
+        annotations[name] = {**common, **_annotations(device)}
     if not devices:
         raise _Damage("it has no devices")
     edits = _mapping(top.get("containerEdits") or {}, "containerEdits")
-    return kind, _Spec(path=str(path), edits=edits, devices=devices)
+    return kind, _Spec(path=str(path), edits=edits, devices=devices, annotations=annotations)
+
+
+def _annotations(document: Document) -> Mapping[str, str]:
+    """Return annotations as texts: YAML makes other things of them, which people quote or not."""
+    found = _mapping(document.get("annotations") or {}, "annotations")
+    return {
+        key: str(value).lower() if isinstance(value, bool) else str(value)
+        for key, value in found.items()
+    }
 
 
 def _from_yaml(data: bytes) -> object:

@@ -13,6 +13,7 @@ import anyio.to_thread
 
 from orchestra.engine.container.apparmor import default_profile
 from orchestra.engine.container.bundle import Surroundings, make_config, network_sysctls
+from orchestra.engine.container.cdi import Edits
 from orchestra.engine.container.cgroups import cgroup_path
 from orchestra.engine.container.host import (
     available_capabilities,
@@ -58,6 +59,7 @@ class OneShot:
     ``env`` is "KEY=value" in order; PATH and HOME are added where missing. ``mounts`` are OCI
     mounts beyond proc, dev, sys (binds: {"destination", "source", "type": "bind",
     "options": ["rbind", "rw"]}). ``resolv_conf`` and ``hosts`` are texts shown at /etc.
+    ``edits`` are those of devices.
     Mount points that had to be made for the run are taken out of ``upper`` again.
     """
 
@@ -82,6 +84,7 @@ class OneShot:
     ulimits: tuple[Ulimit, ...] = ()
     cgroup_parent: str = ""
     resources: Resources = Resources()
+    edits: Edits = field(default_factory=Edits)
 
 
 async def run_once(
@@ -162,6 +165,7 @@ def _config(shot: OneShot, mounts: Sequence[OciMount]) -> RuntimeConfig:
     image = ImageConfig(platform=Platform("linux", ""), diff_ids=(), env=shot.env)
     available = available_capabilities()
     files = read_user_files([directory for directory in (shot.upper, *shot.layers) if directory])
+    user = resolve_user(shot.user, files)
     around = Surroundings(
         container_id=shot.id,
         cgroup_path=cgroup_path(spec, shot.id),
@@ -171,8 +175,9 @@ def _config(shot: OneShot, mounts: Sequence[OciMount]) -> RuntimeConfig:
         available=available,
         thermal=thermal_paths(),
         apparmor=default_profile(),
+        edits=shot.edits.owned_by(user.uid, user.gid),
     )
-    return make_config(spec, image, user=resolve_user(shot.user, files), around=around)
+    return make_config(spec, image, user=user, around=around)
 
 
 def _unset(env: Sequence[str]) -> tuple[str, ...]:

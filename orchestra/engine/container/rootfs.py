@@ -12,7 +12,6 @@ from pathlib import Path
 from orchestra.engine.container.accelerators import edits_of
 from orchestra.engine.container.apparmor import default_profile
 from orchestra.engine.container.bundle import Surroundings, hostname_of, make_config
-from orchestra.engine.container.cdi import Edits
 from orchestra.engine.container.host import (
     available_capabilities,
     block_io_of,
@@ -29,7 +28,7 @@ from orchestra.engine.container.selinux import contexts_of, relabel
 from orchestra.engine.container.stages import stage_volumes
 from orchestra.engine.container.storage import limit_layer
 from orchestra.engine.container.userns import mappings
-from orchestra.engine.container.users import ResolvedUser, read_user_files, resolve_user
+from orchestra.engine.container.users import read_user_files, resolve_user
 from orchestra.engine.linux.directories import make_private
 from orchestra.engine.network.hosts import ResolvConf, container_files
 from orchestra.engine.shim.rootfs import FILES_DIRECTORY
@@ -108,17 +107,10 @@ def _config(
         contexts=contexts,
         uids=mappings(record.remap.uids) if record.remap else (),
         gids=mappings(record.remap.gids) if record.remap else (),
-        edits=_owned(edits_of(spec.device_requests), user),
+        edits=edits_of(spec.device_requests).owned_by(user.uid, user.gid),
         init_program=init_program(spec),
     )
     return make_config(spec, image, user=user, around=around)
-
-
-def _owned(edits: Edits, user: ResolvedUser) -> Edits:
-    """Let a device whose owner its spec leaves open be the container's user's (CDI's toOCI)."""
-    owner = {key: value for key, value in (("uid", user.uid), ("gid", user.gid)) if value}
-    devices = tuple(({**owner, **device}, text) for device, text in edits.devices)
-    return replace(edits, devices=devices)  # type: ignore[arg-type] # keys of a Device
 
 
 def _network_mounts(

@@ -16,7 +16,9 @@ from orchestra.engine.linux.directories import make_private
 from orchestra.engine.state.store import write_atomic
 from orchestra.errors import ImageError, StateError
 from orchestra.oci.digest import Digest, digest_of, hex_of, parse_digest
-from orchestra.oci.image import MANIFEST_BYTES_MAX
+from orchestra.oci.image import LAYER_DOCKER, LAYER_GZIP, MANIFEST_BYTES_MAX, Descriptor
+
+_GZIP_BYTES_MIN = 18
 
 
 class BlobStore:
@@ -51,6 +53,17 @@ class BlobStore:
             return self._path(digest).stat().st_size
         except FileNotFoundError:
             return 0
+
+    def plain_bytes(self, blob: Descriptor) -> int:
+        """Return how large a layer's archive is, as far as that can be told without reading it.
+
+        What gzip wrote tells of its length at its end (RFC 1952), of what is beyond 4 GiB the rest.
+        """
+        if blob.media_type in {LAYER_GZIP, LAYER_DOCKER} and blob.size > _GZIP_BYTES_MIN:
+            with suppress(OSError), self._path(blob.digest).open("rb") as file:
+                file.seek(-4, os.SEEK_END)
+                return max(blob.size, int.from_bytes(file.read(4), "little"))
+        return blob.size
 
     def open_blob(self, digest: Digest) -> BinaryIO:
         """Open a blob to read; whoever reads it checks it.

@@ -14,7 +14,8 @@ from pathlib import Path
 from orchestra.engine.image.compression import decompress, gzip_compressor
 from orchestra.engine.image.diff import archive
 from orchestra.engine.image.extract import Extractor, Flavour
-from orchestra.engine.image.tar import TarReader
+from orchestra.engine.image.tar import REGULAR, SYMLINK, Member, TarReader
+from orchestra.engine.snapshot.sizes import note_bytes
 from orchestra.errors import ImageError
 from orchestra.oci.digest import Digest, hex_of
 from orchestra.oci.image import LAYER_GZIP, Descriptor, Layer
@@ -89,10 +90,11 @@ def unpack(
     """
     plain = _Plain(decompress(read), limits.bytes_for(layer.descriptor.size))
     reader = TarReader(iter(plain))
-    members = 0
+    members = content = 0
     with Extractor(directory, flavour) as extractor:
         for member in reader.members():
             members += 1
+            content += _bytes_of(member)
             if members > limits.members_max:
                 raise ImageError(
                     f"cannot unpack a layer: it has more than {limits.members_max} files",
@@ -107,7 +109,15 @@ def unpack(
             f"{plain.digest}, the image's config names {layer.diff_id}",
             hint="the image is damaged at its source, or somebody changed it",
         )
+    note_bytes(directory, content)
     return Unpacked(diff_id=plain.digest, plain_bytes=plain.count, members=members, implied=implied)
+
+
+def _bytes_of(member: Member) -> int:
+    """Return what a member adds to the size of its layer, as it is counted in a directory."""
+    if member.kind == SYMLINK:
+        return len(os.fsencode(member.link))
+    return member.size if member.kind == REGULAR else 0
 
 
 def pack(directory: str, target: Path, *, mtime_max: int | None, flavour: Flavour) -> Layer:

@@ -331,7 +331,4 @@ def make_image(digest: Digest, manifest: Manifest, read_config: Callable[[Digest
         Layer(diff_id=diff_id, descriptor=descriptor)
         for diff_id, descriptor in zip(config.diff_ids, manifest.layers, strict=True)
     )
-    size = sum(layer.descriptor.size for layer in layers) + manifest.config.size
-    return Image(
-        id=manifest.config.digest, manifest=digest, config=config, layers=layers, size_bytes=size
-    )
+    return Image(id=manifest.config.digest, manifest=digest, config=config, layers=layers)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 
 import anyio
@@ -23,6 +24,7 @@ from orchestra.engine.image.platforms import choose, no_platform
 from orchestra.engine.image.registry import Document, Repository
 from orchestra.engine.image.settings import RegistrySettings
 from orchestra.engine.image.store import SOURCE_DIGEST, ImageStore, make_image
+from orchestra.engine.image.tree import attestations_of
 from orchestra.engine.image.wire import Manifest, parse_document
 from orchestra.engine.snapshot.snapshotter import Snapshotter
 from orchestra.errors import ImageError, OrchestraError
@@ -33,6 +35,8 @@ from orchestra.oci.reference import ImageRef
 _WRITE_BYTES = 1 << 20
 _REPORT_SECONDS = 0.1
 _DEPTH_MAX = 5
+_ATTACHED_BYTES_MAX = 32 << 20
+"""Of what is said about one image."""
 
 
 class Meter:
@@ -55,6 +59,10 @@ class Meter:
         """Set how many bytes are to come."""
         self._current, self._total = 0, total
         self.say("pulling")
+
+    def more(self, count: int) -> None:
+        """Expect bytes beside those that were told of."""
+        self._total = (self._total or 0) + count
 
     def add(self, count: int) -> None:
         """Count bytes."""
@@ -133,9 +141,19 @@ class Transfer:
             if not self._store.has_blob(layer.descriptor.digest, layer.descriptor.size)
         }
         self._meter.expect(sum(sizes.values()))
-        await snapshotter.ensure_layers(image, unpack=self._fetch_and_unpack)
-        for layer in image.layers:
-            await self._fetch_missing(layer.descriptor)
+        failures: list[OrchestraError] = []
+        async with anyio.create_task_group() as group:
+            if indexes:
+                group.start_soon(self._attached, indexes[-1], document)
+            try:
+                await snapshotter.ensure_layers(image, unpack=self._fetch_and_unpack)
+                for layer in image.layers:
+                    await self._fetch_missing(layer.descriptor)
+            except OrchestraError as err:
+                failures.append(err)
+                group.cancel_scope.cancel()
+        if failures:
+            raise failures[0]
         self._keep(top, indexes, document)
         self._meter.say("pulled")
         return image
@@ -154,6 +172,28 @@ class Transfer:
         for index in reversed(indexes[1:]):
             self._store.put_blob(index.data)
         self._store.add_index(top.data, reference=reference, annotations=notes)
+
+    async def _attached(self, index: Document, image: Document) -> None:
+        """Fetch what an index says about an image: its provenance, its bill of materials.
+
+        An image is as good without: what cannot be had, or is large, is left where it is.
+        """
+        for entry in attestations_of(parse_document(index.data, index.media_type), image.digest):
+            with suppress(OrchestraError):
+                if not self._store.has_blob(entry.digest, entry.size):
+                    await self._attach(entry)
+
+    async def _attach(self, entry: Descriptor) -> None:
+        document = await self._repository.manifest(entry.digest)
+        manifest = parse_document(document.data, document.media_type)
+        if not isinstance(manifest, Manifest) or len(document.data) != entry.size:
+            return
+        blobs = (manifest.config, *manifest.layers)
+        if sum(blob.size for blob in blobs) <= _ATTACHED_BYTES_MAX:
+            for blob in blobs:
+                self._meter.more(blob.size)
+                await self._fetch_missing(blob)
+            self._store.put_blob(document.data)  # last: that it is here says that it is whole
 
     async def _choose(self, top: Document, platform: Platform) -> tuple[list[Document], Manifest]:
         """Follow indexes to the manifest of a platform; return the documents on the way to it."""

@@ -22,6 +22,7 @@ REFERENCE_DIGEST = "vnd.docker.reference.digest"
 ATTESTATION = "attestation-manifest"
 _INDEXES = frozenset({INDEX_OCI, INDEX_DOCKER})
 _DEPTH_MAX = 4
+_ATTESTATIONS_MAX = 4
 _NODES_MAX = 5000
 
 
@@ -52,6 +53,17 @@ def is_image(descriptor: Descriptor) -> bool:
     platform = descriptor.platform
     unknown = platform is not None and platform.os == "unknown"
     return REFERENCE_TYPE not in descriptor.annotations and not unknown
+
+
+def attestations_of(index: Manifest | Index, manifest: Digest) -> tuple[Descriptor, ...]:
+    """Return the entries of an index that tell of an image of it, some few at most."""
+    entries = index.manifests if isinstance(index, Index) else ()
+    return tuple(
+        entry
+        for entry in entries
+        if entry.annotations.get(REFERENCE_TYPE) == ATTESTATION
+        and entry.annotations.get(REFERENCE_DIGEST) == manifest
+    )[:_ATTESTATIONS_MAX]
 
 
 def walk(top: Descriptor, read: Callable[[Descriptor], bytes | None]) -> Iterator[Node]:

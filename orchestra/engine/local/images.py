@@ -62,16 +62,22 @@ class ImageSteps:
         :raises BuildError: when its Dockerfile is wrong, or a step of it fails.
         """
         from orchestra.engine.build.builder import build_image  # noqa: PLC0415 - only builds pay
+        from orchestra.engine.build.recording import recording  # noqa: PLC0415
 
         if image.build is None:
             raise BugError(f"no build is known for {image.reference}")
-        await build_image(
-            image.build,
-            image.reference,
-            environment=self._environment(project),
-            progress=report,
-            output=report,
-        )
+        environment = self._environment(project)
+        names = (image.reference, *image.build.tags)
+        with recording(environment, image.build, names, report) as kept:
+            made = await build_image(
+                image.build,
+                image.reference,
+                environment=environment,
+                progress=kept.report,
+                output=kept.report,
+            )
+            target = self._store.target(image.reference)
+            kept.gave(made.id, target.digest if target else made.manifest)
         remembered = image.build_hash or build_hash(image.build)
         self._store.note(image.reference, {BUILD_HASH: remembered})
 

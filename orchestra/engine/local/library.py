@@ -19,7 +19,7 @@ from orchestra.engine.image.catalogue import (
 )
 from orchestra.engine.image.store import SOURCE_DIGEST, ImageStore
 from orchestra.errors import ImageError
-from orchestra.oci.digest import Digest
+from orchestra.oci.digest import Digest, hex_of
 from orchestra.oci.image import Image
 from orchestra.oci.reference import parse_reference
 from orchestra.planner.observed import LIVE
@@ -28,11 +28,14 @@ from orchestra.values import dataclass
 if TYPE_CHECKING:
     from orchestra.engine.image.index import Entry
     from orchestra.engine.image.prune import Roots
+    from orchestra.engine.local.forgetting import Forgotten
     from orchestra.engine.local.usage import Kind
+    from orchestra.engine.local.variants import Variants
     from orchestra.engine.paths import Paths
     from orchestra.engine.snapshot.snapshotter import Snapshotter
     from orchestra.engine.state.store import Store
     from orchestra.engine.target import ImageFilter
+    from orchestra.oci.platform import Platform
     from orchestra.planner.observed import ObservedContainer
 
 
@@ -54,6 +57,15 @@ class Pruned:
 
     untagged: tuple[str, ...] = ()
     deleted: tuple[Digest, ...] = ()
+    bytes: int = 0
+    busy: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrunedBuilds:
+    """What a prune took away of what builds remember; ``busy``: somebody builds, and nothing."""
+
+    steps: tuple[str, ...] = ()
     bytes: int = 0
     busy: bool = False
 
@@ -85,7 +97,7 @@ class ImageLibrary:
             repository=name.rpartition(":")[0] if reference.tag else name,
             tag=reference.tag or "<none>",
             platform=str(image.config.platform) if image else "",
-            size_bytes=image.size_bytes if image else 0,
+            size_bytes=sum(self.layer_sizes(image)) if image else 0,
             created=moment_of(image.config.created) if image else None,
         )
 
@@ -130,6 +142,40 @@ class ImageLibrary:
     def directories(self, image: Image) -> tuple[str, ...]:
         """Return the snapshot directories of an image, uppermost first; empty when incomplete."""
         return self._snapshotter().layers(image) or ()
+
+    def layer_sizes(self, image: Image) -> tuple[int, ...]:
+        """Return the bytes of the files of each layer, lowest first: what docker calls its size.
+
+        Of a layer that is not unpacked it is the size of its archive.
+        """
+        from orchestra.engine.snapshot.sizes import layer_bytes  # noqa: PLC0415
+
+        root = Path(self._paths.snapshots)
+        found = []
+        for layer, chain in zip(image.layers, image.chain_ids, strict=True):
+            size = layer_bytes(str(root / hex_of(chain)))
+            found.append(self.store.plain_bytes(layer.descriptor) if size is None else size)
+        return tuple(found)
+
+    def variants(self, target: Digest) -> Variants:
+        """Return the platforms of a manifest or an index, and what is here of each. Blocks.
+
+        :raises ImageError: when the document itself is missing or damaged.
+        """
+        from orchestra.engine.local.variants import variants_of  # noqa: PLC0415
+
+        return variants_of(self.store, target, self.layer_sizes)
+
+    async def remove_platforms(self, text: str, platforms: Iterable[Platform]) -> tuple[str, ...]:
+        """Remove the images that an index has for some platforms; return docker's lines.
+
+        :raises ImageError: when one is not here or something needs it, or nothing would be left.
+        """
+        from orchestra.engine.local.variants import remove_variants  # noqa: PLC0415
+
+        found, users = self.catalogue().find(text), self.containers()
+        snapshotter = self._snapshotter()
+        return await remove_variants(self.store, snapshotter, self._roots, found, platforms, users)
 
     def tag(self, source: str, target: str) -> None:
         """Give an image one more name.
@@ -229,14 +275,18 @@ class ImageLibrary:
             ids = self.store.ids_of  # none of what is damaged: nobody can use that any more
             return lambda entry: entry.descriptor.digest in chosen or not ids(entry)
 
+        forgotten = 0
+
         def roots() -> Roots:
+            nonlocal forgotten
             if cache:  # under the lock that keeps builds away
-                self._forget_builds()
+                forgotten = self._forget_builds(everything=True, until=None).bytes
             return self._roots()
 
         freed = await sweep(self.store, self._snapshotter(), roots, forget=forget)
         if freed is None:
             return Pruned(busy=True)
+        freed += forgotten
         identities = dict.fromkeys(image.id for line in gone for image in line.images)
         return Pruned(
             untagged=tuple(line.name for line in gone if line.reference),
@@ -244,10 +294,29 @@ class ImageLibrary:
             bytes=freed,
         )
 
-    def _forget_builds(self) -> None:
-        from orchestra.engine.build.cache import BuildCache  # noqa: PLC0415
+    async def prune_builds(self, *, everything: bool, until: datetime | None) -> PrunedBuilds:
+        """Remove what builds remember, and with it the layers that nothing else needs.
 
-        BuildCache(self._paths.build_cache / "records").clear()
+        Without ``everything`` the steps stay that gave layers of images. ``until``: only what is
+        older.
+        """
+        from orchestra.engine.image.prune import sweep  # noqa: PLC0415
+
+        done: list[Forgotten] = []
+
+        def roots() -> Roots:
+            done.append(self._forget_builds(everything=everything, until=until))
+            return self._roots()
+
+        freed = await sweep(self.store, self._snapshotter(), roots)
+        if freed is None:
+            return PrunedBuilds(busy=True)
+        return PrunedBuilds(steps=done[0].steps, bytes=freed + done[0].bytes)
+
+    def _forget_builds(self, *, everything: bool, until: datetime | None) -> Forgotten:
+        from orchestra.engine.local.forgetting import forget_builds  # noqa: PLC0415
+
+        return forget_builds(self._paths, self.store, everything=everything, until=until)
 
     async def _sweep(self) -> None:
         from orchestra.engine.image.prune import sweep  # noqa: PLC0415

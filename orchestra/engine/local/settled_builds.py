@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestra.engine.local.notes import BUILD_HASH
@@ -9,6 +11,7 @@ from orchestra.planner.fingerprint import build_hash
 
 if TYPE_CHECKING:
     from orchestra.engine.build.settled import Settled, SettledBuilds
+    from orchestra.engine.events import Event
     from orchestra.engine.image.store import ImageStore
     from orchestra.planner.building import BuildSpec
     from orchestra.planner.desired import ImageSpec
@@ -17,9 +20,10 @@ if TYPE_CHECKING:
 class SettledImages:
     """Looks only: where a name or a note would have to be written, the build is to be done."""
 
-    def __init__(self, store: ImageStore, builds: SettledBuilds) -> None:
+    def __init__(self, store: ImageStore, builds: SettledBuilds, history: Path) -> None:
         self._store = store
         self._builds = builds
+        self._history = history
 
     def find(self, spec: BuildSpec, names: tuple[str, ...]) -> Settled | None:
         """Return a build of which nothing has changed. Blocks.
@@ -32,6 +36,17 @@ class SettledImages:
         with self._store.writing():
             found = self._builds.find(look)
         return found if found is not None and found.named else None
+
+    def record(
+        self, found: Settled, spec: BuildSpec, names: tuple[str, ...], events: Iterable[Event]
+    ) -> None:
+        """Write a settled build, and what it says, into the history of builds."""
+        from orchestra.engine.build.recording import record_settled  # noqa: PLC0415
+
+        target = self._store.target(names[0])
+        digest = target.digest if target else found.image.manifest
+        result = {"image": found.image.id, "digest": digest}
+        record_settled(self._history, spec, names, self._builds.platform, events, result)
 
     def of_image(self, image: ImageSpec) -> Settled | None:
         """Return the build of a service's image, when its note says that it was built so. Blocks.

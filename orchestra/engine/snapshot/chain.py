@@ -24,6 +24,7 @@ from orchestra.engine.linux.syscalls import openat2, syncfs
 from orchestra.engine.paths import Paths
 from orchestra.engine.snapshot.locking import locked, try_lock
 from orchestra.engine.snapshot.removal import remove_tree
+from orchestra.engine.snapshot.sizes import layer_bytes
 from orchestra.engine.snapshot.snapshotter import Committed, LayerStore, Unpack
 from orchestra.errors import ImageError, OrchestraError, StateError
 from orchestra.oci.digest import Digest, hex_of
@@ -71,6 +72,7 @@ class LayerDirectories:
         place = self.place(chain)
         async with self.locked(chain):
             if not place.is_dir():
+                await anyio.to_thread.run_sync(layer_bytes, upper)  # notes it, for later
                 await anyio.to_thread.run_sync(self.sync)
                 await anyio.to_thread.run_sync(_settle, Path(upper), place)
         return Committed(layer, str(place))

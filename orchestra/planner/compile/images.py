@@ -53,7 +53,8 @@ def compile_images(project: Project, complaints: Complaints) -> tuple[ImageSpec,
             )
     found = {name: _image(name, users[name], project, complaints) for name in sorted(users)}
     for name, services in _mounted(project).items():
-        found.setdefault(name, ImageSpec(reference=name, services=services))
+        platform = project.default_platform or None
+        found.setdefault(name, ImageSpec(reference=name, platform=platform, services=services))
     return tuple(found[name] for name in sorted(found))
 
 
@@ -79,7 +80,7 @@ def _image(
         policy=policy,
         refresh_after=min(spans) if policy is PullPolicy.REFRESH else None,
         policy_written=bool(policies),
-        platform=builder.platform or None,
+        platform=builder.platform or project.default_platform or None,
         build=_build(builder.build, builder, project, complaints) if builder.build else None,
         services=tuple(service.name for service in services),
     )
@@ -128,14 +129,14 @@ def _build(build: Build, service: Service, project: Project, complaints: Complai
         network=build.network or None,
         extra_hosts=host_pairs(build.extra_hosts),
         **_build_secrets(build, service, project, complaints),
-        ssh={name: path or "" for name, path in sorted(build.ssh.items())},
+        ssh={name: _keys(path or "", project) for name, path in sorted(build.ssh.items())},
         entitlements=_entitlements(build, service, complaints),
         ulimits=ulimits_of(build.ulimits),
         no_cache_filter=build.no_cache_filter,
         cache_from=_caches("cache_from", build.cache_from, service, project, complaints),
         cache_to=_caches("cache_to", build.cache_to, service, project, complaints),
         shm_size_bytes=build.shm_size or None,
-        platforms=build.platforms or ((service.platform,) if service.platform else ()),
+        platforms=_platforms(build, service, project, complaints),
         provenance=_asked(parse_provenance, build.provenance, "provenance", service, complaints),
         sbom=_asked(parse_sbom, build.sbom, "sbom", service, complaints) or False,
         additional_contexts={
@@ -143,6 +144,27 @@ def _build(build: Build, service: Service, project: Project, complaints: Complai
             for name, value in sorted(build.additional_contexts.items())
         },
     )
+
+
+def _keys(paths: str, project: Project) -> str:
+    """Return the paths of an agent's keys; of several, the loader knew the first one as a path."""
+    first, *others = paths.split(",")
+    return ",".join([first, *(posixpath.join(project.working_dir, other) for other in others)])
+
+
+def _platforms(
+    build: Build, service: Service, project: Project, complaints: Complaints
+) -> tuple[str, ...]:
+    """Return what an image is built for: build.platforms, else the platform that it runs as."""
+    default = project.default_platform
+    if default and build.platforms and not service.platform and default not in build.platforms:
+        complaints.add(
+            ("services", service.name, "build", "platforms"),
+            f'"{default}", which DOCKER_DEFAULT_PLATFORM asks for, is not here',
+            hint="add it, or give the service a platform",
+        )
+    one = service.platform or default
+    return build.platforms or ((one,) if one else ())
 
 
 def _caches(
@@ -232,9 +254,9 @@ def _id(text: str | None, key: KeyPath, complaints: Complaints) -> int | None:
 
 
 def _entitlements(build: Build, service: Service, complaints: Complaints) -> tuple[str, ...]:
-    known = ("network.host", "security.insecure")
+    known = ("device", "network.host", "security.insecure")
     for index, name in enumerate(build.entitlements):
-        if name not in known:
+        if name not in known and not name.startswith("device="):
             complaints.refuse(
                 ("services", service.name, "build", "entitlements", index),
                 f'"{name}" is not an entitlement',

@@ -38,12 +38,14 @@ class Project(ExtensibleElement):
     ``disabled_services``: those whose profiles are not active, or that were not selected;
     ``disabled_jobs`` likewise.
     ``compose_files``: the absolute paths that were read, in order ("-" is stdin).
+    ``default_platform``: that of services which name none (DOCKER_DEFAULT_PLATFORM).
     ``warnings``: what is allowed but hardly meant, one line each, for the CLI to show.
     """
 
     name: Text
     working_dir: Text
     compose_files: Texts = ()
+    default_platform: Text = ""
     profiles: Texts = ()
     warnings: Texts = ()
     services: Mapping[Text, Service] = EMPTY

@@ -456,6 +456,29 @@ def test_platforms_and_attestations_of_a_build(load):
     assert not image.build.sbom
 
 
+def test_the_environments_platform_is_that_of_services_that_name_none(load, tmp_path):
+    text = (
+        "services: {a: {image: a}, b: {image: b, platform: linux/s390x}, c: {build: .}, "
+        "d: {build: {context: ., platforms: [linux/amd64, linux/arm64]}}}"
+    )
+    wanted = {"DOCKER_DEFAULT_PLATFORM": "linux/arm64"}
+    (tmp_path / ".env").write_text("DOCKER_DEFAULT_PLATFORM=linux/arm64\n")
+    for environment in (wanted, {}):
+        found = {one.services[0]: one for one in load(text, environment.items()).images}
+        assert [found[name].platform for name in "abcd"] == [
+            "linux/arm64",
+            "linux/s390x",
+            "linux/arm64",
+            "linux/arm64",
+        ]
+        assert found["c"].build.platforms == ("linux/arm64",)
+        assert found["d"].build.platforms == ("linux/amd64", "linux/arm64")
+    with pytest.raises(SpecErrors, match="DOCKER_DEFAULT_PLATFORM"):
+        load(text, {"DOCKER_DEFAULT_PLATFORM": "linux/386"}.items())
+    (tmp_path / ".env").unlink()
+    assert all(one.platform is None for one in load(text).images if one.services != ("b",))
+
+
 def test_attestations_that_are_not_to_be_had(load):
     text = "services: {a: {build: {context: ., sbom: generator=i, provenance: mode=x}}}"
     found = refused(load, text)

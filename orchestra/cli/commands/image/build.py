@@ -14,7 +14,7 @@ def command(
     ] = None,
     allow: Annotated[
         list[str] | None,
-        Option("--allow", help="Grant more rights: network.host, security.insecure"),
+        Option("--allow", help="Grant more rights: device[=NAME], network.host, security.insecure"),
     ] = None,
     annotations: Annotated[
         list[str] | None,
@@ -108,7 +108,7 @@ def command(
         list[str] | None,
         Option(
             "--ssh",
-            metavar="default|ID[=SOCKET|KEY]",
+            metavar="default|ID[=SOCKET|KEY,...]",
             help="Forward an ssh agent, or a key, to the steps that ask for it",
         ),
     ] = None,

@@ -30,7 +30,8 @@ def command(
     library = Session.of(ctx).machine.library
     found = library.catalogue().find(image, parse_platform(platform) if platform else None)
     moments = library.moments(found.image)
-    rows = history_rows(found.image, moments, whole=no_trunc, human=human)
+    sizes = library.layer_sizes(found.image)
+    rows = history_rows(found.image, moments, sizes, whole=no_trunc, human=human)
     if quiet and not output_format:
         output_format = "{{.ID}}"
     print_formatted(output_format, HISTORY, rows)

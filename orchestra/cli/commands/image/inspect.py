@@ -34,7 +34,8 @@ def command(
         try:
             found = catalogue.find(text, wanted).image
             names, raw = catalogue.names_of(found), library.raw_config(found)
-            documents.append(inspected(names, found, raw, library.directories(found)))
+            size = sum(library.layer_sizes(found))
+            documents.append(inspected(names, found, raw, library.directories(found), size))
         except ImageError as err:
             failures.append(err)
     if template is not None:

@@ -13,11 +13,17 @@ def command(
     no_prune: Annotated[
         bool, Option("--no-prune", help="Keep layers on disk until the next prune")
     ] = False,
+    platforms: Annotated[
+        list[str] | None,
+        Option("--platform", help="Remove only the given platform variant (os[/arch[/variant]])"),
+    ] = None,
 ) -> None:
     """Remove names, and images without names; what cannot go is told, and the rest removed."""
     from orchestra.cli.render.errors import lines_of
     from orchestra.errors import ImageError, StepErrors
+    from orchestra.oci.platform import parse_platform
 
+    wanted = [parse_platform(each) for text in platforms or () for each in text.split(",")]
     session = Session.of(ctx)
     library = session.machine.library
     failures: list[ImageError] = []
@@ -25,8 +31,11 @@ def command(
     async def main() -> None:
         for text in images:
             try:
-                for line in await library.remove(text, force=force, prune=not no_prune):
-                    print(line)
+                if wanted:
+                    lines = await library.remove_platforms(text, wanted)
+                else:
+                    lines = await library.remove(text, force=force, prune=not no_prune)
+                print("\n".join(lines))
             except ImageError as err:
                 failures.append(err)
 
