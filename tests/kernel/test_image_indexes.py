@@ -6,8 +6,10 @@ import json
 import shutil
 import subprocess
 import tarfile
+from datetime import UTC, datetime
 from pathlib import Path
 
+import anyio
 import pytest
 from support import images
 from support.debian_registry import PASSWORD, USER, serve_debian_registry
@@ -17,13 +19,17 @@ from support.storecheck import check_store, leftovers
 
 from orchestra.cli.render.tables import size_text
 from orchestra.engine.image.document import encode_json
+from orchestra.engine.image.layers import open_snapshotter
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.image.wire import Manifest
+from orchestra.engine.local.library import ImageLibrary
 from orchestra.engine.paths import Paths
 from orchestra.engine.state.store import Store
+from orchestra.errors import ImageError
 from orchestra.oci.digest import Digest, digest_of
 from orchestra.oci.image import INDEX_OCI, MANIFEST_OCI
 from orchestra.oci.platform import Platform
+from orchestra.planner.observed import ObservedContainer, Phase
 
 pytestmark = pytest.mark.kernel
 ARM64 = Platform("linux", "arm64")
@@ -286,6 +292,31 @@ def test_one_platform_of_an_index_is_removed(
     store.tag(ARM.digest, "own:1")
     code, _, err = run("image", "rm", "--platform", "linux/arm64", name)
     assert (code, "it has a name of its own" in err) == (5, True)
+
+
+def test_a_platform_that_a_container_has_stays(
+    run: Run, store: ImageStore, paths: Paths, registry: Registry
+) -> None:
+    publish(registry, "x", "1", INDEX)
+    name = f"{registry.address}/x:1"
+    for platform in ("linux/amd64", "linux/arm64"):
+        assert run("image", "pull", "-q", "--platform", platform, name)[0] == 0
+    user = ObservedContainer(
+        id="ab" * 32,
+        name="shop-web-1",
+        service="web",
+        number=1,
+        config_hash="v1:",
+        phase=Phase.EXITED,
+        created_at=datetime(2026, 1, 2, tzinfo=UTC),
+        image=name,
+        image_id=digest_of(ARM.config),
+    )
+    snapshotter = open_snapshotter(paths, store)
+    library = ImageLibrary(paths, Store(paths), store, lambda: snapshotter, lambda: (user,))
+    with pytest.raises(ImageError, match='the container "shop-web-1" uses it'):
+        anyio.run(library.remove_platforms, name, [ARM64])
+    assert store.has_blob(ARM.digest)
 
 
 def attested(registry: Registry, repository: str, tag: str) -> tuple[Digest, images.MadeImage]:
