@@ -15,6 +15,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from support import images
 from support.builds import Builder, join_workers
 from support.machine import Run
 from support.patience import FACTOR
@@ -24,6 +25,7 @@ from orchestra.engine.build.history import BuildHistory
 from orchestra.engine.build.journal import BODY_BYTES_MAX, ENTRIES_MAX, TAIL_BYTES_MAX, Journal
 from orchestra.engine.events import LogLine, Progress
 from orchestra.engine.image.settings import load_settings
+from orchestra.engine.image.store import ImageStore
 from orchestra.errors import BuildError
 from orchestra.planner.building import BuildSpec
 
@@ -102,6 +104,21 @@ def test_a_builds_metadata_name_its_record_and_its_warnings(
     assert run(*words)[0] == 0
     (warning,) = json.loads(Path("metadata").read_text())["buildx.build.warnings"]
     assert b"UndefinedVar" in base64.b64decode(warning["short"])
+
+
+def test_the_images_that_a_build_began_with_are_its_materials(
+    run: Run, store: ImageStore, shop: Path
+):
+    base = images.store_image(store, "team/base:1", images.image([images.layer([])]))
+    (shop / "Dockerfile").write_text("FROM team/base:1\nCOPY file /\n")
+    for _ in range(2):
+        assert run("image", "build", "-t", "test/shop", "shop")[0] == 0
+    uri = "pkg:docker/team/base@1?platform=linux%2Famd64"
+    for which in ("^1", ""):  # the second one is settled
+        _, out, _ = run("builder", "history", "inspect", "--format", "json", which)
+        assert json.loads(out)["Materials"] == [{"URI": uri, "Digests": [base.manifest]}]
+    _, out, _ = run("builder", "history", "inspect")
+    assert f"{uri}   {base.manifest}" in out.splitlines()
 
 
 def test_a_target_and_another_dockerfile_give_the_name(run: Run, shop: Path):

@@ -112,6 +112,7 @@ def build_document(record: BuildRecord, *, whole: bool = False) -> dict[str, obj
         "NumCachedSteps": record.cached,
         "BuildArgs": [{"Name": name} for name in record.arguments],
         "Config": dict(record.config),
+        "Materials": [{"URI": uri, "Digests": [digest]} for uri, digest in record.materials],
         "Image": record.image,
         "Digest": record.digest,
         "Tags": list(record.names),
@@ -159,7 +160,7 @@ def build_lines(record: BuildRecord, told: Iterable[Event], *, named: bool) -> l
     became = {
         "Started": record.began_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
         "Duration": f"{duration_text(record.duration)}{running}",
-        "Error": _wrong(record) if record.status == "error" else "",
+        "Error": _wrong(record, whole=False) if record.status == "error" else "",
         "Status": "Canceled" if record.status == "canceled" else "",
         "Build Steps": f"{record.completed}/{record.total} ({percent}% cached)",
         "Image": record.image,
@@ -174,6 +175,7 @@ def build_lines(record: BuildRecord, told: Iterable[Event], *, named: bool) -> l
         _pairs(became),
         _pairs(config),
         _table(("BUILD ARG", ""), arguments),
+        ["Materials:", *_table(("URI", "DIGEST"), record.materials)] if record.materials else [],
         _last_said(told) if record.status == "error" else [],
         [f"Print build logs: orchestra builder history logs {record.id}"],
     ]
@@ -208,8 +210,10 @@ def _last_said(told: Iterable[Event]) -> list[str]:
     return ["Logs:", f"> => {own[-1].source}:", *said] if own else []
 
 
-def _wrong(record: BuildRecord) -> str:
-    return f"{record.place}: {record.error}" if record.place else record.error
+def _wrong(record: BuildRecord, *, whole: bool = True) -> str:
+    """Return what was wrong; without ``whole`` not what the step said, which is told elsewhere."""
+    error = record.error if whole else record.error.partition("; its last output:")[0]
+    return f"{record.place}: {error}" if record.place else error
 
 
 def _here(path: str) -> str:

@@ -61,7 +61,7 @@ class Builds:
             image = await build_image(
                 spec,
                 reference,
-                environment=self._environment,
+                environment=kept.watched(self._environment),
                 progress=kept.report,
                 output=kept.report,
             )
@@ -105,7 +105,7 @@ class Builds:
             await build_image(
                 replace(spec, tags=()),
                 names[0] if names else None,
-                environment=self._environment,
+                environment=kept.watched(self._environment),
                 progress=kept.report,
                 output=kept.report,
                 deliver=deliver,

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, cast
 
 from orchestra.engine.build.journal import VERSION, Steps, is_held, remove
 from orchestra.engine.events import Event, LogLine, Progress
-from orchestra.errors import BuildError
+from orchestra.errors import BuildError, ImageError
+from orchestra.oci.platform import parse_platform
 from orchestra.values import dataclass, field
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ class BuildRecord:
     """One build: what was built, and what became of it.
 
     ``status``: running, completed, error or canceled. ``error`` is what the build ended with,
-    ``place`` where in a Dockerfile. ``config`` has the settings that were not as usual.
+    ``place`` where in a Dockerfile. ``config`` has the settings that were not as usual,
+    ``based_on`` the images that it began with: reference, platform and digest.
     """
 
     id: str
@@ -50,6 +52,18 @@ class BuildRecord:
     digest: str = ""
     error: str = ""
     place: str = ""
+    based_on: tuple[tuple[str, str, str], ...] = ()
+
+    @property
+    def materials(self) -> tuple[tuple[str, str], ...]:
+        """What it was based on, as package URLs with their digests."""
+        from orchestra.engine.build.provenance import image_url  # noqa: PLC0415 - not for lists
+
+        found = []
+        for reference, platform, digest in self.based_on:
+            with suppress(ImageError):
+                found.append((image_url(reference, parse_platform(platform)), digest))
+        return tuple(found)
 
     @property
     def ended_at(self) -> datetime | None:
@@ -233,7 +247,18 @@ def _record(read: _Read) -> BuildRecord:
         digest=_text(end, "digest"),
         error=_text(end, "error"),
         place=_text(end, "place"),
+        based_on=tuple(_based_on(end)),
     )
+
+
+def _based_on(end: Mapping[str, Json]) -> Iterator[tuple[str, str, str]]:
+    found = end.get("materials")
+    for entry in found if isinstance(found, list) else ():
+        match entry:
+            case [str(reference), str(platform), str(digest)]:
+                yield reference, platform, digest
+            case _:
+                continue
 
 
 def _unfinished(read: _Read) -> dict[str, Json]:

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestra.engine.build.journal import Journal
+from orchestra.engine.build.materials import Material, SeenImages
 from orchestra.engine.events import LogLine, Progress
 from orchestra.errors import OrchestraError
+from orchestra.values import replace
 
 if TYPE_CHECKING:
     from orchestra.engine.build.environment import BuildEnvironment
@@ -106,6 +108,12 @@ def _secrets_of(spec: BuildSpec) -> list[str]:
     return sorted((line for line in lines if len(line) >= _SHORTEST_SECRET), key=len, reverse=True)
 
 
+def told_of(materials: Iterable[Material]) -> dict[str, object]:
+    """Return images as they are written down."""
+    found = sorted((each.reference, each.platform, each.digest) for each in materials)
+    return {"materials": [list(each) for each in found]}
+
+
 class Recording:
     """A build that is being written down; ``report`` is where it tells of itself."""
 
@@ -115,6 +123,7 @@ class Recording:
         self._hidden = re.compile("|".join(texts)) if texts else None
         self._report = report
         self._result: dict[str, object] = {}
+        self._materials: dict[Material, None] = {}
         self.warnings: list[str] = []
 
     @property
@@ -138,6 +147,13 @@ class Recording:
         text = without_login(text)
         return text if self._hidden is None else self._hidden.sub(_MASK, text)
 
+    def watched(self, environment: BuildEnvironment) -> BuildEnvironment:
+        """Return a build's environment in which the images that it asks for are noted."""
+        return replace(environment, images=SeenImages(environment.images, self._see))
+
+    def _see(self, material: Material) -> None:
+        self._materials[material] = None
+
     def gave(self, image: str, digest: str) -> None:
         """Note what the build gave: the image's id, and the digest of what its names lead to."""
         self._result = {"image": image, "digest": digest}
@@ -148,7 +164,7 @@ class Recording:
         if error is not None:
             place = str(error.location) if error.location else ""
             wrong = {"error": self.masked(error.message), "place": place}
-        self._journal.end(status, {**self._result, **wrong})
+        self._journal.end(status, {**self._result, **wrong, **told_of(self._materials)})
 
 
 @contextmanager

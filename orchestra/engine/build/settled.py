@@ -107,6 +107,8 @@ class Settled:
     actions: tuple[str, ...]
     warnings: tuple[str, ...]
     named: bool
+    bases: tuple[tuple[str, str, str], ...] = ()
+    """Its base images: platform, reference and manifest."""
 
 
 class SettledBuilds:
@@ -217,6 +219,7 @@ class SettledBuilds:
             actions=tuple(map(str, actions)),
             warnings=tuple(map(str, warnings)),
             named=all(self._is_named(name, image) for name in look.names),
+            bases=tuple((*name.split(" ", 1), str(at)) for name, at in bases.items()),
         )
 
     def _is_base(self, name: str, manifest: Json) -> bool:

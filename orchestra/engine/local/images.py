@@ -72,7 +72,7 @@ class ImageSteps:
             made = await build_image(
                 image.build,
                 image.reference,
-                environment=environment,
+                environment=kept.watched(environment),
                 progress=kept.report,
                 output=kept.report,
             )

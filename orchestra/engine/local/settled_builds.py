@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestra.engine.image.store import SOURCE_DIGEST
 from orchestra.engine.local.notes import BUILD_HASH
 from orchestra.planner.fingerprint import build_hash
 
@@ -41,11 +42,16 @@ class SettledImages:
         self, found: Settled, spec: BuildSpec, names: tuple[str, ...], events: Iterable[Event]
     ) -> None:
         """Write a settled build, and what it says, into the history of builds."""
-        from orchestra.engine.build.recording import record_settled  # noqa: PLC0415
+        from orchestra.engine.build.materials import Material  # noqa: PLC0415
+        from orchestra.engine.build.recording import record_settled, told_of  # noqa: PLC0415
 
         target = self._store.target(names[0])
         digest = target.digest if target else found.image.manifest
-        result = {"image": found.image.id, "digest": digest}
+        materials = [
+            Material(name, platform, self._store.annotations(name).get(SOURCE_DIGEST, manifest))
+            for platform, name, manifest in found.bases
+        ]
+        result = {"image": found.image.id, "digest": digest, **told_of(materials)}
         record_settled(self._history, spec, names, self._builds.platform, events, result)
 
     def of_image(self, image: ImageSpec) -> Settled | None:
