@@ -576,6 +576,7 @@ def test_hooks(service):
             "volumes[0].bind.recursive",
         ),
         ("volumes: [{type: npipe, source: a, target: /b}]", "volumes[0].type"),
+        ("build: {context: ., entitlements: [devices]}", "build.entitlements[0]"),
         ("build: {context: ., provenance: max}", "build.provenance"),
         ("x-orchestra: {on_unhealthy: maybe}", "x-orchestra.on_unhealthy"),
         ("x-orchestra: {typo: 1}", "x-orchestra"),

@@ -15,7 +15,7 @@ def command(
     ] = False,
     platforms: Annotated[
         list[str] | None,
-        Option("--platform", help="Remove only the given platform variant (OS/ARCH or OS/ARCH/VARIANT)"),
+        Option("--platform", help="Remove only this platform variant: OS/ARCH or OS/ARCH/VARIANT"),
     ] = None,
 ) -> None:
     """Remove names, and images without names; what cannot go is told, and the rest removed."""
