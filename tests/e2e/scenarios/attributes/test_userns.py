@@ -74,9 +74,10 @@ def test_a_containers_root_is_nobody_here(remapped: Scenario) -> None:
         "65536",
     ]
     assert remapped.exec("plain", "cat", "/proc/self/uid_map").out.split()[1] == "0"
-    assert "hush\n" in remapped.logs("--no-log-prefix", "app")
-    assert "said\n" in remapped.logs("--no-log-prefix", "app")
-    assert remapped.logs("--no-log-prefix", "term").split() == ["/dev/pts/0", "typed", "0"]
+    for word in ("hush\n", "said\n"):
+        eventually(lambda word=word: word in remapped.logs("--no-log-prefix", "app"), word)
+    typed = ["/dev/pts/0", "typed", "0"]
+    eventually(lambda: remapped.logs("--no-log-prefix", "term").split() == typed, "a terminal")
     # Its image, its volumes and its hosts file are its own; what is the host's is not.
     for path in ("/bin", "/data", "/etc/hosts", "/tools/etc", "/part", "/run/secrets/word"):
         assert remapped.exec("app", "stat", "-c", "%u:%g", path).out == "0:0\n", path
