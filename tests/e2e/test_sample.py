@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, sync_playwright
 from support.scenario import (
+    PATIENCE_SECONDS,
     Result,
     Scenario,
     eventually,
@@ -28,7 +29,7 @@ from support.standins import Standins
 
 SAMPLE = Path(__file__).parents[2] / "examples/compose_example"
 PORT = 8000
-BUILD_SECONDS = 300
+BUILD_SECONDS = 600
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -38,7 +39,7 @@ FLAGS = (
 QUICK_PROBES = """\
 services:
   mongodb:
-    healthcheck: {interval: 1s, timeout: 2s, retries: 2}
+    healthcheck: {interval: 1s, timeout: 10s, retries: 2}
 """
 pytestmark = pytest.mark.timeout(BUILD_SECONDS)
 
@@ -78,7 +79,7 @@ def fetch(sample: Scenario, path: str, body: object = None) -> bytes:
     request = urllib.request.Request(
         url(sample, path), data, headers={"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         answer: bytes = response.read()
     return answer
 
@@ -121,7 +122,9 @@ def page() -> Iterator[Page]:
         pytest.skip("no Chromium here")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
-        yield browser.new_page()
+        page = browser.new_page()
+        page.set_default_timeout(PATIENCE_SECONDS * 1000)
+        yield page
         browser.close()
 
 
@@ -196,7 +199,8 @@ def test_an_unhealthy_database_is_healed(sample: Scenario) -> None:
     assert [sample.started(name) for name in ("backend", "frontend", "nginx")] == others
     before = sample.started("mongodb")
     os.kill(sample.init_pid("mongodb"), signal.SIGSTOP)  # it lives, and answers no ping
-    eventually(lambda: sample.started_since("mongodb", before), "mongodb is started again")
+    again = lambda: sample.started_since("mongodb", before)  # noqa: E731
+    eventually(again, "mongodb is started again", seconds=150)
     eventually(lambda: can_add(sample, "after the healing"), "the backend reaches it again")
 
 

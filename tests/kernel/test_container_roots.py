@@ -67,7 +67,8 @@ async def test_a_container_that_never_ran(
     assert await names(cell, record, "/shared") == {"note"}
     assert await names(cell, record, "/shared/../../..") >= {"bin", "etc"}
     with open_root(cell.paths, record):
-        assert host.mounts() == before, "nobody else sees the mounts"
+        new = [m for m in host.mounts() if m not in before and str(tmp_path) in str(m)]
+        assert not new, "nobody else sees the mounts"
     with pytest.raises(FileNotFoundError):
         await names(cell, record, "/nothing", volumes=False)
 

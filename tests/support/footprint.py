@@ -31,8 +31,9 @@ class Footprint:
 
     def remember(self) -> None:
         """Note the networks and containers that there are now: their links carry their names."""
-        self.networks |= {path.stem for path in self.root.glob("data/networks/*.json")}
-        self.containers |= {path.name for path in self.root.glob("data/projects/*/containers/*")}
+        networks = _entries(self.root / "data/networks")
+        self.networks |= {path.stem for path in networks if path.suffix == ".json"}
+        self.containers |= {path.name for path in self._containers()}
 
     def found(self) -> dict[str, list[str]]:
         """Return all that is there, by kind; kinds with nothing are left out."""
@@ -80,12 +81,27 @@ class Footprint:
 
     def _files(self) -> Iterator[str]:
         """Yield what ``down -v`` must take away: containers, volumes, networks, all of run."""
-        for pattern in ("data/volumes/*", "data/networks/*", "data/projects/*/containers/*"):
-            yield from (str(path.relative_to(self.root)) for path in self.root.glob(pattern))
-        for path in self.root.glob("run/**/*"):
-            inner = path.relative_to(self.root)
-            if not path.is_dir() and "locks" not in inner.parts and inner.suffix != ".lock":
-                yield str(inner)
+        durable = [
+            path for kind in ("volumes", "networks") for path in _entries(self.root / "data" / kind)
+        ]
+        yield from (str(path.relative_to(self.root)) for path in (*durable, *self._containers()))
+        for directory, _, names in os.walk(self.root / "run"):
+            for path in (Path(directory, name) for name in names):
+                inner = path.relative_to(self.root)
+                if "locks" not in inner.parts and inner.suffix != ".lock":
+                    yield str(inner)
+
+    def _containers(self) -> Iterator[Path]:
+        for project in _entries(self.root / "data/projects"):
+            yield from _entries(project / "containers")
+
+
+def _entries(directory: Path) -> list[Path]:
+    """List a directory, which may go at any moment."""
+    try:
+        return [path for path in directory.iterdir() if not path.name.startswith(".")]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _read(path: Path) -> bytes:

@@ -13,6 +13,7 @@ import os
 import secrets
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -78,6 +79,15 @@ def eventually(holds: Callable[[], bool], what: str, *, seconds: float = PATIENC
     while not holds():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
         time.sleep(POLL_SECONDS)
+
+
+def files_below(place: Path) -> Iterator[tuple[Path, bytes]]:
+    """Read every file below a directory; what goes while we look is no matter."""
+    for directory, _, names in os.walk(place):
+        for path in (Path(directory, name) for name in names):
+            with contextlib.suppress(FileNotFoundError):
+                if stat.S_ISREG(path.lstat().st_mode):
+                    yield path, path.read_bytes()
 
 
 def not_on_peer(reason: str) -> None:

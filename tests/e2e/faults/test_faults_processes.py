@@ -197,7 +197,7 @@ def test_after_a_reboot_ps_says_lost_and_up_starts_again_with_the_data(compose: 
     scenario.up("--wait")
     assert scenario.container("web").id == identity
     assert scenario.exec("web", "cat", "/data/file", "/layer").out == "kept\nkept\n"
-    assert "line 0" in scenario.logs("web")
+    eventually(lambda: "line 0" in scenario.logs("web"), "it speaks")
     eventually(lambda: resolves(scenario), "names resolve")
 
 

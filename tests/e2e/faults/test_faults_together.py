@@ -91,7 +91,7 @@ def test_a_dependency_that_crashes_behind_a_gate_is_restarted_and_the_gate_opens
         scenario.exec("db", "touch", "/data/open")
         finish(up)
     assert scenario.services() == ["app", "db"]
-    assert scenario.logs("db").count("born") == 2
+    eventually(lambda: scenario.logs("db").count("born") == 2, "two lives")
 
 
 def gate_waits(scenario: Scenario) -> bool:

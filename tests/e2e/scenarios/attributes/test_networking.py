@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from support.scenario import Scenario
+from support.scenario import Scenario, eventually
 
 APP = 'command: ["sleep", "1000"]'
+
+
+def looked_up(scenario: Scenario, service: str, name: str) -> str:
+    """Return what nslookup says of a name; the project's resolver comes up by itself."""
+    return scenario.exec(service, "nslookup", name, code=None).out
 
 
 def test_external_links_name_containers_of_other_projects(scenario: Scenario) -> None:
@@ -32,7 +37,7 @@ networks:
     other.up()
     address = scenario.exec("app", "hostname", "-i").out.split()[0]
     for name in ("upstream", f"{scenario.project}-app-1"):
-        assert address in other.exec("app", "nslookup", name).out
+        eventually(lambda name=name: address in looked_up(other, "app", name), name)
     scenario.exec("app", "nslookup", "upstream", code=1)
     other.run("down", "-t", "0")
 
@@ -61,7 +66,7 @@ def test_link_local_addresses_and_sysctls_of_an_interface(scenario: Scenario) ->
     assert scenario.exec("app", "cat", path.format("lan0")).out == "1\n"
     assert scenario.exec("app", "cat", path.format("default")).out == "0\n"
     # They may speak from those addresses, too.
-    scenario.exec("other", "ping", "-c", "1", "-W", "5", "-I", "169.254.9.9", "169.254.8.8")
+    scenario.exec("other", "ping", "-c", "1", "-W", "30", "-I", "169.254.9.9", "169.254.8.8")
 
 
 def test_network_mode_bridge_is_a_network_of_the_projects_own(scenario: Scenario) -> None:
@@ -80,8 +85,8 @@ def test_network_mode_bridge_is_a_network_of_the_projects_own(scenario: Scenario
     )
     scenario.up()
     address = scenario.exec("app", "hostname", "-i").out.split()[0]
-    assert address in scenario.exec("db", "nslookup", "front").out
-    scenario.exec("db", "ping", "-c", "1", "-W", "5", "front")
+    eventually(lambda: address in looked_up(scenario, "db", "front"), "front")
+    scenario.exec("db", "ping", "-c", "1", "-W", "30", "front")
 
 
 def test_network_mode_names_a_network_that_is_there(scenario: Scenario) -> None:
@@ -90,8 +95,9 @@ def test_network_mode_names_a_network_that_is_there(scenario: Scenario) -> None:
     assert "is not there" in other.up(code=4).err
     scenario.up()
     other.up()
-    assert (
-        scenario.exec("app", "hostname", "-i").out.split()[0]
-        in other.exec("app", "nslookup", f"{scenario.project}-app-1").out
+    address, name = (
+        scenario.exec("app", "hostname", "-i").out.split()[0],
+        f"{scenario.project}-app-1",
     )
+    eventually(lambda: address in looked_up(other, "app", name), name)
     other.run("down", "-t", "0")

@@ -74,9 +74,10 @@ def test_a_containers_root_is_nobody_here(remapped: Scenario) -> None:
         "65536",
     ]
     assert remapped.exec("plain", "cat", "/proc/self/uid_map").out.split()[1] == "0"
-    assert "hush\n" in remapped.logs("--no-log-prefix", "app")
-    assert "said\n" in remapped.logs("--no-log-prefix", "app")
-    assert remapped.logs("--no-log-prefix", "term").split() == ["/dev/pts/0", "typed", "0"]
+    for word in ("hush\n", "said\n"):
+        eventually(lambda word=word: word in remapped.logs("--no-log-prefix", "app"), word)
+    typed = ["/dev/pts/0", "typed", "0"]
+    eventually(lambda: remapped.logs("--no-log-prefix", "term").split() == typed, "a terminal")
     # Its image, its volumes and its hosts file are its own; what is the host's is not.
     for path in ("/bin", "/data", "/etc/hosts", "/tools/etc", "/part", "/run/secrets/word"):
         assert remapped.exec("app", "stat", "-c", "%u:%g", path).out == "0:0\n", path
@@ -86,7 +87,8 @@ def test_a_containers_root_is_nobody_here(remapped: Scenario) -> None:
     remapped.exec("app", "sh", "-c", "echo here > /data/file; chown 1000:1000 /data/file")
     # On disk, and to who shares the volume, owners are what they are inside.
     assert remapped.exec("plain", "stat", "-c", "%u:%g", "/data/file").out == "1000:1000\n"
-    remapped.exec("app", "ping", "-c", "1", "-W", "5", "plain")
+    ping = ("ping", "-c", "1", "-W", "30", "plain")
+    eventually(lambda: remapped.exec("app", *ping, code=None).code == 0, "plain is reached")
     remapped.exec("app", "ip", "addr")
     assert "eth0" in remapped.exec("app", "ls", "/sys/class/net").out
 
@@ -119,7 +121,7 @@ def test_one_that_loses_its_shim_goes_on(remapped: Scenario) -> None:
     os.kill(json.loads(before)["pid"], signal.SIGKILL)
     eventually(lambda: path.read_text() != before, "it has another shim")
     assert remapped.exec("app", "id", "-u").out == "0\n"
-    ping = ("ping", "-c", "1", "-W", "5", "plain")
+    ping = ("ping", "-c", "1", "-W", "30", "plain")
     eventually(lambda: remapped.exec("app", *ping, code=None).code == 0, "names resolve again")
     remapped.run("restart", "-t", "1", "app")
     assert remapped.exec("app", "cat", "/proc/self/uid_map").out.split()[1] == str(FIRST)

@@ -14,7 +14,7 @@ def test_two_projects_share_no_name_address_volume_or_fate(scenario: Scenario) -
     assert ours != theirs
 
     def fetch(url: str) -> str:
-        return scenario.exec("web", "timeout", "3", "wget", "-qO-", url, code=None).out.strip()
+        return scenario.exec("web", "timeout", "10", "wget", "-qO-", url, code=None).out.strip()
 
     eventually(lambda: fetch("http://web/") == ours, "the own service answers")
     assert fetch(f"http://{theirs}/") == ""

@@ -21,7 +21,7 @@ def host_address() -> str:
 
 
 def page(address: str, port: str) -> str:
-    with urllib.request.urlopen(f"http://{address}:{port}/", timeout=5) as response:
+    with urllib.request.urlopen(f"http://{address}:{port}/", timeout=20) as response:
         text: bytes = response.read()
     return text.decode().strip()
 
@@ -61,7 +61,9 @@ def test_a_port_without_a_host_side_gets_a_free_one(scenario: Scenario) -> None:
 def test_containers_reach_a_published_port_through_the_host(scenario: Scenario) -> None:
     scenario.up()
     url = f"http://{host_address()}:{scenario.environment['OTHER_PORT']}/"
-    assert scenario.exec("local", "timeout", "3", "wget", "-qO-", url).out == "everywhere\n"
+    ask = ("timeout", "20", "wget", "-qO-", url)
+    answers = lambda: scenario.exec("local", *ask, code=None).out == "everywhere\n"  # noqa: E731
+    eventually(answers, "the other service answers")
 
 
 def test_a_port_is_free_again_after_down(scenario: Scenario) -> None:

@@ -11,10 +11,16 @@ from support.scenario import Scenario, eventually, not_on_peer
 SUPERVISOR = "orchestra.engine.supervise"
 
 
+def end_child(scenario: Scenario) -> None:
+    """Have the service exit, once it has begun; it may take this command along."""
+    script = "until kill $(cat /child); do usleep 10000; done 2>/dev/null"
+    scenario.exec("web", "sh", "-c", script, code=None)
+
+
 def test_always_restarts_after_an_exit(scenario: Scenario) -> None:
     scenario.up("web")
     before = scenario.started("web")
-    scenario.exec("web", "sh", "-c", "kill $(cat /child)")
+    end_child(scenario)
     eventually(lambda: scenario.started_since("web", before), "web is restarted")
     assert scenario.container("web").id == before.split()[0]
 
@@ -52,7 +58,7 @@ def test_an_unhealthy_service_is_healed(scenario: Scenario) -> None:
     not_on_peer("restart the unhealthy")
     scenario.up("--wait", "sick")
     before = scenario.started("sick")
-    scenario.exec("sick", "rm", "/well")
+    scenario.exec("sick", "touch", "/ill")
     eventually(lambda: scenario.started_since("sick", before), "sick is started again")
     eventually(lambda: scenario.container("sick").health == "healthy", "sick is healthy again")
 
@@ -60,7 +66,7 @@ def test_an_unhealthy_service_is_healed(scenario: Scenario) -> None:
 def test_an_unhealthy_service_with_restart_no_is_left_alone(scenario: Scenario) -> None:
     scenario.up("--wait", "resigned")
     before = scenario.started("resigned")
-    scenario.exec("resigned", "rm", "/well")
+    scenario.exec("resigned", "touch", "/ill")
     eventually(lambda: scenario.container("resigned").health == "unhealthy", "it is unhealthy")
     assert scenario.started("resigned") == before
 
@@ -73,7 +79,7 @@ def test_a_killed_supervisor_comes_back_and_goes_on(scenario: Scenario) -> None:
     os.kill(old, signal.SIGKILL)
     eventually(lambda: bool(scenario.processes(SUPERVISOR) - {old}), "a new supervisor")
     assert scenario.started("web") == before
-    scenario.exec("web", "sh", "-c", "kill $(cat /child)")
+    end_child(scenario)
     eventually(lambda: scenario.started_since("web", before), "the new one restarts web")
 
 

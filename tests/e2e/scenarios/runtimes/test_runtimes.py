@@ -66,6 +66,7 @@ def test_every_verb(scenario: Scenario, runtime: str) -> None:
 
     scenario.run("restart", "web")
     assert scenario.exec("web", "cat", "/data/file").out == "kept\n"
+    eventually(lambda: scenario.logs("web").count("hello") == 2, "it hears SIGTERM")
     scenario.run("stop", "web")
     stopped = scenario.container("web")
     assert (stopped.state, stopped.exit_code) == ("exited", 7)
