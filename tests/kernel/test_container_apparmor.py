@@ -53,7 +53,7 @@ async def test_the_named_profile_confines(
 ) -> None:
     if runtime == "runc" and init:
         return  # needs a program of the host, and is no matter of ours
-    script = "cat /etc/group; cat /proc/self/attr/current; exec sleep 1000"
+    script = "exec 2>&1; cat /etc/group; cat /proc/self/attr/current; exec sleep 1000"
     wanted = spec(*argv(script), security_opt=(f"apparmor={profile}",), runtime=runtime, init=init)
     record = await cell.start(wanted)
     code, output = await cell.exec(record, "/bin/cat", "/proc/self/attr/current")

@@ -12,7 +12,7 @@ import pytest
 from support.cell import Cell, argv, image, open_cell, spec
 
 from orchestra.engine.container import selinux
-from orchestra.engine.state.records import VolumeUse
+from orchestra.engine.state.records import ImageMount, VolumeUse
 from orchestra.errors import ContainerError
 from orchestra.planner.desired import FileMount, Mount, MountKind
 
@@ -219,3 +219,18 @@ async def test_volumes_and_configs_can_be_read_with_a_label(cell: Cell, tree: Pa
     await cell.containers.wait(record)
     assert cell.output(record) == "told\nplain\nconfig\nnew\n"
     assert {label(path) for path in tree.rglob("*") if path.name != "new"} == {SHARED}
+
+
+@pytest.mark.usefixtures("enforcing")
+async def test_the_files_of_a_mounted_image_have_the_label(cell: Cell) -> None:
+    mount = Mount(kind=MountKind.IMAGE, source="tools:1", target="/tools")
+    wanted = spec(*argv("exec 2>&1; grep -c root: /tools/etc/passwd"), mounts=(mount,), **LABELLED)
+    record = await cell.containers.create(
+        replace(wanted, project=cell.project),
+        image(),
+        layers=[str(cell.layer)],
+        images=(ImageMount(target="/tools", layers=(str(cell.layer),), image_id=image().id),),
+    )
+    record = await cell.containers.start(record)
+    await cell.containers.wait(record)
+    assert cell.output(record) == "1\n"

@@ -335,3 +335,14 @@ async def test_a_cgroup_parent_holds_the_container_and_outlives_it(cell: Cell) -
         assert [entry for entry in deep.iterdir() if entry.is_dir()] == []
         deep.rmdir()
         deep.parent.rmdir()
+
+
+@pytest.mark.parametrize("runtime", ["native", "runc", "crun"])
+async def test_why_an_exec_does_not_start_is_dockers_code(cell: Cell, runtime: str) -> None:
+    record = await cell.start(spec("/bin/sleep", "1000", runtime=runtime))
+    found = {}
+    for program, cwd in (("/missing", None), ("/etc/passwd", None), ("/bin/true", "/missing")):
+        with pytest.raises(StartError) as caught:
+            await cell.exec(record, program, cwd=cwd)
+        found[program] = caught.value.code
+    assert found == {"/missing": 127, "/etc/passwd": 126, "/bin/true": 125}

@@ -193,9 +193,14 @@ def _explain(log: str, program: str, code: int) -> ShimFailure:
         os.unlink(log)
     except (OSError, ValueError):
         pass
-    exit_code = 125
-    if "not found" in message or "no such file" in message.lower():
-        exit_code = 127
-    elif "permission denied" in message.lower():
-        exit_code = 126
-    return ShimFailure(message or f'"{program}" failed with code {code}', exit_code=exit_code)
+    return ShimFailure(message or f'"{program}" failed with code {code}', exit_code=_code(message))
+
+
+def _code(message: str) -> int:
+    """Return docker's code for a program that was not started, by what its runtime says."""
+    said = message.lower()
+    if "chdir" in said:  # it is not the program that is missing
+        return 125
+    if "not found" in said or "no such file" in said:
+        return 127
+    return 126 if "permission denied" in said else 125

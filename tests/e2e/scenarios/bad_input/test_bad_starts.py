@@ -60,13 +60,13 @@ def test_it_is_named_and_leaves_nothing(scenario: Scenario, line: str) -> None:
 EXECS = {
     ("web", "no-such-program"): (127, 'exec: "no-such-program": executable file not found'),
     ("web", "/etc/passwd"): (126, 'exec: "/etc/passwd": permission denied'),
-    ("web", "/etc"): (126, 'exec: "/etc": is a directory'),
-    ("-w", "/no/such", "web", "true"): (126, 'the working directory "/no/such"'),
-    ("-w", "/etc/passwd", "web", "true"): (126, "/etc/passwd: not a directory"),
+    ("web", "/etc"): (126, 'exec: "/etc": '),
+    ("-w", "/no/such", "web", "true"): (126, '"/no/such"'),
+    ("-w", "/etc/passwd", "web", "true"): (126, "not a directory"),
     ("-u", "nobody-here", "web", "true"): (126, 'the user "nobody-here"'),
     ("-u", "0:nobody-here", "web", "true"): (126, 'the group "nobody-here"'),
     ("-u", "99999999999", "web", "true"): (126, "the user id 99999999999 is out of range"),
-    ("-d", "-w", "/no/such", "web", "true"): (126, 'the working directory "/no/such"'),
+    ("-d", "-w", "/no/such", "web", "true"): (126, '"/no/such"'),
     ("--index", "7", "web", "true"): (1, "container 7 of service"),
 }
 
