@@ -10,6 +10,7 @@ import errno
 import os
 import re
 import socket
+from typing import TYPE_CHECKING
 
 from orchestra.engine.linux import process, syscalls
 from orchestra.engine.linux.flags import CloneFlag
@@ -24,8 +25,13 @@ from orchestra.engine.shim.protocol import (
     ShimNetwork,
 )
 
+if TYPE_CHECKING:
+    from orchestra.engine.linux.local_routes import LocalRoutes
+
 _SYSCTL = re.compile(r"net(\.[A-Za-z0-9_-]+)+")
 _SELF = "/proc/self/ns/net"
+_ROUTES_SECONDS = 1.0
+"""So long a first question for a neighbour would take, if its answer was not heard."""
 
 
 class Entered:
@@ -44,13 +50,30 @@ class Entered:
         if self._host is None:
             return ()
         try:
+            addresses = _ipv6_addresses(network["interfaces"])
+            routes = _listen() if addresses else None
             with self._host as host:
                 _configure(host, network["interfaces"])
             for name, value in network.get("sysctl", {}).items():
                 _set_sysctl(name, value)
-            return open_dns_sockets(redirect=True) if network["dns"] else ()
+            sockets = open_dns_sockets(redirect=True) if network["dns"] else ()
+            if routes is not None:
+                routes.wait(addresses, _ROUTES_SECONDS)
+                routes.close()
+            return sockets
         except OSError as err:
             raise because("cannot set up the network", err) from err
+
+
+def _ipv6_addresses(interfaces: list[Interface]) -> list[str]:
+    everything = (address for interface in interfaces for address in interface["addresses"])
+    return [address.partition("/")[0] for address in everything if ":" in address]
+
+
+def _listen() -> LocalRoutes:
+    from orchestra.engine.linux.local_routes import LocalRoutes  # noqa: PLC0415 - with IPv6 alone
+
+    return LocalRoutes()
 
 
 def enter_network(network: ShimNetwork) -> Entered:
