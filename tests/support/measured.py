@@ -22,7 +22,7 @@ from orchestra.cli.render.errors import lines_of
 from orchestra.errors import SpecError, UsageError
 from orchestra.spec.loader import LoadOptions, load_project, render_project
 
-_CPU_SECONDS = 4
+_CPU_SECONDS = 8
 _BYTES = 2 * 1024**3
 
 
@@ -94,7 +94,7 @@ def _in_child(probe: Probe) -> str:
     child = os.fork()
     if child == 0:
         resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
-        signal.alarm(5 * _CPU_SECONDS)
+        signal.alarm(300)  # one that waits for ever
         resource.setrlimit(resource.RLIMIT_AS, (_BYTES, _BYTES))
         with os.fdopen(theirs, "w") as stream:
             json.dump(asdict(_alone(probe)), stream)
