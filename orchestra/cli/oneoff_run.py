@@ -11,13 +11,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from orchestra.cli.oneoff import (
-    OneOff,
-    one_off_spec,
-    split_plan,
-    with_one_off,
-    with_places,
-)
+from orchestra.cli.oneoff import OneOff, one_off_spec
 from orchestra.cli.plain import variables
 from orchestra.cli.render.progress import progress
 from orchestra.cli.transact import always_fetched, references_of
@@ -25,6 +19,7 @@ from orchestra.cli.upward import pass_gates
 from orchestra.errors import ContainerError, UsageError
 from orchestra.planner.desired import ContainerSpec, DesiredState, PullPolicy
 from orchestra.planner.observed import ObservedState
+from orchestra.planner.oneoff import split_plan, with_one_off, with_places
 from orchestra.planner.options import UpOptions
 from orchestra.planner.plan import Plan
 from orchestra.planner.reconcile import plan_images, plan_up
