@@ -169,12 +169,8 @@ def received(connection: Connection, passed: list[int] | None = None) -> Mapping
         data, ancillary, _, _ = connection.recvmsg(*room)
     except ConnectionResetError:  # told first, and once, when the other side left something unread
         data, ancillary, _, _ = connection.recvmsg(*room)
-    for level, kind, rights in ancillary:
-        if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS and passed is not None:
-            passed += [
-                int.from_bytes(rights[at : at + 4], sys.byteorder)
-                for at in range(0, len(rights) - 3, 4)
-            ]
+    if passed is not None:
+        passed += descriptors_of(ancillary)
     if not data:
         return {}
     try:
@@ -184,3 +180,13 @@ def received(connection: Connection, passed: list[int] | None = None) -> Mapping
 
         message = json.loads(data)
     return message if isinstance(message, dict) else {}
+
+
+def descriptors_of(ancillary: Sequence[tuple[int, int, bytes]]) -> list[int]:
+    """Return the descriptors that came with a message."""
+    return [
+        int.from_bytes(rights[at : at + 4], sys.byteorder)
+        for level, kind, rights in ancillary
+        if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS
+        for at in range(0, len(rights) - 3, 4)
+    ]

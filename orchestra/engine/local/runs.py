@@ -16,7 +16,6 @@ import anyio.to_thread
 
 from orchestra.engine.container.failures import StartError
 from orchestra.engine.container.foreground import Foreground
-from orchestra.engine.container.handed import Begun, RunRequest
 from orchestra.engine.container.launching import LauncherClient
 from orchestra.engine.container.lifecycle import Containers
 from orchestra.engine.gates import judge
@@ -29,6 +28,7 @@ from orchestra.engine.state.memo import Memo
 from orchestra.engine.state.records import ContainerRecord
 from orchestra.engine.state.store import Store
 from orchestra.engine.state.wishes import remember
+from orchestra.engine.target import Begun, RunRequest
 from orchestra.errors import OrchestraError
 from orchestra.planner.desired import ContainerSpec, DesiredState
 from orchestra.planner.oneoff import run_spec, split_plan, with_one_off, with_places

@@ -15,10 +15,10 @@ from typing import Protocol
 import anyio
 from anyio.abc import UNIXSocketStream
 
-from orchestra.engine.container.handed import Begun, RunRequest
 from orchestra.engine.shim.wire import close_all
 from orchestra.engine.state.codec import DecodeError, decode
 from orchestra.engine.supervisor.protocol import LINE_BYTES_MAX
+from orchestra.engine.target import Begun, RunRequest
 from orchestra.errors import OrchestraError
 
 _END_SECONDS = 120.0
