@@ -141,7 +141,6 @@ def plain_run(
             request,
             stdin=0 if run["stdin"] else None,
             tty=bool(run["tty"]),
-            paused=lambda container, number: _kill(options, project, container, number),
             lost=lambda: _remove(options, project, str(run["slug"])),
         )
     except NotPlainError:
@@ -152,19 +151,6 @@ def plain_run(
         with docker_codes(debug=options.debug, otherwise=125):
             raise
     raise Exit(ended)
-
-
-def _kill(options: GlobalOptions, project: str, container: str, number: int) -> None:
-    """Send a signal to a container that is paused: one that ends it resumes it."""
-    from signal import Signals
-
-    from orchestra.cli.session import Session
-
-    session = Session(options)
-    try:
-        session.run(lambda: session.machine.kill(project, container, Signals(number).name))
-    except ContainerError:  # not any more
-        return
 
 
 def _remove(options: GlobalOptions, project: str, slug: str) -> bool:

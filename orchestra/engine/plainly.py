@@ -61,14 +61,12 @@ def run_plainly(
     *,
     stdin: int | None,
     tty: bool,
-    paused: Callable[[str, int], None],
     lost: Callable[[], bool],
 ) -> int:
     """Have the project's supervisor make a one-off container, and stay with it to its end.
 
-    ``request``: target.RunRequest as a document. ``paused`` is called with a container's id and a
-    signal for it while it is paused; ``lost`` when the supervisor was killed meanwhile: it removes
-    what there is of the container, and tells whether there was anything.
+    ``request``: target.RunRequest as a document. ``lost`` is called when the supervisor was killed
+    meanwhile: it removes what there is of the container, and tells whether there was anything.
 
     :raises NotPlainError: when nothing was done, for another to do it or to say what is wrong.
     :raises ContainerError: when nobody can tell how the process ended, or whether it did.
@@ -77,7 +75,7 @@ def run_plainly(
 
     _, run = _roots(environment, uid)
     try:
-        handed = Handed(f"{run}/projects/{project}", paused)
+        handed = Handed(f"{run}/projects/{project}")
     except OSError as err:
         raise NotPlainError from err
     try:

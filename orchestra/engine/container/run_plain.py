@@ -26,7 +26,7 @@ from orchestra.engine.state import plain
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from types import FrameType
 
     from orchestra.engine.linux.process import Identity
@@ -50,17 +50,15 @@ class LostError(Exception):
 class Handed:
     """One container of a run, from what is asked to its removal.
 
-    ``run``: the project's run directory. ``paused``: called with a signal for a container whose
-    processes are stopped where they are.
+    ``run``: the project's run directory.
     """
 
-    def __init__(self, run: str, paused: Callable[[str, int], None]) -> None:
+    def __init__(self, run: str) -> None:
         """Call the supervisor.
 
         :raises OSError: when there is none.
         """
         self._run = run
-        self._paused = paused
         self._opened: list[int] = []
         self._supervisor = _socket.socket(fileno=_dial(run))
         self._launcher: _socket.socket | None = None
@@ -196,12 +194,7 @@ class Handed:
             return
         try:
             if is_alive(init):
-                from orchestra.engine.container.freezer import is_frozen  # noqa: PLC0415
-
-                if is_frozen(init):
-                    self._paused(self._id, number)
-                else:
-                    _signal.pidfd_send_signal(pidfd, number)
+                _signal.pidfd_send_signal(pidfd, number)
         except ProcessLookupError:
             return
         finally:
