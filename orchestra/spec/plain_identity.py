@@ -74,7 +74,7 @@ def _content(file: str) -> bytes:
 def _variables(environment: Mapping[str, str], content: bytes) -> Iterator[str]:
     """Yield the variables that a project can depend on: those named in it, and Compose's own."""
     for name in sorted(environment):
-        known = name in {"HOME", "PWD"} or name.startswith("COMPOSE_")
+        known = name == "HOME" or name.startswith("COMPOSE_")
         if known or _names(content, name.encode("utf-8", "surrogateescape")):
             yield f"{name}={environment[name]!r}"
 

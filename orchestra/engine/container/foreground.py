@@ -169,8 +169,9 @@ class Foreground:
     def _write_request(self, record: ContainerRecord) -> tuple[ContainerRecord, str]:
         places = Places.of(self._paths, record)
         neighbours = Neighbours(self._paths, self._store)
-        record = neighbours.complete(record, places)
-        self._store.write_container(record)
+        known, record = record, neighbours.complete(record, places)
+        if record != known:
+            self._store.write_container(record)
         reserve_realtime(record, self._store.containers(record.spec.project))
         network = neighbours.network(
             record, self._networks.interfaces(record), self._networks.listens(record)

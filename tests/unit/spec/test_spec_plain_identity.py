@@ -77,7 +77,6 @@ CHANGES: dict[str, Callable[[Shop], None]] = {
     "a variable in a text": _variable("TAG"),
     "a variable that is passed": _variable("PASSED"),
     "the home directory": _variable("HOME"),
-    "PWD": _variable("PWD"),
     "profiles by variable": _variable("COMPOSE_PROFILES"),
     "profiles": _set("profiles", ("extra",)),
     "the name by variable": _variable("COMPOSE_PROJECT_NAME"),

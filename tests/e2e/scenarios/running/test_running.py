@@ -25,6 +25,14 @@ def run(scenario: Scenario, *words: str, code: int | None = 0, stdin: str = "") 
     return scenario.run("run", "--rm", "-T", "web", *words, code=code, stdin=stdin)
 
 
+def bring_up(scenario: Scenario) -> None:
+    """Bring the project up, have it remembered, and wait for its supervisor."""
+    scenario.up()
+    run(scenario, "true")
+    socket_file = run_directory(scenario) / "supervisor.sock"
+    eventually(socket_file.exists, "the supervisor listens")
+
+
 def imported(scenario: Scenario, *words: str) -> set[str]:
     """Run a container, and return what the command imported for that."""
     scenario.environment["PYTHONPROFILEIMPORTTIME"] = "1"
@@ -43,8 +51,7 @@ def way(request: pytest.FixtureRequest, scenario: Scenario) -> Iterator[str]:
     not_on_peer("two ways of running")
     if request.param == WHOLE and not RUNTIME:
         (scenario.root / "config.toml").touch()
-    scenario.up()
-    run(scenario, "true")  # the project is remembered
+    bring_up(scenario)
     assert RUNTIME or is_plain(scenario) == (request.param == PLAIN)
     yield str(request.param)
     assert place(scenario) is None
@@ -165,8 +172,7 @@ def test_both_ways_make_the_same_container(scenario: Scenario) -> None:
     not_on_peer("two ways of running")
     if RUNTIME:
         pytest.xfail("another runtime is the whole way's")
-    scenario.up()
-    run(scenario, "true")
+    bring_up(scenario)
     documents = {way: asked(scenario, way) for way in (PLAIN, WHOLE)}
     assert documents[PLAIN] == documents[WHOLE]
 
@@ -225,8 +231,7 @@ def test_nothing_runs_of_a_killed_command(scenario: Scenario, way: str) -> None:
 
 def test_a_command_may_be_killed_at_any_moment(scenario: Scenario) -> None:
     not_on_peer("supervisors")
-    scenario.up()
-    run(scenario, "true")
+    bring_up(scenario)
     for milliseconds in range(0, 400, 20):
         process = subprocess.Popen(
             [*command(), "run", "--rm", "-T", "web", "sleep", "4321"],
@@ -269,8 +274,7 @@ def test_a_run_outlives_the_supervisor(scenario: Scenario) -> None:
 
 def test_a_dead_supervisor_is_not_waited_for(scenario: Scenario) -> None:
     not_on_peer("supervisors")
-    scenario.up()
-    run(scenario, "true")
+    bring_up(scenario)
     kill(supervisor(scenario))
     assert run(scenario, "echo", "word").out == "word\n"
     assert place(scenario) is None
@@ -279,8 +283,7 @@ def test_a_dead_supervisor_is_not_waited_for(scenario: Scenario) -> None:
 def test_a_supervisor_that_dies_on_the_way_leaves_nothing(scenario: Scenario) -> None:
     """Either nothing was done by then, and all is done again; or nobody can tell, and it says so."""
     not_on_peer("supervisors")
-    scenario.up()
-    run(scenario, "true")
+    bring_up(scenario)
     for _ in range(6):
         with scenario.running("run", "--rm", "-T", "web", "echo", "word") as process:
             eventually(
