@@ -17,7 +17,9 @@ import anyio.to_thread
 from orchestra.engine.container.failures import StartError
 from orchestra.engine.container.foreground import Foreground
 from orchestra.engine.container.launching import LauncherClient
+from orchestra.engine.container.left_out import possible
 from orchestra.engine.container.lifecycle import Containers
+from orchestra.engine.events import Event
 from orchestra.engine.gates import judge
 from orchestra.engine.local.containers import ContainerSteps
 from orchestra.engine.local.observe import Observer
@@ -104,19 +106,21 @@ class LocalRuns:
             remember(self._store, self._project, with_places(known, desired))
             step = CreateContainer(container=spec, reason="run")
             aliases = request.run.aliases
-            await self._steps.create(self._project, step, one_off=True, aliases=aliases)
+            created = await self._steps.create(
+                self._project, step, report=_unheard, one_off=True, aliases=aliases
+            )
         except OrchestraError:  # another finds it too, and says so
             return None
-        records = self._store.containers(self._project)
-        record = next(record for record in records if record.spec.name == spec.name)
-        self._networks.written(record)
+        record = self._store.container(self._project, created)
+        if record is not None:
+            self._networks.written(record)
         return record
 
     def _decide(self, desired: DesiredState, request: RunRequest) -> ContainerSpec | None:
-        """Return the container; None when there is one of its name, or more is to be done."""
+        """Return the container; None when there is one of its name, or more to be done or said."""
         run = request.run
         template = next((c for c in desired.containers if c.service == run.service), None)
-        if template is None or template.post_start:
+        if template is None or template.post_start or possible(template.resources).remarks:
             return None
         spec = run_spec(template, run)
         state, name = with_one_off(desired, spec)
@@ -136,7 +140,7 @@ class LocalRuns:
         given = (stdio[0], stdio[1], stdio[2]) if stdio else None
         async with container_lock(paths, self._project, record.id):
             record, request = await foreground.prepare(record)
-            launcher = await LauncherClient.ensure(paths, self._project)
+            launcher = LauncherClient.of(paths, self._project)
             descriptors = await launcher.hand_over(request, given)
             self._store.write_container(replace(record, started_at=datetime.now(UTC)))
         return Begun(container_id=record.id, descriptors=descriptors)
@@ -159,3 +163,7 @@ class LocalRuns:
         )
         await self._steps.remove(self._project, step)
         self._store.container(self._project, container_id)  # and so it is forgotten
+
+
+def _unheard(_event: Event) -> None:
+    """Take what a step tells: there is nothing, where ``possible`` has nothing to remark."""
