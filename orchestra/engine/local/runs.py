@@ -162,7 +162,7 @@ class LocalRuns:
             container_id=container_id, name="", service="", volumes=True, reason="run --rm"
         )
         await self._steps.remove(self._project, step)
-        self._store.container(self._project, container_id)  # and so it is forgotten
+        self._store.forget_container(self._project, container_id)
 
 
 def _unheard(_event: Event) -> None:
