@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from orchestra.cli.options import GlobalOptions
 
 
+_SILENT = ("auto", "plain", "quiet")
 CONFIG = "/etc/orchestra/config.toml"
 """root's of engine/paths.py, which a test compares."""
 
@@ -100,7 +101,7 @@ def run_identity(
     settings = environment.get("ORCHESTRA_CONFIG", CONFIG)
     if options.project_directory or options.env_files or options.runtime:
         return None
-    if os.path.lexists(settings):
+    if os.path.lexists(settings) or options.ansi != "auto" or options.progress not in _SILENT:
         return None
     try:
         return plain_identity(

@@ -253,6 +253,16 @@ def test_a_command_may_be_killed_at_any_moment(scenario: Scenario) -> None:
 
 
 @pytest.mark.usefixtures("way")
+def test_down_ends_it(scenario: Scenario) -> None:
+    with scenario.running("run", "--rm", "-T", "web", "sh", "-c", "echo up; sleep 4321") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        scenario.run("down", "-t", "0")
+        assert process.wait(60) == 137
+        assert process.stdout.read() == ""
+
+
+@pytest.mark.usefixtures("way")
 def test_a_run_outlives_the_supervisor(scenario: Scenario) -> None:
     script = "echo up; read x; echo $x; exit 6"
     process = subprocess.Popen(
