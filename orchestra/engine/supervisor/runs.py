@@ -52,7 +52,7 @@ async def converse(
     try:
         request = _read(text)
         begun = await runs.begin(request, descriptors) if request else None
-    except OrchestraError as err:
+    except (OrchestraError, OSError) as err:
         await stream.send(_failed(err))
         return
     finally:
@@ -67,7 +67,7 @@ async def converse(
         with anyio.CancelScope(shield=True), anyio.move_on_after(_END_SECONDS):
             try:
                 await runs.end(begun.container_id, remove=request.remove)
-            except OrchestraError as err:
+            except (OrchestraError, OSError) as err:
                 answer = _failed(err)
     await stream.send(answer)
 
@@ -94,5 +94,10 @@ async def _stay(stream: UNIXSocketStream, begun: Begun) -> None:
         return
 
 
-def _failed(error: OrchestraError) -> bytes:
-    return json.dumps({"error": error.message, "hint": error.hint}).encode() + b"\n"
+def _failed(error: OrchestraError | OSError) -> bytes:
+    """Return an error as a line; one of the disk's is no reason to watch over nothing any more."""
+    if isinstance(error, OrchestraError):
+        told = {"error": error.message, "hint": error.hint}
+    else:
+        told = {"error": f"cannot run a container: {error}", "hint": None}
+    return json.dumps(told).encode() + b"\n"

@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing
@@ -42,7 +44,7 @@ class Hands:
         self.requests: list[RunRequest] = []
         self.ended: list[tuple[str, bool]] = []
         self.refuse = False
-        self.failure: ContainerError | None = None
+        self.failure: ContainerError | OSError | None = None
         self.end_failure: ContainerError | None = None
         self.ours: socket.socket | None = None
         self.over = anyio.Event()
@@ -121,6 +123,9 @@ async def test_errors_are_told(tmp_path: Path, hands: Hands) -> None:
         with pytest.raises(ContainerError, match="no") as caught:
             await asked(tmp_path)
         assert caught.value.hint == "try"
+        hands.failure = OSError(28, "No space left on device")
+        with pytest.raises(ContainerError, match="No space left"):
+            await asked(tmp_path)
         hands.failure, hands.end_failure = None, ContainerError("cannot remove")
         with pytest.raises(ContainerError, match="cannot remove"):
             await asked(tmp_path)
@@ -164,6 +169,17 @@ async def test_a_supervisor_that_goes_away_is_told_from_a_refusal(
     listener.close()
     with pytest.raises(OSError, match="refused"):
         Handed(str(tmp_path))
+
+
+def test_what_makes_runs_is_imported_by_the_first_one() -> None:
+    code = (
+        "import sys, orchestra.engine.supervise, orchestra.engine.local.warden;print(*sys.modules)"
+    )
+    argv = [sys.executable, "-c", code]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True)
+    runs = {f"orchestra.engine.{name}" for name in ("supervisor.runs", "local.runs", "gates")}
+    others = {"orchestra.planner.reconcile", "orchestra.engine.container.foreground"}
+    assert (runs | others).isdisjoint(done.stdout.split())
 
 
 async def test_what_is_no_request_is_refused(tmp_path: Path, hands: Hands) -> None:
