@@ -11,13 +11,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from orchestra.cli.oneoff import (
-    OneOff,
-    one_off_spec,
-    split_plan,
-    with_one_off,
-    with_places,
-)
+from orchestra.cli.oneoff import OneOff, one_off_spec
 from orchestra.cli.plain import variables
 from orchestra.cli.render.progress import progress
 from orchestra.cli.transact import always_fetched, references_of
@@ -25,6 +19,7 @@ from orchestra.cli.upward import pass_gates
 from orchestra.errors import ContainerError, UsageError
 from orchestra.planner.desired import ContainerSpec, DesiredState, PullPolicy
 from orchestra.planner.observed import ObservedState
+from orchestra.planner.oneoff import split_plan, with_one_off, with_places
 from orchestra.planner.options import UpOptions
 from orchestra.planner.plan import Plan
 from orchestra.planner.reconcile import plan_images, plan_up
@@ -120,7 +115,11 @@ def _desired(session: Session, wanted: OneOff) -> DesiredState:
     directory, home = str(Path.cwd()), session.environment.get("HOME")
     service, runtime = wanted.service, session.runtime
 
+    secret = False
+
     def make(project: Project) -> DesiredState:
+        nonlocal secret
+        secret = any(one.environment for one in project.secrets.values())
         from orchestra.cli.oneoff_project import adapted_project
         from orchestra.planner.compile import compile_project
 
@@ -136,7 +135,24 @@ def _desired(session: Session, wanted: OneOff) -> DesiredState:
         directory,
         home,
     )
-    return session.state_made(f"run {asked}", make, (service,))
+    desired = session.state_made(f"run {asked}", make, (service,))
+    if not (wanted.volumes or wanted.publish or wanted.service_ports or secret):
+        _remember(session, service, desired)
+    return desired
+
+
+def _remember(session: Session, service: str, desired: DesiredState) -> None:
+    """Remember the state for the plain way, unless that has warnings to tell or images to fetch."""
+    from orchestra.cli.plain import run_identity
+    from orchestra.engine.state.codec import encode
+    from orchestra.engine.state.memo import Memo
+
+    found = run_identity(session.options, session.environment, service)
+    if found is None or not session.quiet or always_fetched(desired):
+        return
+    memo = Memo(Path(session.machine.paths.memo))
+    if memo.get(found[1]) is None:
+        memo.put(found[1], {"warnings": [], "value": encode(desired)})
 
 
 async def _prepare(

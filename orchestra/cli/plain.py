@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from orchestra.cli.options import GlobalOptions
 
 
+_SILENT = ("auto", "plain", "quiet")
+CONFIG = "/etc/orchestra/config.toml"
+"""root's of engine/paths.py, which a test compares."""
+
+
 def plain_project(options: GlobalOptions, environment: Mapping[str, str]) -> str | None:
     """Return the project's name where it is plain to see, else None."""
     from orchestra.spec.plain_name import NotPlainError
@@ -81,6 +86,85 @@ def plain_exec(
         with docker_codes(debug=options.debug, unstarted=EXEC_UNSTARTED):
             raise
     raise Exit(code)
+
+
+def run_identity(
+    options: GlobalOptions, environment: Mapping[str, str], service: str
+) -> tuple[str, str, str] | None:
+    """Return a project's name, the key of its state for a service's `run`, the code's digest.
+
+    None where that is not plain to see.
+    """
+    from orchestra.spec.plain_identity import plain_identity
+    from orchestra.spec.plain_name import NotPlainError
+
+    settings = environment.get("ORCHESTRA_CONFIG", CONFIG)
+    if options.project_directory or options.env_files or options.runtime:
+        return None
+    if os.path.lexists(settings) or options.ansi != "auto" or options.progress not in _SILENT:
+        return None
+    try:
+        return plain_identity(
+            f"run {service}",
+            environment,
+            os.getcwd(),  # noqa: PTH109 - pathlib takes longer to import
+            files=options.files,
+            asked=options.project_name,
+            profiles=options.profiles,
+        )
+    except (NotPlainError, OSError):
+        return None
+
+
+def plain_run(
+    options: GlobalOptions, run: Mapping[str, object], *, no_deps: bool, remove: bool
+) -> None:
+    """Run a service's one-off container to its end, and exit with its code.
+
+    ``run``: planner.oneoff.Run as a document. Returns when nothing was done, for the session to do
+    it or to say what is wrong.
+
+    :raises Exit: with the code, also when nobody can tell how it ended, which has been said.
+    """
+    known = os.environ
+    found = run_identity(options, known, str(run["service"]))
+    if found is None:
+        return
+    project, key, code = found
+    from orchestra.engine.plainly import NotPlainError, run_plainly
+
+    request = {"code": code, "key": key, "run": run, "no_deps": no_deps, "remove": remove}
+    try:
+        ended = run_plainly(
+            known,
+            os.getuid(),
+            project,
+            request,
+            stdin=0 if run["stdin"] else None,
+            tty=bool(run["tty"]),
+            lost=lambda: _remove(options, project, str(run["slug"])),
+        )
+    except NotPlainError:
+        return
+    except ContainerError:
+        from orchestra.cli.render.errors import docker_codes
+
+        with docker_codes(debug=options.debug, otherwise=125):
+            raise
+    raise Exit(ended)
+
+
+def _remove(options: GlobalOptions, project: str, slug: str) -> bool:
+    """Remove the container of a run, whatever it is doing; tell whether there was one."""
+    from orchestra.cli.session import Session
+    from orchestra.planner.oneoff import SLUG_LABEL
+
+    session = Session(options)
+    containers = session.machine.containers(project).containers
+    found = [one.id for one in containers if one.labels.get(SLUG_LABEL) == slug]
+    for container in found:
+        session.run(lambda: session.machine.remove(project, container))  # noqa: B023 - at once
+    return bool(found)
 
 
 def variables(options: Iterable[str], environment: Mapping[str, str]) -> Mapping[str, str]:

@@ -54,6 +54,8 @@ class Session:
         self._on_interrupt: list[Callable[[], bool | None]] = []
         self._forward: Callable[[int], None] | None = None
         self._warned = False
+        self.quiet = True
+        """Whether the project's files give no cause for warnings."""
         spare_pydantic()
 
     @classmethod
@@ -161,6 +163,7 @@ class Session:
         if not self._warned:
             self._warned = True
             for warning in warnings:
+                self.quiet = False
                 note(f"warning: {printable(warning)}")
 
     def digests(self, references: Sequence[str]) -> Mapping[str, str]:

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from orchestra.engine.container.lifecycle import Containers
+    from orchestra.engine.container.run_plain import Handed
     from orchestra.engine.network.networks import Networks
     from orchestra.engine.paths import Paths
     from orchestra.engine.state.store import Store
     from orchestra.planner.desired import DesiredState
     from orchestra.planner.observed import ObservedState
 
-__all__ = ["NotPlainError", "PlainExec", "exec_plainly", "settle"]
+__all__ = ["NotPlainError", "PlainExec", "exec_plainly", "run_plainly", "settle"]
 
 # root's of paths.py, which a test compares
 DATA, RUN = "/var/lib/orchestra", "/run/orchestra"
@@ -34,10 +35,7 @@ def exec_plainly(environment: Mapping[str, str], uid: int, project: str, wanted:
     :raises NotPlainError: when nothing was done, for another to do it or to say what is wrong.
     :raises ContainerError: when the process does not start, or nobody can tell its end.
     """
-    data = environment.get("ORCHESTRA_DATA", DATA)
-    run = environment.get("ORCHESTRA_RUN", RUN)
-    if uid != 0 or not (data.startswith("/") and run.startswith("/")):
-        raise NotPlainError
+    data, run = _roots(environment, uid)
     run = f"{run}/projects/{project}"
     request = request_of(f"{data}/projects/{project}", run, wanted)
     try:
@@ -45,6 +43,68 @@ def exec_plainly(environment: Mapping[str, str], uid: int, project: str, wanted:
     except OSError as err:
         raise NotPlainError from err
     return talk(launcher, request, stdin=0 if wanted.stdin else None)
+
+
+def _roots(environment: Mapping[str, str], uid: int) -> tuple[str, str]:
+    data = environment.get("ORCHESTRA_DATA", DATA)
+    run = environment.get("ORCHESTRA_RUN", RUN)
+    if uid != 0 or not (data.startswith("/") and run.startswith("/")):
+        raise NotPlainError
+    return data, run
+
+
+def run_plainly(
+    environment: Mapping[str, str],
+    uid: int,
+    project: str,
+    request: Mapping[str, object],
+    *,
+    stdin: int | None,
+    tty: bool,
+    lost: Callable[[], bool],
+) -> int:
+    """Have the project's supervisor make a one-off container, and stay with it to its end.
+
+    ``request``: target.RunRequest as a document. ``lost`` is called when the supervisor was killed
+    meanwhile: it removes what there is of the container, and tells whether there was anything.
+
+    :raises NotPlainError: when nothing was done, for another to do it or to say what is wrong.
+    :raises ContainerError: when nobody can tell how the process ended, or whether it did.
+    """
+    from orchestra.engine.container.run_plain import Handed, LostError  # noqa: PLC0415
+
+    _, run = _roots(environment, uid)
+    try:
+        handed = Handed(f"{run}/projects/{project}")
+    except OSError as err:
+        raise NotPlainError from err
+    try:
+        code = handed.ask(request, stdin=stdin, tty=tty)
+    except LostError as err:
+        handed.close()
+        if not lost():
+            raise NotPlainError from err
+        from orchestra.errors import ContainerError  # noqa: PLC0415
+
+        raise ContainerError(
+            "cannot tell how the process ended: the supervisor was killed when it started it",
+            hint="run the command again",
+        ) from err
+    except BaseException:
+        _end(handed, lost if request["remove"] else None)
+        raise
+    _end(handed, lost if request["remove"] else None)
+    return code
+
+
+def _end(handed: Handed, lost: Callable[[], bool] | None) -> None:
+    from orchestra.engine.container.run_plain import LostError  # noqa: PLC0415
+
+    try:
+        handed.end()
+    except LostError:
+        if lost is not None:
+            lost()
 
 
 def settle(

@@ -11,8 +11,11 @@ import os
 import select
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -27,6 +30,10 @@ from orchestra.engine.supervisor.loop import Supervisor
 from orchestra.engine.supervisor.protocol import PID_NAME, SOCKET_NAME
 from orchestra.engine.supervisor.warden import Warden
 from orchestra.engine.wiring import open_machine
+from orchestra.sources import code_digest
+
+if TYPE_CHECKING:
+    from orchestra.engine.supervisor.runs import Runs
 
 LOG_NAME = "supervisor.log"
 LOCK_NAME = "supervisor.lock"
@@ -36,13 +43,19 @@ _LOG_BYTES_MAX = 1024 * 1024
 
 def main() -> None:
     """Watch over one project until it is released."""
-    project = sys.argv[1]
+    project, code = sys.argv[1], code_digest()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     machine = open_machine(os.environ, uid=os.getuid())
     directory = Path(machine.paths.project_run(project))
     _redirect_output(directory)
     _succeed(directory)
-    anyio.run(_watch, machine.warden(project), directory)
+
+    @cache
+    def runs() -> Runs:
+        # of its own, since it reads records in threads; made when first asked for
+        return open_machine(os.environ, uid=os.getuid()).runs(project, code)
+
+    anyio.run(_watch, machine.warden(project), directory, runs)
 
 
 def _succeed(directory: Path) -> None:
@@ -77,12 +90,12 @@ def _redirect_output(directory: Path) -> None:
     os.close(fd)
 
 
-async def _watch(warden: Warden, directory: Path) -> None:
+async def _watch(warden: Warden, directory: Path, runs: Callable[[], Runs]) -> None:
     bus = EventBus()
     supervisor = Supervisor(warden, bus, SystemClock())
     listener = await server.listen(directory)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(server.serve, listener, bus, supervisor.release)
+        tasks.start_soon(server.serve, listener, bus, supervisor.release, runs)
         await supervisor.run()
         for name in (SOCKET_NAME, PID_NAME):
             (directory / name).unlink(missing_ok=True)

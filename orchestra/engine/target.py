@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 
 from orchestra.engine.events import Event
 from orchestra.planner.observed import ObservedState
+from orchestra.planner.oneoff import Run
 from orchestra.values import dataclass, field
 
 S_contra = TypeVar("S_contra", contravariant=True)
@@ -148,3 +149,28 @@ class ImageFilter:
     before: str | None = None
     since: str | None = None
     until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """A `run` whose container a supervisor makes, for the command to stay with.
+
+    ``code``: that of orchestra.sources; ``key``: under which the project's state is remembered.
+    """
+
+    code: str
+    key: str
+    run: Run
+    no_deps: bool
+    remove: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """The container of a `run`, which runs: the launcher's conversation, and its terminal.
+
+    The descriptors are the receiver's.
+    """
+
+    container_id: str
+    descriptors: tuple[int, ...]

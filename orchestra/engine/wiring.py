@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from orchestra.engine.local.images import ImageSteps
     from orchestra.engine.local.library import ImageLibrary
     from orchestra.engine.local.observe import Observer
+    from orchestra.engine.local.runs import LocalRuns
     from orchestra.engine.local.settled_builds import SettledImages
     from orchestra.engine.local.traffic import ImageTraffic
     from orchestra.engine.local.warden import LocalWarden
@@ -258,6 +259,13 @@ class Machine:
             networks=self._networks,
             program=program_of(project, self._supervisor_environment()),
         )
+
+    def runs(self, project: str, code: str) -> LocalRuns:
+        """Return what makes one-off containers for commands of the same ``code``."""
+        from orchestra.engine.local.runs import LocalRuns  # noqa: PLC0415
+
+        hands = (self._observer, self._containers, self._steps, self._networks)
+        return LocalRuns(project, code, self.store, *hands)
 
     def projects(self) -> tuple[str, ...]:
         """Return the names of the projects on this machine."""

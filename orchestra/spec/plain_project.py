@@ -63,6 +63,21 @@ def plain_project_name(
     return name or _normal(directory.rpartition("/")[2])
 
 
+def plain_files(here: str, files: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the files of a project as ``discovery`` finds them; ``files``: those of ``--file``.
+
+    :raises NotPlainError: where there are more to choose from than one says.
+    """
+    if files:
+        return tuple([_joined(here, file) for file in files])
+    found = _discovered(here)
+    if found:
+        directory = found[0].rpartition("/")[0]
+        if sum([is_file(f"{directory}/{name}") for name in FILE_NAMES]) > 1:
+            raise NotPlainError  # which there are is told then
+    return tuple(found)
+
+
 def _joined(here: str, file: str) -> str:
     if file == "-":
         raise NotPlainError

@@ -115,6 +115,9 @@ class FakeWarden:
     def record(self, container_id):
         return self._records.get(container_id)
 
+    def forget(self, container_id):
+        self.forgotten = container_id
+
     def observe(self, record):
         return ObservedContainer(
             id=record.id, name=record.id, service=record.id, number=1, image="i",

@@ -6,7 +6,8 @@ import os
 import sys
 
 from orchestra.cli.declare import Annotated, Argument, Context, Exit, Option
-from orchestra.cli.session import Session
+from orchestra.cli.options import GlobalOptions
+from orchestra.cli.plain import plain_run, variables
 
 
 def command(
@@ -80,10 +81,32 @@ def command(
     ] = None,
 ) -> None:
     """Bring up what the service needs, run the command with our streams, exit with its code."""
-    session = Session.of(ctx)
+    slug = os.urandom(32).hex()
+    streams = sys.stdin, sys.stdout, sys.stderr
+    whole = (
+        build, cap_add, cap_drop, detach, entrypoint is not None, env_from_file, labels, publish,
+        pull, remove_orphans, service_ports, tty and no_tty, volumes, None in streams,
+    )  # fmt: skip
+    at_terminal = None not in streams and sys.stdin.isatty() and sys.stdout.isatty()
+    terminal = (tty or at_terminal) and not no_tty
+    if not any(whole) and (not terminal or (at_terminal and interactive)):
+        run = {
+            "service": service,
+            "slug": slug,
+            "command": arguments or (),
+            "environment": variables(environment or (), os.environ),
+            "name": name,
+            "user": user,
+            "workdir": workdir,
+            "aliases": use_aliases,
+            "tty": terminal,
+            "stdin": interactive,
+        }
+        plain_run(ctx.obj or GlobalOptions(), run, no_deps=no_deps, remove=remove)
     from orchestra.cli.oneoff import OneOff
     from orchestra.cli.oneoff_run import Manner, check, environment_of, run_one_off
     from orchestra.cli.render.errors import docker_codes
+    from orchestra.cli.session import Session
     from orchestra.cli.transact import parse_pull
 
     check(
@@ -91,10 +114,10 @@ def command(
         {"--tty": tty, "--no-tty": no_tty},
         {"--detach": detach, "--rm": remove},
     )
-    at_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    session = Session.of(ctx)
     wanted = OneOff(
         service=service,
-        slug=os.urandom(32).hex(),
+        slug=slug,
         command=tuple(arguments or ()),
         entrypoint=entrypoint,
         environment=environment_of(environment or (), env_from_file or (), session.environment),
@@ -108,7 +131,7 @@ def command(
         aliases=use_aliases,
         cap_add=tuple(cap_add or ()),
         cap_drop=tuple(cap_drop or ()),
-        tty=(tty or at_terminal) and not no_tty,
+        tty=terminal,
         stdin=interactive and not detach,
     )
     manner = Manner(

@@ -8,28 +8,21 @@ one poll(2) loop carries what goes through them.
 
 from __future__ import annotations
 
-import _socket  # socket's own half in C, as _signal is signal's: the others take 7 ms
+import _socket  # socket's own half in C: the other one takes 5 ms
 import os
-import select
 import sys
 
+from orchestra.engine.container.exchange import Exchange, on_terminal, open_pipes
 from orchestra.engine.state import plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import signal as _signal
-    from collections.abc import Callable, Mapping, Sequence
-    from types import FrameType
+    from collections.abc import Mapping, Sequence
 
     from orchestra.errors import OrchestraError
 
-    Handler = Callable[[int, FrameType | None], object]
-    Handlers = dict[int, Handler | int | None]
     Connection = _socket.socket
-else:
-    import _signal
 
-_READ_BYTES = 64 * 1024
 _START_SECONDS = 120.0
 _MESSAGE_BYTES_MAX = 1024 * 1024
 """MESSAGE_BYTES_MAX of shim/protocol.py, which a test compares."""
@@ -63,13 +56,14 @@ def talk(
             opened.append(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC))
             _ask(connection, request, opened * 3)
             return 0
-        outputs, entrance, given = _pipes(opened, stdout, stderr, stdin)
+        outputs, entrance, given = open_pipes(opened, stdout, stderr, stdin)
         try:
             _ask(connection, request, given)
         finally:
             for fd in given:
                 os.close(fd)
-        return _Exchange(connection, outputs, stdin, entrance).run()
+        Exchange(connection.fileno(), outputs, stdin, entrance).run()
+        return code_of(connection)
     finally:
         connection.close()
         for fd in opened:
@@ -85,10 +79,23 @@ def tell(launcher: int, message: Mapping[str, object]) -> Mapping[str, object]:
     try:
         _enlarge(connection)
         connection.settimeout(_START_SECONDS)
-        connection.sendmsg([_written(message)], [], _socket.MSG_NOSIGNAL)
-        return _received(connection)
+        connection.sendmsg([written(message)], [], _socket.MSG_NOSIGNAL)
+        return received(connection)
     finally:
         connection.close()
+
+
+def code_of(connection: Connection) -> int:
+    """Return the exit code that is told last.
+
+    :raises ContainerError: when nobody can tell it.
+    """
+    code = received(connection).get("code")
+    if not isinstance(code, int):
+        from orchestra.engine.container.failures import unknown_end  # noqa: PLC0415
+
+        raise unknown_end()
+    return code
 
 
 def _on_terminal(
@@ -98,9 +105,7 @@ def _on_terminal(
     source: int,
     target: int,
 ) -> int:
-    import termios  # noqa: PLC0415 - only who has a terminal pays
-
-    from orchestra.engine.container.terminal import raw_terminal, size_of  # noqa: PLC0415
+    from orchestra.engine.container.terminal import size_of  # noqa: PLC0415
 
     rows, columns = size_of(source)
     sized = dict(request)
@@ -108,19 +113,8 @@ def _on_terminal(
         sized |= {"rows": rows, "columns": columns}
     terminal = _ask(connection, sized, ())[0]
     opened.append(terminal)
-
-    def resize(_number: int, _frame: FrameType | None) -> None:
-        try:
-            termios.tcsetwinsize(terminal, size_of(source))
-        except OSError:
-            return
-
-    with raw_terminal(source):
-        before = _handle(resize, _signal.SIGWINCH)
-        try:
-            return _Exchange(connection, {terminal: target}, source, terminal).run()
-        finally:
-            _restore(before)
+    on_terminal(connection.fileno(), terminal, source, target)
+    return code_of(connection)
 
 
 def _enlarge(connection: Connection) -> None:
@@ -138,8 +132,8 @@ def _ask(connection: Connection, request: Mapping[str, object], fds: Sequence[in
     rights = b"".join(fd.to_bytes(4, sys.byteorder) for fd in fds)
     ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)] if fds else []
     try:
-        connection.sendmsg([_written(request)], ancillary, _socket.MSG_NOSIGNAL)
-        answer = _received(connection, passed)
+        connection.sendmsg([written(request)], ancillary, _socket.MSG_NOSIGNAL)
+        answer = received(connection, passed)
     except (TimeoutError, BrokenPipeError):
         answer = {}
     if answer.get("ok") is True:
@@ -158,7 +152,8 @@ def _failure(answer: Mapping[str, object]) -> OrchestraError:
     return error_of(cast(Failed, answer)) if answer else no_answer()
 
 
-def _written(message: Mapping[str, object]) -> bytes:
+def written(message: Mapping[str, object]) -> bytes:
+    """Return a message as it is sent."""
     try:
         return plain.dumps(dict(message))
     except plain.NotPlainError:
@@ -167,19 +162,15 @@ def _written(message: Mapping[str, object]) -> bytes:
         return json.dumps(message).encode()
 
 
-def _received(connection: Connection, passed: list[int] | None = None) -> Mapping[str, object]:
+def received(connection: Connection, passed: list[int] | None = None) -> Mapping[str, object]:
     """Return the next message, {} when there is none; descriptors that came with it are added."""
     room = _MESSAGE_BYTES_MAX, _socket.CMSG_SPACE(4 * 4), _socket.MSG_CMSG_CLOEXEC
     try:
         data, ancillary, _, _ = connection.recvmsg(*room)
     except ConnectionResetError:  # told first, and once, when the other side left something unread
         data, ancillary, _, _ = connection.recvmsg(*room)
-    for level, kind, rights in ancillary:
-        if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS and passed is not None:
-            passed += [
-                int.from_bytes(rights[at : at + 4], sys.byteorder)
-                for at in range(0, len(rights) - 3, 4)
-            ]
+    if passed is not None:
+        passed += descriptors_of(ancillary)
     if not data:
         return {}
     try:
@@ -191,158 +182,11 @@ def _received(connection: Connection, passed: list[int] | None = None) -> Mappin
     return message if isinstance(message, dict) else {}
 
 
-def _pipes(
-    opened: list[int], stdout: int, stderr: int, stdin: int | None
-) -> tuple[dict[int, int], int | None, list[int]]:
-    """Return our ends to read by where that goes, ours to write, and the process's ends."""
-    outputs: dict[int, int] = {}
-    given: list[int] = []
-    for target in (stdout, stderr):
-        reader, writer = os.pipe2(os.O_CLOEXEC)
-        opened.append(reader)
-        outputs[reader] = target
-        given.append(writer)
-    entrance = None
-    if stdin is None:
-        source = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-    else:
-        source, entrance = os.pipe2(os.O_CLOEXEC)
-    return outputs, entrance, [source, *given]
-
-
-class _Exchange:
-    """Carries bytes both ways until the process has ended.
-
-    ``outputs``: our end -> where that goes. ``entrance``: where input goes; a pipe, which is
-    closed at the end of the input, or the terminal.
-    """
-
-    def __init__(
-        self,
-        connection: Connection,
-        outputs: dict[int, int],
-        source: int | None,
-        entrance: int | None,
-    ) -> None:
-        self._connection = connection
-        self._outputs = dict(outputs)
-        self._source = source
-        self._entrance = entrance
-        self._pipe = entrance is not None and entrance not in outputs
-        self._waiting = b""
-        for fd in (*outputs, *(() if entrance is None else (entrance,))):
-            os.set_blocking(fd, False)
-
-    def run(self) -> int:
-        """Return the exit code.
-
-        :raises ContainerError: when nobody can tell the end.
-        :raises Interrupted: at SIGINT and SIGTERM.
-        """
-        before = _handle(_interrupt, _signal.SIGINT, _signal.SIGTERM)
-        try:
-            while not self._turn():
-                pass
-            for fd in self._outputs:
-                self._read(fd)
-        finally:
-            _restore(before)
-            self._end_input()
-        code = _received(self._connection).get("code")
-        if not isinstance(code, int):
-            from orchestra.engine.container.failures import unknown_end  # noqa: PLC0415
-
-            raise unknown_end()
-        return code
-
-    def _turn(self) -> bool:
-        """Wait for one thing to happen and see to it; True when the process has ended."""
-        poll = select.poll()
-        poll.register(self._connection, select.POLLIN)
-        for fd in self._outputs:
-            wanted = select.POLLOUT if self._waiting and fd == self._entrance else 0
-            poll.register(fd, select.POLLIN | wanted)
-        if self._source is not None and not self._waiting:
-            poll.register(self._source, select.POLLIN)
-        if self._pipe and self._entrance is not None and self._waiting:
-            poll.register(self._entrance, select.POLLOUT)
-        ready = dict(poll.poll())
-        if self._connection.fileno() in ready:
-            return True
-        for fd in self._outputs.keys() & ready.keys():
-            if ready[fd] & ~select.POLLOUT and not self._read(fd):
-                del self._outputs[fd]
-        if self._entrance in ready and self._waiting:
-            self._write()
-        if self._source in ready and not self._waiting:
-            self._feed()
-        return False
-
-    def _read(self, fd: int) -> bool:
-        """Hand on what is there; False at the end."""
-        try:
-            while data := os.read(fd, _READ_BYTES):
-                _write_all(self._outputs[fd], data)
-        except BlockingIOError:
-            return True
-        except OSError:  # EIO: nobody has the terminal open any more
-            return False
-        return False
-
-    def _feed(self) -> None:
-        assert self._source is not None
-        try:
-            self._waiting = os.read(self._source, _READ_BYTES)
-        except BlockingIOError:
-            return
-        except OSError:
-            self._waiting = b""
-        if self._waiting:
-            self._write()
-            return
-        self._source = None
-        self._end_input()
-
-    def _write(self) -> None:
-        if self._entrance is None:
-            self._waiting = b""
-            return
-        try:
-            self._waiting = self._waiting[os.write(self._entrance, self._waiting) :]
-        except BlockingIOError:
-            return
-        except OSError:  # it reads no more
-            self._waiting, self._source = b"", None
-            self._end_input()
-
-    def _end_input(self) -> None:
-        """Let the process see the end of its input."""
-        if self._pipe and self._entrance is not None:
-            os.close(self._entrance)
-        if self._pipe:
-            self._entrance = None
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    from orchestra.errors import Interrupted  # noqa: PLC0415
-
-    raise Interrupted("interrupted")
-
-
-def _handle(handler: Handler, *numbers: int) -> Handlers:
-    """Handle signals, and return who did before; only a main thread can."""
-    try:
-        return {number: _signal.signal(number, handler) for number in numbers}
-    except ValueError:
-        return {}
-
-
-def _restore(handlers: Handlers) -> None:
-    for number, handler in handlers.items():
-        _signal.signal(number, handler)
+def descriptors_of(ancillary: Sequence[tuple[int, int, bytes]]) -> list[int]:
+    """Return the descriptors that came with a message."""
+    return [
+        int.from_bytes(rights[at : at + 4], sys.byteorder)
+        for level, kind, rights in ancillary
+        if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS
+        for at in range(0, len(rights) - 3, 4)
+    ]

@@ -79,7 +79,7 @@ class Foreground:
         try:
             async with self._launcher(record) as launcher, AsyncExitStack() as stack:
                 async with container_lock(self._paths, self._project, container_id):
-                    record, request = await self._prepare(self._record(container_id))
+                    record, request = await self.prepare(self._record(container_id))
                     stdio = pipes.given if pipes else None
                     session = await stack.enter_async_context(launcher.run(request, stdio))
                     self._store.write_container(replace(record, started_at=datetime.now(UTC)))
@@ -151,8 +151,13 @@ class Foreground:
                 target = (address, listen["container_port"])
                 tasks.start_soon(proxy.serve, listen["protocol"], socket.socket(fileno=fd), target)
 
-    async def _prepare(self, record: ContainerRecord) -> tuple[ContainerRecord, str]:
-        """Bring its networks up and write the request down; return its path."""
+    async def prepare(self, record: ContainerRecord) -> tuple[ContainerRecord, str]:
+        """Bring its networks up and write the request down; return its path.
+
+        The container's lock is held by the caller.
+
+        :raises EngineError: when a network cannot be had, or something it joins does not run.
+        """
         record = replace(record, wanted=Wanted.RUNNING)
         self._store.write_container(record)
         for endpoint in record.endpoints:
@@ -164,8 +169,9 @@ class Foreground:
     def _write_request(self, record: ContainerRecord) -> tuple[ContainerRecord, str]:
         places = Places.of(self._paths, record)
         neighbours = Neighbours(self._paths, self._store)
-        record = neighbours.complete(record, places)
-        self._store.write_container(record)
+        known, record = record, neighbours.complete(record, places)
+        if record != known:
+            self._store.write_container(record)
         reserve_realtime(record, self._store.containers(record.spec.project))
         network = neighbours.network(
             record, self._networks.interfaces(record), self._networks.listens(record)

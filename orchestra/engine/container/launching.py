@@ -111,6 +111,10 @@ class Conversation:
         pid = answer.get("pid", 0)
         return (pid if isinstance(pid, int) else 0), passed
 
+    def duplicate(self) -> int:
+        """Return another descriptor of it, with which it goes on."""
+        return self._sock.dup().detach()
+
     def close(self) -> None:
         """Hang up."""
         self._sock.close()
@@ -217,6 +221,21 @@ class LauncherClient:
         message = {"op": "start", "request": request_path}
         async with self._session(message, stdio) as session:
             yield session
+
+    async def hand_over(
+        self, request_path: str, stdio: tuple[int, int, int] | None
+    ) -> tuple[int, ...]:
+        """Start a container as :meth:`run` does, for another process to stay with.
+
+        Returns the conversation, and behind it the terminal where it has a tty: the caller's to
+        pass on and to close. Once nobody has the conversation any more, the container is killed.
+
+        :raises ContainerError: when it does not start.
+        """
+        message = {"op": "start", "request": request_path}
+        async with self.conversation() as connection:
+            _, passed = await connection.ask(message, stdio or ())
+            return (connection.duplicate(), *passed)
 
     @asynccontextmanager
     async def exec(

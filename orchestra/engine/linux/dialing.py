@@ -6,14 +6,14 @@ import _socket  # socket's own half in C: the other one takes 5 ms
 import os
 
 
-def dial(directory: str, name: str) -> int:
-    """Connect to a SOCK_SEQPACKET socket, however long its path (108 bytes in unix(7)).
+def dial(directory: str, name: str, kind: int = _socket.SOCK_SEQPACKET) -> int:
+    """Connect to a socket of that kind, however long its path (108 bytes in unix(7)).
 
     :raises OSError: when nobody listens there.
     """
     directory_fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        sock = _socket.socket(_socket.AF_UNIX, kind)
         try:
             sock.connect(f"/proc/self/fd/{directory_fd}/{name}")
             return sock.detach()

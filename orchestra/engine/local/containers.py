@@ -30,7 +30,7 @@ from orchestra.engine.state.records import (
 from orchestra.engine.state.store import Store
 from orchestra.engine.target import Report
 from orchestra.engine.volume.volumes import Volumes
-from orchestra.errors import ContainerError, NetworkError, OrchestraError, VolumeError
+from orchestra.errors import ContainerError, NetworkError, OrchestraError, VolumeError, ungrouped
 from orchestra.oci.image import Image
 from orchestra.oci.platform import Platform, parse_platform
 from orchestra.planner.desired import ContainerSpec, DesiredState, Hook, Mount, MountKind
@@ -308,8 +308,11 @@ class ContainerSteps:
                 return
             if self._containers.phase(record)[0] in LIVE:  # healed since the plan was made
                 record = await self.stop_locked(record, wanted=Wanted.STOPPED)
-            await self._networks.unpublish(record)
-            await self._containers.remove(record)
+            with ungrouped():
+                async with anyio.create_task_group() as tasks:
+                    # the kernel lets deletions wait for a grace period: its files go meanwhile
+                    tasks.start_soon(self._networks.unpublish, record)
+                    await self._containers.remove(record)
         if step.volumes:
             kept = _volumes_of(self._store.containers(project))
             for use in record.volumes:

@@ -127,6 +127,10 @@ class LocalWarden:
         """See Warden.record."""
         return self._store.container(self._project, container_id)
 
+    def forget(self, container_id: str) -> None:
+        """See Warden.forget."""
+        self._store.forget_container(self._project, container_id)
+
     def observe(self, record: ContainerRecord) -> ObservedContainer:
         """See Warden.observe."""
         return self._observer.container(record)

@@ -201,6 +201,15 @@ class Networks:
             hint="run the command again",
         )
 
+    def written(self, record: ContainerRecord) -> None:
+        """Take note that a container's record holds its addresses: nobody else chooses them now.
+
+        For processes that last; what others leave is found to be a dead one's.
+        """
+        for endpoint in record.endpoints:
+            for address in filter(None, (endpoint.ipv4, endpoint.ipv6)):
+                self._leases.release(endpoint.network, address)
+
     def _used(self, record: NetworkRecord, spec: ContainerSpec) -> set[str]:
         """Return the taken addresses; a replica that replaces itself may keep a fixed one."""
         fixed = {text for a in spec.networks for text in (a.ipv4, a.ipv6) if text}

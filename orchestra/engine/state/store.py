@@ -118,6 +118,10 @@ class Reader:
             self.remember(path, record, status)
         return record
 
+    def forget(self, path: str) -> None:
+        """Read a record anew the next time, if there is one."""
+        self._known.pop(path, None)
+
     def remember(self, path: str, record: object, status: os.stat_result) -> None:
         """Know a record that has just been read or written."""
         if len(self._known) >= _MOST_KNOWN:  # most likely of a container that is gone
@@ -179,6 +183,10 @@ class Store:
         """
         path = f"{self.paths.container(project, container_id)}/{RECORD_FILE}"
         return self.reader.read(path, ContainerRecord)
+
+    def forget_container(self, project: str, container_id: str) -> None:
+        """Keep nothing of a container in memory: for processes that last longer than it."""
+        self.reader.forget(f"{self.paths.container(project, container_id)}/{RECORD_FILE}")
 
     def write_container(self, record: ContainerRecord) -> None:
         """Write a container's record.

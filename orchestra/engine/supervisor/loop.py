@@ -83,6 +83,7 @@ class Supervisor:
                 await self._after_end(container_id)
                 record = self._warden.record(container_id)
         self._watched.discard(container_id)
+        self._warden.forget(container_id)
 
     def _ended_unseen(self, record: ContainerRecord) -> bool:
         """Tell whether a life was over before anybody could watch it."""

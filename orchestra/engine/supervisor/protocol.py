@@ -1,7 +1,7 @@
 """Messages of the supervisor's socket: one JSON object a line. Pure.
 
 A client sends one request. To ``subscribe`` the supervisor answers with events without end; to
-``release`` with one reply, and ends when it has nothing left to watch.
+``release`` with one reply, and ends when it has nothing left to watch; ``run`` is told in runs.py.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ class Request(StrEnum):
 
     SUBSCRIBE = "subscribe"
     RELEASE = "release"
+    RUN = "run"
 
 
 def encode_event(event: Event) -> bytes | None:

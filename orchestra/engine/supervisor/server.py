@@ -9,10 +9,10 @@ import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
-from anyio.abc import SocketListener, SocketStream
-from anyio.streams.buffered import BufferedByteReceiveStream
+from anyio.abc import SocketListener, SocketStream, UNIXSocketStream
 
 from orchestra.engine.events import EventBus
 from orchestra.engine.linux.directories import make_private
@@ -23,7 +23,11 @@ from orchestra.engine.supervisor.protocol import (
     encode_event,
 )
 
+if TYPE_CHECKING:
+    from orchestra.engine.supervisor.runs import Runs
+
 _BACKLOG = 64
+_STREAMS = 3
 
 
 async def listen(directory: Path) -> SocketListener:
@@ -56,22 +60,53 @@ class _short_name:  # noqa: N801 - used as a function
         os.close(self._fd)
 
 
-async def serve(listener: SocketListener, bus: EventBus, release: Callable[[], None]) -> None:
-    """Serve clients until cancelled; ``release`` is called when one asks for it."""
+async def serve(
+    listener: SocketListener,
+    bus: EventBus,
+    release: Callable[[], None],
+    runs: Callable[[], Runs] | None = None,
+) -> None:
+    """Serve clients until cancelled; ``release`` is called when one asks for it.
+
+    ``runs`` gives who makes one-off containers for commands.
+    """
 
     async def handle(stream: SocketStream) -> None:
+        if not isinstance(stream, UNIXSocketStream):
+            return
         async with stream:
             try:
-                lines = BufferedByteReceiveStream(stream)
-                request = (await lines.receive_until(b"\n", LINE_BYTES_MAX)).decode().strip()
-                await _answer(stream, request, bus, release)
-            except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.IncompleteRead):
-                return
-            except (anyio.DelimiterNotFound, UnicodeDecodeError):
+                line, descriptors = await _request(stream)
+                word, _, text = line.partition(" ")
+                if word == Request.RUN and runs is not None:
+                    from orchestra.engine.supervisor.runs import converse  # noqa: PLC0415
+
+                    await converse(stream, text, descriptors, runs())
+                    return
+                for fd in descriptors:
+                    os.close(fd)
+                await _answer(stream, line, bus, release)
+            except (anyio.EndOfStream, anyio.BrokenResourceError, UnicodeDecodeError):
                 return
 
     async with listener:
         await listener.serve(handle)
+
+
+async def _request(stream: UNIXSocketStream) -> tuple[str, list[int]]:
+    """Return a client's line, and the descriptors that came with its beginning.
+
+    :raises anyio.EndOfStream: when it says none.
+    """
+    line, descriptors = await stream.receive_fds(LINE_BYTES_MAX, _STREAMS)
+    try:
+        while b"\n" not in line and len(line) < LINE_BYTES_MAX:
+            line += await stream.receive(LINE_BYTES_MAX)
+        return line.partition(b"\n")[0].decode().strip(), descriptors
+    except BaseException:
+        for fd in descriptors:
+            os.close(fd)
+        raise
 
 
 async def _answer(

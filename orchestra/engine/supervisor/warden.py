@@ -29,6 +29,10 @@ class Warden(Protocol):
         """Return one container."""
         ...
 
+    def forget(self, container_id: str) -> None:
+        """Keep nothing in memory of a container that has ended, and may be removed."""
+        ...
+
     def observe(self, record: ContainerRecord) -> ObservedContainer:
         """Describe a container as it is now."""
         ...

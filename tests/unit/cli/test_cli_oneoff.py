@@ -8,19 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from orchestra.cli.oneoff import (
-    OneOff,
-    one_off_spec,
-    split_plan,
-    with_one_off,
-    with_places,
-)
+from orchestra.cli.oneoff import OneOff, one_off_spec
 from orchestra.cli.oneoff_project import adapted_project
 from orchestra.cli.oneoff_run import check, environment_of
 from orchestra.errors import UsageError
 from orchestra.planner.compile import compile_project
 from orchestra.planner.desired import Condition, ContainerSpec, DesiredState, MountKind
 from orchestra.planner.observed import ObservedState
+from orchestra.planner.oneoff import split_plan, with_one_off, with_places
 from orchestra.planner.options import UpOptions
 from orchestra.planner.reconcile import plan_up
 from orchestra.planner.steps import Gate

@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestra.cli import plain as cli_plain
 from orchestra.engine import plainly
-from orchestra.engine.container import exec_plain, exec_talk, places
+from orchestra.engine.container import exec_plain, exec_talk, places, run_plain
 from orchestra.engine.local import settled
 from orchestra.engine.paths import paths_of
 from orchestra.engine.shim import protocol
 from orchestra.engine.state import plain, records, store
+from orchestra.engine.supervisor import protocol as supervisor_protocol
 
 DOCUMENTS = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(st.characters()),
@@ -51,5 +53,9 @@ def test_names_that_are_written_down_twice_are_the_same() -> None:
     assert protocol.LAUNCHER_SOCKET == plainly.LAUNCHER_SOCKET == settled.LAUNCHER_SOCKET
     assert protocol.MESSAGE_BYTES_MAX == exec_talk._MESSAGE_BYTES_MAX
     assert (store.RECORD_FILE, records.VERSION) == (exec_plain.RECORD_FILE, exec_plain.VERSION)
+    assert protocol.INIT_FILE == run_plain.INIT_FILE
+    assert supervisor_protocol.SOCKET_NAME == run_plain.SUPERVISOR_SOCKET
+    assert supervisor_protocol.LINE_BYTES_MAX == run_plain.LINE_BYTES_MAX
     root = paths_of({}, uid=0)
+    assert str(root.config) == cli_plain.CONFIG
     assert (str(root.data), str(root.run)) == (plainly.DATA, plainly.RUN)

@@ -72,6 +72,8 @@ async def test_a_container_without_a_policy_stays_as_it_is(world):
         await world.until(ContainerStarted)
         world.warden.die("job", 0)
         assert (await world.until(ContainerExited)).will_restart is False
+        await anyio.wait_all_tasks_blocked()
+        assert world.warden.forgotten == "job"
     assert world.warden.acts == []
 
 

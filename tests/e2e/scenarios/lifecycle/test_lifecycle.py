@@ -228,6 +228,16 @@ def test_exec_ends_when_its_process_reads_no_input(scenario: Scenario) -> None:
     assert done.out == "done\n"
 
 
+def test_exec_ends_when_nobody_reads_its_output(scenario: Scenario) -> None:
+    scenario.up()
+    with scenario.running("exec", "-T", "web", "yes") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "y\n"
+        os.dup2(os.open(os.devnull, os.O_RDONLY), process.stdout.fileno())
+        assert process.wait(60) == 141
+    eventually(lambda: "yes" not in scenario.run("top", "web").out, "it is gone")
+
+
 def test_what_is_done_all_day_imports_little(scenario: Scenario) -> None:
     not_on_peer("imports of this program")
     scenario.run("up", "-d", "web")
