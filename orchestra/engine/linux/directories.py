@@ -24,5 +24,8 @@ def make_private(path: str | os.PathLike[str]) -> None:
         make_private(os.path.dirname(os.path.abspath(path)))  # noqa: PTH100 - as above
         make_private(path)
     except FileExistsError:
-        if not os.path.isdir(path):  # noqa: PTH112 - as above
+        if os.path.isdir(path):  # noqa: PTH112 - as above
+            return
+        if os.path.lexists(path):
             raise
+        make_private(path)  # it was removed in between
