@@ -92,7 +92,8 @@ async def test_a_shim_wakes_up_to_log(cell: Cell) -> None:
     shim = cell.pid(record, "shim.pid")
     wait_until(lambda: is_asleep(shim))
     assert cell.lines(record) == []
-    assert (await cell.exec(record, "/bin/sh", "-c", ": >/tmp/say"))[0] == 0
+    # The init may end first: then the kernel kills what else is in its pid namespace.
+    assert (await cell.exec(record, "/bin/sh", "-c", ": >/tmp/say"))[0] in {0, 137}
     ended = await cell.containers.wait(record)
     assert ended is not None
     assert (ended["code"], cell.output(record)) == (3, "said\n")
