@@ -99,7 +99,7 @@ class Footprint:
 def _entries(directory: Path) -> list[Path]:
     """List a directory, which may go at any moment."""
     try:
-        return [path for path in directory.iterdir() if not path.name.startswith(".")]
+        return list(directory.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return []
 

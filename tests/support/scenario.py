@@ -318,7 +318,7 @@ def remove_scenario(scenario: Scenario) -> None:
             eventually(lambda: not footprint.found(), "nothing is left")
         left = footprint.found()
         _clear_away(footprint, left)
-        assert not left
+        assert not left, f"left behind: {left}"
     shutil.rmtree(scenario.root)
     assert [end.code for end in ends] == [0] * len(ends), ends
 

@@ -60,6 +60,17 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> os.stat_resul
     return status
 
 
+def _unfinished(path: Path) -> list[Path]:
+    """Return what :func:`write_atomic` left beside ``path`` where it was killed."""
+    found = []
+    with suppress(FileNotFoundError):
+        for other in path.parent.iterdir():
+            pid, _, chance = other.name.removeprefix(f".{path.name}.").partition(".")
+            if pid.isdigit() and len(chance) == 8 and other.name.startswith("."):
+                found.append(other)
+    return found
+
+
 def write_record(path: Path, record: object) -> os.stat_result:
     """Write one versioned record; return the new file's status.
 
@@ -225,8 +236,11 @@ class Store:
         write_record(Path(self.paths.networks) / f"{record.name}.json", record)
 
     def remove_network(self, name: str) -> None:
-        """Forget a network."""
-        (Path(self.paths.networks) / f"{name}.json").unlink(missing_ok=True)
+        """Forget a network, and what a writer of its record left that was killed."""
+        path = Path(self.paths.networks) / f"{name}.json"
+        path.unlink(missing_ok=True)
+        for unfinished in _unfinished(path):
+            unfinished.unlink(missing_ok=True)
 
     def volumes(self, project: str = "") -> tuple[VolumeRecord, ...]:
         """Return every volume of this machine, by name.
