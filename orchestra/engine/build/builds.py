@@ -12,7 +12,6 @@ from orchestra.engine.build.environment import BuildEnvironment
 from orchestra.engine.build.export import Member
 from orchestra.engine.build.recording import recording
 from orchestra.engine.image.store import ImageStore
-from orchestra.engine.target import Report
 from orchestra.oci.image import Image
 from orchestra.planner.building import BuildSpec
 from orchestra.planner.exchange import Output
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from orchestra.engine.build.outline import Described
     from orchestra.engine.build.results import Built, Opened
     from orchestra.engine.image.settings import RegistrySettings
+    from orchestra.engine.target import Report
 
 
 class Builds:
@@ -91,7 +91,7 @@ class Builds:
             delivery = Delivery(
                 store=self._store,
                 layers=self._environment.layers,
-                settings=self._settings(),
+                settings=self._settings,
                 names=tuple(names),
                 opened=opened,
                 report=kept.report,
