@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from orchestra.cli.options import GlobalOptions
 from orchestra.cli.render.terminal import printable, tame
 from orchestra.engine.events import Event, LogLine, Progress, Warned
+from orchestra.values import replace
 
 if TYPE_CHECKING:
     from orchestra.engine.target import Report
@@ -69,7 +70,7 @@ class Told:
         """Return a report that goes on to another one, and is kept in mind."""
 
         def told(event: Event) -> None:
-            self._events.append(event)
+            self._events.append(_without_count(event))
             report(event)
 
         return told
@@ -78,12 +79,17 @@ class Told:
         """Return a report that passes on what has not been told yet."""
 
         def tell(event: Event) -> None:
-            if event in self._events:
-                self._events.remove(event)
+            if (known := _without_count(event)) in self._events:
+                self._events.remove(known)
             else:
                 report(event)
 
         return tell
+
+
+def _without_count(event: Event) -> Event:
+    """Return an event without how many others came before it, which is a matter of luck."""
+    return replace(event, current=0) if isinstance(event, Progress) else event
 
 
 class _Shown:

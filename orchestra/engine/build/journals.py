@@ -9,6 +9,7 @@ import fcntl
 import os
 import time
 
+from orchestra.engine.linux.directories import make_private
 from orchestra.engine.state.plain import dumps
 
 TYPE_CHECKING = False
@@ -89,11 +90,13 @@ def write_whole(
     data = b"".join([dumps(line) + b"\n" for line in lines])
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
     try:
+        make_private(directory)
         make_room(directory)
         fd = os.open(f"{directory}/{began_ns:020d}-{identity}.jsonl", flags, 0o600)
     except OSError:
         return
     try:
+        fcntl.flock(fd, fcntl.LOCK_EX)  # nobody takes it for one that was killed
         os.write(fd, data)
     except OSError:
         pass
