@@ -60,6 +60,11 @@ class _Turns:
                         result: _T = ended.value
                         return result
                     continue
+                except BaseException as error:
+                    if task is main:
+                        raise
+                    self.all.remove(task)
+                    task, event = main, main.throw(error)  # who waits for all hears of it
                 event.waiting.append(task)
         finally:
             for task in reversed(self.all):
