@@ -132,7 +132,6 @@ def deliver(session: Session, spec: BuildSpec, wanted: Wanted, parts: Sequence[s
     """
     from orchestra.cli.imaging import write_file
     from orchestra.cli.noted_builds import note_image
-    from orchestra.cli.render.builds import metadata_of
     from orchestra.cli.settled_builds import settled_image
 
     if wanted.plain and (known := settled_image(session, spec, wanted.names, quiet=wanted.quiet)):
@@ -148,6 +147,8 @@ def deliver(session: Session, spec: BuildSpec, wanted: Wanted, parts: Sequence[s
     if wanted.iidfile:
         write_file(wanted.iidfile, built.id)
     if wanted.metadata_file:
+        from orchestra.cli.render.builds import metadata_of
+
         write_file(wanted.metadata_file, metadata_of(built, session.environment))
     if wanted.speaks:
         print(built.id)
