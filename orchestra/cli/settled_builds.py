@@ -101,7 +101,7 @@ def _done_plainly(session: Session, project: str, image: ImageSpec, report: Repo
         with at_once(session.machine.paths, project) as held:
             if not held:
                 return False
-            run_plainly(lambda: builds.build(spec, image.reference, report))
+            run_plainly(lambda: builds.build(spec, image.reference, report, again=True))
             session.machine.settled_images(project).note(image)
     except (LoopWantedError, EngineError):
         return False

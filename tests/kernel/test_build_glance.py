@@ -253,3 +253,19 @@ def test_an_attempt_without_an_event_loop_is_told_and_recorded_once(commands):
     assert len(told) == len(set(told))
     (journal,) = journals(commands)
     assert journal[-1]["end"]["status"] == "error"
+
+
+def test_what_goes_wrong_is_told_and_recorded_once(commands):
+    commands.run("build")
+    count = len(journals(commands))
+    (commands.root / "two/file").unlink()
+    _, said, _ = commands.run("build", "two", code=5)
+    assert said.count("Image test/two  Building") == 1
+    assert '"file" is not there' in said
+    new = journals(commands)[count:]
+    assert [journal[-1]["end"]["status"] for journal in new] == ["error"]
+    _, said, modules = commands.run("image", "build", "-t", "test/two", "two", code=5)
+    assert "asyncio" not in modules
+    assert said.count("[2/2] COPY file /") == said.count("is not there") == 1
+    new = journals(commands)[count + 1 :]
+    assert [journal[-1]["end"]["status"] for journal in new] == ["error"]

@@ -12,6 +12,8 @@ from orchestra.engine.build.environment import BuildEnvironment
 from orchestra.engine.build.export import Member
 from orchestra.engine.build.recording import recording
 from orchestra.engine.image.store import ImageStore
+from orchestra.engine.waiting import want_loop
+from orchestra.errors import OrchestraError
 from orchestra.oci.image import Image
 from orchestra.planner.building import BuildSpec
 from orchestra.planner.exchange import Output
@@ -51,20 +53,29 @@ class Builds:
         """
         return await describe_image(spec, what, environment=self._environment)
 
-    async def build(self, spec: BuildSpec, reference: str | None, report: Report) -> str:
+    async def build(
+        self, spec: BuildSpec, reference: str | None, report: Report, *, again: bool = False
+    ) -> str:
         """Build an image and return its id; without a reference it is left without a name.
+
+        ``again``: what goes wrong without an event loop is done again with one, which tells of it.
 
         :raises BuildError: when its Dockerfile is wrong, or a step of it fails.
         """
         names = (*((reference,) if reference else ()), *spec.tags)
         with recording(self._environment, spec, names, report) as kept:
-            image = await build_image(
-                spec,
-                reference,
-                environment=kept.watched(self._environment),
-                progress=kept.report,
-                output=kept.report,
-            )
+            try:
+                image = await build_image(
+                    spec,
+                    reference,
+                    environment=kept.watched(self._environment),
+                    progress=kept.report,
+                    output=kept.report,
+                )
+            except OrchestraError:
+                if again:
+                    want_loop()
+                raise
             target = self._store.target(names[0]) if names else None
             kept.gave(image.id, target.digest if target else image.manifest)
         return image.id
