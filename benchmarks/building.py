@@ -221,6 +221,8 @@ class Work:
         for title, project, fresh, prepare in order:
             if title not in titles:
                 continue
+            if project == many and not context_of(many).exists():
+                self.write_many(salt)
             if prepare is not None:
                 prepare()
             yield title, self._tried(project, fresh=fresh)

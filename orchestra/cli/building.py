@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING
 
 from orchestra.cli.declare import Exit
-from orchestra.cli.render.progress import progress
 from orchestra.cli.render.terminal import tame
 from orchestra.cli.session import Session
-from orchestra.engine.events import EventBus, StepDone, StepStarted
 from orchestra.errors import UsageError
-from orchestra.planner.steps import StepId
 from orchestra.values import dataclass
 
 if TYPE_CHECKING:
     from orchestra.cli.imaging import Call
     from orchestra.engine.build.checking import Checked
     from orchestra.engine.build.results import Built
+    from orchestra.engine.target import Report
     from orchestra.planner.building import BuildSpec
     from orchestra.planner.desired import DesiredState
     from orchestra.planner.exchange import Output
@@ -65,6 +63,10 @@ async def build_stdin(session: Session, spec: BuildSpec, tag: str | None, *, che
     :raises BuildError: when it cannot be built.
     """
     import anyio
+
+    from orchestra.cli.render.progress import progress
+    from orchestra.engine.events import EventBus, StepDone, StepStarted
+    from orchestra.planner.steps import StepId
 
     check_stdin()
     builds = session.machine.builds("")
@@ -123,39 +125,62 @@ class Wanted:
                 check_file(path)
 
 
-def deliver(session: Session, spec: BuildSpec, wanted: Wanted) -> None:
-    """Build one image, and leave what is wanted.
+def deliver(session: Session, spec: BuildSpec, wanted: Wanted, parts: Sequence[str] | None) -> None:
+    """Build one image, and leave what is wanted; ``parts`` is by what the command is remembered.
 
     :raises BuildError: when it cannot be built.
     """
-    from orchestra.cli.archives import target_of, written_whole
     from orchestra.cli.imaging import write_file
-    from orchestra.cli.render.builds import metadata_of
-    from orchestra.cli.render.transfers import transfers
+    from orchestra.cli.noted_builds import note_image
     from orchestra.cli.settled_builds import settled_image
 
     if wanted.plain and (known := settled_image(session, spec, wanted.names, quiet=wanted.quiet)):
+        note_image(session, parts, spec, wanted.names)
         if wanted.iidfile:
             write_file(wanted.iidfile, known)
         print(known)
         return
 
-    def opened(place: str) -> AbstractContextManager[int]:
-        return written_whole(target_of("" if place == STDIN else place))
-
-    async def main() -> Built:
-        async with transfers(session.options, quiet=wanted.quiet) as report:
-            return await session.machine.builds("").deliver(
-                spec, wanted.names, wanted.outputs, report=report, opened=opened
-            )
-
-    built = session.run(main)
+    built = _built(session, spec, wanted)
+    if wanted.plain:
+        note_image(session, parts, spec, wanted.names)
     if wanted.iidfile:
         write_file(wanted.iidfile, built.id)
     if wanted.metadata_file:
+        from orchestra.cli.render.builds import metadata_of
+
         write_file(wanted.metadata_file, metadata_of(built, session.environment))
     if wanted.speaks:
         print(built.id)
+
+
+def _built(session: Session, spec: BuildSpec, wanted: Wanted) -> Built:
+    """Build: without an event loop, as far as that goes."""
+    from orchestra.cli.archives import target_of, written_whole
+    from orchestra.cli.plain_run import run_plainly
+    from orchestra.cli.render.transfers import Told, reports, transfers
+    from orchestra.engine.waiting import LoopWantedError
+
+    def opened(place: str) -> AbstractContextManager[int]:
+        return written_whole(target_of("" if place == STDIN else place))
+
+    builds = session.machine.builds("")
+    told = Told()
+
+    async def work(report: Report) -> Built:
+        return await builds.deliver(
+            spec, wanted.names, wanted.outputs, report=report, opened=opened
+        )
+
+    async def main() -> Built:
+        async with transfers(session.options, quiet=wanted.quiet) as report:
+            return await work(told.rest(report))
+
+    built = None
+    if wanted.plain and session.options.progress != "rawjson":
+        with suppress(LoopWantedError), reports(session.options, quiet=wanted.quiet) as report:
+            built = run_plainly(lambda: work(told.noting(report)))
+    return built or session.run(main)
 
 
 async def describe(session: Session, spec: BuildSpec, call: Call) -> None:
@@ -199,23 +224,40 @@ class Asked:
         return replace(spec, provenance=provenance, sbom=parse_sbom(self.sbom or ""))
 
 
-def build_project(session: Session, services: Sequence[str], asked: Asked) -> None:
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """By what a command line is remembered, and its project where that has not changed."""
+
+    parts: Sequence[str] | None = None
+    project: str = ""
+
+
+def build_project(
+    session: Session, services: Sequence[str], asked: Asked, memory: Remembered
+) -> None:
     """Build the images of services, all when none are named, and push them if asked to.
 
     :raises SpecErrors: when the project is wrong.
     :raises StepErrors: when one cannot be built.
     """
-    from orchestra.cli.settled_builds import settled_project
+    from orchestra.cli.noted_builds import note_project
+    from orchestra.cli.settled_builds import images_of, settled_project
     from orchestra.cli.transact import changed_builds, references_of
     from orchestra.planner.options import UpOptions
+    from orchestra.spec.reading import Journal
 
     if services and asked.with_dependencies:
         services = _with_dependencies(session.project(), services)
     if asked.print_file:
         _print_bake(session.project(), services, asked)
         return
+    journal: Journal | None = None
+    written = session.desired_again(memory.project) if memory.project else None
+    if written is None:
+        with Journal() as journal:
+            written = session.desired(services)
     desired = changed_builds(
-        session.desired(services),
+        written,
         args=asked.args,
         no_cache=asked.no_cache,
         pull=asked.pull,
@@ -231,6 +273,7 @@ def build_project(session: Session, services: Sequence[str], asked: Asked) -> No
         if asked.check:
             await check_builds(session, desired, services)
             return
+        from orchestra.cli.render.progress import progress
         from orchestra.planner.reconcile import plan_images
 
         controller = session.controller(desired.project)
@@ -242,6 +285,9 @@ def build_project(session: Session, services: Sequence[str], asked: Asked) -> No
 
     if asked.check or not settled_project(session, desired, options):
         session.run(main)
+    if not asked.check and journal is not None:
+        images = images_of(desired, options)
+        note_project(session, memory.parts, journal, desired.project, images)
     if asked.push and not asked.check:
         from orchestra.cli.pushing import push_services
 

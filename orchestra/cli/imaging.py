@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
+from orchestra.cli.build_options import size_of
 from orchestra.cli.options import GlobalOptions, check_choice
 from orchestra.errors import UsageError
 from orchestra.values import dataclass, field, replace
@@ -182,20 +183,6 @@ def ulimit_of(text: str) -> Ulimit:
         raise UsageError(
             f'"{text}" is no value of --ulimit', hint="write it as NAME=SOFT[:HARD]"
         ) from err
-
-
-def size_of(option: str, text: str) -> int | None:
-    """Parse a size; None for "" and 0.
-
-    :raises UsageError: when it is none.
-    """
-    from orchestra.spec.units import parse_size
-
-    try:
-        size = parse_size(text) if text else 0
-    except ValueError as err:
-        raise UsageError(f'"{text}" is no value of {option}', hint="it is a size: 64m") from err
-    return size or None
 
 
 def resources_of(texts: Iterable[str]) -> Resources:

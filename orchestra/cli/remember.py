@@ -29,8 +29,8 @@ def remembered(
     write: Callable[[T], Json],
     read: Callable[[object], T],
     environment: Mapping[str, str],
-) -> tuple[T, tuple[str, ...]]:
-    """Return what ``make`` makes of a project, and the project's warnings.
+) -> tuple[T, tuple[str, ...], str | None]:
+    """Return what ``make`` makes of a project, its warnings, and by what that is remembered.
 
     ``purpose`` names ``make`` and all that it depends on beside the project; ``read`` raises
     ValueError for what ``write`` did not write. Nothing is kept of a project with secrets out of
@@ -46,7 +46,7 @@ def remembered(
         match memo.get(key):
             case {"warnings": [*warnings], "value": value}:
                 with suppress(ValueError):  # of another form: it is made again
-                    return read(value), tuple(map(str, warnings))
+                    return read(value), tuple(map(str, warnings)), key
             case _:
                 pass
     project = loaded.project()
@@ -54,4 +54,17 @@ def remembered(
     secret = any(one.environment for one in project.secrets.values())
     if key is not None and not secret:
         memo.put(key, {"warnings": list(project.warnings), "value": write(made)})
-    return made, project.warnings
+    return made, project.warnings, None if secret else key
+
+
+def again(
+    key: str, read: Callable[[object], T], environment: Mapping[str, str]
+) -> tuple[T, tuple[str, ...]] | None:
+    """Return what is remembered by a key, and the project's warnings; None when nothing is."""
+    match Memo(Path(paths_of(environment, uid=os.getuid()).memo)).get(key):
+        case {"warnings": [*warnings], "value": value}:
+            with suppress(ValueError):
+                return read(value), tuple(map(str, warnings))
+        case _:
+            pass
+    return None

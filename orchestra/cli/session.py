@@ -56,6 +56,10 @@ class Session:
         self._warned = False
         self.quiet = True
         """Whether the project's files give no cause for warnings."""
+        self.told: list[str] = []
+        """The warnings about the project that were shown."""
+        self.known_by: str | None = None
+        """By what the project is remembered, once it was loaded."""
         spare_pydantic()
 
     @classmethod
@@ -127,7 +131,7 @@ class Session:
         from orchestra.spec.loader import load
 
         loaded = load(self.load_options(services, phases), self.environment, Path.cwd())
-        made, warnings = remembered(
+        made, warnings, self.known_by = remembered(
             loaded, purpose, make, write=write, read=read, environment=self.environment
         )
         self._warn(warnings)
@@ -162,9 +166,14 @@ class Session:
     def _warn(self, warnings: Iterable[str]) -> None:
         if not self._warned:
             self._warned = True
-            for warning in warnings:
-                self.quiet = False
-                note(f"warning: {printable(warning)}")
+            found = tuple(warnings)
+            self.quiet = not found
+            self._tell(found)
+
+    def _tell(self, warnings: Iterable[str]) -> None:
+        for warning in warnings:
+            self.told.append(f"warning: {printable(warning)}")
+            note(self.told[-1])
 
     def digests(self, references: Sequence[str]) -> Mapping[str, str]:
         """Ask the registries for the digests of images.
@@ -211,9 +220,21 @@ class Session:
 
         purpose = f"desired {runtime} {sorted((scale or {}).items())}"
         desired = self.state_made(purpose, make, services)
-        for warning in desired.warnings:
-            note(f"warning: {printable(warning)}")
+        self._tell(desired.warnings)
         return desired
+
+    def desired_again(self, key: str) -> DesiredState | None:
+        """Return what a project that has not changed is to be; None when that is not known."""
+        from orchestra.cli.remember import again
+        from orchestra.engine.state.codec import decode
+        from orchestra.planner.desired import DesiredState
+
+        found = again(key, lambda value: decode(DesiredState, value), self.environment)
+        if found is None:
+            return None
+        self._warn(found[1])
+        self._tell(found[0].warnings)
+        return found[0]
 
     def state_made(
         self, purpose: str, make: Callable[[Project], DesiredState], services: Sequence[str]

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from orchestra.engine.paths import Paths, paths_of
-from orchestra.engine.state.store import Store
 from orchestra.errors import ContainerError, HostError
-from orchestra.planner.observed import ObservedState
+from orchestra.values import replace
 
 if TYPE_CHECKING:
     from orchestra.engine.build.builds import Builds
     from orchestra.engine.build.environment import BuildEnvironment
     from orchestra.engine.build.history import BuildHistory
+    from orchestra.engine.build.settled import SettledBuilds
     from orchestra.engine.clock import SystemClock
     from orchestra.engine.container.launching import LauncherClient
     from orchestra.engine.container.lifecycle import Containers
@@ -39,9 +39,11 @@ if TYPE_CHECKING:
     from orchestra.engine.local.warden import LocalWarden
     from orchestra.engine.network.networks import Networks
     from orchestra.engine.snapshot.snapshotter import Snapshotter
+    from orchestra.engine.state.store import Store
     from orchestra.engine.target import Commit, Report
     from orchestra.engine.volume.volumes import Volumes
     from orchestra.planner.desired import ContainerSpec
+    from orchestra.planner.observed import ObservedState
 
 
 def open_machine(environment: Mapping[str, str], *, uid: int) -> Machine:
@@ -85,8 +87,15 @@ class Machine:
 
     def __init__(self, paths: Paths, environment: Mapping[str, str]) -> None:
         self.paths = paths
-        self.store = Store(paths)
         self._environment = environment
+        self._known: dict[str, SettledBuilds] = {}
+
+    @cached_property
+    def store(self) -> Store:
+        """The records of projects and containers."""
+        from orchestra.engine.state.store import Store  # noqa: PLC0415 - most builds need none
+
+        return Store(self.paths)
 
     @cached_property
     def _clock(self) -> SystemClock:
@@ -166,16 +175,17 @@ class Machine:
         from orchestra.engine.build.kept import build_environment  # noqa: PLC0415
         from orchestra.oci.platform import platform_of_machine  # noqa: PLC0415
 
-        return build_environment(
+        environment = build_environment(
             self.paths,
             self._images,
             self._snapshotter,
-            self._settings,
-            self.store,
+            lambda: self._settings,
+            lambda: self.store,
             platform=platform_of_machine(os.uname().machine),
             variables=self._environment,
             scope=project,
         )
+        return replace(environment, settled=self._settled(project))
 
     def containers(self, project: str) -> ObservedState:
         """Take a snapshot of a project's containers alone, for who shows or enters them.
@@ -186,6 +196,7 @@ class Machine:
         """
         from orchestra.engine.container.phases import PhaseReader  # noqa: PLC0415
         from orchestra.engine.local.observe import Observer  # noqa: PLC0415
+        from orchestra.planner.observed import ObservedState  # noqa: PLC0415
 
         observer = Observer(
             self.store,
@@ -379,18 +390,24 @@ class Machine:
 
     def settled_images(self, project: str) -> SettledImages:
         """Return what is known of builds that were done; needs no event loop."""
-        from orchestra.engine.build.settled import SettledBuilds  # noqa: PLC0415
         from orchestra.engine.local.settled_builds import SettledImages  # noqa: PLC0415
+
+        return SettledImages(self._images, self._settled(project), self._journals)
+
+    def _settled(self, project: str) -> SettledBuilds:
+        """Return what is known of a project's builds, the same for all that ask."""
+        from orchestra.engine.build.settled import SettledBuilds  # noqa: PLC0415
         from orchestra.oci.platform import platform_of_machine  # noqa: PLC0415
 
-        builds = SettledBuilds(
-            self._images,
-            self.paths,
-            platform=platform_of_machine(os.uname().machine),
-            variables=self._environment,
-            scope=project,
-        )
-        return SettledImages(self._images, builds, self._journals)
+        if project not in self._known:
+            self._known[project] = SettledBuilds(
+                self._images,
+                self.paths,
+                platform=platform_of_machine(os.uname().machine),
+                variables=self._environment,
+                scope=project,
+            )
+        return self._known[project]
 
     @property
     def _journals(self) -> Path:

@@ -7,7 +7,7 @@ import sys
 from orchestra.spec.discovery import STDIN, Site
 from orchestra.spec.document import LARGEST_BYTES, Document, read_documents
 from orchestra.spec.findings import Findings
-from orchestra.spec.reading import read_limited
+from orchestra.spec.reading import cannot_tell, read_limited
 from orchestra.spec.tree import Mark, lookup
 
 
@@ -25,6 +25,7 @@ class Documents:
         self._findings.read(file)
         try:
             if file == STDIN:
+                cannot_tell()
                 content = sys.stdin.buffer.read(LARGEST_BYTES + 1)
             else:
                 content = read_limited(file, LARGEST_BYTES)

@@ -77,10 +77,11 @@ def _written(value: Value, mark: Mark | None = None) -> Iterator[str]:
 
 def _files(loaded: Loaded) -> Iterator[str]:
     for path in sorted(set(_named(loaded.tree))):
-        if not os.path.lexists(path):
+        there = is_file(path)
+        if not there and not os.path.lexists(path):
             yield f"no {path}"
             continue
-        if not is_file(path):  # a pipe says everything once
+        if not there:  # a pipe says everything once
             raise _UntoldError
         content = read_limited(path, LARGEST_BYTES)
         if len(content) > LARGEST_BYTES:

@@ -21,6 +21,51 @@ _PATIENCE_SECONDS = 60.0
 _CHUNK_BYTES = 1 << 20
 
 
+class Journal:
+    """What is read and looked for while the block runs: files' contents, and what is at paths.
+
+    ``kinds`` are the type bits of modes, 0 for nothing; ``tells`` False: something else was read.
+    """
+
+    def __init__(self) -> None:
+        self.contents: dict[str, bytes] = {}
+        self.kinds: dict[str, int] = {}
+        self.tells = True
+
+    def __enter__(self) -> Journal:
+        _open.append(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _open.remove(self)
+
+    def file(self, path: str, content: bytes, *, whole: bool) -> None:
+        """Note what was read; ``whole`` says that it is all of a file, and would be again."""
+        if not whole or self.contents.setdefault(path, content) != content:
+            self.tells = False
+
+    def kind(self, path: str, kind: int) -> None:
+        """Note what was found."""
+        if self.kinds.setdefault(path, kind) != kind:
+            self.tells = False
+
+    def files(self) -> dict[str, str]:
+        """Return the digests of what was read."""
+        from orchestra.hashing import sha256  # noqa: PLC0415 - this is not for those who only read
+
+        return {path: sha256(content).hexdigest() for path, content in self.contents.items()}
+
+
+_open: list[Journal] = []
+"""Those that want to know; there is one thread that reads."""
+
+
+def cannot_tell() -> None:
+    """Note that something was read that nobody can read again."""
+    for journal in _open:
+        journal.tells = False
+
+
 def read_limited(path: str | Path, limit: int) -> bytes:
     """Return what a file holds; of one with more than ``limit`` bytes, one byte too many.
 
@@ -34,7 +79,11 @@ def read_limited(path: str | Path, limit: int) -> bytes:
         mode = os.fstat(handle).st_mode
         if stat.S_ISDIR(mode):
             raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
-        return _read(handle, limit + 1, pipe=stat.S_ISFIFO(mode))
+        content = _read(handle, limit + 1, pipe=stat.S_ISFIFO(mode))
+        for journal in _open:
+            whole = stat.S_ISREG(mode) and len(content) <= limit
+            journal.file(str(path), content, whole=whole)
+        return content
     finally:
         os.close(handle)
 
@@ -52,9 +101,12 @@ def is_file(path: str | Path) -> bool:
 
 def _mode(path: str | Path) -> int | None:
     try:
-        return os.stat(path).st_mode  # noqa: PTH116 - pathlib takes longer to import
+        mode = os.stat(path).st_mode  # noqa: PTH116 - pathlib takes longer to import
     except (OSError, ValueError):
-        return None
+        mode = None
+    for journal in _open:
+        journal.kind(str(path), stat.S_IFMT(mode or 0))
+    return mode
 
 
 def _read(handle: int, most: int, *, pipe: bool) -> bytes:

@@ -12,7 +12,8 @@ import pytest
 from support.builds import command_lines, join_workers
 from support.gitserver import git_server
 
-from orchestra.engine.build.git_fetch import GitAccess, git_environment
+from orchestra.engine.build.git_access import GitAccess
+from orchestra.engine.build.git_fetch import git_environment
 from orchestra.engine.build.git_source import read_git_source
 from orchestra.errors import BuildError
 

@@ -22,7 +22,8 @@ from support.patience import FACTOR
 
 from orchestra.engine.build.builds import Builds
 from orchestra.engine.build.history import BuildHistory
-from orchestra.engine.build.journal import BODY_BYTES_MAX, ENTRIES_MAX, TAIL_BYTES_MAX, Journal
+from orchestra.engine.build.journal import BODY_BYTES_MAX, TAIL_BYTES_MAX, Journal
+from orchestra.engine.build.journals import ENTRIES_MAX
 from orchestra.engine.events import LogLine, Progress
 from orchestra.engine.image.settings import load_settings
 from orchestra.engine.image.store import ImageStore

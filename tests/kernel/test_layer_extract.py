@@ -12,7 +12,7 @@ import pytest
 from support import images
 from support.images import Entry, directory, file, link
 
-from orchestra.engine.image.extract import Flavour, flavour_of
+from orchestra.engine.image.flavour import Flavour, flavour_of
 from orchestra.engine.image.layer import Limits, Unpacked, unpack
 from orchestra.engine.image.tar import CHARACTER, FIFO, HARD_LINK, Member
 from orchestra.errors import ImageError

@@ -12,7 +12,7 @@ import pytest
 from support import images
 
 from orchestra.engine.image.compression import decompress
-from orchestra.engine.image.extract import flavour_of
+from orchestra.engine.image.flavour import flavour_of
 from orchestra.engine.image.layer import Limits, pack, unpack
 from orchestra.engine.image.tar import HARD_LINK, Member, TarReader
 from orchestra.errors import ImageError

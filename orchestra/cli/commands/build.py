@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from orchestra.cli.declare import Annotated, Argument, Context, Option
-from orchestra.cli.session import Session
+from orchestra.cli.options import GlobalOptions
+from orchestra.cli.plain_builds import plain_project_build, project_parts
 from orchestra.errors import UsageError
 
 
@@ -54,14 +55,17 @@ def command(
     ] = False,
 ) -> None:
     """Build, independent images side by side; "-" is a Dockerfile or a tarball from stdin."""
-    from orchestra.cli.building import STDIN, Asked, build_project, build_stdin
-    from orchestra.cli.imaging import size_of
+    given = {name: value for name, value in locals().items() if value and name != "ctx"}
+    known = plain_project_build(ctx.obj or GlobalOptions(), given)
+    from orchestra.cli.build_options import parse_build_args, parse_ssh, size_of
+    from orchestra.cli.building import STDIN, Asked, Remembered, build_project, build_stdin
     from orchestra.cli.options import check_choice
-    from orchestra.cli.transact import parse_build_args, parse_ssh
+    from orchestra.cli.session import Session
     from orchestra.planner.building import BuildSpec
     from orchestra.values import replace
 
     session = Session.of(ctx)
+    parts = project_parts(session.options, given, session.environment)
     asked = Asked(
         args=parse_build_args(build_args or (), session.environment),
         ssh=dict(parse_ssh(text) for text in ssh or ()),
@@ -87,4 +91,4 @@ def command(
         return
     if tag is not None:
         raise UsageError('--tag is for "build -"', hint="name a service's image by `image`")
-    build_project(session, services or (), asked)
+    build_project(session, services or (), asked, Remembered(parts, known))

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 from orchestra.cli.options import GlobalOptions
-from orchestra.cli.render.tables import size_text
 from orchestra.cli.render.terminal import printable, tame
 from orchestra.engine.events import Event, LogLine, Progress, Warned
+from orchestra.values import replace
 
 if TYPE_CHECKING:
     from orchestra.engine.target import Report
@@ -60,6 +60,38 @@ def _said(line: LogLine) -> str:
     return f" {printable(line.source)} | {tame(line.text.rstrip())}"
 
 
+class Told:
+    """What was told by an attempt that had to begin again: none of it is told a second time."""
+
+    def __init__(self) -> None:
+        self._events: list[Event] = []
+
+    def noting(self, report: Report) -> Report:
+        """Return a report that goes on to another one, and is kept in mind."""
+
+        def told(event: Event) -> None:
+            self._events.append(_without_count(event))
+            report(event)
+
+        return told
+
+    def rest(self, report: Report) -> Report:
+        """Return a report that passes on what has not been told yet."""
+
+        def tell(event: Event) -> None:
+            if (known := _without_count(event)) in self._events:
+                self._events.remove(known)
+            else:
+                report(event)
+
+        return tell
+
+
+def _without_count(event: Event) -> Event:
+    """Return an event without how many others came before it, which is a matter of luck."""
+    return replace(event, current=0) if isinstance(event, Progress) else event
+
+
 class _Shown:
     def __init__(self, *, live: bool) -> None:
         self._live = live
@@ -82,6 +114,8 @@ class _Shown:
     def _progress(self, event: Progress) -> None:
         subject = printable(event.subject)
         if self._live and event.total:
+            from orchestra.cli.render.tables import size_text
+
             sizes = f"{size_text(event.current)}/{size_text(event.total)}"
             sys.stderr.write(f"\r\x1b[K {subject}  {event.action}  {sizes}")
             sys.stderr.flush()

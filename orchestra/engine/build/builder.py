@@ -11,9 +11,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-import anyio
-import anyio.to_thread
-
 from orchestra.engine.build.checking import (
     Checked,
     Question,
@@ -21,7 +18,7 @@ from orchestra.engine.build.checking import (
 from orchestra.engine.build.contexts import ContextOpener, Contexts
 from orchestra.engine.build.environment import BuildEnvironment, Reports
 from orchestra.engine.build.export import Member, built_of
-from orchestra.engine.build.git_fetch import GitAccess
+from orchestra.engine.build.git_access import GitAccess
 from orchestra.engine.build.handed import SecretSource, read_secret
 from orchestra.engine.build.imported_caches import lend
 from orchestra.engine.build.kept import build_environment
@@ -31,6 +28,7 @@ from orchestra.engine.build.settling import known_build, tell_settled, tell_warn
 from orchestra.engine.build.tree import Tree
 from orchestra.engine.build.workspace import workspace
 from orchestra.engine.events import LogLine, Progress
+from orchestra.engine.waiting import in_thread, want_loop
 from orchestra.oci.image import Image
 from orchestra.planner.building import BuildSpec
 from orchestra.values import replace
@@ -71,9 +69,11 @@ async def build_image(
     subject = reference or _NAMELESS
     names = (*((reference,) if reference else ()), *spec.tags)
     settled = environment.settled
-    look = await anyio.to_thread.run_sync(
+    look = await in_thread(
         settled.look, replace(spec, no_cache=False), names if deliver is None else settles_as
     )
+    if look is None or spec.no_cache:
+        want_loop()  # remote sources and caches, agents, attestations
     known = await known_build(look, environment) if not (deliver or spec.no_cache) else None
     if known is not None:
         tell_settled(known, subject, reports)
@@ -90,7 +90,7 @@ async def build_image(
     tell_warnings(tuple(warnings), subject, reports)
     if look is not None:
         notes = outcomes[0].solver.notes
-        await anyio.to_thread.run_sync(settled.keep, look, notes, image, tuple(warnings))
+        await in_thread(settled.keep, look, notes, image, tuple(warnings))
     progress(Progress(subject=subject, action="built"))
     return image
 
@@ -115,7 +115,7 @@ async def _opened(
     """
     arguments = build_arguments(spec.args, environment.variables)
     async with _agents(spec, environment) as sockets:
-        settings = await anyio.to_thread.run_sync(_settings, spec, environment, sockets)
+        settings = await in_thread(_settings, spec, environment, sockets)
         settings = replace(settings, hostname=arguments.get(_HOSTNAME) or HOSTNAME)
         keep = arguments.get(_KEEP_GIT, "") in ("1", "true")
         parent = environment.paths.build_cache / "tmp"

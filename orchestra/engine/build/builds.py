@@ -12,7 +12,8 @@ from orchestra.engine.build.environment import BuildEnvironment
 from orchestra.engine.build.export import Member
 from orchestra.engine.build.recording import recording
 from orchestra.engine.image.store import ImageStore
-from orchestra.engine.target import Report
+from orchestra.engine.waiting import want_loop
+from orchestra.errors import OrchestraError
 from orchestra.oci.image import Image
 from orchestra.planner.building import BuildSpec
 from orchestra.planner.exchange import Output
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from orchestra.engine.build.outline import Described
     from orchestra.engine.build.results import Built, Opened
     from orchestra.engine.image.settings import RegistrySettings
+    from orchestra.engine.target import Report
 
 
 class Builds:
@@ -51,20 +53,29 @@ class Builds:
         """
         return await describe_image(spec, what, environment=self._environment)
 
-    async def build(self, spec: BuildSpec, reference: str | None, report: Report) -> str:
+    async def build(
+        self, spec: BuildSpec, reference: str | None, report: Report, *, again: bool = False
+    ) -> str:
         """Build an image and return its id; without a reference it is left without a name.
+
+        ``again``: what goes wrong without an event loop is done again with one, which tells of it.
 
         :raises BuildError: when its Dockerfile is wrong, or a step of it fails.
         """
         names = (*((reference,) if reference else ()), *spec.tags)
         with recording(self._environment, spec, names, report) as kept:
-            image = await build_image(
-                spec,
-                reference,
-                environment=kept.watched(self._environment),
-                progress=kept.report,
-                output=kept.report,
-            )
+            try:
+                image = await build_image(
+                    spec,
+                    reference,
+                    environment=kept.watched(self._environment),
+                    progress=kept.report,
+                    output=kept.report,
+                )
+            except OrchestraError:
+                if again:
+                    want_loop()
+                raise
             target = self._store.target(names[0]) if names else None
             kept.gave(image.id, target.digest if target else image.manifest)
         return image.id
@@ -91,7 +102,7 @@ class Builds:
             delivery = Delivery(
                 store=self._store,
                 layers=self._environment.layers,
-                settings=self._settings(),
+                settings=self._settings,
                 names=tuple(names),
                 opened=opened,
                 report=kept.report,

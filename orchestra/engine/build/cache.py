@@ -75,13 +75,14 @@ class BuildCache:
     def __init__(self, directory: PurePosixPath) -> None:
         self._directory = Path(directory)
 
-    def _path(self, key: str) -> Path:
+    def path(self, key: str) -> Path:
+        """Return where the record of a key lies, or would lie."""
         return self._directory / key[:2] / f"{key}.json"
 
     def get(self, key: str) -> CacheRecord | None:
         """Return what is known of a key; a record that cannot be understood is none."""
         try:
-            with self._path(key).open("rb") as file:
+            with self.path(key).open("rb") as file:
                 return _decode(json.loads(file.read(_RECORD_BYTES_MAX)))
         except (OSError, ValueError, ImageError):
             return None
@@ -93,7 +94,7 @@ class BuildCache:
 
     def drop(self, key: str, before: float) -> bool:
         """Forget a record that was written before a moment; tell whether it went."""
-        path = self._path(key)
+        path = self.path(key)
         try:
             if path.stat().st_mtime >= before:
                 return False
@@ -107,7 +108,7 @@ class BuildCache:
 
         :raises BuildError: when the record cannot be written.
         """
-        path = self._path(key)
+        path = self.path(key)
         temporary = path.with_suffix(f".{os.urandom(6).hex()}")
         try:
             make_private(path.parent)

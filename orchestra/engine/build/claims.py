@@ -6,8 +6,6 @@ import secrets
 from collections.abc import Sequence
 from datetime import datetime
 
-import anyio.to_thread
-
 from orchestra.engine.build.attestations import Claim
 from orchestra.engine.build.checking import Question
 from orchestra.engine.build.contexts import Contexts
@@ -19,6 +17,7 @@ from orchestra.engine.build.sbom import SPDX, spdx_of
 from orchestra.engine.build.solver import Solver
 from orchestra.engine.build.tree import Tree
 from orchestra.engine.image.wire import parse_config
+from orchestra.engine.waiting import in_thread
 from orchestra.oci.digest import digest_of
 from orchestra.planner.building import BuildSpec
 from orchestra.values import dataclass, replace
@@ -59,7 +58,7 @@ class Witness:
         directories = await solver.environment.layers.directories(member.layers)
         if not directories:
             return ()
-        return await anyio.to_thread.run_sync(packages_of, Tree(directories))
+        return await in_thread(packages_of, Tree(directories))
 
     def _story(self, solver: Solver) -> Story:
         environment, job = solver.environment, solver.job

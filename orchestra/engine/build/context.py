@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from orchestra.engine.build.digests import FileDigests
 from orchestra.engine.build.hashing import Entry, Hashing
@@ -32,6 +32,9 @@ from orchestra.engine.build.tree import Directory, Item, Tree
 from orchestra.errors import BuildError
 from orchestra.values import dataclass
 
+if TYPE_CHECKING:
+    from orchestra.engine.build.seen import Seen
+
 DOCKERFILE_BYTES_MAX = 4 << 20
 _IGNORE_BYTES_MAX = 16 << 20
 _MOMENT_SECONDS = 1.0
@@ -47,10 +50,15 @@ class Chosen:
     entry: Entry
 
 
-def open_context(directory: str, dockerfile: str, digests: FileDigests | None = None) -> Tree:
+def open_context(
+    directory: str,
+    dockerfile: str,
+    digests: FileDigests | None = None,
+    seen: Seen | None = None,
+) -> Tree:
     """Open a build context; DOCKERFILE.dockerignore ("" has none) wins over .dockerignore.
 
-    ``digests`` is what is known of its files.
+    ``digests`` is what is known of its files; ``seen`` is told what is looked at.
 
     :raises BuildError: when the directory or its ignore file cannot be read.
     """
@@ -68,16 +76,21 @@ def open_context(directory: str, dockerfile: str, digests: FileDigests | None = 
             with candidate.open("rb") as file:
                 text = file.read(_IGNORE_BYTES_MAX).decode("utf-8", "surrogateescape")
         except (FileNotFoundError, NotADirectoryError):
+            if seen is not None:
+                seen.ignoring[str(candidate)] = ""
             continue
         except OSError as error:
             raise BuildError(f'cannot read "{candidate}": {error.strerror}') from error
+        if seen is not None:
+            written = text.encode("utf-8", "surrogateescape")
+            seen.ignoring[str(candidate)] = hashlib.sha256(written).hexdigest()
         try:
             matcher = make_matcher(parse_ignore_file(text))
         except BuildError as error:
             why = error.message.removeprefix("cannot read the ignore patterns: ")
             raise BuildError(f'cannot read "{candidate}": {why}', hint=error.hint) from error
         break
-    return Tree((directory,), overlay=False, matcher=matcher, digests=digests)
+    return Tree((directory,), overlay=False, matcher=matcher, digests=digests, seen=seen)
 
 
 def text_of(file: IO[bytes], name: str) -> str:
@@ -105,7 +118,7 @@ def read_dockerfile(path: str) -> str:
     :raises BuildError: when that is not possible.
     """
     try:
-        with _there(Path(path)).open("rb") as file:
+        with dockerfile_at(Path(path)).open("rb") as file:
             return text_of(file, path)
     except OSError as error:
         raise BuildError(
@@ -114,7 +127,7 @@ def read_dockerfile(path: str) -> str:
         ) from error
 
 
-def _there(path: Path) -> Path:
+def dockerfile_at(path: Path) -> Path:
     """Return where a Dockerfile is: one that is not there may be written in lower case."""
     lower = path.with_name(path.name.lower())
     return lower if path.name == "Dockerfile" and not path.exists() and lower.exists() else path
@@ -239,6 +252,7 @@ class Lister:
             return Entry(item.name, status, link=directory.readlink(item), layer=item.layer)
         if item.is_file:
             return self.hashing.file(directory, item)
+        self.hashing.something_else()
         return Entry(item.name, status, layer=item.layer)
 
     def directory(

@@ -13,8 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import anyio.to_thread
-
 from orchestra.engine.build.context import (
     DOCKERFILE_BYTES_MAX,
     decoded,
@@ -30,12 +28,13 @@ from orchestra.engine.build.target import Rules, Target
 from orchestra.engine.build.tree import Tree
 from orchestra.engine.build.workspace import Workspace
 from orchestra.engine.image.layout import LAYOUT
+from orchestra.engine.waiting import in_thread
 from orchestra.errors import BuildError
 from orchestra.planner.building import BuildSpec
 from orchestra.values import dataclass, field, replace
 
 if TYPE_CHECKING:
-    from orchestra.engine.build.git_fetch import GitAccess
+    from orchestra.engine.build.git_access import GitAccess
 
 STDIN = "-"
 _IMAGE = "docker-image://"
@@ -121,7 +120,7 @@ class ContextOpener:
         tree = self.trees.get(name)
         if tree is None:
             digests = FileDigests(self.environment.paths.build_cache / "files", directory)
-            tree = await anyio.to_thread.run_sync(open_context, directory, dockerfile, digests)
+            tree = await in_thread(open_context, directory, dockerfile, digests)
         self._opened.append(tree)
         return tree
 
@@ -142,13 +141,13 @@ class ContextOpener:
                 from orchestra.engine.build.download import download  # noqa: PLC0415 - rare
 
                 path = await download(spec.dockerfile, self.scratch.make("dockerfile"), "")
-                text = await anyio.to_thread.run_sync(read_dockerfile, str(path))
+                text = await in_thread(read_dockerfile, str(path))
             if text is None:
-                text = await anyio.to_thread.run_sync(read_dockerfile, spec.dockerfile)
+                text = await in_thread(read_dockerfile, spec.dockerfile)
             return tree, text
         self._remember("", fetched)
         text = spec.dockerfile_inline if spec.dockerfile_inline is not None else fetched.dockerfile
-        return await anyio.to_thread.run_sync(_with_ignore, fetched.tree, spec.dockerfile, text)
+        return await in_thread(_with_ignore, fetched.tree, spec.dockerfile, text)
 
     async def _additional(self, name: str, value: str) -> Tree:
         fetched = await self._fetched(value) if value != STDIN else None
@@ -160,7 +159,7 @@ class ContextOpener:
                 "service:NAME, a git repository, or the URL of a tarball",
             )
         self._remember(name, fetched)
-        return (await anyio.to_thread.run_sync(_with_ignore, fetched.tree, "", ""))[0]
+        return (await in_thread(_with_ignore, fetched.tree, "", ""))[0]
 
     def _remember(self, name: str, fetched: _Fetched) -> None:
         if fetched.time is not None:
@@ -180,13 +179,13 @@ class ContextOpener:
             return await self._clone(flagged)
         if value == STDIN:
             path = self.scratch.make("stdin") / "stdin"
-            await anyio.to_thread.run_sync(self._take_stdin, path)
-            return await anyio.to_thread.run_sync(self._unpacked, path, "stdin")
+            await in_thread(self._take_stdin, path)
+            return await in_thread(self._unpacked, path, "stdin")
         if value.startswith(_URLS):
             from orchestra.engine.build.download import download  # noqa: PLC0415 - rare
 
             path = await download(value, self.scratch.make("url"), "")
-            found = await anyio.to_thread.run_sync(self._unpacked, path, value)
+            found = await in_thread(self._unpacked, path, value)
             modified = int(path.stat().st_mtime)
             return replace(found, time=modified) if modified else found
         return None

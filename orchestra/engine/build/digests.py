@@ -30,7 +30,7 @@ _HEAD = b"orchestra file digests 1\n"
 _FILE_BYTES_MAX = 64 << 20
 _CONTEXTS_MAX = 64
 _SPARE_MIN = 1024
-_TICK_NS = 100_000_000
+TICK_NS = 100_000_000
 """Longer than any tick: HZ is 100 at least."""
 _LOCAL = frozenset(
     {0xEF53, 0x58465342, 0x9123683E, 0x01021994, 0x794C7630, 0xF2F52010, 0x2FC12FC1, 0xCA451A4E}
@@ -68,7 +68,7 @@ class FileDigests:
 
         ``begun_ns`` is when reading began, in nanoseconds since the epoch.
         """
-        if status.st_ctime_ns + _TICK_NS > begun_ns or not self._is_trusted(fd, status.st_dev):
+        if status.st_ctime_ns + TICK_NS > begun_ns or not self._is_trusted(fd, status.st_dev):
             return
         self._seen[_looks(status)] = digest
         self._learned = True
@@ -76,7 +76,7 @@ class FileDigests:
     def _is_trusted(self, fd: int, device: int) -> bool:
         known = self._trusted.get(device)
         if known is None:
-            from orchestra.engine.linux.syscalls import filesystem_type  # noqa: PLC0415 - rare
+            from orchestra.engine.linux.filesystems import filesystem_type  # noqa: PLC0415 - rare
 
             known = self._trusted[device] = filesystem_type(fd) in _LOCAL
         return known
@@ -119,6 +119,20 @@ def _looks(status: os.stat_result) -> bytes:
 def now_ns() -> int:
     """Return the time by the clock that files' times are taken from."""
     return time.time_ns()
+
+
+def is_local(directory: str) -> bool:
+    """Tell whether a directory is on a file system whose times this kernel gives."""
+    from orchestra.engine.linux.filesystems import filesystem_type  # noqa: PLC0415 - rare
+
+    try:
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return filesystem_type(fd) in _LOCAL
+    finally:
+        os.close(fd)
 
 
 def _read(path: Path) -> dict[bytes, bytes]:

@@ -157,6 +157,9 @@ class BuildEnvironment:
     scope: str = ""
     stdin: Callable[[], IO[bytes]] | None = None
     """Opens what a context of "-" is read from."""
+    begun: set[str] = field(default_factory=set)
+    """Keys of steps that were done without an event loop, for a build that begins again with one:
+    what one command did is not cached for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from orchestra.engine.build.git_fetch import Checkout, GitAccess, fetch_git
+from orchestra.engine.build.git_access import Checkout, GitAccess
 from orchestra.engine.build.git_source import without_password
 from orchestra.engine.build.remote import is_url, repository
 from orchestra.engine.build.vertices import CopyVertex
@@ -33,6 +33,8 @@ async def fetch_sources(
         directory = scratch / f"fetched-{number}"
         found = repository(vertex, source)
         if found is not None:
+            from orchestra.engine.build.git_fetch import fetch_git  # noqa: PLC0415 - rare
+
             fetched[source] = await fetch_git(found, directory, access)
         elif is_url(source):
             from orchestra.engine.build.download import download  # noqa: PLC0415 - rare

@@ -14,38 +14,17 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
-import anyio.to_thread
-
+from orchestra.engine.build.git_access import Checkout, GitAccess
 from orchestra.engine.build.git_source import GitSource, without_password
 from orchestra.engine.process import run_group
+from orchestra.engine.waiting import in_thread
 from orchestra.errors import BuildError, CommandError
-from orchestra.values import dataclass, field
 
 _TIMEOUT = timedelta(minutes=30)
 _PROTOCOLS = "git:http:https:ssh"
 _SHALLOW = ("--depth", "shallow")
 _UNADVERTISED = ("not our ref", "unadvertised object", "couldn't find remote ref")
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GitAccess:
-    """How private repositories are reached: tokens by their secret's name, an agent's socket."""
-
-    tokens: Mapping[str, str] = field(default_factory=dict)
-    ssh_socket: str = ""
-    variables: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checkout:
-    """A repository on the disk, and what stands for its content."""
-
-    directory: Path
-    commit: str
-    identity: str
-    time: int
-    """When the commit was made, in seconds."""
 
 
 async def fetch_git(source: GitSource, directory: Path, access: GitAccess) -> Checkout:
@@ -197,10 +176,10 @@ class _Git:
             for name in ("FETCH_HEAD", "ORIG_HEAD"):
                 (self.directory / ".git" / name).unlink(missing_ok=True)
         else:
-            await anyio.to_thread.run_sync(shutil.rmtree, self.directory / ".git")
-            await anyio.to_thread.run_sync(_drop_links_to_git, self.directory)
+            await in_thread(shutil.rmtree, self.directory / ".git")
+            await in_thread(_drop_links_to_git, self.directory)
         if self.source.mtime != "checkout":
-            await anyio.to_thread.run_sync(_set_times, self.directory, time)
+            await in_thread(_set_times, self.directory, time)
 
 
 def _drop_links_to_git(directory: Path) -> None:

@@ -8,23 +8,21 @@ shown by a mount and are gone with the step.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import anyio
-import anyio.abc
-import anyio.to_thread
-
 from orchestra.engine.build.mounts import RunMount
 from orchestra.engine.build.workspace import make_private
+from orchestra.engine.snapshot.removal import remove_tree
+from orchestra.engine.waiting import in_thread
 from orchestra.errors import BuildError
 from orchestra.planner.building import FileRights
 from orchestra.values import dataclass
 
 if TYPE_CHECKING:
+    from anyio.abc import SocketStream
     from anyio.streams.buffered import BufferedByteReceiveStream
 
 _SECRET_MODE = 0o400
@@ -87,7 +85,7 @@ async def hand_secret(
                 hint=f"list it under build.secrets (known: {sorted(known)})",
             )
         return Handed()
-    data = await anyio.to_thread.run_sync(read_secret, source, mount.id)
+    data = await in_thread(read_secret, source, mount.id)
     variable = ""
     if mount.env is not None:
         variable = f"{mount.env or mount.id}={data.decode('utf-8', 'surrogateescape')}"
@@ -95,9 +93,14 @@ async def hand_secret(
     if mount.target:
         directory = run / "build-secrets" / os.urandom(8).hex()
         make_private(directory)
-        stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        stack.callback(_remove, directory)
         path = _write_secret(directory / "secret", data, mount, source.rights)
     return Handed(path=path, variable=variable)
+
+
+def _remove(directory: Path) -> None:
+    with suppress(OSError):
+        remove_tree(str(directory))
 
 
 def _write_secret(path: Path, data: bytes, mount: RunMount, rights: FileRights) -> Path:
@@ -135,6 +138,8 @@ async def hand_agent(
 async def _forwarded(upstream: str, mount: RunMount, run: Path) -> AsyncIterator[Path]:
     directory = run / "build-ssh" / os.urandom(4).hex()
     make_private(directory)
+    import anyio  # noqa: PLC0415 - what runs has a loop
+
     path = directory / "agent"
     try:
         listener = await anyio.create_unix_listener(
@@ -142,7 +147,7 @@ async def _forwarded(upstream: str, mount: RunMount, run: Path) -> AsyncIterator
         )
         os.chown(path, mount.uid or 0, mount.gid or 0)
 
-        async def serve(client: anyio.abc.SocketStream) -> None:
+        async def serve(client: SocketStream) -> None:
             async with client:
                 await _pass_on(client, upstream)
 
@@ -151,15 +156,16 @@ async def _forwarded(upstream: str, mount: RunMount, run: Path) -> AsyncIterator
             yield path
             tasks.cancel_scope.cancel()
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        _remove(directory)
 
 
-async def _pass_on(client: anyio.abc.SocketStream, upstream: str) -> None:
+async def _pass_on(client: SocketStream, upstream: str) -> None:
     """Answer one client's requests until it, or the agent, goes."""
+    import anyio  # noqa: PLC0415 - what runs has a loop
+    from anyio.streams.buffered import BufferedByteReceiveStream  # noqa: PLC0415
+
     try:
         async with await anyio.connect_unix(upstream) as agent:
-            from anyio.streams.buffered import BufferedByteReceiveStream  # noqa: PLC0415 - rare
-
             asked, answered = BufferedByteReceiveStream(client), BufferedByteReceiveStream(agent)
             while True:
                 frame = await _frame(asked)
@@ -176,5 +182,5 @@ async def _frame(stream: BufferedByteReceiveStream) -> bytes:
     head = await stream.receive_exactly(4)
     size = int.from_bytes(head, "big")
     if not 0 < size <= _FRAME_BYTES_MAX:
-        raise anyio.BrokenResourceError
+        raise ConnectionError("an agent's message is too long")
     return head + await stream.receive_exactly(size)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from orchestra.values import dataclass, field
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
+    from threading import BoundedSemaphore
 
 _CHUNK = 1 << 20
 _BATCH_BYTES = 4 << 20
@@ -66,9 +66,10 @@ class Hashing:
 
     def __init__(self, tree: Tree) -> None:
         self._digests = tree.digests
+        self._seen = tree.seen
         self._batch: _Batch | None = None
         self._pool: ThreadPoolExecutor | None = None
-        self._waiting = threading.BoundedSemaphore(_WAITING_MAX)
+        self._waiting: BoundedSemaphore | None = None
         self._futures: list[Future[None]] = []
         self._files = self._bytes = 0
 
@@ -100,6 +101,9 @@ class Hashing:
     def file(self, directory: Directory, item: Item) -> Entry:
         """Return the entry of a file, whose digest is known at once or at the end of the block."""
         entry = Entry(item.name, item.stat, layer=item.layer)
+        if self._seen is not None:
+            above = directory.path
+            self._seen.files[f"{above}/{item.name}" if above else item.name] = entry
         known = self._digests.known(item.stat) if self._digests is not None else None
         if known is not None:
             entry.digest = known
@@ -119,6 +123,11 @@ class Hashing:
         batch.size += item.stat.st_size
         return entry
 
+    def something_else(self) -> None:
+        """Note that there is more than directories, links and files with content."""
+        if self._seen is not None:
+            self._seen.tells = False
+
     def _flush(self) -> None:
         batch, self._batch = self._batch, None
         if batch is None:
@@ -130,16 +139,20 @@ class Hashing:
             return
         if self._pool is None:
             from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - many files only
+            from threading import BoundedSemaphore  # noqa: PLC0415
 
+            self._waiting = BoundedSemaphore(_WAITING_MAX)
             self._pool = ThreadPoolExecutor(min(8, (os.cpu_count() or 1) + 1))
-        self._waiting.acquire()
+        if self._waiting is not None:
+            self._waiting.acquire()
         self._futures.append(self._pool.submit(self._read_waiting, batch))
 
     def _read_waiting(self, batch: _Batch) -> None:
         try:
             self._read(batch)
         finally:
-            self._waiting.release()
+            if self._waiting is not None:
+                self._waiting.release()
 
     def _read(self, batch: _Batch) -> None:
         try:

@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from orchestra.engine.build.journal import VERSION, Steps, is_held, remove
+from orchestra.engine.build.journal import Steps
+from orchestra.engine.build.journals import VERSION, is_held, remove
 from orchestra.engine.events import Event, LogLine, Progress
 from orchestra.errors import BuildError, ImageError
 from orchestra.oci.platform import parse_platform

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-import anyio
-
 from orchestra.engine.build.environment import NetworkMode
 from orchestra.engine.build.graph import Graph
 from orchestra.engine.build.runs import RunSettings
 from orchestra.engine.build.tree import Tree
+from orchestra.engine.waiting import Event
 from orchestra.oci.platform import Platform
 from orchestra.values import dataclass, field
 
@@ -20,14 +19,14 @@ class Underway:
 
     def __init__(self) -> None:
         self.done: set[str] = set()
-        self._doing: dict[str, anyio.Event] = {}
+        self._doing: dict[str, Event] = {}
 
     @asynccontextmanager
     async def alone(self, key: str) -> AsyncIterator[None]:
         """Look after a step for the time of the block; whoever comes second waits for its end."""
         while (doing := self._doing.get(key)) is not None:
             await doing.wait()
-        ended = self._doing[key] = anyio.Event()
+        ended = self._doing[key] = Event()
         try:
             yield
         finally:

@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestra.engine.build.journals import VERSION, make_room, new_id
 from orchestra.engine.events import LogLine, Progress
 from orchestra.engine.linux.directories import make_private
 from orchestra.values import dataclass, field
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from orchestra.engine.events import Event
 
-VERSION = 1
 BODY_BYTES_MAX = 384 * 1024
 """How much of a build's log is kept from its beginning."""
 TAIL_BYTES_MAX = 96 * 1024
@@ -35,20 +35,7 @@ LINE_CHARACTERS_MAX = 8 * 1024
 _ENTRY_BYTES = 64
 """What an entry has beside its text, about."""
 _FLUSH_NS = 100_000_000
-ENTRIES_MAX = 100
-_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
-_ID_LENGTH = 25
 _STEP = re.compile(r"\[(?:([^\]]*) )?\d+/(\d+)\] ")
-
-
-def new_id() -> str:
-    """Return the id of a build, of the form that BuildKit's have: 25 digits of base 36."""
-    number = int.from_bytes(os.urandom(17))
-    digits = ""
-    while len(digits) < _ID_LENGTH:
-        number, digit = divmod(number, len(_DIGITS))
-        digits += _DIGITS[digit]
-    return digits
 
 
 @dataclass(slots=True, kw_only=True)
@@ -94,13 +81,14 @@ class Journal:
             {"version": VERSION, "id": self.id, "began_ns": self.began_ns, "about": dict(about)}
         )
         self._fd = -1
+        self._path: Path | None = None
         with suppress(OSError):
             self._open(directory)
 
     def _open(self, directory: Path) -> None:
         make_private(directory)
         make_room(directory)
-        path = directory / f"{self.began_ns:020d}-{self.id}.jsonl"
+        path = self._path = directory / f"{self.began_ns:020d}-{self.id}.jsonl"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         self._fd = os.open(path, flags, 0o600)
         fcntl.flock(self._fd, fcntl.LOCK_EX)  # a reader has it for a moment at most
@@ -176,6 +164,13 @@ class Journal:
         self.flush()
         self._close()
 
+    def discard(self) -> None:
+        """Leave nothing of a build that begins again, and is written down then."""
+        if self._fd >= 0 and self._path is not None:
+            with suppress(OSError):
+                self._path.unlink(missing_ok=True)
+        self._close()
+
     def _close(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
@@ -184,39 +179,3 @@ class Journal:
     @staticmethod
     def _line(document: object) -> bytes:
         return json.dumps(document, separators=(",", ":")).encode() + b"\n"
-
-
-def make_room(directory: Path) -> None:
-    """Remove the oldest journals where there are too many; those of running builds stay.
-
-    :raises OSError: when the directory cannot be read.
-    """
-    names = sorted(os.listdir(directory))  # noqa: PTH208 - names alone, in order of time
-    surplus = len(names) - ENTRIES_MAX + 1
-    for name in names:
-        if surplus <= 0:
-            return
-        surplus -= remove(directory / name)
-
-
-def remove(path: Path) -> bool:
-    """Remove a journal, unless its build runs; tell whether it went."""
-    with suppress(OSError):
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            if is_held(fd):
-                return False
-            path.unlink(missing_ok=True)
-        finally:
-            os.close(fd)
-        return True
-    return False
-
-
-def is_held(fd: int) -> bool:
-    """Tell whether the build of an open journal runs."""
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    return False

@@ -8,19 +8,15 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING
 
-import anyio.to_thread
-
-from orchestra.engine.build.cache_exchange import SharedCaches
 from orchestra.engine.build.environment import BuildEnvironment, Built, NetworkMode, StepNetwork
 from orchestra.engine.build.settled import SettledBuilds
 from orchestra.engine.clock import SystemClock
 from orchestra.engine.events import Progress
 from orchestra.engine.image.layout import LAYOUT, layout_config, load_layout
-from orchestra.engine.image.settings import RegistrySettings
 from orchestra.engine.image.store import SOURCE_DIGEST, ImageStore
 from orchestra.engine.paths import Paths
 from orchestra.engine.snapshot.snapshotter import Snapshotter
-from orchestra.engine.state.store import Store
+from orchestra.engine.waiting import in_thread, want_loop
 from orchestra.errors import OrchestraError
 from orchestra.oci.digest import Digest, digest_of, parse_digest
 from orchestra.oci.image import Image, ImageConfig, Layer
@@ -28,8 +24,13 @@ from orchestra.oci.platform import Platform
 from orchestra.values import dataclass
 
 if TYPE_CHECKING:
+    from orchestra.engine.build.cache_exchange import SharedCaches
+    from orchestra.engine.build.cacheconfig import Contents
     from orchestra.engine.container.launching import LauncherClient
+    from orchestra.engine.image.settings import RegistrySettings
     from orchestra.engine.shim.protocol import Rootfs
+    from orchestra.engine.state.store import Store
+    from orchestra.planner.exchange import CachePlace
 
 _EMPTY = digest_of(bytes(1024))
 """The diff id of a layer that holds nothing: two blocks that end a tar."""
@@ -86,7 +87,7 @@ class KeptImages:
 
     store: ImageStore
     snapshotter: Snapshotter
-    settings: RegistrySettings
+    settings: Callable[[], RegistrySettings]
 
     async def base(
         self,
@@ -106,6 +107,7 @@ class KeptImages:
         found = None if pull else self.store.get(reference, platform)
         if found is not None and platform.accepts(found.config.platform):
             return found
+        want_loop()
         # The registry's client costs too much to import for a build that needs it not.
         from orchestra.engine.image.pull import pull as pull_image  # noqa: PLC0415
 
@@ -113,7 +115,7 @@ class KeptImages:
             reference,
             store=self.store,
             snapshotter=self.snapshotter,
-            settings=self.settings,
+            settings=self.settings(),
             platform=platform,
             progress=progress,
         )
@@ -123,14 +125,15 @@ class KeptImages:
         try:
             if reference.startswith(LAYOUT):
                 text = reference.removeprefix(LAYOUT)
-                return await anyio.to_thread.run_sync(layout_config, text, platform)
+                return await in_thread(layout_config, text, platform)
             found = self.store.get(reference, platform)
             if found is not None:
                 return found.config
+            want_loop()
             from orchestra.engine.image.pull import fetch_config  # noqa: PLC0415 - as above
 
             return await fetch_config(
-                reference, store=self.store, settings=self.settings, platform=platform
+                reference, store=self.store, settings=self.settings(), platform=platform
             )
         except OrchestraError:
             return None
@@ -160,7 +163,7 @@ class KeptImages:
 
         :raises ImageError: when a layer is gone, or a name is malformed.
         """
-        return await anyio.to_thread.run_sync(self._add, built, references)
+        return await in_thread(self._add, built, references)
 
     def _add(self, built: Built, references: Sequence[str]) -> Image:
         for document in built.documents:
@@ -183,11 +186,11 @@ class KeptImages:
 
 
 def _network(
-    paths: Paths, state: Store, mode: NetworkMode
+    paths: Paths, state: Callable[[], Store], mode: NetworkMode
 ) -> AbstractAsyncContextManager[StepNetwork]:
     from orchestra.engine.build.egress import step_networks  # noqa: PLC0415
 
-    return step_networks(paths, state)(mode)
+    return step_networks(paths, state())(mode)
 
 
 def _launcher() -> AbstractAsyncContextManager[LauncherClient]:
@@ -196,12 +199,37 @@ def _launcher() -> AbstractAsyncContextManager[LauncherClient]:
     return private_launcher()
 
 
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """Implements Shared, for builds of which most name no cache."""
+
+    store: ImageStore
+    settings: Callable[[], RegistrySettings]
+
+    def _caches(self) -> SharedCaches:
+        want_loop()
+        from orchestra.engine.build.cache_exchange import SharedCaches  # noqa: PLC0415
+
+        return SharedCaches(self.store, self.settings)
+
+    async def read(self, place: CachePlace, platform: Platform) -> Contents:
+        return await self._caches().read(place, platform)
+
+    async def fetch(self, place: CachePlace | None, layer: Layer) -> None:
+        await self._caches().fetch(place, layer)
+
+    async def write(
+        self, place: CachePlace, contents: Contents, progress: Callable[[Progress], None]
+    ) -> None:
+        await self._caches().write(place, contents, progress)
+
+
 def build_environment(
     paths: Paths,
     store: ImageStore,
     snapshotter: Snapshotter,
-    settings: RegistrySettings,
-    state: Store,
+    settings: Callable[[], RegistrySettings],
+    state: Callable[[], Store],
     *,
     platform: Platform,
     variables: Mapping[str, str],
@@ -217,7 +245,7 @@ def build_environment(
         network=partial(_network, paths, state),
         launcher=_launcher,
         settled=SettledBuilds(store, paths, platform=platform, variables=variables, scope=scope),
-        shared=SharedCaches(store, lambda: settings),
+        shared=_Shared(store, settings),
         variables=variables,
         scope=scope,
     )

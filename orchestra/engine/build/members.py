@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import anyio
-
 from orchestra.engine.build.cache import BuildCache
 from orchestra.engine.build.cacheconfig import with_inline
 from orchestra.engine.build.checking import (
@@ -19,7 +17,6 @@ from orchestra.engine.build.checking import (
     lint_config,
     refusal,
 )
-from orchestra.engine.build.claims import Witness
 from orchestra.engine.build.command_lines import PROXIES
 from orchestra.engine.build.contexts import Contexts
 from orchestra.engine.build.dockerfile import parse_dockerfile
@@ -81,13 +78,21 @@ async def build_platforms(
     async def build(platform: Platform) -> None:
         question = replace(ground.question, platform=platform)
         own = replace(ground, question=question)
-        witness = Witness(spec, names, ground.contexts, question, started)
-        found[platform] = await _build(spec, subject, own, environment, reports, witness)
+        made = await _build(spec, subject, own, environment, reports)
+        if spec.sbom or spec.provenance is not None:
+            from orchestra.engine.build.claims import Witness  # noqa: PLC0415 - rare
+
+            witness = Witness(spec, names, ground.contexts, question, started)
+            member = await witness.attest(made.member, made.outcome.solver)
+            made = replace(made, member=member)
+        found[platform] = made
 
     platforms = platforms_of(spec, environment)
     if len(platforms) == 1:
         await build(platforms[0])
         return [found[platforms[0]]]
+    import anyio  # noqa: PLC0415 - several platforms have a loop
+
     try:
         async with anyio.create_task_group() as tasks:
             for platform in platforms:
@@ -103,7 +108,6 @@ async def _build(
     ground: Ground,
     environment: BuildEnvironment,
     reports: Reports,
-    witness: Witness,
 ) -> Made:
     question = ground.question
     if lint_config(question).error:
@@ -113,7 +117,7 @@ async def _build(
     cache = BuildCache(environment.paths.build_cache / "records")
     job = _job(spec, subject, ground, environment.variables)
     outcome = await solve_borrowing(spec, job, environment, reports, ground.scratch, cache)
-    member = await witness.attest(_member(spec, job, outcome), outcome.solver)
+    member = _member(spec, job, outcome)
     found = check(question, outcome.solver.configs()).findings
     warnings = _warnings(job, outcome.solver.used_arguments(), found)
     return Made(member=member, outcome=outcome, warnings=tuple(warnings))

@@ -15,7 +15,7 @@ from typing import IO
 
 from orchestra.engine.build.context import Chosen, choose, digest_of_entry
 from orchestra.engine.build.copying import copy_chosen
-from orchestra.engine.build.git_fetch import Checkout
+from orchestra.engine.build.git_access import Checkout
 from orchestra.engine.build.ignore import Matcher, make_matcher
 from orchestra.engine.build.modes import read_mode
 from orchestra.engine.build.owners import resolve_owner

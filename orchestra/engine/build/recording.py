@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from orchestra.engine.build.journal import Journal
 from orchestra.engine.build.materials import Material, SeenImages
 from orchestra.engine.events import LogLine, Progress
+from orchestra.engine.waiting import LoopWantedError
 from orchestra.errors import OrchestraError
 from orchestra.values import replace
 
@@ -158,6 +159,10 @@ class Recording:
         """Note what the build gave: the image's id, and the digest of what its names lead to."""
         self._result = {"image": image, "digest": digest}
 
+    def discard(self) -> None:
+        """Leave nothing of it: it begins again, with an event loop."""
+        self._journal.discard()
+
     def close(self, status: str, error: OrchestraError | None = None) -> None:
         """Write down how it ended."""
         wrong: Mapping[str, object] = {}
@@ -178,6 +183,9 @@ def recording(
     kept = Recording(journal, _secrets_of(spec), report)
     try:
         yield kept
+    except LoopWantedError:
+        kept.discard()
+        raise
     except OrchestraError as error:
         kept.close("error", error)
         raise

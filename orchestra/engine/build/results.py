@@ -11,31 +11,27 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
-import anyio.to_thread
-
-from orchestra.engine.build.attestation_files import write_claims
 from orchestra.engine.build.environment import Layers
 from orchestra.engine.build.export import Member, built_of
-from orchestra.engine.build.local_output import place_files
-from orchestra.engine.build.tar_output import write_archive
 from orchestra.engine.build.tree import Tree
 from orchestra.engine.events import Progress, Warned
-from orchestra.engine.image.layout_writing import write_layout
-from orchestra.engine.image.repacking import Packing, repacked
-from orchestra.engine.image.save import Saved, archive_of, blobs_of, entries_of
-from orchestra.engine.image.settings import RegistrySettings
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.image.tree import is_index
 from orchestra.engine.linux.pipes import write_all
 from orchestra.engine.snapshot.removal import remove_tree
-from orchestra.engine.target import Report
+from orchestra.engine.waiting import in_thread
 from orchestra.errors import BuildError
 from orchestra.oci.image import Descriptor, Image
 from orchestra.oci.reference import parse_reference
 from orchestra.planner.exchange import Output
 from orchestra.values import dataclass, replace
+
+if TYPE_CHECKING:
+    from orchestra.engine.image.repacking import Packing
+    from orchestra.engine.image.settings import RegistrySettings
+    from orchestra.engine.target import Report
 
 Opened = Callable[[str], AbstractContextManager[int]]
 """Opens a destination, "-" or a path, to write an archive to; a file is written whole or not."""
@@ -67,7 +63,7 @@ class Delivery:
 
     store: ImageStore
     layers: Layers
-    settings: RegistrySettings
+    settings: Callable[[], RegistrySettings]
     names: tuple[str, ...]
     opened: Opened
     report: Report
@@ -82,13 +78,13 @@ class Delivery:
         """
         names: list[str] = []
         pushes: list[str] = []
-        result = await anyio.to_thread.run_sync(self._held, members)
+        result = await in_thread(self._held, members)
         for output in sorted(outputs, key=lambda output: output.push):
             made, held = members, result
             if output.compression:
                 self._say(f"packing layers, {output.compression}")
-                made = await anyio.to_thread.run_sync(self._packed, members, output.compression)
-                held = await anyio.to_thread.run_sync(self._held, made)
+                made = await in_thread(self._packed, members, output.compression)
+                held = await in_thread(self._held, made)
             if not output.stored:
                 await self._write(output, made, held, epoch)
                 continue
@@ -105,6 +101,8 @@ class Delivery:
         return built, result.image
 
     def _packed(self, members: Sequence[Member], packing: Packing) -> list[Member]:
+        from orchestra.engine.image.repacking import repacked  # noqa: PLC0415 - rare
+
         return [
             replace(
                 member,
@@ -128,21 +126,23 @@ class Delivery:
         where = "stdout" if output.destination == "-" else output.destination
         match output.kind:
             case "local":
+                from orchestra.engine.build.local_output import place_files  # noqa: PLC0415
+
                 self._say(f"copying files to {where}")
                 left: list[str] = []
                 async with self._trees(members, output) as trees:
                     for directory, tree in trees:
                         place = posixpath.join(output.destination, directory)
-                        await anyio.to_thread.run_sync(place_files, tree, place, epoch, left.append)
+                        await in_thread(place_files, tree, place, epoch, left.append)
                 for text in left:
                     self.report(Warned(message=text))
             case "tar":
                 self._say(f"writing files to {where}")
                 async with self._trees(members, output) as trees:
-                    await anyio.to_thread.run_sync(self._tar, output.destination, trees, epoch)
+                    await in_thread(self._tar, output.destination, trees, epoch)
             case "oci" | "docker":
                 self._say(f"writing an image to {where}")
-                await anyio.to_thread.run_sync(self._archive, output, held)
+                await in_thread(self._archive, output, held)
             case "cacheonly" | "image":
                 return
             case _:
@@ -156,6 +156,8 @@ class Delivery:
 
         What is said of an image lies among its files (exporter/local).
         """
+        from orchestra.engine.build.attestation_files import write_claims  # noqa: PLC0415
+
         several = len(members) > 1
         split = several if output.split is None else output.split
         scratch = self.store.incoming(f"told-{os.getpid()}-{os.urandom(6).hex()}")
@@ -166,7 +168,7 @@ class Delivery:
                 own = str(member.platform).replace("/", "_")
                 place, mark = scratch / str(number), own if several and not split else ""
                 write = partial(write_claims, member.claims, tree, place, mark)
-                told = await anyio.to_thread.run_sync(write)
+                told = await in_thread(write)
                 seen = Tree((str(place), *tree.layers)) if told else tree
                 found.append((own if split else "", seen))
             yield found
@@ -174,10 +176,20 @@ class Delivery:
             remove_tree(str(scratch))
 
     def _tar(self, destination: str, trees: Sequence[tuple[str, Tree]], epoch: int | None) -> None:
+        from orchestra.engine.build.tar_output import write_archive  # noqa: PLC0415
+
         with self.opened(destination) as fd:
             write_archive(trees, epoch, partial(write_all, fd))
 
     def _archive(self, output: Output, held: _Held) -> None:
+        from orchestra.engine.image.layout_writing import write_layout  # noqa: PLC0415
+        from orchestra.engine.image.save import (  # noqa: PLC0415
+            Saved,
+            archive_of,
+            blobs_of,
+            entries_of,
+        )
+
         names = tuple(parse_reference(name) for name in output.names or self.names)
         saved = [Saved(held.image, held.target, names)]
         if not output.tar:
@@ -198,7 +210,7 @@ class Delivery:
     async def _push(self, name: str) -> None:
         from orchestra.engine.image.push import push  # noqa: PLC0415 - only pushes pay
 
-        await push(name, store=self.store, settings=self.settings, progress=self.report)
+        await push(name, store=self.store, settings=self.settings(), progress=self.report)
 
     def _say(self, action: str) -> None:
         subject = self.names[0] if self.names else "image"

@@ -14,15 +14,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, assert_never
 
-import anyio
-import anyio.to_thread
-
 from orchestra.engine.build.command_lines import SCRIPT_DIRECTORY
 from orchestra.engine.build.context import Chosen, choose, digest_of_entry
 from orchestra.engine.build.copying import copy_chosen
 from orchestra.engine.build.devices import chosen_devices
 from orchestra.engine.build.environment import BuildEnvironment, NetworkMode
-from orchestra.engine.build.git_fetch import GitAccess
+from orchestra.engine.build.git_access import GitAccess
 from orchestra.engine.build.handed import SecretSource, hand_agent, hand_secret
 from orchestra.engine.build.ignore import Matcher
 from orchestra.engine.build.mounts import RunMount
@@ -31,6 +28,7 @@ from orchestra.engine.build.target import Rules, Target, drop_untouched
 from orchestra.engine.build.tree import Tree
 from orchestra.engine.build.vertices import RunVertex
 from orchestra.engine.build.workspace import Workspace, make_private
+from orchestra.engine.waiting import in_thread, pause
 from orchestra.errors import BuildError
 from orchestra.planner.limits import Resources, Ulimit
 from orchestra.values import dataclass, field
@@ -167,7 +165,7 @@ class Run:
             opened = self.environment.network(self.network)
             network = await stack.enter_async_context(opened)
             granted = self.settings.entitlements
-            edits = await anyio.to_thread.run_sync(edits_of, vertex, granted)
+            edits = await in_thread(edits_of, vertex, granted)
             shot = OneShot(
                 id=self.identity,
                 project=self.settings.project,
@@ -197,9 +195,7 @@ class Run:
                 output.finish()
         if rootfs["upper"]:
             parents = [str(p) for m in mounts for p in PurePosixPath(m["destination"]).parents]
-            await anyio.to_thread.run_sync(
-                drop_untouched, rootfs["upper"], rootfs["lower"], ["/etc", *parents]
-            )
+            await in_thread(drop_untouched, rootfs["upper"], rootfs["lower"], ["/etc", *parents])
         return code
 
     async def _mounts(self, stack: AsyncExitStack) -> tuple[list[OciMount], list[str]]:
@@ -212,7 +208,7 @@ class Run:
                 case "tmpfs":
                     mounts.append(_tmpfs(mount))
                 case "bind":
-                    shown = await anyio.to_thread.run_sync(self._materialize, number)
+                    shown = await in_thread(self._materialize, number)
                     mounts.append(_bind(mount.target, shown, read_only=mount.read_only))
                 case "cache":
                     directory = await stack.enter_async_context(self._cache(number, mount))
@@ -262,9 +258,9 @@ class Run:
                 fd, slot = await _lock_slot(parent, private=mount.sharing == "private")
             directory = parent / f"data-{slot}"
             if not directory.exists():
-                await anyio.to_thread.run_sync(self._make_cache, number, mount, directory)
+                await in_thread(self._make_cache, number, mount, directory)
             if mount.source and not mount.stage:
-                directory = await anyio.to_thread.run_sync(_inside, directory, mount.source)
+                directory = await in_thread(_inside, directory, mount.source)
             yield directory
         finally:
             if fd >= 0:
@@ -312,7 +308,7 @@ async def _lock_slot(parent: Path, *, private: bool) -> tuple[int, int]:
                 except BlockingIOError:
                     if private:
                         break
-                    await anyio.sleep(_LOCK_POLL_SECONDS)
+                    await pause(_LOCK_POLL_SECONDS)
                 else:
                     return fd, slot
         except BaseException:

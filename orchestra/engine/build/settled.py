@@ -13,19 +13,29 @@ settled. Nothing is lost with what is remembered here.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestra.engine.build.cache import BuildCache
-from orchestra.engine.build.context import choose, digest_of_chosen, open_context, read_dockerfile
+from orchestra.engine.build.context import (
+    choose,
+    digest_of_chosen,
+    dockerfile_at,
+    open_context,
+    read_dockerfile,
+)
 from orchestra.engine.build.digests import FileDigests
+from orchestra.engine.build.evidence import code_of
+from orchestra.engine.build.glances import Witness, digests_of_dockerfile, place_of
 from orchestra.engine.build.ignore import make_matcher
-from orchestra.engine.image.store import ImageStore
+from orchestra.engine.build.journal import Steps
+from orchestra.engine.build.looking import Look, Said, key_of, texts
+from orchestra.engine.build.seen import Seen
+from orchestra.engine.image.store import SOURCE_DIGEST, ImageStore
 from orchestra.engine.paths import Paths
 from orchestra.engine.state.memo import Memo
 from orchestra.errors import BuildError, ImageError
@@ -39,7 +49,8 @@ if TYPE_CHECKING:
     from orchestra.engine.build.tree import Tree
     from orchestra.engine.state.codec import Json
 
-_VERSION = 1
+_VERSION = 2
+_MOMENT_SECONDS = 1.0
 _EPOCH = "SOURCE_DATE_EPOCH"
 _IMAGE = "docker-image://"
 _ROOMS = ("engine/build", "engine/image", "oci")
@@ -126,13 +137,28 @@ class SettledBuilds:
         self._store = store
         self._files = paths.build_cache / "files"
         self._memo = Memo(Path(paths.build_cache / "settled"))
+        self._glances = Memo(Path(paths.build_cache / "glances"))
         self._cache = BuildCache(paths.build_cache / "records")
         self.platform = str(platform)
         self._ground = (self.platform, scope)
         self._variables = variables
+        self._last: tuple[BuildSpec, tuple[str, ...], float, Look] | None = None
 
     def look(self, spec: BuildSpec, names: Sequence[str]) -> Look | None:
-        """Take a first look at a build; None when it is one that is never settled."""
+        """Take a first look at a build; None when it is one that is never settled.
+
+        One that was taken a moment ago, and in vain, is given out again, once.
+        """
+        last, self._last = self._last, None
+        same = last is not None and last[:2] == (spec, tuple(names))
+        if last is not None and same and time.monotonic() - last[2] < _MOMENT_SECONDS:
+            return last[3]
+        found = self._look(spec, names)
+        if found is not None:
+            self._last = (spec, tuple(names), time.monotonic(), found)
+        return found
+
+    def _look(self, spec: BuildSpec, names: Sequence[str]) -> Look | None:
         more = (spec.no_cache, spec.no_cache_filter, spec.pull, spec.ssh)
         elsewhere = (spec.cache_from, spec.cache_to, len(spec.platforms) > 1)
         attested = (spec.provenance, spec.sbom)  # they tell of the times of the build
@@ -149,45 +175,53 @@ class SettledBuilds:
         try:
             trees = {name: self._tree(spec, name, place) for name, place in places.items()}
             text = spec.dockerfile_inline
-            text = read_dockerfile(spec.dockerfile) if text is None else text
-            key = self._key(spec, names, text, trees)
-            return Look(key=key, names=tuple(names), trees=trees)
+            files: dict[str, str] | None = {}
+            if text is None:
+                there = dockerfile_at(Path(spec.dockerfile))
+                text = read_dockerfile(str(there))
+                files = digests_of_dockerfile(spec.dockerfile, there, text)
+            ground = self._before(spec, names)
+            return Look(
+                key=key_of(ground, text, trees),
+                place=place_of([ground]),
+                names=tuple(names),
+                trees=trees,
+                files=files,
+            )
         except (BuildError, OSError, ValueError):
             return None
 
     def _tree(self, spec: BuildSpec, name: str, place: str) -> Tree:
         own = "" if name or spec.dockerfile_inline is not None else spec.dockerfile
-        return open_context(place, own, FileDigests(self._files, place))
+        return open_context(place, own, FileDigests(self._files, place), Seen())
 
-    def _key(
-        self, spec: BuildSpec, names: Sequence[str], text: str, trees: Mapping[str, Tree]
-    ) -> str:
+    def place(self, spec: BuildSpec, names: Sequence[str]) -> str:
+        """Return by what a build's evidence is remembered."""
+        return place_of([self._before(spec, names)])
+
+    def _before(self, spec: BuildSpec, names: Sequence[str]) -> str:
+        """Return all that decides about a build before anything is looked at."""
         bare = without_secrets(spec)
         known = {each: self._variables.get(each) for each in (*spec.args, _EPOCH)}
-        ignored = {
-            name: [(pattern.keep, pattern.text) for pattern in tree.matcher.patterns]
-            for name, tree in trees.items()
-        }
         document = {
             "version": _VERSION,
-            "code": _code(),
+            "code": code_of(_ROOMS),
             "ground": self._ground,
             "spec": {each.name: repr(getattr(bare, each.name)) for each in fields_of(BuildSpec)},
             "contents": sorted(spec.secret_contents),
             "names": list(names),
             "variables": known,
-            "dockerfile": text,
-            "ignored": ignored,
         }
-        written = json.dumps(document, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(written.encode("utf-8", "surrogatepass")).hexdigest()
+        return json.dumps(document, sort_keys=True, separators=(",", ":"))
 
     def find(self, look: Look) -> Settled | None:
         """Return what a build would give, when all that it looked at is as it was."""
-        try:
-            return self._found(look, self._memo.get(look.key))
-        except (BuildError, ImageError, OSError):
-            return None
+        found = None
+        if not look.missed:
+            with suppress(BuildError, ImageError, OSError):
+                found = self._found(look, self._memo.get(look.key))
+        look.missed = found is None
+        return found
 
     def _found(self, look: Look, record: Json) -> Settled | None:
         match record:
@@ -214,13 +248,54 @@ class SettledBuilds:
         for tree in look.trees.values():
             if tree.digests is not None:
                 tree.digests.save()
+        named = all(self._is_named(name, image) for name in look.names)
+        said = Said(tuple(map(str, actions)), tuple(map(str, warnings)))
+        if named:
+            self._keep_evidence(look, image, texts(bases), texts(steps), said)
         return Settled(
             image=image,
-            actions=tuple(map(str, actions)),
-            warnings=tuple(map(str, warnings)),
-            named=all(self._is_named(name, image) for name in look.names),
+            actions=said.actions,
+            warnings=said.warnings,
+            named=named,
             bases=tuple((*name.split(" ", 1), str(at)) for name, at in bases.items()),
         )
+
+    def _keep_evidence(
+        self,
+        look: Look,
+        image: Image,
+        bases: Mapping[str, str],
+        steps: Mapping[str, str],
+        said: Said,
+    ) -> None:
+        """Write down what a glance at the same build has to find for the same result."""
+        try:
+            evidence = Witness(look, self._store, self._cache).evidence(image, bases, steps)
+        except (ImageError, OSError, ValueError):
+            return
+        if evidence is not None:
+            steps_seen = Steps()
+            for action in said.actions:
+                steps_seen.see(action)
+            document: dict[str, Json] = {
+                "evidence": evidence,
+                "id": image.id,
+                "digest": image.manifest,
+                "actions": list(said.actions),
+                "warnings": list(said.warnings),
+                "steps": [steps_seen.total, steps_seen.completed, steps_seen.cached],
+                "materials": self._materials(bases),
+            }
+            self._glances.put(look.place, document)
+
+    def _materials(self, bases: Mapping[str, str]) -> list[Json]:
+        """Return base images as the history of builds has them."""
+        found: list[Json] = []
+        for name, manifest in sorted(bases.items()):
+            platform, _, reference = name.partition(" ")
+            source = self._store.annotations(reference).get(SOURCE_DIGEST, manifest)
+            found.append([reference, platform, source])
+        return found
 
     def _is_base(self, name: str, manifest: Json) -> bool:
         platform, _, reference = name.partition(" ")
@@ -251,6 +326,12 @@ class SettledBuilds:
         named = all(self._is_named(name, image) for name in look.names)
         if not (notes.settles and known and named):
             return
+        actions = tuple(
+            f"{action[:-5]} CACHED" if action.endswith(" DONE") else action
+            for action in notes.actions
+        )
+        said = Said(actions, tuple(warnings))
+        self._keep_evidence(look, image, notes.bases, notes.steps, said)
         self._memo.put(
             look.key,
             {
@@ -267,22 +348,10 @@ class SettledBuilds:
                     for taken in notes.taken
                 ],
                 "steps": dict(notes.steps),
-                "actions": [
-                    f"{action[:-5]} CACHED" if action.endswith(" DONE") else action
-                    for action in notes.actions
-                ],
+                "actions": list(actions),
                 "warnings": list(warnings),
             },
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """A first look at a build: by what it is remembered, and its contexts, "" the main one."""
-
-    key: str
-    names: tuple[str, ...]
-    trees: Mapping[str, Tree]
 
 
 def _is_the_same(trees: Mapping[str, Tree], entry: Json) -> bool:
@@ -326,15 +395,3 @@ def digests_of(
             tree.recent[source, matcher] = (time.monotonic(), found)
         digests += [digest_of_chosen(chosen, owners=False) for chosen in found]
     return tuple(digests)
-
-
-def _code() -> list[str]:
-    root = Path(__file__).parents[2]
-    found = []
-    for room in _ROOMS:
-        with os.scandir(root / room) as entries:
-            for entry in entries:
-                if entry.name.endswith(".py"):
-                    status = entry.stat()
-                    found.append(f"{room} {entry.name} {status.st_mtime_ns} {status.st_size}")
-    return sorted(found)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import anyio.to_thread
-
 from orchestra.engine.build.environment import BuildEnvironment, Reports
-from orchestra.engine.build.settled import Look, Settled
+from orchestra.engine.build.looking import Look
+from orchestra.engine.build.settled import Settled
 from orchestra.engine.events import LogLine, Progress
+from orchestra.engine.waiting import in_thread
 
 
 async def known_build(look: Look | None, environment: BuildEnvironment) -> Settled | None:
@@ -16,9 +16,9 @@ async def known_build(look: Look | None, environment: BuildEnvironment) -> Settl
     if look is None:
         return None
     with environment.layers.writing():
-        known = await anyio.to_thread.run_sync(environment.settled.find, look)
+        known = await in_thread(environment.settled.find, look)
         if known is not None and not known.named:
-            await anyio.to_thread.run_sync(environment.images.name, known.image, look.names)
+            await in_thread(environment.images.name, known.image, look.names)
     return known
 
 

@@ -10,9 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar, assert_never
 
-import anyio
-import anyio.abc
-
 from orchestra.engine.build.cache import Cache
 from orchestra.engine.build.environment import BuildEnvironment, NetworkMode, Reports
 from orchestra.engine.build.export import Made
@@ -34,6 +31,7 @@ from orchestra.engine.build.vertices import (
 from orchestra.engine.build.workspace import Workspace
 from orchestra.engine.events import Progress
 from orchestra.engine.image.layout import LAYOUT
+from orchestra.engine.waiting import Event, StartSoon, sleep_forever, tasks, want_loop
 from orchestra.errors import BuildError, Location, OrchestraError
 from orchestra.oci.image import History, Image, ImageConfig, Layer
 from orchestra.oci.platform import Platform
@@ -73,7 +71,7 @@ class _Once(Generic[_T]):
     """A result that one task makes and any number wait for."""
 
     def __init__(self) -> None:
-        self._done = anyio.Event()
+        self._done = Event()
         self.value: _T | None = None
 
     def set(self, value: _T) -> None:
@@ -107,9 +105,9 @@ class Solver:
         )
         self._stages: dict[int, _Once[Solved]] = {}
         self._images: dict[tuple[str, str], _Once[Image]] = {}
-        self._launcher_wanted, self._network_wanted = anyio.Event(), anyio.Event()
+        self._launcher_wanted, self._network_wanted = Event(), Event()
         self._launched: _Once[LauncherClient] = _Once()
-        self._tasks: anyio.abc.TaskGroup
+        self._start_soon: StartSoon
         self._count = 0
         self._used: set[str] = set()
         self.bases: dict[tuple[str, Platform], Image] = {}
@@ -135,14 +133,13 @@ class Solver:
         :raises BuildError: at its line, when a step fails; the first one of several.
         """
         try:
-            async with anyio.create_task_group() as tasks:
-                self._tasks = tasks
-                tasks.start_soon(self._keep_launcher)
-                tasks.start_soon(self._keep_network)
+            async with tasks() as start_soon:
+                self._start_soon = start_soon
+                start_soon(self._keep_launcher)
+                start_soon(self._keep_network)
                 for index in self.job.graph.needed:
                     self._start(index)
                 solved = await self._stages[self.job.graph.target].get()
-                tasks.cancel_scope.cancel()
         except ExceptionGroup as group:
             raise first_of(group) from group
         return solved
@@ -152,15 +149,16 @@ class Solver:
         await self._launcher_wanted.wait()
         async with self.environment.launcher() as launcher:
             self._launched.set(launcher)
-            await anyio.sleep_forever()
+            await sleep_forever()
 
     async def _keep_network(self) -> None:
         """Hold the build network from the first step that uses it: a new one costs a bridge."""
         await self._network_wanted.wait()
         async with self.environment.network("default"):
-            await anyio.sleep_forever()
+            await sleep_forever()
 
     async def _launcher(self, mode: NetworkMode) -> LauncherClient:
+        want_loop()
         self._launcher_wanted.set()
         if mode == "default":
             self._network_wanted.set()
@@ -170,7 +168,7 @@ class Solver:
         once = self._stages.get(index)
         if once is None:
             once = self._stages[index] = _Once()
-            self._tasks.start_soon(self._solve_stage, self.job.graph.stages[index], once)
+            self._start_soon(self._solve_stage, self.job.graph.stages[index], once)
         return once
 
     async def _solve_stage(self, stage: Stage, once: _Once[Solved]) -> None:
@@ -208,6 +206,7 @@ class Solver:
         """Make ready what a RUN among the steps that follow one that is done will want."""
         for step in steps:
             if isinstance(step.vertex, RunVertex):
+                want_loop()
                 self._launcher_wanted.set()
                 if step.vertex.network == self.job.network == "default":
                     self._network_wanted.set()

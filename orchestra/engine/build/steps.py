@@ -7,12 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
-import anyio
-import anyio.to_thread
-
 from orchestra.engine.build.cache import Cache, CacheRecord, cache_key
 from orchestra.engine.build.context import digest_of_chosen
-from orchestra.engine.build.emulation import check_runs
 from orchestra.engine.build.environment import BuildEnvironment, NetworkMode, Reports
 from orchestra.engine.build.fetching import fetch_sources, material_of
 from orchestra.engine.build.job import Job
@@ -45,6 +41,7 @@ from orchestra.engine.build.vertices import (
     definition,
 )
 from orchestra.engine.build.workspace import Workspace
+from orchestra.engine.waiting import has_loop, in_thread, want_loop
 from orchestra.errors import BuildError, Location, OrchestraError
 from orchestra.oci.image import Layer
 from orchestra.oci.platform import Platform
@@ -188,25 +185,29 @@ class StepRunner:
                 layer = await self._perform(step, label, below, plan)
                 created = self.environment.clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
                 known = StepResult(layer=layer, created=created, cached=False)
-                await anyio.to_thread.run_sync(self._remember, key, known)
+                await in_thread(self._remember, key, known)
+                if not has_loop():
+                    self.environment.begun.update((key, alias))
             self.job.underway.done.update((key, alias))
         self.notes.steps[key] = stamp(known.layer, known.created)
         if alias:
-            await anyio.to_thread.run_sync(self._remember, alias, known)
+            await in_thread(self._remember, alias, known)
         return known
 
     async def _check_devices(self, vertex: RunVertex) -> None:
         """Check that a RUN may have its devices, also one that is not done again."""
         if vertex.devices:
             self.notes.settles = False  # what a device is says the machine
-            await anyio.to_thread.run_sync(edits_of, vertex, self.job.settings.entitlements)
+            await in_thread(edits_of, vertex, self.job.settings.entitlements)
 
     async def _check_runs(self, platform: Platform) -> None:
         """Check that programs of a platform run here."""
         own = self.environment.platform
         if own.rank(platform) is None:
+            from orchestra.engine.build.emulation import check_runs  # noqa: PLC0415 - rare
+
             scratch = self.workspace.make("probe")
-            await anyio.to_thread.run_sync(check_runs, own, platform, scratch)
+            await in_thread(check_runs, own, platform, scratch)
 
     def _known(self, key: str) -> StepResult | None:
         record = self.cache.get(key) if key else None
@@ -214,7 +215,8 @@ class StepRunner:
             return None
         if record.layer is not None and not self.environment.layers.has(record.layer):
             return None
-        return StepResult(layer=record.layer, created=record.created, cached=True)
+        begun = has_loop() and key in self.environment.begun
+        return StepResult(layer=record.layer, created=record.created, cached=not begun)
 
     def _remember(self, key: str, result: StepResult) -> None:
         self.cache.put(key, CacheRecord(layer=result.layer, created=result.created))
@@ -259,7 +261,7 @@ class StepRunner:
                         source = vertex.mount_sources[number]
                         found = await files(source)
                         tree = await self._tree(found)
-                        mounts[number] = await anyio.to_thread.run_sync(
+                        mounts[number] = await in_thread(
                             partial(prepare_mount, mount, tree, owners=found.owners)
                         )
                         if found.tree is not None and isinstance(source, ContextSource):
@@ -279,12 +281,14 @@ class StepRunner:
         found = await files(vertex.source)
         tree = await self._tree(found)
         scratch = self.workspace.make("inputs")
+        if any(map(is_remote, vertex.sources)):
+            want_loop()
         fetched = await fetch_sources(vertex, scratch, self.job.settings.git)
         for source, found_at in fetched.items():
-            self.fetched |= await anyio.to_thread.run_sync(material_of, source, found_at)
+            self.fetched |= await in_thread(material_of, source, found_at)
         documents = scratch / "documents"
         documents.mkdir()
-        plan = await anyio.to_thread.run_sync(
+        plan = await in_thread(
             partial(
                 prepare_copy,
                 vertex,
@@ -316,17 +320,15 @@ class StepRunner:
         layers = self.environment.layers
         scratch = self.workspace.make("step")
         directories = await layers.directories(below)
-        rootfs = await anyio.to_thread.run_sync(layers.rootfs, directories, str(scratch))
+        rootfs = await in_thread(layers.rootfs, directories, str(scratch))
         upper, lower = _places(rootfs)
         match step.vertex:
             case CopyVertex() as vertex:
                 copy = plan.copy or CopyPlan(pieces=(), digests=())
                 work = partial(do_copy, linkable=bool(rootfs["upper"]))
-                await anyio.to_thread.run_sync(work, vertex, copy, upper, lower, self.job.epoch_ns)
+                await in_thread(work, vertex, copy, upper, lower, self.job.epoch_ns)
             case MakeDirectoryVertex() as vertex:
-                await anyio.to_thread.run_sync(
-                    make_directory, vertex, upper, lower, self.job.epoch_ns
-                )
+                await in_thread(make_directory, vertex, upper, lower, self.job.epoch_ns)
             case RunVertex() as vertex:
                 await self._run(step, vertex, label, rootfs, plan)
             case None:

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from orchestra.engine.build.modes import ModeChange
 from orchestra.engine.build.tree import Directory, Item, Located, Tree
+from orchestra.engine.snapshot.removal import remove_tree
 from orchestra.errors import BuildError
 from orchestra.values import dataclass
 
@@ -168,7 +168,7 @@ def remove(name: str, fd: int) -> None:
     except FileNotFoundError:
         return
     except IsADirectoryError:
-        shutil.rmtree(name, dir_fd=fd)
+        remove_tree(name, dir_fd=fd)
 
 
 def drop_untouched(upper: str, lower: Sequence[str], directories: Sequence[str]) -> None:

@@ -22,6 +22,7 @@ from orchestra.values import dataclass
 
 if TYPE_CHECKING:
     from orchestra.engine.build.context import Chosen
+    from orchestra.engine.build.seen import Seen
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
@@ -90,6 +91,8 @@ class Directory:
         self.fds = tuple(fds)
         self.path = path
         self._matched = matched
+        if tree.seen is not None:
+            tree.seen.directories[path] = os.fstat(self.fds[0])
 
     def __enter__(self) -> Directory:
         return self
@@ -216,7 +219,7 @@ def _is_opaque(fd: int) -> bool:
 class Tree:
     """Layers (directories, uppermost first) as one root; ``matcher`` hides paths from it.
 
-    ``digests`` is what is known of the files of a context.
+    ``digests`` is what is known of the files of a context; ``seen`` is told what is looked at.
     """
 
     def __init__(
@@ -226,8 +229,10 @@ class Tree:
         overlay: bool = True,
         matcher: Matcher | None = None,
         digests: FileDigests | None = None,
+        seen: Seen | None = None,
     ) -> None:
         self.digests = digests
+        self.seen = seen
         self.recent: dict[tuple[str, Matcher], tuple[float, list[Chosen]]] = {}
         """What was chosen of late (context.py), and when."""
         self.layers = tuple(layers)

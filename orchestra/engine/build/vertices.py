@@ -7,13 +7,12 @@ never where: layers and directories are found when it is solved.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Literal
 
 from orchestra.engine.build.devices import RunDevice
 from orchestra.engine.build.mounts import RunMount
 from orchestra.oci.image import History, ImageConfig
-from orchestra.values import dataclass, replace
+from orchestra.values import dataclass, fields_of, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +131,15 @@ class LoweredStage:
     used_arguments: frozenset[str]
 
 
+def _plain(value: object) -> object:
+    """Return a value with what it is made of as mappings, as ``dataclasses.asdict`` has it."""
+    if isinstance(value, RunMount | RunDevice | Script):
+        return {each.name: _plain(getattr(value, each.name)) for each in fields_of(type(value))}
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    return value
+
+
 def definition(vertex: Vertex) -> dict[str, object]:
     """Return what of a vertex decides its result, beside its inputs: a part of the cache key.
 
@@ -140,9 +148,9 @@ def definition(vertex: Vertex) -> dict[str, object]:
     """
     match vertex:
         case RunVertex():
-            document: dict[str, object] = asdict(
-                replace(vertex, proxies=(), mount_sources=()),
-            )
+            bare = replace(vertex, proxies=(), mount_sources=())
+            names = [each.name for each in fields_of(RunVertex)]
+            document = {name: _plain(getattr(bare, name)) for name in names}
             for name in ("insecure", "devices"):
                 if not document[name]:
                     del document[name]

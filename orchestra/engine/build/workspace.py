@@ -8,11 +8,11 @@ from __future__ import annotations
 import fcntl
 import itertools
 import os
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
+from orchestra.engine.snapshot.removal import remove_tree
 from orchestra.errors import BuildError
 
 
@@ -56,8 +56,13 @@ def workspace(parent: PurePosixPath) -> Iterator[Workspace]:
         _sweep(root)
         yield Workspace(path)
     finally:
-        shutil.rmtree(path, ignore_errors=True)
+        _remove(path)
         os.close(fd)
+
+
+def _remove(directory: Path) -> None:
+    with suppress(OSError):
+        remove_tree(str(directory))
 
 
 def _sweep(root: Path) -> None:
@@ -71,6 +76,6 @@ def _sweep(root: Path) -> None:
         except OSError:
             continue
         else:
-            shutil.rmtree(left, ignore_errors=True)
+            _remove(left)
         finally:
             os.close(fd)

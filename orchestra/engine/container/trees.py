@@ -27,8 +27,8 @@ from orchestra.engine.image.tar import (
     Member,
     encode_member,
 )
+from orchestra.engine.linux.filesystems import filesystem_type
 from orchestra.engine.linux.flags import FsMagic
-from orchestra.engine.linux.syscalls import filesystem_type
 from orchestra.errors import ContainerError
 from orchestra.values import dataclass, field
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from orchestra.engine.linux.directories import make_private
-from orchestra.engine.state.store import write_atomic
+from orchestra.engine.state.atomic import write_atomic
 from orchestra.errors import ImageError, StateError
 from orchestra.oci.digest import Digest, digest_of, hex_of, parse_digest
 from orchestra.oci.image import LAYER_DOCKER, LAYER_GZIP, MANIFEST_BYTES_MAX, Descriptor

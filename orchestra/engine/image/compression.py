@@ -14,11 +14,6 @@ from typing import Protocol
 
 from orchestra.errors import ImageError
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
 fast_zlib: ModuleType = zlib
 GZIP_LEVEL = 6
 with suppress(ImportError):  # a machine that isal is not built for
@@ -33,7 +28,7 @@ GZIP = b"\x1f\x8b"
 ZSTD = b"\x28\xb5\x2f\xfd"
 _XZ = b"\xfd7zXZ"
 _BZIP2 = b"BZh"
-_BROKEN: tuple[type[Exception], ...] = (zlib.error, fast_zlib.error, zstd.ZstdError, EOFError)
+_BROKEN: tuple[type[Exception], ...] = (zlib.error, fast_zlib.error, EOFError)
 
 
 class Compressor(Protocol):
@@ -116,8 +111,16 @@ def _drain(member: _Member) -> Iterator[bytes]:
 
 
 def _unzstd(data: bytes, read: Callable[[int], bytes]) -> Iterator[bytes]:
+    if sys.version_info >= (3, 14):  # few layers are packed so
+        from compression import zstd  # noqa: PLC0415
+    else:
+        from backports import zstd  # noqa: PLC0415
+
     options: dict[int, int] = {zstd.DecompressionParameter.window_log_max: _WINDOW_LOG_MAX}
-    return _frames(data, read, lambda: zstd.ZstdDecompressor(options=options))
+    try:
+        yield from _frames(data, read, lambda: zstd.ZstdDecompressor(options=options))
+    except zstd.ZstdError as err:
+        raise EOFError(str(err)) from err
 
 
 def _frames(

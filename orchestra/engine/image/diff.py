@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from orchestra.engine.image.extract import WHITEOUT, Flavour
+from orchestra.engine.image.flavour import WHITEOUT, Flavour
 from orchestra.engine.image.tar import (
     BLOCK,
     BLOCK_DEVICE,

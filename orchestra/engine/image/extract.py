@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+from orchestra.engine.image.flavour import WHITEOUT, Flavour
 from orchestra.engine.image.tar import (
     BLOCK_DEVICE,
     CHARACTER,
@@ -31,10 +32,8 @@ from orchestra.engine.linux.pipes import write_all
 from orchestra.engine.linux.syscalls import openat2
 from orchestra.engine.snapshot.removal import remove_tree
 from orchestra.errors import ImageError
-from orchestra.values import dataclass
 
 T = TypeVar("T")
-WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
 _RESERVED = ".wh..wh."
 _IN_ROOT = Resolve.IN_ROOT | Resolve.NO_MAGICLINKS
@@ -44,19 +43,6 @@ _ID_MAX = (1 << 32) - 2
 _TIME_MAX_NS = (1 << 34) * 1_000_000_000
 _XATTRS = ("user.", "security.capability", "system.posix_acl_")
 _NO_XATTRS = ("user.overlay.", "user.fuseoverlayfs.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flavour:
-    """How the overlay of this host marks things, and what this process may make."""
-
-    opaque_xattr: str = "trusted.overlay.opaque"
-    privileged: bool = True
-
-
-def flavour_of(uid: int) -> Flavour:
-    """Choose the marks: user.* ones where overlayfs is mounted with userxattr (rootless)."""
-    return Flavour() if uid == 0 else Flavour(opaque_xattr="user.overlay.opaque", privileged=False)
 
 
 class Extractor:

@@ -17,7 +17,7 @@ from pathlib import Path
 from orchestra.engine.image.document import encode_descriptor, encode_json
 from orchestra.engine.image.wire import parse_descriptor
 from orchestra.engine.linux.directories import make_private
-from orchestra.engine.state.store import write_atomic
+from orchestra.engine.state.atomic import write_atomic
 from orchestra.errors import ImageError, LockError, StateError
 from orchestra.oci.image import INDEX_OCI, REF_NAME, Descriptor
 from orchestra.values import dataclass, field, replace

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from orchestra.engine.image.compression import decompress, gzip_compressor
 from orchestra.engine.image.diff import archive
-from orchestra.engine.image.extract import Extractor, Flavour
+from orchestra.engine.image.flavour import Flavour
 from orchestra.engine.image.tar import REGULAR, SYMLINK, Member, TarReader
 from orchestra.engine.snapshot.sizes import note_bytes
 from orchestra.errors import ImageError
@@ -88,6 +88,8 @@ def unpack(
 
     :raises ImageError: when it is not the layer it should be, or anything in it is refused.
     """
+    from orchestra.engine.image.extract import Extractor  # noqa: PLC0415 - who packs unpacks not
+
     plain = _Plain(decompress(read), limits.bytes_for(layer.descriptor.size))
     reader = TarReader(iter(plain))
     members = content = 0

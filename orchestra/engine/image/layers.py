@@ -9,15 +9,14 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING
 
-import anyio.to_thread
-
-from orchestra.engine.image.extract import flavour_of
+from orchestra.engine.image.flavour import flavour_of
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.linux.host import Features, features
 from orchestra.engine.paths import Paths
 from orchestra.engine.snapshot.copying import CopyingSnapshotter
 from orchestra.engine.snapshot.overlay import OverlaySnapshotter
 from orchestra.engine.snapshot.snapshotter import Snapshotter
+from orchestra.engine.waiting import in_thread
 from orchestra.errors import ImageError
 from orchestra.oci.image import Layer
 
@@ -40,7 +39,7 @@ class StoredLayers:
 
         :raises ImageError: when it is missing, damaged or refused.
         """
-        return await anyio.to_thread.run_sync(self._unpack, layer, directory)
+        return await in_thread(self._unpack, layer, directory)
 
     def _unpack(self, layer: Layer, directory: str) -> tuple[str, ...]:
         from orchestra.engine.image.layer import Limits, unpack  # noqa: PLC0415 - as pack
@@ -59,7 +58,7 @@ class StoredLayers:
 
         :raises ImageError: when it holds what no layer can say, or the disk refuses.
         """
-        return await anyio.to_thread.run_sync(partial(self._pack, directory, mtime_max))
+        return await in_thread(partial(self._pack, directory, mtime_max))
 
     def _pack(self, directory: str, mtime_max: int | None) -> Layer:
         from orchestra.engine.image.layer import pack  # noqa: PLC0415 - compressors behind it

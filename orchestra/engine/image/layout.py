@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import anyio.to_thread
-
-from orchestra.engine.image.ingest import Ingest, claim
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.image.wire import Index, Manifest, parse_config, parse_document
+from orchestra.engine.waiting import in_thread, want_loop
 from orchestra.errors import ImageError
 from orchestra.oci.digest import digest_of, hex_of, parse_digest
 from orchestra.oci.image import MANIFEST_BYTES_MAX, REF_NAME, Descriptor, Image, ImageConfig
 from orchestra.oci.platform import Platform
+
+if TYPE_CHECKING:
+    from orchestra.engine.image.ingest import Ingest
 
 LAYOUT = "oci-layout://"
 _CHUNK = 1 << 20
@@ -30,15 +32,18 @@ async def load_layout(store: ImageStore, text: str, platform: Platform) -> Image
 
     :raises ImageError: when it is not there, not for the platform, or damaged.
     """
-    layout, manifest, document = await anyio.to_thread.run_sync(_find, text, platform)
+    layout, manifest, document = await in_thread(_find, text, platform)
+    want_loop()
+    from orchestra.engine.image.ingest import claim  # noqa: PLC0415 - few builds read layouts
+
     for layer in document.layers:
         ingest = await claim(store, layer)
         if ingest is not None:
             try:
-                await anyio.to_thread.run_sync(layout.copy, ingest)
+                await in_thread(layout.copy, ingest)
             finally:
                 ingest.close()
-    return await anyio.to_thread.run_sync(_add, store, layout, manifest, document)
+    return await in_thread(_add, store, layout, manifest, document)
 
 
 def _add(store: ImageStore, layout: Layout, manifest: Descriptor, document: Manifest) -> Image:

@@ -26,7 +26,7 @@ from orchestra.engine.image.auth import (
 )
 from orchestra.engine.image.http import HttpClient, Unreachable
 from orchestra.engine.image.settings import Endpoint, RegistrySettings
-from orchestra.engine.state.store import write_atomic
+from orchestra.engine.state.atomic import write_atomic
 from orchestra.errors import CommandError, ImageError, RegistryError
 from orchestra.oci.reference import DOCKER_HUB, parse_reference
 

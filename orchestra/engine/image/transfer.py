@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 
 from orchestra.engine.events import Progress
-from orchestra.engine.image.extract import flavour_of
+from orchestra.engine.image.flavour import flavour_of
 from orchestra.engine.image.http import HttpClient, Unreachable
 from orchestra.engine.image.ingest import Ingest, claim
 from orchestra.engine.image.layer import unpack

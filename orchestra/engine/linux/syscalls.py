@@ -317,21 +317,6 @@ def inotify_add_watch(fd: int, path: str, mask: Inotify) -> int:
     return check(libc.inotify_add_watch(fd, encode(path), ctypes.c_uint32(mask)), path)
 
 
-def filesystem_type(fd: int) -> int:
-    """Return f_type of the file system that ``fd`` lies on (FsMagic) (man 2 fstatfs)."""
-    buffer = ctypes.create_string_buffer(256)
-    check(libc.fstatfs(ctypes.c_int(fd), buffer))
-    return int.from_bytes(buffer.raw[:8], "little")
-
-
-def syncfs(fd: int) -> None:
-    """Write everything of the file system that ``fd`` lies on to the disk (man 2 syncfs).
-
-    :raises OSError: EIO, ENOSPC, EDQUOT: something could not be written since ``fd`` was opened.
-    """
-    check(libc.syncfs(ctypes.c_int(fd)))
-
-
 def quotactl_fd(fd: int, command: int, number: int, data: ctypes.Array[ctypes.c_char]) -> None:
     """Ask for or set what a user, group or project may take of a file system.
 

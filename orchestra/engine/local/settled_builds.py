@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from orchestra.engine.image.store import SOURCE_DIGEST
 from orchestra.engine.local.notes import BUILD_HASH
+from orchestra.oci.reference import parse_reference
 from orchestra.planner.fingerprint import build_hash
 
 if TYPE_CHECKING:
@@ -54,6 +55,26 @@ class SettledImages:
         result = {"image": found.image.id, "digest": digest, **told_of(materials)}
         record_settled(self._history, spec, names, self._builds.platform, events, result)
 
+    def place(self, spec: BuildSpec, names: tuple[str, ...]) -> str:
+        """Return by what the evidence of a build is known (build/glances.py)."""
+        return self._builds.place(spec, names)
+
+    def about(self, spec: BuildSpec, names: tuple[str, ...]) -> dict[str, object]:
+        """Return what the history of builds has of how an image is built."""
+        from orchestra.engine.build.recording import about  # noqa: PLC0415
+
+        return about(spec, names, self._builds.platform)
+
+    def note_of(self, image: ImageSpec) -> dict[str, str]:
+        """Return what has to be noted beside an image's name for its build to be that one."""
+        if image.build is None:
+            return {}
+        return {str(parse_reference(image.reference)): _hash_of(image)}
+
+    def note(self, image: ImageSpec) -> None:
+        """Note beside an image's name what it was built from."""
+        self._store.note(image.reference, {BUILD_HASH: _hash_of(image)})
+
     def of_image(self, image: ImageSpec) -> Settled | None:
         """Return the build of a service's image, when its note says that it was built so. Blocks.
 
@@ -62,6 +83,10 @@ class SettledImages:
         if image.build is None:
             return None
         noted = self._store.annotations(image.reference).get(BUILD_HASH, "")
-        if noted != (image.build_hash or build_hash(image.build)):
+        if noted != _hash_of(image):
             return None
         return self.find(image.build, (image.reference, *image.build.tags))
+
+
+def _hash_of(image: ImageSpec) -> str:
+    return image.build_hash or (build_hash(image.build) if image.build else "")

@@ -11,7 +11,7 @@ import os
 import stat
 from collections.abc import Iterator
 
-from orchestra.engine.linux import syscalls
+from orchestra.engine.linux import filesystems, syscalls
 from orchestra.engine.linux.flags import FsMagic, Resolve
 from orchestra.engine.runtime.failure import RuntimeFailure
 
@@ -127,4 +127,4 @@ def _components(path: str) -> list[str]:
 
 def is_on(fd: int, *kinds: FsMagic) -> bool:
     """Tell whether a descriptor lies on one of these file systems."""
-    return syscalls.filesystem_type(fd) in kinds
+    return filesystems.filesystem_type(fd) in kinds

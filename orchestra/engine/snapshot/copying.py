@@ -11,15 +11,18 @@ import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestra.engine.paths import Paths
-from orchestra.engine.shim.protocol import Rootfs
 from orchestra.engine.snapshot.chain import LayerDirectories, copy_attributes
 from orchestra.engine.snapshot.removal import remove_tree
 from orchestra.engine.snapshot.snapshotter import Committed, LayerStore, Unpack
 from orchestra.errors import HostError, ImageError
 from orchestra.oci.digest import Digest
 from orchestra.oci.image import Image
+
+if TYPE_CHECKING:
+    from orchestra.engine.shim.protocol import Rootfs
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPAQUE = ("trusted.overlay.opaque", "user.overlay.opaque")

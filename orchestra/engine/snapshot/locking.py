@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import anyio
+from orchestra.engine.waiting import pause
 
 _POLL_SECONDS = 0.05
 
@@ -46,8 +46,8 @@ async def locked(path: Path) -> AsyncIterator[None]:
 
     :raises OSError: when it cannot be opened.
     """
-    while (fd := try_lock(path)) is None:  # noqa: ASYNC110 - flock(2) has no event to wait for
-        await anyio.sleep(_POLL_SECONDS)
+    while (fd := try_lock(path)) is None:
+        await pause(_POLL_SECONDS)
     try:
         yield
     finally:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestra.engine.paths import Paths
-from orchestra.engine.shim.protocol import Rootfs
 from orchestra.engine.snapshot.chain import LayerDirectories, copy_attributes
 from orchestra.engine.snapshot.snapshotter import Committed, LayerStore, Unpack
 from orchestra.errors import ImageError
 from orchestra.oci.digest import Digest
 from orchestra.oci.image import Image
+
+if TYPE_CHECKING:
+    from orchestra.engine.shim.protocol import Rootfs
 
 
 class OverlaySnapshotter:

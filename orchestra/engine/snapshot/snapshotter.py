@@ -8,12 +8,14 @@ become bytes and back is the image room's affair, handed in as :class:`LayerStor
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from orchestra.engine.shim.protocol import Rootfs
 from orchestra.oci.digest import Digest
 from orchestra.oci.image import Image, Layer
 from orchestra.values import dataclass
+
+if TYPE_CHECKING:
+    from orchestra.engine.shim.protocol import Rootfs
 
 Unpack = Callable[[Layer, str], Awaitable[tuple[str, ...]]]
 """Fill an existing empty directory with a layer; returns the directories that it only implies."""

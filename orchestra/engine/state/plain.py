@@ -51,7 +51,7 @@ def loads(data: bytes) -> object:
         RecursionError,
     ) as err:
         raise NotPlainError from err
-    if text[end:].strip():
+    if text[end:].strip(" \t\n\r"):
         raise NotPlainError
     return value
 

@@ -10,12 +10,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from orchestra.engine.linux.directories import make_private
 from orchestra.engine.paths import Paths
+from orchestra.engine.state.atomic import unfinished, write_atomic
 from orchestra.engine.state.codec import DecodeError, decode, encode
 from orchestra.engine.state.records import (
     VERSION,
@@ -30,45 +29,6 @@ T = TypeVar("T")
 RECORD_FILE = "record.json"
 DESIRED_FILE = "desired.json"
 _MOST_KNOWN = 4096
-
-
-def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> os.stat_result:
-    """Replace ``path`` with ``data``: whole or not at all, also when the power fails.
-
-    Returns the new file's status.
-
-    :raises StateError: when the directory or the disk refuses.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-    try:
-        make_private(path.parent)
-        with os.fdopen(
-            os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb"
-        ) as file:
-            file.write(data)
-            file.flush()
-            os.fdatasync(file.fileno())
-            status = os.fstat(file.fileno())
-        temporary.replace(path)
-    except OSError as err:
-        with suppress(OSError):
-            temporary.unlink()
-        raise StateError(
-            f'cannot write "{path}": {err.strerror}',
-            hint="make room on the disk, or the directory writable, and run the command again",
-        ) from err
-    return status
-
-
-def _unfinished(path: Path) -> list[Path]:
-    """Return what :func:`write_atomic` left beside ``path`` where it was killed."""
-    found = []
-    with suppress(FileNotFoundError):
-        for other in path.parent.iterdir():
-            pid, _, chance = other.name.removeprefix(f".{path.name}.").partition(".")
-            if pid.isdigit() and len(chance) == 8 and other.name.startswith("."):
-                found.append(other)
-    return found
 
 
 def write_record(path: Path, record: object) -> os.stat_result:
@@ -239,7 +199,7 @@ class Store:
         """Forget a network, and what a writer of its record left that was killed."""
         path = Path(self.paths.networks) / f"{name}.json"
         path.unlink(missing_ok=True)
-        for unfinished in _unfinished(path):
+        for unfinished in unfinished(path):
             unfinished.unlink(missing_ok=True)
 
     def volumes(self, project: str = "") -> tuple[VolumeRecord, ...]:

@@ -225,3 +225,23 @@ def test_a_run_that_is_as_usual_imports_next_to_nothing() -> None:
     ours = {name for name in found if name.partition(".")[0] == "orchestra"}
     assert found - ours <= _SMALL | {"_sha2", "_sha256"}
     assert len(ours) < 40
+
+
+_PLAIN_BUILD = """
+import os, sys
+before = set(sys.modules)
+import orchestra.__main__
+import orchestra.cli.app
+orchestra.cli.app._read({words!r})
+import orchestra.cli.plain_builds, orchestra.engine.glancing
+print(*set(sys.modules) - before)
+"""
+
+
+@pytest.mark.parametrize("words", [["build"], ["image", "build", "-t", "x", "."]], ids=" ".join)
+def test_a_build_that_is_known_by_a_glance_imports_next_to_nothing(words: list[str]) -> None:
+    found = _bare(_PLAIN_BUILD.format(words=words))
+    ours = {name for name in found if name.partition(".")[0] == "orchestra"}
+    hashing = {"_sha2", "_sha256", "_struct", "struct"}
+    assert found - ours <= _SMALL | hashing | {"fcntl", "time"}
+    assert len(ours) < 26

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from orchestra.cli.build_options import parse_build_args
 from orchestra.cli.moments import parse_moment, parse_tail
 from orchestra.cli.plain import variables
-from orchestra.cli.transact import parse_build_args, parse_scale
+from orchestra.cli.transact import parse_scale
 from orchestra.errors import UsageError
 
 

@@ -302,7 +302,7 @@ def test_every_project_comes_back_as_it_was(tree: Tree) -> None:
         options = LoadOptions()
         project = load_project(options, environment, place)
         for _ in range(2):
-            found, warnings = remembered(
+            found, warnings, _ = remembered(
                 load(options, environment, place),
                 "whole",
                 render_project,
@@ -322,7 +322,7 @@ def _compare_states(options: LoadOptions, environment: dict[str, str], place: Pa
         desired = compile_project(load_project(options, environment, place))
     except SpecErrors:  # not everything that is valid can run
         return
-    found, _ = remembered(
+    found, _, _ = remembered(
         load(options, environment, place),
         "desired",
         compile_project,

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from support import images
 
 from orchestra.engine.image.compression import PIECE_BYTES, decompress, gzip_compressor
-from orchestra.engine.image.extract import flavour_of
+from orchestra.engine.image.flavour import flavour_of
 from orchestra.engine.image.layer import Limits, unpack
 from orchestra.engine.image.tar import HEADER_BYTES_MAX, Member, TarReader, encode_member
 from orchestra.errors import ImageError

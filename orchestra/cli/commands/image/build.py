@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from orchestra.cli.declare import Annotated, Argument, Context, Option
-from orchestra.cli.session import Session
+from orchestra.cli.options import GlobalOptions
+from orchestra.cli.plain_builds import image_parts, plain_image_build
 
 
 def command(
@@ -123,9 +124,12 @@ def command(
     ] = None,
 ) -> None:
     """Build; "-" is a Dockerfile or a tarball from stdin. Without a tag the image has no name."""
+    given = {name: value for name, value in locals().items() if value and name != "ctx"}
+    known = plain_image_build(ctx.obj or GlobalOptions(), given)
     from orchestra.cli import imaging as told
+    from orchestra.cli.build_options import parse_build_args, parse_ssh, size_of
     from orchestra.cli.building import STDIN, Wanted, check_stdin, deliver, describe
-    from orchestra.cli.transact import parse_build_args, parse_ssh
+    from orchestra.cli.session import Session
     from orchestra.planner.attesting import parse_provenance, parse_sbom
     from orchestra.planner.building import BuildSpec
 
@@ -151,7 +155,7 @@ def command(
         extra_hosts=tuple(told.host_of(text) for text in add_hosts or ()),
         secrets=handed.files,
         secret_contents=handed.contents,
-        shm_size_bytes=told.size_of("--shm-size", shm_size),
+        shm_size_bytes=size_of("--shm-size", shm_size),
         platforms=wanted_platforms,
         additional_contexts=dict(told.context_of(text) for text in build_contexts or ()),
         ssh=dict(parse_ssh(text) for text in ssh or ()),
@@ -178,4 +182,4 @@ def command(
         session.run(lambda: describe(session, spec, asked))
         return
     wanted.check()
-    deliver(session, spec, wanted)
+    deliver(session, spec, wanted, None if known else image_parts(given, session.environment))

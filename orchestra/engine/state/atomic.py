@@ -1,0 +1,49 @@
+"""Files that are replaced as a whole."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from orchestra.engine.linux.directories import make_private
+from orchestra.errors import StateError
+
+
+def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> os.stat_result:
+    """Replace ``path`` with ``data``: whole or not at all, also when the power fails.
+
+    Returns the new file's status.
+
+    :raises StateError: when the directory or the disk refuses.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    try:
+        make_private(path.parent)
+        with os.fdopen(
+            os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb"
+        ) as file:
+            file.write(data)
+            file.flush()
+            os.fdatasync(file.fileno())
+            status = os.fstat(file.fileno())
+        temporary.replace(path)
+    except OSError as err:
+        with suppress(OSError):
+            temporary.unlink()
+        raise StateError(
+            f'cannot write "{path}": {err.strerror}',
+            hint="make room on the disk, or the directory writable, and run the command again",
+        ) from err
+    return status
+
+
+def unfinished(path: Path) -> list[Path]:
+    """Return what :func:`write_atomic` left beside ``path`` where it was killed."""
+    found = []
+    with suppress(FileNotFoundError):
+        for other in path.parent.iterdir():
+            pid, _, chance = other.name.removeprefix(f".{path.name}.").partition(".")
+            if pid.isdigit() and len(chance) == 8 and other.name.startswith("."):
+                found.append(other)
+    return found
