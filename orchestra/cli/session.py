@@ -180,7 +180,7 @@ class Session:
 
         :raises StepErrors: when some cannot be had.
         """
-        from orchestra.engine.wiring import digests_of
+        from orchestra.engine.asking import digests_of
 
         def notice(text: str) -> None:
             note(f"warning: {printable(text)}")
@@ -288,7 +288,7 @@ class Session:
     @cached_property
     def registries(self) -> Registries:
         """The registries, for what needs no right to this machine."""
-        from orchestra.engine.wiring import open_registries
+        from orchestra.engine.asking import open_registries
 
         return open_registries(self.environment, uid=os.getuid())
 

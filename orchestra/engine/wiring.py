@@ -6,8 +6,7 @@ Imports are lazy by method: a command that only reads records pays for nothing e
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from orchestra.engine.container.launching import LauncherClient
     from orchestra.engine.container.lifecycle import Containers
     from orchestra.engine.controller import ProjectController
-    from orchestra.engine.image.registries import Registries
     from orchestra.engine.image.settings import RegistrySettings
     from orchestra.engine.image.store import ImageStore
     from orchestra.engine.local.access import LocalAccess
@@ -54,32 +52,6 @@ def open_machine(environment: Mapping[str, str], *, uid: int) -> Machine:
     if uid != 0:
         raise HostError("cannot run containers: this needs root", hint="run it with sudo")
     return Machine(paths_of(environment, uid=uid), environment)
-
-
-async def digests_of(
-    references: Iterable[str],
-    environment: Mapping[str, str],
-    *,
-    uid: int,
-    notice: Callable[[str], None],
-) -> dict[str, str]:
-    """Return the digests of image references at their registries; any user may ask.
-
-    :raises StepErrors: when some cannot be had.
-    """
-    from orchestra.engine.image.digests import digests_of as ask  # noqa: PLC0415
-    from orchestra.engine.image.settings import load_settings  # noqa: PLC0415
-
-    settings = load_settings(paths_of(environment, uid=uid), environment)
-    return await ask(references, settings, notice)
-
-
-def open_registries(environment: Mapping[str, str], *, uid: int) -> Registries:
-    """Return the registries as this user's settings have them; needs no right to anything."""
-    from orchestra.engine.image.registries import Registries  # noqa: PLC0415
-    from orchestra.engine.image.settings import load_settings  # noqa: PLC0415
-
-    return Registries(load_settings(paths_of(environment, uid=uid), environment))
 
 
 class Machine:
@@ -194,23 +166,9 @@ class Machine:
 
         :raises StateError: when a container's record is damaged.
         """
-        from orchestra.engine.container.phases import PhaseReader  # noqa: PLC0415
-        from orchestra.engine.local.observe import Observer  # noqa: PLC0415
-        from orchestra.planner.observed import ObservedState  # noqa: PLC0415
+        from orchestra.engine.local.observe import observe_containers  # noqa: PLC0415
 
-        observer = Observer(
-            self.store,
-            # of these two, an observer of containers asks for nothing but the phase
-            cast("Containers", PhaseReader(self.paths)),
-            cast("Networks", None),
-            lambda: self._images,
-            cast("SystemClock", None),  # the moment is taken here
-        )
-        return ObservedState(
-            project=project,
-            taken_at=datetime.now(UTC),
-            containers=tuple(map(observer.container, self.store.containers(project))),
-        )
+        return observe_containers(self.store, lambda: self._images, project)
 
     def controller(self, project: str) -> ProjectController:
         """Return the controller of a project."""

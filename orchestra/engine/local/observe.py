@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from orchestra.engine.container.arguments import merge_argv
 from orchestra.engine.container.places import Places
@@ -185,3 +185,27 @@ def _moment(text: str | None) -> datetime | None:
 
 def _finished(ended: ExitRecord | None) -> datetime | None:
     return datetime.fromisoformat(ended["finished_at"]) if ended else None
+
+
+def observe_containers(
+    store: Store, images: Callable[[], ImageStore], project: str
+) -> ObservedState:
+    """Take a snapshot of a project's containers alone.
+
+    :raises StateError: when a record is damaged.
+    """
+    from orchestra.engine.container.phases import PhaseReader  # noqa: PLC0415
+
+    observer = Observer(
+        store,
+        # of these two, an observer of containers asks for nothing but the phase
+        cast("Containers", PhaseReader(store.paths)),
+        cast("Networks", None),
+        images,
+        cast("Clock", None),  # the moment is taken here
+    )
+    return ObservedState(
+        project=project,
+        taken_at=datetime.now(UTC),
+        containers=tuple(map(observer.container, store.containers(project))),
+    )

@@ -199,8 +199,8 @@ class Store:
         """Forget a network, and what a writer of its record left that was killed."""
         path = Path(self.paths.networks) / f"{name}.json"
         path.unlink(missing_ok=True)
-        for unfinished in unfinished(path):
-            unfinished.unlink(missing_ok=True)
+        for left in unfinished(path):
+            left.unlink(missing_ok=True)
 
     def volumes(self, project: str = "") -> tuple[VolumeRecord, ...]:
         """Return every volume of this machine, by name.
