@@ -8,7 +8,6 @@ gave, with evidence of their own, the builder writes down (build/glances.py).
 from __future__ import annotations
 
 from orchestra.engine.build.evidence import (
-    code_of,
     digest_at,
     holds,
     index_at,
@@ -19,6 +18,7 @@ from orchestra.engine.build.evidence import (
 from orchestra.engine.build.journals import write_whole
 from orchestra.engine.state.plain import NotPlainError
 from orchestra.hashing import sha256
+from orchestra.sources import rooms_digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def asked_at(environment: Mapping[str, str], uid: int) -> str:
 
 def key_of(parts: Sequence[str]) -> str:
     """Return by what a command line is remembered; other code takes no notice of it."""
-    text = "\0".join((*parts, code_of(_ROOMS)))
+    text = "\0".join((*parts, rooms_digest(_ROOMS)))
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from orchestra.hashing import sha256
+from orchestra.sources import rooms_digest
 from orchestra.spec.environment import LARGEST_BYTES
 from orchestra.spec.loader import Loaded
 from orchestra.spec.reading import is_file, read_limited
@@ -30,7 +30,7 @@ def identity(loaded: Loaded, purpose: str) -> str | None:
     try:
         parts = [
             purpose,
-            *_code(),
+            rooms_digest(_ROOMS),
             repr((loaded.site.profiles, options.services, options.phases)),
             repr(findings.warnings),
             repr([path for path, _ in findings.nulls]),
@@ -45,16 +45,6 @@ def identity(loaded: Loaded, purpose: str) -> str | None:
 
 class _UntoldError(Exception):
     """Something is looked at that may be another the next time."""
-
-
-def _code() -> Iterator[str]:
-    root = Path(__file__).parents[1]
-    for room in _ROOMS:
-        with os.scandir(root / room) as found:
-            files = [entry for entry in found if entry.name.endswith(".py")]
-        for entry in sorted(files, key=lambda entry: entry.name):
-            status = entry.stat()
-            yield f"{entry.name} {status.st_mtime_ns} {status.st_size}"
 
 
 def _written(value: Value, mark: Mark | None = None) -> Iterator[str]:

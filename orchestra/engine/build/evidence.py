@@ -41,29 +41,6 @@ Index = dict[str, tuple[str, str]]
 """References of the image store: the digest that each names, and the hash that its build noted."""
 
 
-def code_of(rooms: Iterable[str]) -> str:
-    """Return what tells the program's own code, in some rooms, from any other."""
-    return sha256("\n".join(map(_code_in, rooms)).encode()).hexdigest()
-
-
-def _code_in(room: str) -> str:
-    """Return what stands in a room: while a process lives, its code stays what it was."""
-    known = _rooms.get(room)
-    if known is None:
-        found = []
-        root = __file__.rpartition("/engine/")[0]
-        with os.scandir(f"{root}/{room}") as entries:
-            for entry in entries:
-                if entry.name.endswith(".py"):
-                    status = entry.stat()
-                    found.append(f"{entry.name} {status.st_mtime_ns} {status.st_size}")
-        known = _rooms[room] = "\n".join((room, *sorted(found)))
-    return known
-
-
-_rooms: dict[str, str] = {}
-
-
 def looks_of(statuses: Iterable[os.stat_result]) -> str:
     """Return a digest of how files look, in their order."""
     pack = _LOOKS.pack

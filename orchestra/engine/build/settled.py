@@ -29,7 +29,6 @@ from orchestra.engine.build.context import (
     read_dockerfile,
 )
 from orchestra.engine.build.digests import FileDigests
-from orchestra.engine.build.evidence import code_of
 from orchestra.engine.build.glances import Witness, digests_of_dockerfile, place_of
 from orchestra.engine.build.ignore import make_matcher
 from orchestra.engine.build.journal import Steps
@@ -43,6 +42,7 @@ from orchestra.oci.digest import parse_digest
 from orchestra.oci.image import Image, Layer
 from orchestra.oci.platform import Platform, parse_platform
 from orchestra.planner.building import BuildSpec, without_secrets
+from orchestra.sources import rooms_digest
 from orchestra.values import dataclass, field, fields_of
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ class SettledBuilds:
         known = {each: self._variables.get(each) for each in (*spec.args, _EPOCH)}
         document = {
             "version": _VERSION,
-            "code": code_of(_ROOMS),
+            "code": rooms_digest(_ROOMS),
             "ground": self._ground,
             "spec": {each.name: repr(getattr(bare, each.name)) for each in fields_of(BuildSpec)},
             "contents": sorted(spec.secret_contents),
