@@ -11,12 +11,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from orchestra.errors import OrchestraError
+from orchestra.planner.observed import Health
 from orchestra.values import dataclass
 
 if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-    from orchestra.planner.observed import Health
     from orchestra.planner.steps import StepId
 
 _BACKLOG = 65536
