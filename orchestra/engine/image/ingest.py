@@ -31,7 +31,6 @@ class Ingest:
     def __init__(self, store: ImageStore, descriptor: Descriptor) -> None:
         self.descriptor = descriptor
         self.size = 0
-        self.resumed = False
         self._store = store
         self._path: Path = store.incoming(hex_of(descriptor.digest))
         self._fd = -1
@@ -141,7 +140,6 @@ class Ingest:
             self._hash.update(data)
             self.size += len(data)
         os.lseek(self._fd, self.size, os.SEEK_SET)
-        self.resumed = self.size > 0
 
     def _refused(self, err: OSError) -> ImageError:
         return ImageError(

@@ -1,8 +1,9 @@
 """One table of nftables, written as the kernel's own messages: for a container's namespace.
 
-What a project's firewall takes is text for libnftables (nftables.py). A start has one table to make
-that is always the same, and libnftables costs it a millisecond and every process forked from the
-launcher its pages. Numbers are those of linux/netfilter/nf_tables.h.
+What a project's firewall is made of is text for libnftables (nftables.py); its elements are
+messages too (nfobjects.py). A start has one table to make that is always the same, and libnftables
+costs it a millisecond and every process forked from the launcher its pages. Numbers are those of
+linux/netfilter/nf_tables.h.
 """
 
 from __future__ import annotations

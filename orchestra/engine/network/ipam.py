@@ -82,12 +82,6 @@ def _given(spec: NetworkSpec, subnet: Subnet) -> AnyNetwork | None:
     return network
 
 
-def overlapping(network: str, taken: Iterable[str]) -> str | None:
-    """Return the first of ``taken`` that overlaps ``network``."""
-    wanted = _network(network, "subnet")
-    return next((text for text in taken if _overlaps(wanted, _network(text, "subnet"))), None)
-
-
 def _overlaps(one: AnyNetwork, other: AnyNetwork) -> bool:
     if isinstance(one, IPv4Network) and isinstance(other, IPv4Network):
         return one.overlaps(other)

@@ -63,10 +63,6 @@ class NameTable:
                     full = f"{record.spec.name}.{endpoint.network}"
                     network.by_address[ip_address(address).reverse_pointer] = full
 
-    def knows(self, container_id: str) -> bool:
-        """Tell whether a container may ask here."""
-        return container_id in self._askers
-
     def lookup(self, container_id: str, name: str) -> Answer | None:
         """Return a name's addresses as one container sees them; None for a name of elsewhere."""
         asker = self._askers.get(container_id)

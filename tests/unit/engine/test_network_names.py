@@ -113,9 +113,10 @@ def test_who_has_only_internal_networks_asks_nobody_else():
 
 
 def test_another_projects_container_may_not_ask_here():
-    names, _ = table()
-    assert not NameTable("other", []).knows("000000000001".ljust(64, "0"))
-    assert names.knows("000000000001".ljust(64, "0"))
+    names, records = table()
+    job = records["job"].id
+    assert names.lookup(job, "db")
+    assert NameTable("other", list(records.values())).lookup(job, "db") is None
 
 
 def test_endpoints_by_priority_with_one_way_out():
