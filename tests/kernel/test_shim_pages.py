@@ -38,12 +38,17 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def nursery_of(cell: Cell) -> int:
-    """Return the launcher's child that is no container's shim."""
+def others_of(cell: Cell) -> list[int]:
+    """Return the launcher's children that are no containers' shims."""
     records = cell.store.containers(cell.project)
     shims = {cell.pid(record, "shim.pid") for record in records}
-    (nursery,) = set(children_of(cell.launcher_pid)) - shims
-    return nursery
+    return sorted(set(children_of(cell.launcher_pid)) - shims)
+
+
+def nursery_of(cell: Cell) -> int:
+    """Return the nursery: the maker ends when there is nothing to do."""
+    wait_until(lambda: len(others_of(cell)) == 1)
+    return others_of(cell)[0]
 
 
 async def learned(cell: Cell) -> ContainerRecord:

@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 from array import array
+from collections.abc import Sequence
 from typing import NoReturn
 
 from orchestra.engine.linux import forks, process
@@ -20,7 +21,7 @@ from orchestra.engine.shim.failure import ShimFailure
 from orchestra.engine.shim.vigil import keep_vigil
 
 _PATH_BYTES = 8192
-_ROOM = socket.CMSG_SPACE(8)
+_ROOM = socket.CMSG_SPACE(12)
 
 
 class Nursery:
@@ -29,12 +30,14 @@ class Nursery:
     def __init__(self) -> None:
         self._line: socket.socket | None = None
 
-    def bear(self, path: str, connection: socket.socket, channel: socket.socket) -> int:
+    def bear(self, path: str, passed: Sequence[socket.socket]) -> int:
         """Fork the shim of a plain container's request, as a child of this process.
+
+        ``passed``: the client's connection, the shim's channel, the line to a maker if any.
 
         :raises ShimFailure: when it cannot be forked.
         """
-        fds = [connection.fileno(), channel.fileno()]
+        fds = [sock.fileno() for sock in passed]
         for _ in range(2):  # one that somebody killed is followed by another
             line = self._line = self._line or _open()
             try:
@@ -84,7 +87,7 @@ def _serve(line: socket.socket) -> NoReturn:
         path, passed, _, _ = line.recvmsg(_PATH_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
         if not path:
             os._exit(0)
-        connection, channel = array("i", passed[0][2])
+        fds = array("i", passed[0][2])
         try:
             pid = fork()
         except OSError as err:
@@ -92,18 +95,18 @@ def _serve(line: socket.socket) -> NoReturn:
         else:
             if pid == 0:
                 line.close()
-                _be_shim(path, connection, channel)
+                _be_shim(path, *fds)
             answer = b"%d" % pid
-        os.close(connection)
-        os.close(channel)
+        for fd in fds:
+            os.close(fd)
         line.send(answer)
 
 
-def _be_shim(path: bytes, connection: int, channel: int) -> NoReturn:
+def _be_shim(path: bytes, connection: int, channel: int, line: int = -1) -> NoReturn:
     code = 1
     try:
         os.setsid()
-        keep_vigil(path, connection, channel)
+        keep_vigil(path, connection, channel, line)
         code = 0
     except BaseException:  # noqa: BLE001 - the entry point of a process
         sys.excepthook(*sys.exc_info())

@@ -20,6 +20,7 @@ from typing import cast
 
 from orchestra.engine.launcher.children import Child, is_ours
 from orchestra.engine.launcher.holdings import Holding, Holdings
+from orchestra.engine.launcher.midwife import Midwife
 from orchestra.engine.launcher.nursery import Nursery
 from orchestra.engine.launcher.records import Orphans
 from orchestra.engine.launcher.ward import Ward, watch_removals
@@ -63,6 +64,7 @@ class Launcher:
         self._ward = Ward()
         self._orphans = Orphans()
         self._nursery = Nursery()
+        self._midwife = Midwife(self._fork)
         self._adoptions: dict[str, int] = {}
         self._quitting = False
         self._wakeup = reap_on_signal()
@@ -108,6 +110,7 @@ class Launcher:
                 Cgroup.at(f"{CGROUP_ROOT}/{self._directory.rpartition('/')[2]}").prune()
         self._ward.end()
         self._nursery.close()
+        self._midwife.close()
         self._loop.stop()
 
     def _look_for_socket(self) -> None:
@@ -230,9 +233,20 @@ class Launcher:
         """Fork the shim of a plain container, having looked at nothing: see vigil.py."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            pid = self._nursery.bear(path, connection, theirs)
+            if self._midwife.is_free():
+                pid = self._start_attended(path, connection, theirs)
+            else:
+                pid = self._nursery.bear(path, (connection, theirs))
         self._quitting = False
         self._watch_channel(pid, Child(container_id, shim=True, request_path=path, channel=ours))
+
+    def _start_attended(self, path: str, *passed: socket.socket) -> int:
+        """Fork the shim first: it needs longer until it has something to do with its maker."""
+        shims, makers = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with shims, makers:
+            pid = self._nursery.bear(path, (*passed, shims))
+            self._midwife.attend(path, (*passed, makers))
+        return pid
 
     def _start(
         self, path: str, connection: socket.socket | None, fds: list[int], *, adopt: bool

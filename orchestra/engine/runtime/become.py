@@ -124,8 +124,20 @@ def own_stdio(uid: int) -> None:
                 raise
 
 
-def take_user(person: Person) -> None:
-    """Set limits, bounding set, user and working directory.
+def drop_bounding(person: Person) -> None:
+    """Set the bounding set.
+
+    :raises RuntimeFailure: without CAP_SETPCAP.
+    """
+    capabilities = person.process.get("capabilities") or {}
+    try:
+        security.drop_bounding(capabilities.get("bounding") or [])
+    except OSError as err:
+        raise failed("drop capabilities", err) from err
+
+
+def take_user(person: Person, *, bounded: bool = False) -> None:
+    """Set limits, bounding set (unless it is ``bounded`` already), user and working directory.
 
     :raises RuntimeFailure: when one of them cannot be had.
     """
@@ -135,10 +147,8 @@ def take_user(person: Person) -> None:
     security.set_rlimits(process.get("rlimits") or [], person.optional_rlimits)
     user = process.get("user") or {"uid": 0, "gid": 0}
     own_stdio(user["uid"])
-    try:
-        security.drop_bounding((process.get("capabilities") or {}).get("bounding") or [])
-    except OSError as err:
-        raise failed("drop capabilities", err) from err
+    if not bounded:
+        drop_bounding(person)
     try:
         security.change_user(user)
     except OSError as err:

@@ -8,7 +8,7 @@ import contextlib
 import errno
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from orchestra.engine.linux.process import read_text
 from orchestra.engine.runtime.failure import RuntimeFailure, describe
@@ -24,12 +24,22 @@ def write(directory: str, name: str, value: str) -> None:
 
     :raises RuntimeFailure: when the kernel refuses the value, or there is no such file.
     """
+    write_all(directory, name, (value,))
+
+
+def write_all(directory: str, name: str, values: Iterable[str]) -> None:
+    """Write values to a control file, one after the other. As ``write``."""
+    value = ""
     try:
-        fd = os.open(f"{directory}/{name}", os.O_WRONLY | os.O_CLOEXEC)
+        fd = -1
         try:
-            os.write(fd, value.encode())
+            for value in values:
+                if fd < 0:
+                    fd = os.open(f"{directory}/{name}", os.O_WRONLY | os.O_CLOEXEC)
+                os.write(fd, value.encode())
         finally:
-            os.close(fd)
+            if fd >= 0:
+                os.close(fd)
     except OSError as err:
         why = describe(err)
         raise RuntimeFailure(
@@ -47,9 +57,17 @@ def make_directory(directory: str, fill: Callable[[str], None] | None = None) ->
     """
     for _ in range(8):
         try:
-            with contextlib.suppress(FileNotFoundError):
-                os.rmdir(directory)
-            _make(directory, fill)
+            try:
+                os.mkdir(directory, 0o755)
+            except FileExistsError:
+                with contextlib.suppress(FileNotFoundError):
+                    os.rmdir(directory)
+                _make(directory, fill)
+            except FileNotFoundError:
+                _make(directory, fill)
+            else:
+                if fill is not None:
+                    fill(directory)
         except FileNotFoundError:
             continue
         except OSError as err:

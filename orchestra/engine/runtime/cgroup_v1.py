@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 
 from orchestra.engine.linux.host import Hierarchy
 from orchestra.engine.linux.process import read_text
@@ -77,9 +78,10 @@ class CgroupV1:
         directory = self.directories.get("devices")
         if directory is None:
             return
-        for rule in cgroup_rules(resources.get("devices")):
-            name = "devices.allow" if rule["allow"] else "devices.deny"
-            files.write(directory, name, v1_entry(rule))
+        rules = cgroup_rules(resources.get("devices"))
+        for allow, same in groupby(rules, lambda rule: rule["allow"]):
+            name = "devices.allow" if allow else "devices.deny"
+            files.write_all(directory, name, map(v1_entry, same))
 
     def _set(self, controller: str, name: str, value: str) -> None:
         directory = self.directories.get(controller)

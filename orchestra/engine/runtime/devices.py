@@ -107,7 +107,7 @@ class MakeDevice:
                 os.mknod(name, mode | kind, number, dir_fd=parent)
             self._own(parent, name)
         finally:
-            os.close(parent)
+            root.done(parent)
 
     def _own(self, parent: int, name: str) -> None:
         uid, gid = self.device.get("uid", 0), self.device.get("gid", 0)
@@ -121,9 +121,9 @@ class MakeDevice:
             try:
                 attach(tree, target, Options())
             finally:
-                os.close(target)
+                root.done(target)
         finally:
-            os.close(tree)
+            root.done(tree)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ class LinkDevices:
                 with contextlib.suppress(FileExistsError):
                     os.symlink(target, name, dir_fd=parent)
             finally:
-                os.close(parent)
+                root.done(parent)
 
 
 def plan_devices(devices: Sequence[Device], *, bound: bool) -> list[MakeDevice | LinkDevices]:

@@ -7,16 +7,14 @@ exit code 1, never in a return.
 
 from __future__ import annotations
 
-import fcntl
 import os
-import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from orchestra.engine.linux import syscalls
-from orchestra.engine.linux.flags import CloneFlag, FsMagic, MountFlag, Prctl
-from orchestra.engine.linux.process import close_all_but, reset_signals
+from orchestra.engine.linux.flags import CloneFlag, FsMagic, MountFlag
+from orchestra.engine.linux.process import close_all_but
 from orchestra.engine.runtime import become, borrowed, reaper
 from orchestra.engine.runtime.beside import Beside
 from orchestra.engine.runtime.cgroup import Cgroup
@@ -27,6 +25,7 @@ from orchestra.engine.runtime.console import (
     send_master,
     take_terminal,
 )
+from orchestra.engine.runtime.departure import leave_session, take_stdio
 from orchestra.engine.runtime.devices import open_null, plan_devices
 from orchestra.engine.runtime.failure import RuntimeFailure, failed
 from orchestra.engine.runtime.hooks import run_hooks
@@ -66,6 +65,8 @@ class Birth:
     """Detached mounts with mapped owners, by destination."""
     beside: Beside | None = None
     """What its maker makes while it mounts; then it waits to be let into cgroup and network."""
+    procfs: int = -1
+    """A superblock of procfs, where another process mounts for it (attended.py)."""
     root: Root | None = None
     console: Console | None = None
 
@@ -89,7 +90,7 @@ class Birth:
 def run(birth: Birth) -> NoReturn:
     """Go through the stages; the last one does not return."""
     try:
-        failure = _go_through(birth)
+        failure = go_through(birth, STAGES) or RuntimeFailure("cannot execute")
         if birth.root is not None and not birth.own_mounts:
             borrowed.withdraw(birth.root)
         birth.channel.send_failure(failure)  # Whoever reads it kills us.
@@ -97,11 +98,13 @@ def run(birth: Birth) -> NoReturn:
         os._exit(1)
 
 
-def _go_through(birth: Birth) -> RuntimeFailure:
-    """Go through the stages; return only the failure of one."""
+def go_through(
+    birth: Birth, stages: Sequence[tuple[str, Callable[[Birth], None]]]
+) -> RuntimeFailure | None:
+    """Go through stages; return the failure of one."""
     stage = "begin"
     try:
-        for name, action in STAGES:
+        for name, action in stages:
             stage = name
             action(birth)
     except RuntimeFailure as failure:
@@ -110,16 +113,12 @@ def _go_through(birth: Birth) -> RuntimeFailure:
         return failed(stage, err)
     except BaseException as err:  # noqa: BLE001 - a process entry point: nothing above us but fork
         return RuntimeFailure(f"cannot {stage}: {type(err).__name__}: {err}")
-    return RuntimeFailure(f"cannot {stage}")
+    return None
 
 
 def _detach(birth: Birth) -> None:
     """Leave the launcher's session, memory protection, descriptors and signals behind."""
-    syscalls.prctl(Prctl.SET_DUMPABLE, 0)
-    if birth.listener < 0:
-        syscalls.prctl(Prctl.SET_PDEATHSIG, signal.SIGKILL)
-    os.setsid()
-    reset_signals()
+    leave_session(alone=birth.listener >= 0)
     keep_descriptors(birth)
     if birth.new_keyring:
         syscalls.join_session_keyring(f"_ses.{birth.container_id}")
@@ -127,25 +126,19 @@ def _detach(birth: Birth) -> None:
 
 def keep_descriptors(birth: Birth) -> None:
     """Put stdio on 0-2 and close everything but the channel and what is still needed."""
-    first = 3 + birth.person.preserved_fds
-    high, lowest = fcntl.F_DUPFD_CLOEXEC, max(10, first)
-    birth.channel.fd = fcntl.fcntl(birth.channel.fd, high, lowest)
-    if birth.console_socket is not None:
-        birth.console_socket = fcntl.fcntl(birth.console_socket, high, lowest)
+    console = birth.console_socket
+    kept = [birth.channel.fd, *birth.mapped.values()]
     if birth.listener >= 0:
-        birth.listener = fcntl.fcntl(birth.listener, high, lowest)
-    mapped = birth.mapped.items()
-    birth.mapped = {name: fcntl.fcntl(fd, high, lowest) for name, fd in mapped}
-    copies = [fcntl.fcntl(fd, high, lowest) for fd in birth.stdio]
-    for number, copy in enumerate(copies):
-        os.dup2(copy, number, inheritable=True)
-    kept = (
-        birth.channel.fd,
-        birth.listener,
-        birth.console_socket or -1,
-        *birth.mapped.values(),
-    )
-    close_all_but(tuple(fd for fd in kept if fd >= 0), first)
+        kept.append(birth.listener)
+    if console is not None:
+        kept.append(console)
+    moved = list(take_stdio(birth.stdio, kept, 3 + birth.person.preserved_fds))
+    if console is not None:
+        birth.console_socket = moved.pop()
+    if birth.listener >= 0:
+        birth.listener = moved.pop()
+    birth.channel.fd, *mapped = moved
+    birth.mapped = dict(zip(birth.mapped, mapped, strict=True))
 
 
 def _map_user(birth: Birth) -> None:
@@ -228,6 +221,7 @@ def _mount(birth: Birth) -> None:
             own_cgroup_root=inside,
             mapped=birth.mapped,
             label=label,
+            procfs=birth.procfs,
         )
     )
     own_dev = not any(
@@ -239,8 +233,10 @@ def _mount(birth: Birth) -> None:
         bound = birth.namespaces.has(CloneFlag.NEWUSER)
         operations += plan_devices(birth.linux.get("devices") or [], bound=bound)
     old = os.umask(0)
-    apply(operations, birth.entered())
-    os.umask(old)
+    try:
+        apply(operations, birth.entered())
+    finally:
+        os.umask(old)
 
 
 def apply(operations: list[Operation], root: Root) -> None:
@@ -304,10 +300,14 @@ def _protect_paths(birth: Birth) -> None:
         ReadonlyPath(path, kinds) for path in linux.get("readonlyPaths") or []
     ]
     masked = linux.get("maskedPaths") or []
-    null_fd = open_null() if masked else -1
-    operations += MaskPath.batch(masked, null_fd, kinds)
-    _make_working_directory(birth)
-    apply(operations, root)
+    opened = [open_null()] if masked else []
+    try:
+        operations += MaskPath.batch(masked, opened, kinds)
+        _make_working_directory(birth)
+        apply(operations, root)
+    finally:
+        for fd in opened:
+            root.done(fd)
     if birth.config["root"].get("readonly"):
         make_readonly(root)
 
@@ -323,12 +323,16 @@ def _make_working_directory(birth: Birth) -> None:
         raise failed(f'make the working directory "{path}"', err) from err
 
 
+def _find_home(birth: Birth) -> None:
+    """Give the program a HOME, as docker does."""
+    if "HOME" not in birth.person.environment:
+        uid = (birth.person.process.get("user") or {"uid": 0})["uid"]
+        home = become.home_of(birth.entered(), uid)
+        birth.person = become.with_environment(birth.person, "HOME", home)
+
+
 def _pivot(birth: Birth) -> None:
     root = birth.entered()
-    uid = (birth.person.process.get("user") or {"uid": 0})["uid"]
-    if "HOME" not in birth.person.environment:
-        home = become.home_of(root, uid)
-        birth.person = become.with_environment(birth.person, "HOME", home)
     if birth.own_mounts:
         pivot(root)
     else:
@@ -391,8 +395,18 @@ STAGES: tuple[tuple[str, Callable[[Birth], None]], ...] = (
     ("open the terminal", _open_terminal),
     ("set sysctls", _set_sysctls),
     ("protect paths", _protect_paths),
+    ("find the home directory", _find_home),
     ("change the root", _pivot),
     ("become the user", _take_user),
     ("wait for start", _await_start),
     ("execute", _become),
 )
+
+PLACING: tuple[tuple[str, Callable[[Birth], None]], ...] = (
+    ("enter the root", _enter_root),
+    ("mount", _mount),
+    ("set sysctls", _set_sysctls),
+    ("protect paths", _protect_paths),
+    ("find the home directory", _find_home),
+)
+"""What another process in the container's namespaces can do for it."""

@@ -60,6 +60,15 @@ def new_filesystem(
 
     :raises OSError: EINVAL for a bad option, ENODEV for an unknown type.
     """
+    fs_fd = new_superblock(fstype, source, data)
+    try:
+        return syscalls.fsmount(fs_fd, attributes)
+    finally:
+        os.close(fs_fd)
+
+
+def new_superblock(fstype: str, source: str, data: Sequence[tuple[str, str | None]]) -> int:
+    """Return a context of fsopen(2) with a superblock, ready for fsmount(2). As above."""
     fs_fd = syscalls.fsopen(fstype)
     try:
         if source:
@@ -68,9 +77,10 @@ def new_filesystem(
             command = FsConfig.SET_FLAG if value is None else FsConfig.SET_STRING
             syscalls.fsconfig(fs_fd, command, key, value)
         syscalls.fsconfig(fs_fd, FsConfig.CREATE)
-        return syscalls.fsmount(fs_fd, attributes)
-    finally:
+    except BaseException:
         os.close(fs_fd)
+        raise
+    return fs_fd
 
 
 def clone_tree(fd: int, path: str = "", *, recursive: bool = False) -> int:
@@ -91,11 +101,14 @@ def attach(mount_fd: int, target_fd: int, options: Options) -> None:
         syscalls.mount_setattr(
             mount_fd, add=options.recursive_add, remove=options.recursive_remove, recursive=True
         )
-    if options.bind and (options.add or options.remove):
-        # The atime bits are one field: setting any means clearing the field first.
-        remove = options.remove | (_ATIME if options.add & _ATIME else 0)
-        syscalls.mount_setattr(mount_fd, add=options.add, remove=remove)
-    if options.bind or options.propagation:
+    # The atime bits are one field: setting any means clearing the field first.
+    remove = options.remove | (_ATIME if options.add & _ATIME else 0)
+    if options.bind and not options.recursive and not options.propagation:
+        propagation = MountFlag.PRIVATE  # all at once: it is a single mount
+        syscalls.mount_setattr(mount_fd, add=options.add, remove=remove, propagation=propagation)
+    elif options.bind or options.propagation:
+        if options.bind and (options.add or remove):
+            syscalls.mount_setattr(mount_fd, add=options.add, remove=remove)
         # A copy keeps the propagation of what it was made of; a new mount is private.
         propagation = options.propagation or MountFlag.PRIVATE
         recursive = options.propagation_recursive or not options.propagation
@@ -129,9 +142,9 @@ class Bind:
                 refuse_procfs(target, self.target)
                 attach(tree, target, self.options)
             finally:
-                os.close(target)
+                root.done(target)
         finally:
-            os.close(tree)
+            root.done(tree)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +157,8 @@ class FileSystem:
     options: Options
     label: str = ""
     """SELinux's context of its files; "" where they have none of their own."""
+    made: int = -1
+    """What ``new_superblock`` has returned in another process, where that had to be it."""
 
     def describe(self) -> str:
         """Say what it does."""
@@ -152,24 +167,27 @@ class FileSystem:
     def apply(self, root: Root) -> None:
         """Do it. procfs and sysfs never through a symlink: the walls stand on their paths."""
         system = self.fstype in {"proc", "sysfs"}
-        existed = root.exists(self.target)
+        existed = self.fstype == "tmpfs" and root.exists(self.target)
         target = root.directory(self.target, links=not system)
         try:
             data = list(self.options.data)
             if not system:
                 refuse_procfs(target, self.target)
-            if self.fstype == "tmpfs" and existed and not any(key == "mode" for key, _ in data):
+            if existed and not any(key == "mode" for key, _ in data):
                 data.append(("mode", f"{stat.S_IMODE(os.fstat(target).st_mode):o}"))
             if self.label:
                 data.append(("context", self.label))
             attributes = self.options.add | self.options.recursive_add
-            mount_fd = new_filesystem(self.fstype, self.source, data, attributes)
+            if self.made >= 0:
+                mount_fd = syscalls.fsmount(self.made, attributes)
+            else:
+                mount_fd = new_filesystem(self.fstype, self.source, data, attributes)
             try:
                 attach(mount_fd, target, self.options)
             finally:
-                os.close(mount_fd)
+                root.done(mount_fd)
         finally:
-            os.close(target)
+            root.done(target)
 
 
 def refuse_procfs(fd: int, path: str) -> None:

@@ -27,8 +27,8 @@ class CgroupMounts:
     """A mount of type cgroup at ``target``.
 
     v2: the container's own cgroup. v1 and hybrid: a tmpfs with a directory per hierarchy.
-    ``own_cgroup_root``: the process is in a cgroup namespace, so that a new mount shows its own
-    cgroup as the root; without one the cgroup's directory is bound.
+    ``own_cgroup_root``: the process is in a cgroup namespace, so that a new v2 mount shows its own
+    cgroup as the root; without one, and on v1, the cgroup's directory is bound.
     """
 
     target: str
@@ -45,11 +45,11 @@ class CgroupMounts:
         target = root.directory(self.target)
         try:
             if self.cgroups.mode == "v2" and self.cgroups.unified is not None:
-                self._attach_hierarchy(self.cgroups.unified, target)
+                self._attach_hierarchy(root, self.cgroups.unified, target)
             elif self.cgroups.mode != "none":
                 self._attach_v1(root, target)
         finally:
-            os.close(target)
+            root.done(target)
 
     def _attach_v1(self, root: Root, target: int) -> None:
         attributes = self.options.add & ~MountAttr.RDONLY
@@ -59,18 +59,17 @@ class CgroupMounts:
             for part in _parts(self.cgroups):
                 os.mkdir(part.name, 0o755, dir_fd=mount_fd)
                 with root.opened(f"{self.target}/{part.name}") as directory:
-                    self._attach_hierarchy(part.hierarchy, directory)
+                    self._attach_hierarchy(root, part.hierarchy, directory)
                 for link in part.links:
                     os.symlink(part.name, link, dir_fd=mount_fd)
             if self.options.add & MountAttr.RDONLY:
                 syscalls.mount_setattr(mount_fd, add=MountAttr.RDONLY)
         finally:
-            os.close(mount_fd)
+            root.done(mount_fd)
 
-    def _attach_hierarchy(self, hierarchy: Hierarchy, target: int) -> None:
-        if self.own_cgroup_root:
-            fstype, data = _parameters(hierarchy)
-            mount_fd = new_filesystem(fstype, "cgroup", data, self.options.add)
+    def _attach_hierarchy(self, root: Root, hierarchy: Hierarchy, target: int) -> None:
+        if self.own_cgroup_root and not hierarchy.name:
+            mount_fd = new_filesystem("cgroup2", "cgroup", (), self.options.add)
             options = Options(propagation=self.options.propagation)
         else:
             mount_fd = clone_tree(AT_FDCWD, hierarchy.directory)
@@ -78,15 +77,7 @@ class CgroupMounts:
         try:
             attach(mount_fd, target, options)
         finally:
-            os.close(mount_fd)
-
-
-def _parameters(hierarchy: Hierarchy) -> tuple[str, list[tuple[str, str | None]]]:
-    if not hierarchy.name:
-        return "cgroup2", []
-    if hierarchy.name.startswith("name="):
-        return "cgroup", [("none", None), ("name", hierarchy.name.removeprefix("name="))]
-    return "cgroup", [(option, None) for option in hierarchy.options.split(",")]
+            root.done(mount_fd)
 
 
 def _parts(cgroups: Cgroups) -> tuple[_Part, ...]:

@@ -15,6 +15,7 @@ from orchestra.engine.linux import filesystems, syscalls
 from orchestra.engine.linux.flags import FsMagic, Resolve
 from orchestra.engine.runtime.failure import RuntimeFailure
 
+_DONE_MAX = 128
 _IN_ROOT = int(Resolve.IN_ROOT | Resolve.NO_MAGICLINKS)
 _IN_ROOT_NO_LINKS = int(_IN_ROOT | Resolve.NO_SYMLINKS)
 
@@ -24,6 +25,22 @@ class Root:
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
+        self._done: list[int] = []
+
+    def done(self, fd: int) -> None:
+        """Close a descriptor, though not at once: many together are one system call."""
+        self._done.append(fd)
+        if len(self._done) >= _DONE_MAX:
+            self.close_done()
+
+    def close_done(self) -> None:
+        """Close what was done with."""
+        fds, self._done = sorted(self._done), []
+        while fds:
+            first = last = fds.pop(0)
+            while fds and fds[0] == last + 1:
+                last = fds.pop(0)
+            syscalls.close_range(first, last)
 
     @contextlib.contextmanager
     def opened(
@@ -37,7 +54,7 @@ class Root:
         try:
             yield fd
         finally:
-            os.close(fd)
+            self.done(fd)
 
     def open(self, path: str, flags: int = os.O_PATH, *, links: bool = True, mode: int = 0) -> int:
         """Open a path inside and return the descriptor. As ``opened``."""
@@ -70,7 +87,7 @@ class Root:
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(name, mode, dir_fd=parent)
             finally:
-                os.close(parent)
+                self.done(parent)
         return self.open(path, flags, links=links)
 
     def file(self, path: str) -> int:
@@ -84,9 +101,9 @@ class Root:
             parent, name = self.parent(path)
             try:
                 flags = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-                os.close(os.open(name, flags, 0o644, dir_fd=parent))
+                self.done(os.open(name, flags, 0o644, dir_fd=parent))
             finally:
-                os.close(parent)
+                self.done(parent)
             fd = self.open(path)
         if stat.S_ISDIR(os.fstat(fd).st_mode):
             os.close(fd)

@@ -24,11 +24,12 @@ def plan_mounts(
     own_cgroup_root: bool,
     mapped: Mapping[str, int],
     label: str = "",
+    procfs: int = -1,
 ) -> Iterator[Operation]:
     """Turn config.json's mounts into operations, in their order.
 
     ``mapped``: detached mounts with mapped owners, by destination. ``label``: SELinux's context of
-    new file systems.
+    new file systems. ``procfs``: a superblock of it, where ours would be of another pid namespace.
     """
     for mount in mounts:
         options = parse_options(mount.get("options") or [])
@@ -40,7 +41,8 @@ def plan_mounts(
         elif kind in {"cgroup", "cgroup2"}:
             yield CgroupMounts(target, options, cgroups, own_cgroup_root=own_cgroup_root)
         else:
-            yield FileSystem(kind, source or kind, target, options, label_of(kind, label))
+            made = procfs if kind == "proc" else -1
+            yield FileSystem(kind, source or kind, target, options, label_of(kind, label), made)
 
 
 def cut_off(propagation: MountFlag) -> None:

@@ -136,19 +136,20 @@ class MaskPath:
     One tmpfs serves all directories of a ``MaskPath.batch``.
     """
 
-    def __init__(
-        self, path: str, null_fd: int, shared: list[int], kinds: frozenset[FsMagic]
-    ) -> None:
+    def __init__(self, path: str, opened: list[int], kinds: frozenset[FsMagic]) -> None:
         self.path = path
-        self._null_fd = null_fd
-        self._shared = shared
+        self._opened = opened
         self._kinds = kinds
 
     @classmethod
-    def batch(cls, paths: Sequence[str], null_fd: int, kinds: frozenset[FsMagic]) -> list[MaskPath]:
-        """Return the operations for several paths."""
-        shared: list[int] = []
-        return [cls(path, null_fd, shared, kinds) for path in paths]
+    def batch(
+        cls, paths: Sequence[str], opened: list[int], kinds: frozenset[FsMagic]
+    ) -> list[MaskPath]:
+        """Return the operations for several paths.
+
+        ``opened``: the null device's descriptor; the tmpfs's joins it. The caller closes both.
+        """
+        return [cls(path, opened, kinds) for path in paths]
 
     def describe(self) -> str:
         """Say what it does."""
@@ -163,21 +164,21 @@ class MaskPath:
         try:
             _verify(target, self.path, self._kinds)
             directory = stat.S_ISDIR(os.fstat(target).st_mode)
-            cover = self._directory_cover() if directory else clone_tree(self._null_fd)
+            cover = self._directory_cover() if directory else clone_tree(self._opened[0])
             try:
                 attach(cover, target, Options(bind=not directory, add=_RDONLY))
             finally:
-                if not directory or cover not in self._shared:
-                    os.close(cover)
+                if cover not in self._opened:
+                    root.done(cover)
         finally:
-            os.close(target)
+            root.done(target)
 
     def _directory_cover(self) -> int:
         """Return a mount of the batch's tmpfs: made for the first directory, copied for others."""
-        if self._shared:
-            return clone_tree(self._shared[0])
+        if len(self._opened) > 1:
+            return clone_tree(self._opened[1])
         cover = new_filesystem("tmpfs", "tmpfs", (("nr_inodes", "1"),), _READONLY_TMPFS)
-        self._shared.append(cover)
+        self._opened.append(cover)
         return cover
 
 
@@ -204,6 +205,6 @@ class ReadonlyPath:
             try:
                 attach(copy, target, Options(bind=True, recursive=True, add=_RDONLY))
             finally:
-                os.close(copy)
+                root.done(copy)
         finally:
-            os.close(target)
+            root.done(target)

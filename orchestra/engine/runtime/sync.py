@@ -65,20 +65,28 @@ class Channel:
             packet = os.read(self.fd, _PACKET_MAX)
         if not packet:
             return None
-        message: Message = json.loads(packet)
-        if message["kind"] == "failed":
-            raise RuntimeFailure(
-                message.get("message", ""),
-                errno=message.get("errno", 0),
-                exit_code=message.get("exit_code", 125),
-            )
-        return message
+        return decode(packet)
 
     def close(self) -> None:
         """Close it; a second time does nothing."""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+
+
+def decode(packet: bytes) -> Message:
+    """Return the message of a packet.
+
+    :raises RuntimeFailure: the one that the peer sent.
+    """
+    message: Message = json.loads(packet)
+    if message["kind"] == "failed":
+        raise RuntimeFailure(
+            message.get("message", ""),
+            errno=message.get("errno", 0),
+            exit_code=message.get("exit_code", 125),
+        )
+    return message
 
 
 def channel_pair() -> tuple[Channel, Channel]:

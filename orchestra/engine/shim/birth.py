@@ -152,7 +152,7 @@ def bring_up_here(task: ShimTask, stdio: Stdio, shim: int, begin: Callable[[], N
     try:
         request = task.request
         config = read_config(request["bundle"])
-        making, afterwards = _plan(task, shim, begin)
+        making, afterwards = plan(task, shim, begin)
         if "userns" in request:
             from orchestra.engine.shim.mapped import enter_stage  # noqa: PLC0415 - seldom asked for
 
@@ -169,7 +169,7 @@ def bring_up_here(task: ShimTask, stdio: Stdio, shim: int, begin: Callable[[], N
         raise
 
 
-def _plan(
+def plan(
     task: ShimTask, shim: int, begin: Callable[[], None]
 ) -> tuple[Making, Callable[[int], None]]:
     """Return what makes the places the container lives in: mounts, network, sockets.

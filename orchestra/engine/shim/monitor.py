@@ -309,6 +309,7 @@ class Monitor:
                 with suppress(OSError):
                     os.unlink(f"{self._run}/{name}")
             os.close(self._lock)  # before the answer: whoever hears it may try again at once
+            self._lock = -1
         with suppress(OSError):
             wire.send(self._task.connection, failed(failure))
 

@@ -31,7 +31,7 @@ class NativeRuntime:
     def __init__(self, request: ShimRequest, config: RuntimeConfig) -> None:
         self._id = request["id"]
         self._bundle = request["bundle"]
-        self._state_root = f"{request['run_directory']}/{STATE_DIRECTORY}"
+        self._state_root = state_root(request)
         self._config = config
         self._cgroup_path = config.get("linux", {}).get("cgroupsPath", "")
         self._init: Init | None = None
@@ -43,14 +43,7 @@ class NativeRuntime:
 
         :raises ShimFailure: in the runtime's own words.
         """
-
-        def places() -> None:
-            try:
-                making.places()
-            except ShimFailure as failure:
-                raise RuntimeFailure(
-                    failure.message, errno=failure.errno, exit_code=failure.exit_code
-                ) from failure
+        places = places_of(making)
 
         def make(console: int | None) -> int:
             beside: Beside | None = None
@@ -90,6 +83,25 @@ class NativeRuntime:
             runtime_create.delete(self._id, self._bundle, state_root=self._state_root)
         except (RuntimeFailure, OSError):
             return
+
+
+def state_root(request: ShimRequest) -> str:
+    """Return where the runtime keeps the container's state."""
+    return f"{request['run_directory']}/{STATE_DIRECTORY}"
+
+
+def places_of(making: Making) -> Callable[[], None]:
+    """Return what makes a container's places, for the runtime to call: it fails as that does."""
+
+    def places() -> None:
+        try:
+            making.places()
+        except ShimFailure as failure:
+            raise RuntimeFailure(
+                failure.message, errno=failure.errno, exit_code=failure.exit_code
+            ) from failure
+
+    return places
 
 
 def warm(bundle: str) -> bool:

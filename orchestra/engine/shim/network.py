@@ -10,6 +10,8 @@ import errno
 import os
 import re
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from orchestra.engine.linux import process, syscalls
@@ -140,6 +142,16 @@ def open_dns_sockets(*, redirect: bool) -> tuple[int, int]:
     return udp.detach(), tcp.detach()
 
 
+@contextmanager
+def own_namespace() -> Iterator[int]:
+    """Open the network namespace that this process is in."""
+    fd = os.open(_SELF, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
 def enter_namespace_of(who: Identity) -> None:
     """Move this process into the network namespace of a living process.
 
@@ -168,17 +180,14 @@ def _configure(host: Netlink, interfaces: list[Interface]) -> None:
         if not interfaces:
             inside.set_loopback_up()
             return
-        namespace = os.open(_SELF, os.O_RDONLY | os.O_CLOEXEC)
-        try:
+        with own_namespace() as namespace:
             for interface in interfaces:
                 _add_pair(host, interface, namespace)
                 _set_sysctls(interface)
-            with inside.batch():
-                inside.set_loopback_up()
-                for interface in interfaces:
-                    _raise_interface(inside, interface)
-        finally:
-            os.close(namespace)
+        with inside.batch():
+            inside.set_loopback_up()
+            for interface in interfaces:
+                _raise_interface(inside, interface)
 
 
 def _add_pair(host: Netlink, interface: Interface, namespace: int) -> None:

@@ -1,9 +1,9 @@
 """A plain container's shim, in as few pages of its own as can be: it sleeps until there is work.
 
 Forked from the launcher it shares every page with it until one of the two writes there, and Python
-writes wherever it looks. So neither the launcher nor this process reads the request: the child that
-brings the container up does, opens what a shim keeps, and hands that over. With the first output,
-the first attached client or the end the rest of a monitor is made of it.
+writes wherever it looks. So neither the launcher nor this process reads the request: a maker does,
+or the child that brings the container up. They open what a shim keeps, and hand that over. With the
+first output, the first attached client or the end the rest of a monitor is made of it.
 """
 
 # No pathlib here: the process stays small.
@@ -21,23 +21,28 @@ from typing import NoReturn
 
 from orchestra.engine.linux import process, syscalls
 from orchestra.engine.linux.flags import Prctl
+from orchestra.engine.runtime import attended
 from orchestra.engine.shim import native, stdio, wire
+from orchestra.engine.shim.beginning import BORN, FORK, NOT_BORN, Beginning, as_failure
 from orchestra.engine.shim.birth import ShimTask, bring_up_here
 from orchestra.engine.shim.external import Stdio
-from orchestra.engine.shim.failure import ShimFailure, because, failed
+from orchestra.engine.shim.failure import ShimFailure, failed
 from orchestra.engine.shim.log import Log
 from orchestra.engine.shim.logfile import LogFile
 from orchestra.engine.shim.monitor import Monitor
 from orchestra.engine.shim.protocol import LOG_FILE
 from orchestra.engine.shim.pump import Output
-from orchestra.engine.shim.request import is_plain, read_request
+from orchestra.engine.shim.request import read_request
 from orchestra.values import dataclass
 
 _ANSWER_BYTES = 4096
+_ORDERS_BYTES = 65536
 _ROOM = socket.CMSG_SPACE(4 * 3)
-_BORN, _NOT_BORN = b"+", b"-"
-_Told = tuple[list[bytes], list[tuple[int, int, bytes]]]
-_KILLED = "cannot start the container: the process that made it was killed"
+_Rights = list[tuple[int, int, bytes]]
+_Told = tuple[list[bytes], _Rights]
+_Pipe = tuple[int, int]
+_KILLED = b"!"
+_WHO_WAS_KILLED = "cannot start the container: the process that made it was killed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,26 +59,22 @@ class Kept:
     log: int
 
 
-def keep_vigil(place: bytes, connection: int, channel: int) -> None:
+def keep_vigil(place: bytes, connection: int, channel: int, line: int) -> None:
     """Be the shim of the plain container of a request, from its start to its end.
 
-    The launcher's handling of signals is this process's too, but for who is woken by them.
+    ``line``: where a maker is at the other end that will make the container (delivery.py); -1 where
+    a child of ours has to. The launcher's handling of signals is this process's too, but for who is
+    woken by them.
     """
     process.set_child_subreaper()
-    out, their_out = os.pipe2(os.O_CLOEXEC)
-    err, their_err = os.pipe2(os.O_CLOEXEC)
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    shim = os.getpid()
-    child = os.fork()
-    if child == 0:
-        _work(_Line(place, connection, channel, theirs, (out, their_out), (err, their_err)), shim)
-    theirs.close()
-    os.close(their_out)
-    os.close(their_err)
-    told, passed, _, _ = ours.recvmsg(_ANSWER_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
-    os.waitpid(child, 0)
-    if not told.startswith(_BORN):
-        if not told:
+    out, err = os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)
+    told, passed = _be_attended(line, out, err) if line >= 0 else (b"", [])
+    if not told:
+        told, passed = _have_it_made(place, connection, channel, (out, err))
+    os.close(out[1])
+    os.close(err[1])
+    if not told.startswith(BORN):
+        if told == _KILLED:
             _give_up(place, connection, channel)
         return
     pid, started_at = told[1:].split()
@@ -83,13 +84,12 @@ def keep_vigil(place: bytes, connection: int, channel: int) -> None:
         pass
     os.close(connection)
     os.close(channel)
-    ours.close()
     reaper, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.set_wakeup_fd(writer)
     lock, listener, *log = array("i", passed[0][2])
     pidfd = os.pidfd_open(int(pid))
     poll = select.poll()
-    for fd in (pidfd, out, err, listener, reaper):
+    for fd in (pidfd, out[0], err[0], listener, reaper):
         poll.register(fd, select.POLLIN)
     poll.poll()
     kept = Kept(
@@ -97,12 +97,67 @@ def keep_vigil(place: bytes, connection: int, channel: int) -> None:
         pidfd,
         started_at.decode(),
         reaper,
-        (out, err),
+        (out[0], err[0]),
         lock,
         listener,
         log[0] if log else -1,
     )
     _Woken(_text(place), kept).go_on()
+
+
+def _be_attended(line: int, out: _Pipe, err: _Pipe) -> tuple[bytes, _Rights]:
+    """Fork the container's first process by the orders of its maker; return what that told us.
+
+    b"" where it cannot make this one, or is gone before it has begun.
+    """
+    maker = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, fileno=line)
+    with maker:
+        try:
+            maker.send(b"%d" % os.getpid())
+            orders, passed, _, _ = maker.recvmsg(_ORDERS_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
+        except OSError:
+            return b"", []
+        if not orders.startswith(FORK):
+            return orders if orders == NOT_BORN else b"", []
+        fds = array("i", passed[0][2])
+        try:
+            pid, rest = attended.fork(orders[1:], fds)
+        except OSError as error:
+            maker.send(b"-%d" % (error.errno or 0))
+            return maker.recv(_ANSWER_BYTES) or _KILLED, []
+        if pid == 0:
+            maker.close()
+            attended.run(rest, fds[0], lambda: _stdio(out, err))
+        os.close(fds[0])
+        try:
+            maker.send(b"%d" % pid)
+            told, passed, _, _ = maker.recvmsg(_ANSWER_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
+        except OSError:
+            told = b""
+        if not told.startswith(BORN):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)  # the maker waits for our end of the line
+    return told or _KILLED, passed
+
+
+def _stdio(out: _Pipe, err: _Pipe) -> Stdio:
+    return stdio.null(), stdio.for_output(*out), stdio.for_output(*err)
+
+
+def _have_it_made(
+    place: bytes, connection: int, channel: int, pipes: tuple[_Pipe, _Pipe]
+) -> tuple[bytes, _Rights]:
+    """Have a child bring the container up; return what it told us."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    shim = os.getpid()
+    child = os.fork()
+    if child == 0:
+        _work(_Line(place, connection, channel, theirs, *pipes), shim)
+    theirs.close()
+    told, passed, _, _ = ours.recvmsg(_ANSWER_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
+    ours.close()
+    os.waitpid(child, 0)
+    return told or _KILLED, passed
 
 
 def _give_up(place: bytes, connection: int, channel: int) -> None:
@@ -112,7 +167,7 @@ def _give_up(place: bytes, connection: int, channel: int) -> None:
     monitor = Monitor(task)
     with suppress(ShimFailure, OSError):
         monitor.claim()
-    monitor.give_up(ShimFailure(_KILLED))
+    monitor.give_up(ShimFailure(_WHO_WAS_KILLED))
 
 
 def _text(place: bytes) -> str:
@@ -173,51 +228,26 @@ def _answer(line: _Line, shim: int) -> _Told:
     client.settimeout(None)
     try:
         request = read_request(path)
-        theirs = (stdio.null(), stdio.for_output(*line.out), stdio.for_output(*line.err))
+        theirs = _stdio(line.out, line.err)
     except (ShimFailure, OSError) as err:
         with suppress(OSError):
-            wire.send(client, failed(_failure(err)))
-        return [_NOT_BORN], []
+            wire.send(client, failed(as_failure(err)))
+        return [NOT_BORN], []
     task = ShimTask(request, path, client, socket.socket(fileno=line.channel))
     return _bring_up(task, theirs, shim)
 
 
-def _failure(err: ShimFailure | OSError) -> ShimFailure:
-    return because("cannot start the container", err) if isinstance(err, OSError) else err
-
-
 def _bring_up(task: ShimTask, theirs: Stdio, shim: int) -> _Told:
     known = native.programs_known()
-    beginning = _Beginning(task)
+    beginning = Beginning(task)
     try:
         beginning.claim_lock()
         born = bring_up_here(task, theirs, shim, beginning.begin)
     except (ShimFailure, OSError) as err:
-        beginning.give_up(_failure(err))
-        return [_NOT_BORN], []
+        beginning.give_up(as_failure(err))
+        return [NOT_BORN], []
     if native.programs_known() > known:
         wire.send(task.channel, {"op": "warm", "bundle": task.request["bundle"]})
     fds = array("i", beginning.held())
-    told = _BORN + f"{born.pid} {born.started_at}".encode()
+    told = BORN + f"{born.pid} {born.started_at}".encode()
     return [told], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds.tobytes())]
-
-
-class _Beginning(Monitor):
-    """What a monitor opens at its start, for the shim to keep."""
-
-    def claim_lock(self) -> None:
-        """Be the only one who starts this container."""
-        if not is_plain(self._request):
-            raise ShimFailure("cannot start the container: it is no plain one")
-        super().claim_lock()
-
-    def begin(self) -> None:
-        """Say that there is a shim, and open the log and the attach socket."""
-        self.link_request()
-        self._open_log()
-
-    def held(self) -> tuple[int, ...]:
-        """Return what the shim keeps: lock, attach socket, log file."""
-        assert self._attachments is not None
-        log = self._log.held() if self._log else ()
-        return (self._lock, self._attachments.listener.fileno(), *log)

@@ -1,0 +1,97 @@
+"""The launcher's line to a maker: a process that furnishes plain containers, one after the other.
+
+It is there while containers are being started, and ends when none has been for a while: what makes
+it fast is memory of its own. Whoever finds it at work starts without it, so nothing that takes it
+long (a volume of a server that does not answer) keeps others waiting. After a failure it ends.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import socket
+from array import array
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import NoReturn
+
+from orchestra.engine.runtime.attended import Home
+from orchestra.engine.shim.delivery import deliver
+
+_PATH_BYTES = 8192
+_ROOM = socket.CMSG_SPACE(12)
+_IDLE_MILLISECONDS = 500
+_READY = b"."
+
+
+class Midwife:
+    """One per launcher; ``fork`` makes a child of it that calls a function."""
+
+    def __init__(self, fork: Callable[[Callable[[], None], tuple[int, ...]], int]) -> None:
+        self._fork = fork
+        self._line: socket.socket | None = None
+        self._busy = False
+
+    def is_free(self) -> bool:
+        """Tell whether the next container can be its."""
+        self._look()
+        return not self._busy
+
+    def attend(self, path: str, passed: Sequence[socket.socket]) -> None:
+        """Have a container made; one that it cannot make is left to the shim.
+
+        ``passed``: the client's connection, the shim's channel, the line to the shim.
+        """
+        try:
+            line = self._line = self._line or self._open()
+            fds = [sock.fileno() for sock in passed]
+            socket.send_fds(line, [path.encode("utf-8", "surrogateescape")], fds)
+        except OSError:
+            self.close()
+        else:
+            self._busy = True
+
+    def close(self) -> None:
+        """Let it end."""
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+        self._busy = False
+
+    def _look(self) -> None:
+        """See whether it is ready again, or gone."""
+        while self._line is not None:
+            try:
+                told = self._line.recv(64, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            except OSError:
+                told = b""
+            if not told:
+                self.close()
+            self._busy = False
+
+    def _open(self) -> socket.socket:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._fork(lambda: _serve(theirs), (theirs.fileno(),))
+        return ours
+
+
+def _serve(line: socket.socket) -> NoReturn:
+    """Make one container a message, until there is none for a while or one could not be made."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    home = Home(os.getppid())
+    waiting = select.poll()
+    waiting.register(line, select.POLLIN)
+    with suppress(ConnectionError):  # the launcher is gone
+        while waiting.poll(_IDLE_MILLISECONDS):
+            path, passed, _, _ = line.recvmsg(_PATH_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
+            if not path or not deliver(path, array("i", passed[0][2]), home):
+                break
+            line.send(_READY)
+            gc.collect()
+    os._exit(0)

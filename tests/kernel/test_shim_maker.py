@@ -1,0 +1,216 @@
+"""The maker of plain containers: it goes into each, and comes home as it was; nobody depends on it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import pytest
+from support.cell import Cell, kill_now, open_cell, spec, wait_until
+
+from orchestra.engine.container.failures import StartError
+from orchestra.engine.shim.identity import read_identity
+from orchestra.engine.state.records import ContainerRecord
+
+pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
+
+KINDS = ("mnt", "net", "ipc", "uts", "cgroup", "pid", "user")
+SECONDS = 60
+
+
+@pytest.fixture
+async def cell(tmp_path: Path, token: str) -> AsyncIterator[Cell]:
+    async with open_cell(tmp_path, token) as opened:
+        yield opened
+        assert opened.launcher_log() == ""
+
+
+def children_of(pid: int) -> set[int]:
+    try:
+        return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    except FileNotFoundError:
+        return set()
+
+
+def others_of(cell: Cell) -> set[int]:
+    """Return the launcher's children that are no containers' shims: nursery and maker."""
+    found = (
+        read_identity(str(cell.run_directory(record) / "shim.pid"))
+        for record in cell.store.containers(cell.project)
+    )
+    return children_of(cell.launcher_pid) - {who["pid"] for who in found if who is not None}
+
+
+async def nursery_of(cell: Cell) -> int:
+    """Return the nursery of a launcher that knows the filter by now; the maker has ended."""
+    for _ in range(2):
+        record = await cell.start(spec("/bin/true"))
+        await cell.containers.wait(record)
+        await cell.containers.remove(record)
+    wait_until(lambda: len(others_of(cell)) == 1)
+    (nursery,) = others_of(cell)
+    return nursery
+
+
+async def start_with_maker(cell: Cell, nursery: int) -> tuple[ContainerRecord, int]:
+    """Start a container; return it and the maker that is there for a while now."""
+    record = await cell.start(spec("/bin/sleep", "1000"))
+    (maker,) = others_of(cell) - {nursery}
+    return record, maker
+
+
+async def a_child_more(cell: Cell, before: set[int]) -> None:
+    """Wait until the launcher has forked another shim."""
+    for _ in range(SECONDS * 100):
+        if children_of(cell.launcher_pid) - before:
+            return
+        await anyio.sleep(0.01)
+    pytest.fail("no shim is forked")
+
+
+def places_of(pid: int) -> dict[str, str]:
+    """Return all that a process is in."""
+    places = {kind: str(Path(f"/proc/{pid}/ns/{kind}").readlink()) for kind in KINDS}
+    root = Path(f"/proc/{pid}/root").stat()
+    return {**places, "root": f"{root.st_dev} {root.st_ino}"}
+
+
+def descriptors(pid: int) -> list[str]:
+    kept = []
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            kept.append(entry.readlink().name.partition(":")[0])
+        except FileNotFoundError:
+            continue
+    return sorted(kept)
+
+
+async def test_a_maker_comes_home_and_keeps_nothing(cell: Cell) -> None:
+    nursery = await nursery_of(cell)
+    _, maker = await start_with_maker(cell, nursery)
+    os.kill(maker, signal.SIGSTOP)  # it would end before we have looked
+    try:
+        first = descriptors(maker)
+        assert places_of(maker) == places_of(cell.launcher_pid)
+    finally:
+        os.kill(maker, signal.SIGCONT)
+    for _ in range(5):
+        _, same = await start_with_maker(cell, nursery)
+        if same != maker:
+            pytest.fail("another maker, although it was wanted all the time")
+    wait_until(lambda: descriptors(maker) == first or not children_of(cell.launcher_pid) & {maker})
+
+
+async def test_a_maker_ends_when_nothing_is_to_be_made(cell: Cell) -> None:
+    nursery = await nursery_of(cell)
+    await start_with_maker(cell, nursery)
+    wait_until(lambda: others_of(cell) == {nursery})
+
+
+async def test_a_start_without_its_killed_maker(cell: Cell) -> None:
+    nursery = await nursery_of(cell)
+    _, maker = await start_with_maker(cell, nursery)
+    kill_now(maker)
+    record, after = await start_with_maker(cell, nursery)
+    assert after != maker
+    assert await cell.exec(record, "/bin/true") == (0, "")
+
+
+async def test_others_start_while_a_maker_hangs(cell: Cell) -> None:
+    """As it would on a volume of a server that does not answer."""
+    nursery = await nursery_of(cell)
+    _, maker = await start_with_maker(cell, nursery)
+    os.kill(maker, signal.SIGSTOP)
+    try:
+        late = await cell.create(spec("/bin/sleep", "1000"))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(cell.containers.start, late)
+            shim = cell.run_directory(late)
+            before = children_of(cell.launcher_pid)
+            await a_child_more(cell, before)
+            with anyio.fail_after(SECONDS):
+                other = await cell.start(spec("/bin/sleep", "1000"))
+            assert await cell.exec(other, "/bin/true") == (0, "")
+            assert not (shim / "init.pid").exists()
+            os.kill(maker, signal.SIGCONT)
+        assert await cell.exec(late, "/bin/true") == (0, "")
+    finally:
+        os.kill(maker, signal.SIGCONT)
+
+
+async def test_a_maker_killed_at_its_work_leaves_nothing_in_the_way(cell: Cell) -> None:
+    nursery = await nursery_of(cell)
+    _, maker = await start_with_maker(cell, nursery)
+    os.kill(maker, signal.SIGSTOP)
+    record = await cell.create(spec("/bin/sleep", "1000"))
+    before = children_of(cell.launcher_pid)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(cell.containers.start, record)  # its shim has it made after all
+        await a_child_more(cell, before)
+        kill_now(maker)
+    assert await cell.exec(record, "/bin/true") == (0, "")
+
+
+async def test_what_cannot_be_made_is_told_and_leaves_nothing(cell: Cell) -> None:
+    nursery = await nursery_of(cell)
+    _, maker = await start_with_maker(cell, nursery)
+    record = await cell.create(spec("/bin/nothing-there"))
+    with pytest.raises(StartError, match="no such file") as raised:
+        await cell.containers.start(record)
+    assert raised.value.code == 127
+    assert not (cell.run_directory(record) / "shim.pid").exists()
+    assert not list(Path("/sys/fs/cgroup").glob(f"**/{record.id}"))
+    wait_until(lambda: maker not in children_of(cell.launcher_pid))
+    after, _ = await start_with_maker(cell, nursery)
+    assert await cell.exec(after, "/bin/true") == (0, "")
+
+
+LOOK = r"""
+cut -d' ' -f4- /proc/self/mountinfo | sed -E 's#/[^ ]*(containers|snapshots)/[^ ,]*#PLACE#g'
+grep -E 'Cap|Seccomp|NoNew|Uid|Gid|Groups' /proc/self/status
+env | sort | grep -v HOSTNAME; pwd; id; ulimit -a; umask
+ls -ln /dev /dev/pts /dev/mqueue | sed -E 's/ [A-Z][a-z]{2} +[0-9]+ [0-9:]+//'
+ls /proc/self/fd; cat /proc/self/oom_score_adj /proc/1/comm
+cat /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/kernel/shm_rmid_forced
+for kind in mnt net ipc uts cgroup pid user; do test -e /proc/self/ns/$kind && echo $kind; done
+sed -E 's#[0-9a-f]{64}#ID#' /proc/self/cgroup; cat /etc/hosts /etc/resolv.conf | wc -l
+touch /here 2>&1; touch /tmp/here 2>&1; mount -t tmpfs none /mnt 2>&1; cat /proc/kcore 2>&1 | wc -c
+ip link | sed -E 's/[0-9]+: //; s/@.*//'; stat -c '%u %g %a' /dev/stdout; echo done
+"""
+VARIETY: dict[str, dict[str, object]] = {
+    "plain": {},
+    "user": {"user": "alice", "working_dir": "/home/alice", "cap_add": ("NET_ADMIN",)},
+    "shut": {"read_only": True, "security_opt": ("no-new-privileges:true",)},
+    "init": {"init": True, "sysctls": {"kernel.shm_rmid_forced": "1"}},
+    "open": {"privileged": True, "pid_mode": "host", "ipc_mode": "host", "uts_mode": "host"},
+}
+
+
+@pytest.mark.parametrize("kind", VARIETY)
+async def test_a_maker_makes_what_a_shims_child_makes(cell: Cell, kind: str) -> None:
+    nursery = await nursery_of(cell)
+    changes = VARIETY[kind]
+
+    async def look() -> str:
+        record = await cell.start(spec("/bin/sh", "-c", LOOK, **changes))
+        await cell.containers.wait(record)
+        return cell.output(record)
+
+    by_maker = await look()
+    _, maker = await start_with_maker(cell, nursery)
+    os.kill(maker, signal.SIGSTOP)
+    try:
+        waiting = await cell.create(spec("/bin/true"))
+        before = children_of(cell.launcher_pid)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(cell.containers.start, waiting)
+            await a_child_more(cell, before)  # now the maker has something to do
+            by_child = await look()
+            os.kill(maker, signal.SIGCONT)
+    finally:
+        os.kill(maker, signal.SIGCONT)
+    assert by_maker.endswith("done\n")
+    assert by_maker == by_child
