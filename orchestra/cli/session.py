@@ -23,6 +23,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from orchestra import tls
 from orchestra.cli.options import GlobalOptions
 from orchestra.cli.render.terminal import printable
 from orchestra.cli.thrift import spare_pydantic
@@ -61,6 +62,7 @@ class Session:
         self.known_by: str | None = None
         """By what the project is remembered, once it was loaded."""
         spare_pydantic()
+        tls.load_late()
 
     @classmethod
     def of(cls, ctx: Context) -> Session:

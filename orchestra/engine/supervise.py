@@ -4,6 +4,8 @@ Started, and started again when it dies, by the project's launcher. Its standard
 ``supervisor.log`` in the project's run directory.
 """
 
+# ruff: noqa: E402 - the first thing is what anyio shall find
+
 from __future__ import annotations
 
 import fcntl
@@ -16,6 +18,10 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from orchestra import tls
+
+tls.load_late()
 
 import anyio
 

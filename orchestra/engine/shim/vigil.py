@@ -110,34 +110,42 @@ def _be_attended(line: int, out: _Pipe, err: _Pipe) -> tuple[bytes, _Rights]:
 
     b"" where it cannot make this one, or is gone before it has begun.
     """
-    maker = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, fileno=line)
-    with maker:
-        try:
-            maker.send(b"%d" % os.getpid())
-            orders, passed, _, _ = maker.recvmsg(_ORDERS_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
-        except OSError:
-            return b"", []
-        if not orders.startswith(FORK):
+    maker = socket.SocketType(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, line)  # few pages, too
+    passed: _Rights = []
+    pid = 0
+    try:
+        os.write(line, b"%d" % os.getpid())
+        orders, passed, _, _ = maker.recvmsg(_ORDERS_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
+        if orders[:1] != FORK:
             return orders if orders == NOT_BORN else b"", []
-        fds = array("i", passed[0][2])
-        try:
-            pid, rest = attended.fork(orders[1:], fds)
-        except OSError as error:
-            maker.send(b"-%d" % (error.errno or 0))
-            return maker.recv(_ANSWER_BYTES) or _KILLED, []
-        if pid == 0:
-            maker.close()
-            attended.run(rest, fds[0], lambda: _stdio(out, err))
-        os.close(fds[0])
-        try:
-            maker.send(b"%d" % pid)
-            told, passed, _, _ = maker.recvmsg(_ANSWER_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
-        except OSError:
-            told = b""
-        if not told.startswith(BORN):
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)  # the maker waits for our end of the line
+        pid = _fork(maker, orders, array("i", passed[0][2]), (out, err))
+        told, passed, _, _ = maker.recvmsg(_ANSWER_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
+    except OSError:
+        told = b""
+        if not pid:
+            return b"", []
+    if told[:1] != BORN and pid:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    maker.close()  # which the maker waits for
     return told or _KILLED, passed
+
+
+def _fork(
+    maker: socket.SocketType, orders: bytes, fds: array[int], pipes: tuple[_Pipe, _Pipe]
+) -> int:
+    """Fork the first process and say which it is, or why there is none: then it is 0."""
+    try:
+        pid, rest = attended.fork(orders[1:], fds)
+    except OSError as error:
+        maker.send(b"-%d" % (error.errno or 0))
+        return 0
+    if pid == 0:
+        maker.close()
+        attended.run(rest, fds[0], lambda: _stdio(*pipes))
+    os.close(fds[0])
+    maker.send(b"%d" % pid)
+    return pid
 
 
 def _stdio(out: _Pipe, err: _Pipe) -> Stdio:
