@@ -6,7 +6,6 @@ import re
 from typing import NewType
 
 from orchestra.errors import ImageError
-from orchestra.hashing import sha256
 
 Digest = NewType("Digest", str)
 """``sha256:`` and 64 lower-case hex digits; made by :func:`parse_digest` or :func:`digest_of`."""
@@ -28,6 +27,8 @@ def parse_digest(text: str) -> Digest:
 def digest_of(data: bytes) -> Digest:
     """Return the digest of some bytes."""
     if len(data) <= _SHORT_BYTES:
+        from orchestra.hashing import sha256  # noqa: PLC0415 - seldom asked for
+
         return Digest("sha256:" + sha256(data).hexdigest())
     import hashlib  # noqa: PLC0415 - OpenSSL behind it takes 3 ms, and 4 MB
 

@@ -16,6 +16,7 @@ from array import array
 from collections.abc import Sequence
 from typing import NoReturn
 
+from orchestra.engine.launcher.midwife import Midwife
 from orchestra.engine.linux import forks, process
 from orchestra.engine.shim.failure import ShimFailure
 from orchestra.engine.shim.vigil import keep_vigil
@@ -27,16 +28,27 @@ _ROOM = socket.CMSG_SPACE(12)
 class Nursery:
     """The launcher's line to it; it is there from the first start on."""
 
-    def __init__(self) -> None:
+    def __init__(self, midwife: Midwife) -> None:
+        self._midwife = midwife
         self._line: socket.socket | None = None
 
     def bear(self, path: str, passed: Sequence[socket.socket]) -> int:
         """Fork the shim of a plain container's request, as a child of this process.
 
-        ``passed``: the client's connection, the shim's channel, the line to a maker if any.
+        ``passed``: the client's connection, the shim's channel. A maker that is free is called.
 
         :raises ShimFailure: when it cannot be forked.
         """
+        if not self._midwife.is_free():
+            return self._bear(path, passed)
+        shims, makers = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with shims, makers:
+            # the shim first: it needs longer until it has something to do with its maker
+            pid = self._bear(path, (*passed, shims))
+            self._midwife.attend(path, (*passed, makers))
+        return pid
+
+    def _bear(self, path: str, passed: Sequence[socket.socket]) -> int:
         fds = [sock.fileno() for sock in passed]
         for _ in range(2):  # one that somebody killed is followed by another
             line = self._line = self._line or _open()
@@ -54,8 +66,13 @@ class Nursery:
             self.close()
         raise ShimFailure("cannot fork the container's shim: it is killed each time")
 
+    def end(self) -> None:
+        """Let it end, and the maker."""
+        self.close()
+        self._midwife.close()
+
     def close(self) -> None:
-        """Let it end."""
+        """Let it end: the next shim comes of a new one."""
         if self._line is not None:
             self._line.close()
             self._line = None

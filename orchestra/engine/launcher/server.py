@@ -63,8 +63,7 @@ class Launcher:
         self._holdings = Holdings()
         self._ward = Ward()
         self._orphans = Orphans()
-        self._nursery = Nursery()
-        self._midwife = Midwife(self._fork)
+        self._nursery = Nursery(Midwife(self._fork))
         self._adoptions: dict[str, int] = {}
         self._quitting = False
         self._wakeup = reap_on_signal()
@@ -109,8 +108,7 @@ class Launcher:
             with suppress(RuntimeFailure, OSError):
                 Cgroup.at(f"{CGROUP_ROOT}/{self._directory.rpartition('/')[2]}").prune()
         self._ward.end()
-        self._nursery.close()
-        self._midwife.close()
+        self._nursery.end()
         self._loop.stop()
 
     def _look_for_socket(self) -> None:
@@ -233,20 +231,9 @@ class Launcher:
         """Fork the shim of a plain container, having looked at nothing: see vigil.py."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            if self._midwife.is_free():
-                pid = self._start_attended(path, connection, theirs)
-            else:
-                pid = self._nursery.bear(path, (connection, theirs))
+            pid = self._nursery.bear(path, (connection, theirs))
         self._quitting = False
         self._watch_channel(pid, Child(container_id, shim=True, request_path=path, channel=ours))
-
-    def _start_attended(self, path: str, *passed: socket.socket) -> int:
-        """Fork the shim first: it needs longer until it has something to do with its maker."""
-        shims, makers = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with shims, makers:
-            pid = self._nursery.bear(path, (*passed, shims))
-            self._midwife.attend(path, (*passed, makers))
-        return pid
 
     def _start(
         self, path: str, connection: socket.socket | None, fds: list[int], *, adopt: bool

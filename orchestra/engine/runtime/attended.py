@@ -13,52 +13,28 @@ from __future__ import annotations
 
 import marshal
 import os
-import socket
-import stat
-from array import array
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from typing import NoReturn, cast
+from collections.abc import Callable
+from typing import cast
 
-from orchestra.engine.linux import forks, syscalls
+from orchestra.engine.linux import syscalls
 from orchestra.engine.linux.flags import CloneFlag
-from orchestra.engine.linux.process import close_all_but
 from orchestra.engine.runtime import become, init, reaper
 from orchestra.engine.runtime.beside import Beside, may_be_beside
-from orchestra.engine.runtime.cgroup import Cgroup
 from orchestra.engine.runtime.config import load_config, rootfs_of
 from orchestra.engine.runtime.create import adjust_oom_score, cgroup_of, finish
-from orchestra.engine.runtime.departure import leave_session, take_stdio
 from orchestra.engine.runtime.failure import RuntimeFailure, failed
-from orchestra.engine.runtime.labels import Label
-from orchestra.engine.runtime.mounts import new_superblock
 from orchestra.engine.runtime.namespaces import plan_namespaces
+from orchestra.engine.runtime.newborn import NET, Data, Program
 from orchestra.engine.runtime.options import parse_options
-from orchestra.engine.runtime.resolve import Root
-from orchestra.engine.runtime.rootfs import pivot
 from orchestra.engine.runtime.security import OPTIONAL_RLIMITS
 from orchestra.engine.runtime.state import StateDirectory
-from orchestra.engine.runtime.sync import Channel, channel_pair, decode
-from orchestra.oci.runtime import Process, RuntimeConfig
+from orchestra.engine.runtime.sync import channel_pair, decode, receive_with, send_with
+from orchestra.oci.runtime import RuntimeConfig
 
 _INSIDE = CloneFlag.NEWNS | CloneFlag.NEWIPC | CloneFlag.NEWUTS | CloneFlag.NEWCGROUP
-_NET = CloneFlag.NEWNET
 _BORN_WITH = CloneFlag.NEWPID
-_ROOM = socket.CMSG_SPACE(4 * 4)
-_MESSAGE_BYTES = 131072
 _TEXT_MAX = 24576
 """So many letters of arguments and environment go into one message, whatever they are."""
-_Program = tuple[
-    dict[str, object],
-    dict[str, str],
-    bytes | None,
-    int,
-    str,
-    list[tuple[str, tuple[str, ...], str]],
-    bool,
-]
-"""A become.Person and whether it has an init of ours, as what marshal takes."""
-_Data = list[tuple[str, str | None]]
 
 
 def may_be_attended(config: RuntimeConfig) -> bool:
@@ -147,7 +123,7 @@ class Attended:
 
         It is told what it is to become, too.
         """
-        _send(self._channel.fd, marshal.dumps(self._program()), (network,))
+        send_with(self._channel.fd, marshal.dumps(self._program()), (network,))
 
     def born(self, pid: int) -> None:
         """Take note of the first process, which is another's child and not reaped yet."""
@@ -202,7 +178,7 @@ class Attended:
         :raises RuntimeFailure: when it cannot be executed (126, 127), or died before (125).
         """
         home = self._prepared().environment.get("HOME", "")
-        _send(self._channel.fd, marshal.dumps(home), (root,))
+        send_with(self._channel.fd, marshal.dumps(home), (root,))
         finish(self._channel)
 
     def close(self) -> None:
@@ -224,7 +200,7 @@ class Attended:
             raise RuntimeFailure("the container's program has not been prepared")
         return self._person
 
-    def _program(self) -> _Program:
+    def _program(self) -> Program:
         """Return what the first process is to become."""
         person = self._prepared()
         labels = [(label.key, label.files, label.value) for label in person.labels]
@@ -238,7 +214,7 @@ class Attended:
             self._own_init,
         )
 
-    def _procfs(self) -> _Data | None:
+    def _procfs(self) -> Data | None:
         """Return the parameters of the procfs that is wanted."""
         for mount in self._config.get("mounts") or []:
             if mount.get("type") == "proc":
@@ -247,7 +223,7 @@ class Attended:
 
     def _hear(self) -> list[int]:
         """Wait until the first process is in its namespaces; return its procfs, if it has one."""
-        told, fds = _receive(self._channel.fd)
+        told, fds = receive_with(self._channel.fd)
         if not told:
             raise RuntimeFailure("the container's init died before it was ready")
         decode(told)
@@ -283,7 +259,7 @@ class Home:
 
         :raises OSError: ESRCH when the process is gone.
         """
-        syscalls.setns(self._pidfd, _INSIDE | _NET)
+        syscalls.setns(self._pidfd, _INSIDE | NET)
         _take_root(self._root)
 
 
@@ -294,132 +270,3 @@ def _take_root(fd: int) -> None:
 
 def _nothing() -> None:
     """Do nothing."""
-
-
-def fork(orders: bytes, fds: Sequence[int]) -> tuple[int, bytes]:
-    """Fork a container's first process by ``Attended.begin``'s orders; 0 in the child.
-
-    Closes the cgroup's descriptor. Second: what the child needs for ``run``.
-
-    :raises OSError: EAGAIN, ENOSPC, EPERM.
-    """
-    flags, _, rest = orders.partition(b" ")
-    born_in = fds[1] if len(fds) > 1 else -1
-    try:
-        return forks.clone3(int(flags), cgroup_fd=born_in), rest
-    finally:
-        if born_in >= 0:
-            os.close(born_in)
-
-
-def run(orders: bytes, channel: int, stdio: Callable[[], tuple[int, int, int]]) -> NoReturn:
-    """Be a container's first process, from its birth to its program."""
-    line = Channel(channel)
-    try:
-        try:
-            _live(orders, line, stdio())
-        except RuntimeFailure as failure:
-            line.send_failure(failure)
-        except OSError as err:
-            line.send_failure(failed("make the container's first process", err))
-        except BaseException as err:  # noqa: BLE001 - a process entry point: nothing above us but fork
-            what = f"cannot make the container's first process: {type(err).__name__}: {err}"
-            line.send_failure(RuntimeFailure(what))
-    finally:
-        os._exit(1)
-
-
-def _live(orders: bytes, line: Channel, stdio: tuple[int, int, int]) -> None:
-    container_id, flags, cgroup, procfs = marshal.loads(orders)  # noqa: S302 - our own
-    leave_session()
-    (line.fd,) = take_stdio(stdio, (line.fd,))
-    syscalls.join_session_keyring(f"_ses.{container_id}")
-    syscalls.unshare(flags & ~CloneFlag.NEWCGROUP)
-    told, (*network,) = _receive(line.fd)
-    if not told:
-        os._exit(1)
-    person, own_init = _person(marshal.loads(told))  # noqa: S302 - our own
-    syscalls.setns(network[0], _NET)
-    if cgroup:
-        Cgroup.at(cgroup).join()
-    if flags & CloneFlag.NEWCGROUP:
-        syscalls.unshare(CloneFlag.NEWCGROUP)
-    made = () if procfs is None else (_make_procfs(procfs),)
-    _give_pipes(person)
-    become.drop_bounding(person)
-    _send(line.fd, b'{"kind":"ready"}', made)
-    told, (*root,) = _receive(line.fd)
-    if not told:
-        os._exit(1)
-    person = become.with_environment(person, "HOME", marshal.loads(told))  # noqa: S302 - our own
-    pivot(Root(root[0]))
-    close_all_but((line.fd,))
-    become.take_user(person, bounded=True)
-    candidates = become.find_program(person)
-    become.close_walls(person)
-    if own_init:
-        reaper.fork_program()
-    become.execute(person, candidates)
-
-
-def _make_procfs(data: _Data) -> int:
-    """Return a superblock of this pid namespace."""
-    try:
-        return new_superblock("proc", "proc", data)
-    except OSError as err:
-        raise failed('mount proc at "/proc"', err) from err
-
-
-def _person(told: _Program) -> tuple[become.Person, bool]:
-    process, environment, program, flags, optional, labels, own_init = told
-    person = become.Person(
-        process=cast("Process", process),
-        environment=environment,
-        filter=program,
-        filter_flags=flags,
-        optional_rlimits=optional,
-        labels=tuple(Label(*label) for label in labels),
-    )
-    return person, own_init
-
-
-def _give_pipes(person: become.Person) -> None:
-    """Let the container's user own its pipes, so that it may open /dev/stdout again."""
-    user = person.process.get("user") or {"uid": 0, "gid": 0}
-    for number in (1, 2):
-        if stat.S_ISFIFO(os.fstat(number).st_mode):
-            os.fchown(number, user["uid"], user["gid"])
-
-
-def _send(fd: int, data: bytes, fds: tuple[int, ...]) -> None:
-    """Send one message with descriptors; a peer that is gone has said why, or says nothing."""
-    with _borrowed(fd) as sock, suppress(BrokenPipeError, ConnectionResetError):
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", fds).tobytes())] if fds else []
-        sock.sendmsg([data], rights, socket.MSG_NOSIGNAL)
-
-
-def _receive(fd: int) -> tuple[bytes, list[int]]:
-    """Return one message and its descriptors; b"" at the end."""
-    with _borrowed(fd) as sock:
-        try:
-            packet = sock.recvmsg(_MESSAGE_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
-        except ConnectionResetError:  # told first, and once, when a peer left something unread
-            packet = sock.recvmsg(_MESSAGE_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
-    fds = array("i")
-    for level, kind, data in packet[1]:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            fds.frombytes(data)
-    return packet[0], list(fds)
-
-
-class _borrowed:  # noqa: N801 - a context manager
-    """A descriptor as a socket for a while; it stays open."""
-
-    def __init__(self, fd: int) -> None:
-        self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, fileno=fd)
-
-    def __enter__(self) -> socket.socket:
-        return self._sock
-
-    def __exit__(self, *_error: object) -> None:
-        self._sock.detach()

@@ -30,7 +30,7 @@ from orchestra.engine.runtime.devices import open_null, plan_devices
 from orchestra.engine.runtime.failure import RuntimeFailure, failed
 from orchestra.engine.runtime.hooks import run_hooks
 from orchestra.engine.runtime.labels import mount_label
-from orchestra.engine.runtime.mounts import Operation
+from orchestra.engine.runtime.mounts import Operation, apply
 from orchestra.engine.runtime.namespaces import NamespacePlan, enter
 from orchestra.engine.runtime.options import propagation_of
 from orchestra.engine.runtime.resolve import Root
@@ -237,18 +237,6 @@ def _mount(birth: Birth) -> None:
         apply(operations, birth.entered())
     finally:
         os.umask(old)
-
-
-def apply(operations: list[Operation], root: Root) -> None:
-    """Apply operations in order.
-
-    :raises RuntimeFailure: naming the first that failed.
-    """
-    for operation in operations:
-        try:
-            operation.apply(root)
-        except OSError as err:
-            raise failed(operation.describe(), err) from err
 
 
 def _run_hooks(birth: Birth) -> None:

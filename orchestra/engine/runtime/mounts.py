@@ -22,7 +22,7 @@ from orchestra.engine.linux.flags import (
     MountFlag,
     OpenTree,
 )
-from orchestra.engine.runtime.failure import RuntimeFailure
+from orchestra.engine.runtime.failure import RuntimeFailure, failed
 from orchestra.engine.runtime.options import Options
 from orchestra.engine.runtime.resolve import Root, is_on
 from orchestra.values import dataclass
@@ -51,6 +51,18 @@ class Operation(Protocol):
     def apply(self, root: Root) -> None:
         """Do it. :raises OSError, RuntimeFailure: when it cannot be done."""
         ...
+
+
+def apply(operations: Sequence[Operation], root: Root) -> None:
+    """Apply operations in order.
+
+    :raises RuntimeFailure: naming the first that failed.
+    """
+    for operation in operations:
+        try:
+            operation.apply(root)
+        except OSError as err:
+            raise failed(operation.describe(), err) from err
 
 
 def new_filesystem(

@@ -8,11 +8,15 @@ from __future__ import annotations
 import json
 import os
 import socket
+from array import array
+from contextlib import suppress
 from typing import Literal, NotRequired, TypedDict
 
 from orchestra.engine.runtime.failure import RuntimeFailure
 
 _PACKET_MAX = 65536
+_MESSAGE_BYTES = 131072
+_ROOM = socket.CMSG_SPACE(4 * 4)
 
 
 class Message(TypedDict):
@@ -93,3 +97,37 @@ def channel_pair() -> tuple[Channel, Channel]:
     """Return two connected ends, close-on-exec."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     return Channel(ours.detach()), Channel(theirs.detach())
+
+
+def send_with(fd: int, data: bytes, fds: tuple[int, ...]) -> None:
+    """Send one message with descriptors; a peer that is gone has said why, or says nothing."""
+    with _borrowed(fd) as sock, suppress(BrokenPipeError, ConnectionResetError):
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", fds).tobytes())] if fds else []
+        sock.sendmsg([data], rights, socket.MSG_NOSIGNAL)
+
+
+def receive_with(fd: int) -> tuple[bytes, list[int]]:
+    """Return one message and its descriptors; b"" at the end."""
+    with _borrowed(fd) as sock:
+        try:
+            packet = sock.recvmsg(_MESSAGE_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
+        except ConnectionResetError:  # told first, and once, when a peer left something unread
+            packet = sock.recvmsg(_MESSAGE_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
+    fds = array("i")
+    for level, kind, data in packet[1]:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            fds.frombytes(data)
+    return packet[0], list(fds)
+
+
+class _borrowed:  # noqa: N801 - a context manager
+    """A descriptor as a socket for a while; it stays open."""
+
+    def __init__(self, fd: int) -> None:
+        self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, fileno=fd)
+
+    def __enter__(self) -> socket.socket:
+        return self._sock
+
+    def __exit__(self, *_error: object) -> None:
+        self._sock.detach()

@@ -21,7 +21,7 @@ from typing import NoReturn
 
 from orchestra.engine.linux import process, syscalls
 from orchestra.engine.linux.flags import Prctl
-from orchestra.engine.runtime import attended
+from orchestra.engine.runtime import newborn
 from orchestra.engine.shim import native, stdio, wire
 from orchestra.engine.shim.beginning import BORN, FORK, NOT_BORN, Beginning, as_failure
 from orchestra.engine.shim.birth import ShimTask, bring_up_here
@@ -136,13 +136,13 @@ def _fork(
 ) -> int:
     """Fork the first process and say which it is, or why there is none: then it is 0."""
     try:
-        pid, rest = attended.fork(orders[1:], fds)
+        pid, rest = newborn.fork(orders[1:], fds)
     except OSError as error:
         maker.send(b"-%d" % (error.errno or 0))
         return 0
     if pid == 0:
         maker.close()
-        attended.run(rest, fds[0], lambda: _stdio(*pipes))
+        newborn.run(rest, fds[0], lambda: _stdio(*pipes))
     os.close(fds[0])
     maker.send(b"%d" % pid)
     return pid
