@@ -38,6 +38,7 @@ from orchestra.planner.desired import Mount, MountKind
 from orchestra.values import replace
 
 TO_PROGRAM = "until the program runs"
+FROM_START = "the same, of a container that is there"
 RUN = "run --rm"
 EXEC = "exec"
 FIFTY = "50 containers up"
@@ -46,7 +47,7 @@ FIFTY_DOWN = "50 containers down"
 TWO_HUNDRED = "200 containers up"
 TWO_HUNDRED_DOWN = "200 containers down"
 TITLES = (
-    TO_PROGRAM, RUN, EXEC, FIFTY, RESIDENT, FIFTY_DOWN, TWO_HUNDRED, TWO_HUNDRED_DOWN,
+    TO_PROGRAM, FROM_START, RUN, EXEC, FIFTY, RESIDENT, FIFTY_DOWN, TWO_HUNDRED, TWO_HUNDRED_DOWN,
 )  # fmt: skip
 COMPOSE = """\
 name: start
@@ -93,8 +94,8 @@ class Ours:
         self._fifo = fifo
         self._number = 0
 
-    async def once(self) -> float:
-        """Create and start a container of its project's network; return the time it took."""
+    async def once(self) -> tuple[float, float]:
+        """Create and start a container of its project's network; return both times to its line."""
         state = self._machine.store.wished("start").state
         assert state is not None
         self._number += 1
@@ -104,12 +105,13 @@ class Ours:
         )
         begun = time.perf_counter()
         container_id = await self._machine.create_one_off(spec, _unheard, aliases=False)
+        made = time.perf_counter()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._machine.start, spec)
             ended = await anyio.to_thread.run_sync(self._fifo.wait)
         await self._machine.kill("start", container_id, "SIGKILL")
         await _until(lambda: self._machine.remove("start", container_id))
-        return milliseconds(begun, ended)
+        return milliseconds(begun, ended), milliseconds(made, ended)
 
 
 def _unheard(_event: Event) -> None:
@@ -126,13 +128,21 @@ async def _until(action: Callable[[], Awaitable[None]]) -> None:
     raise BenchmarkError("a container does not end")
 
 
-def once_docker(peer: Peer, fifo: Fifo) -> float:
-    """Run a container by docker's command line; return the time until its program ran."""
-    begun = time.perf_counter()
-    made = _docker(peer, "run", "-d", "-v", f"{fifo.path}:/fifo", "busybox", *SAY)
-    ended = fifo.wait()
-    _docker(peer, "rm", "-f", made)
-    return milliseconds(begun, ended)
+def once_docker(peer: Peer, fifo: Fifo) -> tuple[float, float]:
+    """Run a container by docker's command line, and start one that it has created.
+
+    Return the times until their programs ran.
+    """
+    times = []
+    for verbs in (("run", "-d"), ("create",)):
+        begun = time.perf_counter()
+        made = _docker(peer, *verbs, "-v", f"{fifo.path}:/fifo", "busybox", *SAY)
+        if verbs == ("create",):
+            begun = time.perf_counter()
+            _docker(peer, "start", made)
+        times.append(milliseconds(begun, fifo.wait()))
+        _docker(peer, "rm", "-f", made)
+    return times[0], times[1]
 
 
 def _docker(peer: Peer, *words: str) -> str:
@@ -226,7 +236,7 @@ def many(peer: Peer, directory: Path, count: int) -> tuple[float | None, float |
 def measure_ours(
     peer: Peer, directory: Path, fifo: Fifo, rounds: int
 ) -> list[dict[str, float | None]]:
-    async def starts() -> list[float]:
+    async def starts() -> list[tuple[float, float]]:
         ours = Ours(peer, fifo)
         return [await ours.once() for _ in range(rounds)]
 
@@ -237,11 +247,12 @@ def measure_ours(
 
 
 def _whole(
-    peer: Peer, directory: Path, rounds: int, starts: Sequence[float]
+    peer: Peer, directory: Path, rounds: int, starts: Sequence[tuple[float, float]]
 ) -> list[dict[str, float | None]]:
     return [
         {
-            TO_PROGRAM: starts[number],
+            TO_PROGRAM: starts[number][0],
+            FROM_START: starts[number][1],
             RUN: timed(peer, directory, "run", "--rm", "-T", "idle", "true"),
             EXEC: timed(peer, directory, "exec", "-T", "idle", "true"),
         }
@@ -257,7 +268,8 @@ def measure_docker(
     name = _docker(peer, "ps", "-q").splitlines()[0]
     found: list[dict[str, float | None]] = []
     for _ in range(rounds):
-        times: dict[str, float | None] = {TO_PROGRAM: once_docker(peer, fifo)}
+        whole, start = once_docker(peer, fifo)
+        times: dict[str, float | None] = {TO_PROGRAM: whole, FROM_START: start}
         for title, words in ((RUN, ("run", "--rm", "busybox")), (EXEC, ("exec", name))):
             begun = time.perf_counter()
             _docker(peer, *words, "true")
@@ -310,7 +322,9 @@ def _measure_crun(root: Path, ours: Peer, fifo: Fifo, rounds: int) -> list[dict[
     like = next((ours.root / "data/projects/start/containers").glob("*/bundle/config.json"))
     write_bundle(root / "crun", fifo, like)
     ours.run(ours.root / "start", "down", "-t", "0")
-    return [{TO_PROGRAM: time} for time in crun_series(root / "crun", fifo, rounds)]
+    return [
+        {TO_PROGRAM: time, FROM_START: time} for time in crun_series(root / "crun", fifo, rounds)
+    ]
 
 
 def _measure_many(peer: Peer, *, few: bool) -> dict[str, float | None]:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from orchestra.engine.runtime.attended import Attended, Home, may_be_attended
+from orchestra.engine.runtime.config import load_config
 from orchestra.engine.runtime.failure import RuntimeFailure
 from orchestra.engine.shim import birth, native, network, wire
 from orchestra.engine.shim.beginning import BORN, COLD, FORK, NOT_BORN, Beginning, as_failure
@@ -175,7 +176,7 @@ def _read(path: str) -> tuple[ShimRequest, RuntimeConfig] | None:
     """Return what a start is made of; None where it is not for us, or wrong: others say why."""
     try:
         request = read_request(path)
-        config = birth.read_config(request["bundle"])
+        config = load_config(request["bundle"])
         suits = is_plain(request) and not request["runtime"] and "userns" not in request
         return (request, config) if suits and may_be_attended(config) else None
     except (ShimFailure, RuntimeFailure, OSError):
