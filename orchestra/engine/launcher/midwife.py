@@ -1,8 +1,8 @@
 """The launcher's line to a maker: a process that furnishes plain containers, one after the other.
 
 It is there while containers are being started, and ends when none has been for a while: what makes
-it fast is memory of its own. Whoever finds it at work starts without it, so nothing that takes it
-long (a volume of a server that does not answer) keeps others waiting. After a failure it ends.
+it fast is memory of its own. Few wait for it, and not for long, so nothing that takes it its time
+(a volume of a server that does not answer) keeps others from starting. After a failure it ends.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from orchestra.engine.runtime.attended import Home
 from orchestra.engine.shim.delivery import deliver
 
 _PATH_BYTES = 8192
-_ROOM = socket.CMSG_SPACE(12)
+_ROOM = socket.CMSG_SPACE(16)
 _IDLE_MILLISECONDS = 500
+_WAITING_MAX = 4
 _READY = b"."
 
 
@@ -31,36 +32,35 @@ class Midwife:
     def __init__(self, fork: Callable[[Callable[[], None], tuple[int, ...]], int]) -> None:
         self._fork = fork
         self._line: socket.socket | None = None
-        self._busy = False
+        self._waiting = 0
 
     def is_free(self) -> bool:
         """Tell whether the next container can be its."""
         self._look()
-        return not self._busy
+        return self._waiting < _WAITING_MAX
 
-    def attend(self, path: str, passed: Sequence[socket.socket]) -> None:
+    def attend(self, path: str, fds: Sequence[int]) -> None:
         """Have a container made; one that it cannot make is left to the shim.
 
-        ``passed``: the client's connection, the shim's channel, the line to the shim.
+        ``fds``: the client's connection, the shim's channel, the line to the shim, the token.
         """
         try:
             line = self._line = self._line or self._open()
-            fds = [sock.fileno() for sock in passed]
             socket.send_fds(line, [path.encode("utf-8", "surrogateescape")], fds)
         except OSError:
             self.close()
         else:
-            self._busy = True
+            self._waiting += 1
 
     def close(self) -> None:
         """Let it end."""
         if self._line is not None:
             self._line.close()
             self._line = None
-        self._busy = False
+        self._waiting = 0
 
     def _look(self) -> None:
-        """See whether it is ready again, or gone."""
+        """See what it has done, or whether it is gone."""
         while self._line is not None:
             try:
                 told = self._line.recv(64, socket.MSG_DONTWAIT)
@@ -68,9 +68,10 @@ class Midwife:
                 return
             except OSError:
                 told = b""
-            if not told:
+            if told:
+                self._waiting -= 1
+            else:
                 self.close()
-            self._busy = False
 
     def _open(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -22,7 +22,7 @@ from orchestra.engine.shim.failure import ShimFailure
 from orchestra.engine.shim.vigil import keep_vigil
 
 _PATH_BYTES = 8192
-_ROOM = socket.CMSG_SPACE(12)
+_ROOM = socket.CMSG_SPACE(16)
 
 
 class Nursery:
@@ -39,17 +39,22 @@ class Nursery:
 
         :raises ShimFailure: when it cannot be forked.
         """
+        fds = [sock.fileno() for sock in passed]
         if not self._midwife.is_free():
-            return self._bear(path, passed)
+            return self._bear(path, fds)
         shims, makers = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with shims, makers:
+        token = os.eventfd(1, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        try:
             # the shim first: it needs longer until it has something to do with its maker
-            pid = self._bear(path, (*passed, shims))
-            self._midwife.attend(path, (*passed, makers))
+            pid = self._bear(path, (*fds, shims.fileno(), token))
+            self._midwife.attend(path, (*fds, makers.fileno(), token))
+        finally:
+            shims.close()
+            makers.close()
+            os.close(token)
         return pid
 
-    def _bear(self, path: str, passed: Sequence[socket.socket]) -> int:
-        fds = [sock.fileno() for sock in passed]
+    def _bear(self, path: str, fds: Sequence[int]) -> int:
         for _ in range(2):  # one that somebody killed is followed by another
             line = self._line = self._line or _open()
             try:
@@ -119,11 +124,13 @@ def _serve(line: socket.socket) -> NoReturn:
         line.send(answer)
 
 
-def _be_shim(path: bytes, connection: int, channel: int, line: int = -1) -> NoReturn:
+def _be_shim(
+    path: bytes, connection: int, channel: int, line: int = -1, token: int = -1
+) -> NoReturn:
     code = 1
     try:
         os.setsid()
-        keep_vigil(path, connection, channel, line)
+        keep_vigil(path, connection, channel, line, token)
         code = 0
     except BaseException:  # noqa: BLE001 - the entry point of a process
         sys.excepthook(*sys.exc_info())

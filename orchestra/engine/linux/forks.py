@@ -42,10 +42,18 @@ def clone3(flags: CloneFlag | int, *, cgroup_fd: int = -1) -> int:
 def sibling_forker() -> Callable[[], int]:
     """Return a function that forks a sibling: a child of the caller's own parent (CLONE_PARENT).
 
-    It makes nothing that need not be made each time, so that few pages are written. As ``clone3``;
-    the sibling's end sends its parent the signal that the caller's end will.
+    As ``forker``; the sibling's end sends its parent the signal that the caller's end will.
     """
     call = _clone_call(_CloneArguments(flags=int(CloneFlag.PARENT)))
+    return lambda: _fork_by(call)
+
+
+def forker(flags: CloneFlag) -> Callable[[], int]:
+    """Return a function that forks as ``clone3`` does.
+
+    It makes nothing that need not be made each time, so that few pages are written.
+    """
+    call = _clone_call(_CloneArguments(flags=int(flags), exit_signal=17))
     return lambda: _fork_by(call)
 
 

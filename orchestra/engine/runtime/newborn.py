@@ -26,6 +26,8 @@ from orchestra.engine.runtime.sync import Channel, receive_with, send_with
 from orchestra.oci.runtime import Process
 
 NET = CloneFlag.NEWNET
+_USUAL = b"%d" % int(CloneFlag.NEWPID)
+_fork_as_usual = forks.forker(CloneFlag.NEWPID)
 Program = tuple[
     dict[str, object],
     dict[str, str],
@@ -39,6 +41,11 @@ Program = tuple[
 Data = list[tuple[str, str | None]]
 
 
+def is_apart(orders: bytes) -> bool:
+    """Tell whether the container has pids of its own, and an init that orphans go to."""
+    return orders.startswith(_USUAL)
+
+
 def fork(orders: bytes, fds: Sequence[int]) -> tuple[int, bytes]:
     """Fork a container's first process by ``Attended.orders``' orders; 0 in the child.
 
@@ -47,6 +54,8 @@ def fork(orders: bytes, fds: Sequence[int]) -> tuple[int, bytes]:
     :raises OSError: EAGAIN, ENOSPC, EPERM.
     """
     flags, _, rest = orders.partition(b" ")
+    if flags == _USUAL and len(fds) == 1:
+        return _fork_as_usual(), rest
     born_in = fds[1] if len(fds) > 1 else -1
     try:
         return forks.clone3(int(flags), cgroup_fd=born_in), rest

@@ -14,6 +14,18 @@ FORK, COLD = b"f", b"c"
 """From a maker: orders for the first process; that it cannot make this container."""
 
 
+def take(token: int) -> bool:
+    """Take what maker and shim share, an eventfd(2) of one: only one of them can.
+
+    The maker does before it begins, the shim when it has waited long enough to do without.
+    """
+    try:
+        os.eventfd_read(token)
+    except BlockingIOError:
+        return False
+    return True
+
+
 class Beginning(Monitor):
     """What a monitor opens at its start."""
 

@@ -18,7 +18,7 @@ from orchestra.engine.runtime.attended import Attended, Home, may_be_attended
 from orchestra.engine.runtime.config import load_config
 from orchestra.engine.runtime.failure import RuntimeFailure
 from orchestra.engine.shim import birth, native, network, wire
-from orchestra.engine.shim.beginning import BORN, COLD, FORK, NOT_BORN, Beginning, as_failure
+from orchestra.engine.shim.beginning import BORN, COLD, FORK, NOT_BORN, Beginning, as_failure, take
 from orchestra.engine.shim.birth import ShimTask
 from orchestra.engine.shim.failure import ShimFailure, because
 from orchestra.engine.shim.identity import write_identity
@@ -150,11 +150,17 @@ class Delivery:
 def deliver(place: bytes, fds: Sequence[int], home: Home) -> bool:
     """Make the plain container of a request, or tell its shim to have it made; False on failure.
 
-    ``fds``: the client's connection, the shim's channel, our line to the shim.
+    ``fds``: the client's connection, the shim's channel, our line to the shim, what is shared.
     """
+    *others, token = fds
+    begun = take(token)
+    os.close(token)
+    if not begun:
+        wire.close_all(others)
+        return True
     path = place.decode("utf-8", "surrogateescape")
     client, channel, line = (
-        socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, fileno=fd) for fd in fds
+        socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, fileno=fd) for fd in others
     )
     client.settimeout(None)
     known = _read(path)

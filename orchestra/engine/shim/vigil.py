@@ -23,7 +23,7 @@ from orchestra.engine.linux import process, syscalls
 from orchestra.engine.linux.flags import Prctl
 from orchestra.engine.runtime import newborn
 from orchestra.engine.shim import native, stdio, wire
-from orchestra.engine.shim.beginning import BORN, FORK, NOT_BORN, Beginning, as_failure
+from orchestra.engine.shim.beginning import BORN, FORK, NOT_BORN, Beginning, as_failure, take
 from orchestra.engine.shim.birth import ShimTask, bring_up_here
 from orchestra.engine.shim.external import Stdio
 from orchestra.engine.shim.failure import ShimFailure, failed
@@ -37,6 +37,7 @@ from orchestra.values import dataclass
 
 _ANSWER_BYTES = 4096
 _ORDERS_BYTES = 65536
+_PATIENCE_SECONDS = 0.25
 _ROOM = socket.CMSG_SPACE(4 * 3)
 _Rights = list[tuple[int, int, bytes]]
 _Told = tuple[list[bytes], _Rights]
@@ -59,16 +60,15 @@ class Kept:
     log: int
 
 
-def keep_vigil(place: bytes, connection: int, channel: int, line: int) -> None:
+def keep_vigil(place: bytes, connection: int, channel: int, line: int, token: int) -> None:
     """Be the shim of the plain container of a request, from its start to its end.
 
-    ``line``: where a maker is at the other end that will make the container (delivery.py); -1 where
-    a child of ours has to. The launcher's handling of signals is this process's too, but for who is
-    woken by them.
+    ``line``: where a maker is at the other end that will make the container (delivery.py), and
+    ``token`` is shared with it (beginning.py); -1 where a child of ours has to. The launcher's
+    handling of signals is this process's too, but for who is woken by them.
     """
-    process.set_child_subreaper()
     out, err = os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)
-    told, passed = _be_attended(line, out, err) if line >= 0 else (b"", [])
+    told, passed = _be_attended(line, token, out, err) if line >= 0 else (b"", [])
     if not told:
         told, passed = _have_it_made(place, connection, channel, (out, err))
     os.close(out[1])
@@ -105,17 +105,17 @@ def keep_vigil(place: bytes, connection: int, channel: int, line: int) -> None:
     _Woken(_text(place), kept).go_on()
 
 
-def _be_attended(line: int, out: _Pipe, err: _Pipe) -> tuple[bytes, _Rights]:
+def _be_attended(line: int, token: int, out: _Pipe, err: _Pipe) -> tuple[bytes, _Rights]:
     """Fork the container's first process by the orders of its maker; return what that told us.
 
-    b"" where it cannot make this one, or is gone before it has begun.
+    b"" where it cannot make this one, is gone before it has begun, or has not begun for a while.
     """
     maker = socket.SocketType(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, line)  # few pages, too
     passed: _Rights = []
     pid = 0
     try:
         os.write(line, b"%d" % os.getpid())
-        orders, passed, _, _ = maker.recvmsg(_ORDERS_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
+        orders, passed = _orders(maker, token)
         if orders[:1] != FORK:
             return orders if orders == NOT_BORN else b"", []
         pid = _fork(maker, orders, array("i", passed[0][2]), (out, err))
@@ -128,7 +128,23 @@ def _be_attended(line: int, out: _Pipe, err: _Pipe) -> tuple[bytes, _Rights]:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
     maker.close()  # which the maker waits for
+    os.close(token)
     return told or _KILLED, passed
+
+
+def _orders(maker: socket.SocketType, token: int) -> tuple[bytes, _Rights]:
+    """Return the maker's orders; b"" where it has not begun for a while."""
+    maker.settimeout(_PATIENCE_SECONDS)
+    try:
+        orders, passed, _, _ = maker.recvmsg(_ORDERS_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
+    except TimeoutError:
+        if take(token):
+            return b"", []
+        maker.settimeout(None)
+        orders, passed, _, _ = maker.recvmsg(_ORDERS_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
+    else:
+        maker.settimeout(None)
+    return orders, passed
 
 
 def _fork(
@@ -136,6 +152,8 @@ def _fork(
 ) -> int:
     """Fork the first process and say which it is, or why there is none: then it is 0."""
     try:
+        if not newborn.is_apart(orders[1:]):
+            process.set_child_subreaper()
         pid, rest = newborn.fork(orders[1:], fds)
     except OSError as error:
         maker.send(b"-%d" % (error.errno or 0))
@@ -156,6 +174,7 @@ def _have_it_made(
     place: bytes, connection: int, channel: int, pipes: tuple[_Pipe, _Pipe]
 ) -> tuple[bytes, _Rights]:
     """Have a child bring the container up; return what it told us."""
+    process.set_child_subreaper()  # its child becomes ours
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     shim = os.getpid()
     child = os.fork()
