@@ -189,7 +189,7 @@ class Asked:
         """
         if not known.document.get("settled"):
             raise NotPlainError
-        from orchestra.engine.continued import carry_on  # noqa: PLC0415 - it imports what builds
+        from orchestra.engine.local.continued import carry_on  # noqa: PLC0415 - it imports what builds
 
         begun = time.monotonic()
         subject, about = known.glimpse.subject, known.glimpse.about

@@ -11,21 +11,22 @@ import posixpath
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from orchestra.engine.build.context import Chosen, choose, digest_of_entry
 from orchestra.engine.build.copying import copy_chosen
-from orchestra.engine.build.git_access import Checkout
 from orchestra.engine.build.ignore import Matcher, make_matcher
 from orchestra.engine.build.modes import read_mode
 from orchestra.engine.build.owners import resolve_owner
 from orchestra.engine.build.parents import choose_with_parents
-from orchestra.engine.build.remote import git_source
 from orchestra.engine.build.target import Rules, Target
 from orchestra.engine.build.tree import Tree
 from orchestra.engine.build.vertices import CopyVertex, MakeDirectoryVertex
 from orchestra.errors import BuildError
 from orchestra.values import dataclass
+
+if TYPE_CHECKING:
+    from orchestra.engine.build.git_access import Checkout
 
 _DOCUMENT_MODE = 0o644
 
@@ -70,10 +71,10 @@ def prepare_copy(
     pieces: list[Piece] = []
     for source in vertex.sources:
         found = fetched.get(source)
-        if isinstance(found, Checkout):
-            pieces.append(_checked_out(vertex, source, found, excludes))
-        elif found is not None:
+        if isinstance(found, Path):
             pieces += _local_file(found.parent, found.name, unpack=vertex.unpack_urls)
+        elif found is not None:
+            pieces.append(_checked_out(vertex, source, found, excludes))
         else:
             find = choose_with_parents if vertex.parents else choose
             for chosen in find(tree, source, excludes):
@@ -96,6 +97,8 @@ def _digest(piece: Piece) -> str:
 
 def _checked_out(vertex: CopyVertex, source: str, checkout: Checkout, excludes: Matcher) -> Piece:
     """Return the directory of a repository that ADD takes; links in it lead nowhere else."""
+    from orchestra.engine.build.remote import git_source  # noqa: PLC0415 - rare
+
     repository = git_source(source)
     directory = repository.directory if repository else ""
     tree = Tree((str(checkout.directory),), overlay=False)

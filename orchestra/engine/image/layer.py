@@ -6,7 +6,6 @@ pass. Blocking: belongs in worker threads.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from orchestra.engine.image.flavour import Flavour
 from orchestra.engine.image.tar import REGULAR, SYMLINK, Member, TarReader
 from orchestra.engine.snapshot.sizes import note_bytes
 from orchestra.errors import ImageError
+from orchestra.hashing import Sha256
 from orchestra.oci.digest import Digest, hex_of
 from orchestra.oci.image import LAYER_GZIP, Descriptor, Layer
 from orchestra.values import dataclass
@@ -56,7 +56,7 @@ class _Plain:
     def __init__(self, pieces: Iterator[bytes], limit: int) -> None:
         self._pieces = pieces
         self._limit = limit
-        self._hash = hashlib.sha256()
+        self._hash = Sha256()
         self.count = 0
 
     @property
@@ -129,7 +129,7 @@ def pack(directory: str, target: Path, *, mtime_max: int | None, flavour: Flavou
 
     :raises ImageError: when the directory holds what no layer can say.
     """
-    packed, plain = hashlib.sha256(), hashlib.sha256()
+    packed, plain = Sha256(), Sha256()
     compressor = gzip_compressor()
     size = 0
     with target.open("wb") as file:
