@@ -17,8 +17,6 @@ from orchestra.engine.build.context import Chosen, choose, digest_of_entry
 from orchestra.engine.build.copying import copy_chosen
 from orchestra.engine.build.ignore import Matcher, make_matcher
 from orchestra.engine.build.modes import read_mode
-from orchestra.engine.build.owners import resolve_owner
-from orchestra.engine.build.parents import choose_with_parents
 from orchestra.engine.build.target import Rules, Target
 from orchestra.engine.build.tree import Tree
 from orchestra.engine.build.vertices import CopyVertex, MakeDirectoryVertex
@@ -76,8 +74,7 @@ def prepare_copy(
         elif found is not None:
             pieces.append(_checked_out(vertex, source, found, excludes))
         else:
-            find = choose_with_parents if vertex.parents else choose
-            for chosen in find(tree, source, excludes):
+            for chosen in _found(vertex, tree, source, excludes):
                 piece = Piece(tree=tree, chosen=chosen, owners=owners, unpack=vertex.unpack)
                 pieces.append(piece)
     for name, text in vertex.documents:
@@ -88,6 +85,20 @@ def prepare_copy(
         path.chmod(_DOCUMENT_MODE)
         pieces += _local_file(scratch, name, unpack=False)
     return CopyPlan(pieces=tuple(pieces), digests=tuple(_digest(piece) for piece in pieces))
+
+
+def _found(vertex: CopyVertex, tree: Tree, source: str, excludes: Matcher) -> list[Chosen]:
+    if not vertex.parents:
+        return choose(tree, source, excludes)
+    from orchestra.engine.build.parents import choose_with_parents  # noqa: PLC0415 - rare
+
+    return choose_with_parents(tree, source, excludes)
+
+
+def _owner(name: str, tree: Tree) -> tuple[int, int]:
+    from orchestra.engine.build.owners import resolve_owner  # noqa: PLC0415 - few copies say it
+
+    return resolve_owner(name, tree)
 
 
 def _digest(piece: Piece) -> str:
@@ -133,7 +144,7 @@ def do_copy(
     :raises BuildError: when something is in the way, or a source changed since it was planned.
     """
     mode = read_mode(vertex.chmod) if vertex.chmod else None
-    owner = resolve_owner(vertex.chown, Tree(lower)) if vertex.chown else None
+    owner = _owner(vertex.chown, Tree(lower)) if vertex.chown else None
     destination = vertex.destination
     if vertex.parents and not destination.endswith("/"):
         destination += "/"
@@ -195,7 +206,7 @@ def make_directory(
         return
     if located.exists:
         raise BuildError(f'"{vertex.path}" is not a directory')
-    owner = resolve_owner(vertex.user, tree) if vertex.user else (0, 0)
+    owner = _owner(vertex.user, tree) if vertex.user else (0, 0)
     target = Target(upper, lower, Rules(epoch_ns=epoch_ns))
     os.close(target.open(located.parts, owner=owner))
     target.close()
