@@ -2,7 +2,7 @@
 
 The standard library compiles six methods of a dataclass when its module is imported, half a
 millisecond a class; a command imports a hundred of them and makes values of twenty (ADR 0014).
-This one keeps the class's annotations and defaults, and compiles ``__init__`` for the first value;
+This one keeps the class's annotations and defaults, and compiles ``__init__`` after a few values;
 ``fields``, ``replace`` and ``asdict`` work, and get what they ask for when they ask. Type checkers
 see the standard library's.
 

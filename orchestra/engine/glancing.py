@@ -187,8 +187,9 @@ class Asked:
 
         :raises NotPlainError: when it has to be done in the usual way.
         """
-        if not known.document.get("settled"):
-            raise NotPlainError
+        told = [known.glimpse.subject, *known.glimpse.actions, *known.glimpse.warnings]
+        if not known.document.get("settled") or not all(map(str.isprintable, told)):
+            raise NotPlainError  # the usual way knows how to print what is not printable
         from orchestra.engine.local.continued import carry_on  # noqa: PLC0415 - it imports what builds
 
         begun = time.monotonic()

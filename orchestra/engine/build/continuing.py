@@ -144,11 +144,13 @@ class Continuing:
             own = "" if name else self._walk.dockerfile
             self._trees[name] = open_context(directory, own, FileDigests(files, directory), Seen())
         image = self._store.image_of(parse_digest(self._walk.manifest))
-        with self._store.writing(), workspace(self._paths.build_cache / "tmp") as scratch:
-            layers = without_loop(lambda: self._solve(image, scratch))
-        for tree in self._trees.values():
-            if tree.digests is not None:
-                tree.digests.save()
+        try:
+            with self._store.writing(), workspace(self._paths.build_cache / "tmp") as scratch:
+                layers = without_loop(lambda: self._solve(image, scratch))
+        finally:
+            for tree in self._trees.values():
+                if tree.digests is not None:
+                    tree.digests.save()
         if self._redone:
             image = self._named(image, layers, names, annotations)
         return self._known(image, names)
