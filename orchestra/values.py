@@ -2,7 +2,7 @@
 
 The standard library compiles six methods of a dataclass when its module is imported, half a
 millisecond a class; a command imports a hundred of them and makes values of twenty (ADR 0014).
-This one keeps the class's annotations and defaults, and compiles ``__init__`` for the first value;
+This one keeps the class's annotations and defaults, and compiles ``__init__`` after a few values;
 ``fields``, ``replace`` and ``asdict`` work, and get what they ask for when they ask. Type checkers
 see the standard library's.
 
@@ -15,7 +15,7 @@ import _operator  # the half of ``operator`` that is written in C
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from dataclasses import dataclass, field, replace
     from typing import NoReturn
 
@@ -130,9 +130,43 @@ def _made(cls: type, methods: Mapping[str, object], *, kw_only: bool) -> type:
     return made
 
 
+_FEW = 8
+"""How many values of a class are made without an ``__init__`` of its own: that costs as much."""
+_COUNTS: dict[type, int] = {}
+
+
 def _init(self: object, *args: object, **values: object) -> None:
-    _compile(next(base for base in type(self).__mro__ if base in _FIELDS))
-    type(self).__init__(self, *args, **values)
+    cls = next(base for base in type(self).__mro__ if base in _FIELDS)
+    count = _COUNTS[cls] = _COUNTS.get(cls, 0) + 1
+    if count > _FEW or not _filled(self, _FIELDS[cls], args, values):
+        _compile(cls)
+        type(self).__init__(self, *args, **values)
+
+
+def _filled(
+    self: object, fields: Sequence[Field], args: tuple[object, ...], values: dict[str, object]
+) -> bool:
+    """Give a value its fields; False when they do not fit, which is the compiler's to tell."""
+    names = [field.name for field in fields if not field.kw_only]
+    given = dict(zip(names, args, strict=False))
+    if len(args) > len(names) or not given.keys().isdisjoint(values):
+        return False
+    given |= values
+    found = []
+    for field in fields:
+        name, default = field.name, field.default
+        value = given.pop(name, _ABSENT)
+        if value is _ABSENT:
+            if field.required:
+                return False
+            value = default.factory() if default.factory is not None else default.value
+        found.append((name, value))
+    if given:
+        return False
+    put = object.__setattr__
+    for name, value in found:
+        put(self, name, value)
+    return True
 
 
 def _compile(cls: type) -> None:

@@ -33,7 +33,7 @@ def note_image(
         return
     known = session.machine.settled_images("")
     build = (names[0], known.place(spec, names), known.about(spec, names))
-    _put(session, parts, _evidence({}, {}, {}), [build])
+    _put(session, parts, "", _evidence({}, {}, {}), [build])
 
 
 def note_project(
@@ -66,7 +66,7 @@ def note_project(
     with suppress(OSError, ValueError):
         config = str(session.machine.paths.config)
         files[config], kinds[config] = digest_at(config), kind_at(config)
-        _put(session, parts, _evidence(files, kinds, notes), builds)
+        _put(session, parts, project, _evidence(files, kinds, notes), builds)
 
 
 def _evidence(
@@ -85,6 +85,7 @@ def _evidence(
 def _put(
     session: Session,
     parts: Sequence[str],
+    project: str,
     evidence: dict[str, Json],
     builds: Sequence[_Build],
 ) -> None:
@@ -96,5 +97,6 @@ def _put(
         "builds": cast("Json", [list(build) for build in builds]),
         "said": list(session.told),
         "desired": session.known_by or "",
+        "project": project,
     }
     memo.put(key_of(parts), document)

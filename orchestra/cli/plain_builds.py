@@ -122,17 +122,17 @@ def plain_project_build(options: GlobalOptions, asked: Mapping[str, object]) -> 
         for build in builds:
             lines.append(f" Image {build.subject}  Building  # build asked for")
             lines += [f" {build.subject} | warning: {text.rstrip()}" for text in build.warnings]
-            lines.append(f" Image {build.subject}  Built  0.0s")
+            lines.append(f" Image {build.subject}  Built  {build.seconds:.1f}s")
     _say(lines)
     before.record(builds, began)
     raise Exit
 
 
 def _asked(parts: list[str]) -> Asked | None:
-    from orchestra.engine.glancing import Asked, NotPlainError, asked_at, key_of
+    from orchestra.engine.glancing import Asked, NotPlainError, key_of
 
     try:
-        return Asked(asked_at(os.environ, os.getuid()), key_of(parts))
+        return Asked(os.environ, os.getuid(), key_of(parts))
     except (NotPlainError, OSError):
         return None
 

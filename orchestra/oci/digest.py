@@ -10,7 +10,6 @@ from orchestra.errors import ImageError
 Digest = NewType("Digest", str)
 """``sha256:`` and 64 lower-case hex digits; made by :func:`parse_digest` or :func:`digest_of`."""
 
-_SHORT_BYTES = 262144
 _SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -26,13 +25,9 @@ def parse_digest(text: str) -> Digest:
 
 def digest_of(data: bytes) -> Digest:
     """Return the digest of some bytes."""
-    if len(data) <= _SHORT_BYTES:
-        from orchestra.hashing import sha256  # noqa: PLC0415 - seldom asked for
+    from orchestra.hashing import sha256_of  # noqa: PLC0415 - seldom asked for
 
-        return Digest("sha256:" + sha256(data).hexdigest())
-    import hashlib  # noqa: PLC0415 - OpenSSL behind it takes 3 ms, and 4 MB
-
-    return Digest("sha256:" + hashlib.sha256(data).hexdigest())
+    return Digest("sha256:" + sha256_of(data))
 
 
 def hex_of(digest: Digest) -> str:

@@ -115,7 +115,7 @@ def test_one_that_is_not_settled_is_built_and_all_are_told(commands):
     commands.run("build")
     (commands.root / "two/file").write_text("changed")
     _, said, modules = commands.run("build")
-    assert "orchestra.engine.build.builder" in modules
+    assert "orchestra.engine.build.continuing" in modules
     assert "asyncio" not in modules
     assert "Image test/one  Built" in said
     assert "Image test/two  Built" in said

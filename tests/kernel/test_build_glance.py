@@ -16,6 +16,7 @@ pytestmark = pytest.mark.kernel
 
 BUILDER = "orchestra.engine.build.builder"
 SETTLED = "orchestra.engine.build.settled"
+CONTINUING = "orchestra.engine.build.continuing"
 WORDS = ("image", "build", "-t", "test/one", "one")
 MOMENT_NS = 200_000_000
 
@@ -121,6 +122,17 @@ def change_mode_of_a_directory(one):
     (one / "below").chmod(0o700)
 
 
+def remembered(commands, *names):
+    return [
+        path for name in names for path in (commands.root / "data/build-cache" / name).iterdir()
+    ]
+
+
+def forget(commands, *names):
+    for path in remembered(commands, *names):
+        path.unlink()
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -128,16 +140,32 @@ def change_mode_of_a_directory(one):
         change_link,
         change_content_below,
         change_and_turn_back_the_time,
-        change_what_is_ignored,
-        change_dockerfile,
-        ignore_for_this_file_alone,
         add,
         remove,
         change_mode_of_a_directory,
     ],
     ids=lambda change: change.__name__,
 )
-def test_what_changes_the_image_is_noticed(commands, change):
+def test_what_changes_the_image_is_noticed_and_gone_on_with(commands, change):
+    answer, _ = known(commands)
+    change(commands.root / "one")
+    changed, _, modules = commands.run(*WORDS)
+    assert CONTINUING in modules
+    assert not {BUILDER, SETTLED, "asyncio"} & modules
+    assert changed != answer
+    forget(commands, "asked", "glances", "settled")
+    again, told, modules = commands.run(*WORDS)
+    assert BUILDER in modules
+    assert again == changed
+    assert "DONE" not in told
+
+
+@pytest.mark.parametrize(
+    "change",
+    [change_what_is_ignored, change_dockerfile, ignore_for_this_file_alone],
+    ids=lambda change: change.__name__,
+)
+def test_what_changes_how_it_is_built_is_noticed(commands, change):
     answer, _ = known(commands)
     change(commands.root / "one")
     changed, _, modules = commands.run(*WORDS)
@@ -165,8 +193,9 @@ def test_what_changes_nothing_gives_the_same_image(commands, change):
     settle(commands.root)
     again, told, modules = commands.run(*WORDS)
     assert (again, told) == (answer, said)
-    assert SETTLED in modules
-    assert BUILDER not in modules
+    assert CONTINUING in modules
+    assert not {BUILDER, SETTLED} & modules
+    assert CONTINUING not in commands.run(*WORDS)[2]
     assert commands.run(*WORDS)[0] == answer
 
 
@@ -231,6 +260,7 @@ def test_a_variable_of_the_environment_is_noticed(commands, monkeypatch):
 
 def test_a_copy_is_done_without_an_event_loop_and_read_by_others(commands):
     commands.run("build")
+    forget(commands, "glances")
     (commands.root / "one/file").write_text("changed")
     _, said, modules = commands.run("build")
     assert BUILDER in modules
@@ -269,3 +299,149 @@ def test_what_goes_wrong_is_told_and_recorded_once(commands):
     assert said.count("[2/2] COPY file /") == said.count("is not there") == 1
     new = journals(commands)[count + 1 :]
     assert [journal[-1]["end"]["status"] for journal in new] == ["error"]
+
+
+STEPS = """\
+FROM scratch
+WORKDIR /work
+COPY link same*/ ./
+COPY --chmod=600 <<one <<two /written/
+1
+one
+2
+two
+ENV some=thing
+COPY --exclude=below/f* --chown=7:8 . below ./
+ADD below /below
+WORKDIR /work/deep
+LABEL it=is
+USER 9
+"""
+
+
+def evidence(commands):
+    (glance,) = remembered(commands, "glances")
+    (settled,) = remembered(commands, "settled")
+    return [json.loads(path.read_bytes().partition(b"\n")[2]) for path in (glance, settled)]
+
+
+@pytest.mark.parametrize("file", ["more", "file", "below/file", "below/other"])
+def test_who_goes_on_leaves_and_tells_what_the_whole_way_does(commands, file):
+    one = commands.root / "one"
+    (one / "Dockerfile").write_text(STEPS)
+    (one / "below/other").write_text("")
+    (one / "same").mkdir()
+    known(commands)
+    (one / file).write_text("first")
+    _, first, modules = commands.run(*WORDS)
+    assert CONTINUING in modules
+    assert "DONE" in first
+    (one / file).write_text("second")
+    forget(commands, "asked")
+    _, second, modules = commands.run(*WORDS)
+    assert BUILDER in modules
+    (one / file).write_text("third")
+    answer, third, modules = commands.run(*WORDS)
+    assert CONTINUING in modules
+    assert first == second == third
+    ends = [timeless(journal) for journal in journals(commands)[-3:]]
+    for _, _, end in ends:
+        del end["end"]["image"], end["end"]["digest"]
+    assert ends[0] == ends[1] == ends[2]
+    settle(commands.root)
+    assert commands.run(*WORDS)[0] == answer
+    ours = evidence(commands)
+    image = commands.run("image", "inspect", "test/one")[0]
+    names = commands.run("image", "ls", "--no-trunc", "-q")[0]
+    assert CONTINUING not in commands.run(*WORDS)[2]
+    forget(commands, "asked", "glances")
+    answers = commands.run(*WORDS)
+    assert SETTLED in answers[2]
+    assert BUILDER not in answers[2]
+    assert answers[0] == answer
+    forget(commands, "asked", "glances", "settled")
+    answers = commands.run(*WORDS)
+    assert BUILDER in answers[2]
+    assert answers[0] == answer
+    assert evidence(commands) == ours
+    assert commands.run("image", "inspect", "test/one")[0] == image
+    assert commands.run("image", "ls", "--no-trunc", "-q")[0] == names
+
+
+def test_what_was_there_before_is_found_in_the_cache(commands):
+    one = commands.root / "one"
+    answer, said = known(commands)
+    (one / "file").write_text("other")
+    assert commands.run(*WORDS)[0] != answer
+    (one / "file").write_text("one")
+    again = commands.run(*WORDS)
+    assert CONTINUING in again[2]
+    assert again[:2] == (answer, said)
+
+
+def test_a_copy_that_leaves_nothing_gives_no_layer(commands):
+    one = commands.root / "one"
+    (one / "Dockerfile").write_text("FROM scratch\nCOPY below /\nCOPY file /\n")
+    known(commands)
+    (one / "below/file").unlink()
+    answer, _, modules = commands.run(*WORDS)
+    assert CONTINUING in modules
+    forget(commands, "asked", "glances", "settled")
+    assert commands.run(*WORDS)[0] == answer
+    (one / "below/file").write_text("again")
+    answer, _, modules = commands.run(*WORDS)
+    assert CONTINUING in modules
+    forget(commands, "asked", "glances", "settled")
+    assert commands.run(*WORDS)[0] == answer
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FROM scratch AS a\nCOPY file /\nFROM scratch\nCOPY --from=a /file /\n",
+        "FROM scratch\nCOPY file /\nCOPY --from=test/two /file /other\n",
+    ],
+    ids=["stages", "an image"],
+)
+def test_more_than_copies_of_contexts_is_the_whole_ways(commands, text):
+    commands.run("build", "two")
+    one = commands.root / "one"
+    (one / "Dockerfile").write_text(text)
+    known(commands)
+    (one / "file").write_text("changed")
+    assert BUILDER in commands.run(*WORDS)[2]
+
+
+def test_a_project_of_which_a_file_changed_is_gone_on_with(commands):
+    known(commands, ("build",))
+    (commands.root / "one/file").write_text("changed")
+    _, said, modules = commands.run("build")
+    assert CONTINUING in modules
+    assert not {BUILDER, SETTLED, "yaml", "signal", "asyncio"} & modules
+    assert said.count("Built") == 2
+    settle(commands.root)
+    commands.run("build")
+    answers = commands.run("build")
+    assert CONTINUING not in answers[2]
+    forget(commands, "asked")
+    assert BUILDER not in commands.run("build")[2]  # its notes are there
+    (commands.root / "one/file").write_text("again")
+    (commands.root / "two/file").write_text("again")
+    assert CONTINUING not in commands.run("build")[2]
+
+
+def test_an_image_that_others_stand_on_is_the_whole_ways(commands):
+    (commands.root / "two/Dockerfile").write_text("FROM test/one\nCOPY file /\n")
+    commands.run("build", "one")
+    known(commands, ("build",))
+    (commands.root / "one/file").write_text("changed")
+    assert CONTINUING not in commands.run("build")[2]
+
+
+def test_what_is_remembered_of_a_walk_can_be_gone(commands):
+    known(commands)
+    forget(commands, "settled")
+    (commands.root / "one/file").write_text("changed")
+    answer, _, modules = commands.run(*WORDS)
+    assert BUILDER in modules
+    assert answer

@@ -16,6 +16,7 @@ from orchestra.engine.image.flavour import flavour_of
 from orchestra.engine.image.layer import Limits, pack, unpack
 from orchestra.engine.image.tar import HARD_LINK, Member, TarReader
 from orchestra.errors import ImageError
+from orchestra.oci.digest import digest_of
 from orchestra.oci.image import Layer
 
 pytestmark = pytest.mark.kernel
@@ -149,3 +150,30 @@ def test_sockets_are_left_out(tmp_path: Path) -> None:
     (root / "file").touch()
     pack_to(root, tmp_path / "blob")
     assert list(members(tmp_path / "blob")) == ["file"]
+
+
+def test_a_large_layer_is_packed_as_it_is_written(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.mkdir()
+    target.mkdir()
+    for number in range(40):
+        (source / f"file{number}").write_bytes(os.urandom(1 << 17) + bytes(number << 12))
+    blob = tmp_path / "blob"
+    layer = pack_to(source, blob)
+    data = blob.read_bytes()
+    assert (len(data), digest_of(data)) == (layer.descriptor.size, layer.descriptor.digest)
+    with blob.open("rb") as file:
+        plain = b"".join(decompress(file.read))
+    assert digest_of(plain) == layer.diff_id
+    assert pack_to(source, blob) == layer
+    with blob.open("rb") as file:
+        unpack(file.read, str(target), layer, limits=Limits(), flavour=FLAVOUR)
+    assert everything(target) == everything(source)
+
+
+@pytest.mark.parametrize("count", [1, 40])
+def test_a_full_disk_is_told(tmp_path: Path, count: int) -> None:
+    for number in range(count):
+        (tmp_path / f"file{number}").write_bytes(os.urandom(1 << 18))
+    with pytest.raises(OSError, match="No space left"):
+        pack_to(tmp_path, Path("/dev/full"))

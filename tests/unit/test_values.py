@@ -91,6 +91,29 @@ def test_values_are_made_alike_and_refused_alike(given_: tuple[list[object], dic
         assert outcome(lambda: late(*places, **names)) == outcome(lambda: made(*places, **names))  # noqa: B023
 
 
+@given(st.lists(GIVEN, max_size=values._FEW + 2))
+def test_the_first_values_are_made_as_all_others_are(
+    calls: list[tuple[list[object], dict[str, object]]],
+) -> None:
+    @values.dataclass(frozen=True, slots=True)
+    class Late:
+        a: int
+        b: str = "x"
+        d: list[int] = values.field(default_factory=list)
+
+    @dataclasses.dataclass(frozen=True, slots=True)
+    class Made:
+        a: int
+        b: str = "x"
+        d: list[int] = dataclasses.field(default_factory=list)
+
+    place = f"{Late.__qualname__.rpartition('.')[0]}."
+    for places, names in calls:
+        late = outcome(lambda: Late(*places, **names))  # type: ignore[arg-type]  # noqa: B023
+        made = outcome(lambda: Made(*places, **names))  # type: ignore[arg-type]  # noqa: B023
+        assert late.replace(place, "") == made.replace(place, "")
+
+
 @given(
     st.tuples(st.integers(0, 2), st.integers(0, 2)), st.tuples(st.integers(0, 2), st.integers(0, 2))
 )

@@ -8,7 +8,6 @@ whose layer is gone, is a miss.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import Protocol
 
 from orchestra.engine.build.workspace import make_private
 from orchestra.errors import BuildError, ImageError
+from orchestra.hashing import sha256_of
 from orchestra.oci.digest import Digest, parse_digest
 from orchestra.oci.image import Descriptor, Layer
 from orchestra.values import dataclass
@@ -66,7 +66,7 @@ def cache_key(
         "scope": scope,
     }
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return sha256_of(text.encode())
 
 
 class BuildCache:

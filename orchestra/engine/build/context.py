@@ -7,7 +7,6 @@ each file looked, so that the copy that follows can tell when one was changed in
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import stat
@@ -30,6 +29,7 @@ from orchestra.engine.build.ignore import (
 )
 from orchestra.engine.build.tree import Directory, Item, Tree
 from orchestra.errors import BuildError
+from orchestra.hashing import Sha256, sha256_of
 from orchestra.values import dataclass
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def open_context(
             raise BuildError(f'cannot read "{candidate}": {error.strerror}') from error
         if seen is not None:
             written = text.encode("utf-8", "surrogateescape")
-            seen.ignoring[str(candidate)] = hashlib.sha256(written).hexdigest()
+            seen.ignoring[str(candidate)] = sha256_of(written)
         try:
             matcher = make_matcher(parse_ignore_file(text))
         except BuildError as error:
@@ -299,7 +299,7 @@ def digest_of_chosen(chosen: Chosen, *, owners: bool) -> str:
 
 def digest_of_entry(entry: Entry, *, owners: bool) -> str:
     """Return the digest of an entry and all below it, its own name left out."""
-    digest = hashlib.sha256()
+    digest = Sha256()
     for record in _records(entry, "", owners=owners):
         digest.update(record.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()

@@ -218,3 +218,5 @@ def copy_content(reading: int, writing: int, size: int) -> None:
             return
     while chunk := os.read(reading, _CHUNK):
         write_all(writing, chunk)
+        if len(chunk) == size:
+            return  # who changed it meanwhile is found out by how it looks

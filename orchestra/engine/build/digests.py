@@ -12,7 +12,6 @@ oldest go first.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 import struct
@@ -22,6 +21,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from orchestra.engine.linux.directories import make_private
+from orchestra.hashing import sha256_of
 
 _LOOKS = struct.Struct("<QQqqq")
 _DIGEST_BYTES = 32
@@ -45,7 +45,7 @@ class FileDigests:
     """
 
     def __init__(self, directory: PurePosixPath, context: str) -> None:
-        name = hashlib.sha256(context.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+        name = sha256_of(context.encode("utf-8", "surrogateescape"))[:32]
         self._path = Path(directory) / name
         self._old: dict[bytes, bytes] | None = None
         self._seen: dict[bytes, bytes] = {}
@@ -100,7 +100,7 @@ class FileDigests:
             _make_room(self._path)
             try:
                 with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
-                    file.write(_HEAD + hashlib.sha256(body).digest() + body)
+                    file.write(_HEAD + bytes.fromhex(sha256_of(body)) + body)
                 temporary.replace(self._path)
             except OSError:
                 temporary.unlink(missing_ok=True)
@@ -149,7 +149,7 @@ def _read(path: Path) -> dict[bytes, bytes]:
         return {}
     start = len(_HEAD) + _DIGEST_BYTES
     body = memoryview(data)[start:]
-    if data[:start] != _HEAD + hashlib.sha256(body).digest() or len(body) % _RECORD_BYTES:
+    if data[:start] != _HEAD + bytes.fromhex(sha256_of(body)) or len(body) % _RECORD_BYTES:
         return {}
     end = _LOOKS.size
     return {

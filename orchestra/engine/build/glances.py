@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestra.engine.build.evidence import DIRECTORY, digest_at, index_at
+from orchestra.engine.build.evidence import DIRECTORY, UNSEEN, digest_at, index_at
 from orchestra.engine.state.plain import NotPlainError
 from orchestra.oci.digest import Digest, hex_of, parse_digest
 from orchestra.oci.platform import parse_platform
@@ -85,10 +85,9 @@ class Witness:
             self._files |= tree.seen.ignoring
             if not tree.seen.directories:
                 continue  # nothing of it was asked for
-            looks = tree.seen.looks(tree.layers[0])
-            if looks is None:
-                return None
-            found.append(list(looks))
+            root = tree.layers[0]
+            looks = tree.seen.looks(root)
+            found.append(list(looks or (root, "", UNSEEN)))
         return found
 
     def _base(self, name: str, manifest: str) -> bool:

@@ -7,13 +7,13 @@ number of directories is held open for them.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from orchestra.engine.build.digests import now_ns
 from orchestra.engine.build.tree import FILE_FLAGS, Directory, Item, Tree
+from orchestra.hashing import Sha256
 from orchestra.values import dataclass, field
 
 if TYPE_CHECKING:
@@ -168,13 +168,18 @@ class Hashing:
     def _fill(self, entry: Entry, fd: int, *, layered: bool) -> None:
         begun = now_ns()
         entry.status = status = os.fstat(fd)
-        digest = hashlib.sha256()
+        digest = self._new_hash()
         while chunk := os.read(fd, _CHUNK):
             digest.update(chunk)
         entry.digest = digest.hexdigest()
         entry.capability = _capability(fd) if layered else b""
         if self._digests is not None and _same(status, os.fstat(fd)):
-            self._digests.learn(fd, status, digest.digest(), begun)
+            self._digests.learn(fd, status, bytes.fromhex(entry.digest), begun)
+
+    def _new_hash(self) -> Sha256:
+        if self._pool is not None:
+            import hashlib  # noqa: F401, PLC0415 - of many files, and it leaves threads alone
+        return Sha256()
 
 
 def _same(before: os.stat_result, after: os.stat_result) -> bool:

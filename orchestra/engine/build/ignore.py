@@ -19,11 +19,15 @@ _SPECIAL = re.compile(r"[*?\[\]\\]")
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """One rule: ``keep`` for those written with ``!``."""
+    """One rule: ``keep`` for those written with ``!``; ``regex`` None for a path as it is."""
 
     text: str
     keep: bool
-    regex: re.Pattern[str]
+    regex: re.Pattern[str] | None
+
+    def matches(self, path: str) -> bool:
+        """Tell whether it says something of a path itself."""
+        return path == self.text if self.regex is None else bool(self.regex.fullmatch(path))
 
 
 Matched = tuple[bool, ...]
@@ -55,7 +59,7 @@ class Matcher:
         for index, pattern in enumerate(self.patterns):
             match = parent is not None and parent[index]
             if not match and pattern.keep == hidden:
-                match = any(pattern.regex.fullmatch(candidate) for candidate in candidates)
+                match = any(pattern.matches(candidate) for candidate in candidates)
             matched.append(match)
             if match:
                 hidden = not pattern.keep
@@ -106,7 +110,7 @@ def make_matcher(patterns: Sequence[str]) -> Matcher:
             if not text:
                 raise BuildError('cannot read the ignore patterns: "!" alone is not a pattern')
         try:
-            regex = re.compile(_regex(text), re.DOTALL)
+            regex = re.compile(_regex(text), re.DOTALL) if _SPECIAL.search(text) else None
         except re.error as error:
             raise BuildError(
                 f'cannot read the ignore patterns: "{text[:100]}" is not a pattern'
@@ -201,4 +205,6 @@ def glob_regex(pattern: str) -> re.Pattern[str]:
 
 def has_wildcard(text: str) -> bool:
     """Tell whether a source holds an unescaped ``*``, ``?`` or ``[``."""
+    if not any(character in text for character in "*?["):
+        return False
     return re.search(r"[*?\[]", re.sub(r"\\.", "", text, flags=re.DOTALL)) is not None

@@ -27,6 +27,8 @@ class Look:
     names: tuple[str, ...]
     trees: Mapping[str, Tree]
     files: Mapping[str, str] | None
+    dockerfile: str = ""
+    """Whose own ignore file hides what is in the main context; "" for none."""
     missed: bool = False
     """Whether it was looked for already, and something had changed."""
 

@@ -11,21 +11,20 @@ import posixpath
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from orchestra.engine.build.context import Chosen, choose, digest_of_entry
 from orchestra.engine.build.copying import copy_chosen
-from orchestra.engine.build.git_access import Checkout
 from orchestra.engine.build.ignore import Matcher, make_matcher
 from orchestra.engine.build.modes import read_mode
-from orchestra.engine.build.owners import resolve_owner
-from orchestra.engine.build.parents import choose_with_parents
-from orchestra.engine.build.remote import git_source
 from orchestra.engine.build.target import Rules, Target
 from orchestra.engine.build.tree import Tree
 from orchestra.engine.build.vertices import CopyVertex, MakeDirectoryVertex
 from orchestra.errors import BuildError
 from orchestra.values import dataclass
+
+if TYPE_CHECKING:
+    from orchestra.engine.build.git_access import Checkout
 
 _DOCUMENT_MODE = 0o644
 
@@ -70,13 +69,12 @@ def prepare_copy(
     pieces: list[Piece] = []
     for source in vertex.sources:
         found = fetched.get(source)
-        if isinstance(found, Checkout):
-            pieces.append(_checked_out(vertex, source, found, excludes))
-        elif found is not None:
+        if isinstance(found, Path):
             pieces += _local_file(found.parent, found.name, unpack=vertex.unpack_urls)
+        elif found is not None:
+            pieces.append(_checked_out(vertex, source, found, excludes))
         else:
-            find = choose_with_parents if vertex.parents else choose
-            for chosen in find(tree, source, excludes):
+            for chosen in _found(vertex, tree, source, excludes):
                 piece = Piece(tree=tree, chosen=chosen, owners=owners, unpack=vertex.unpack)
                 pieces.append(piece)
     for name, text in vertex.documents:
@@ -89,6 +87,20 @@ def prepare_copy(
     return CopyPlan(pieces=tuple(pieces), digests=tuple(_digest(piece) for piece in pieces))
 
 
+def _found(vertex: CopyVertex, tree: Tree, source: str, excludes: Matcher) -> list[Chosen]:
+    if not vertex.parents:
+        return choose(tree, source, excludes)
+    from orchestra.engine.build.parents import choose_with_parents  # noqa: PLC0415 - rare
+
+    return choose_with_parents(tree, source, excludes)
+
+
+def _owner(name: str, tree: Tree) -> tuple[int, int]:
+    from orchestra.engine.build.owners import resolve_owner  # noqa: PLC0415 - few copies say it
+
+    return resolve_owner(name, tree)
+
+
 def _digest(piece: Piece) -> str:
     known = piece.identity or digest_of_entry(piece.chosen.entry, owners=piece.owners)
     return f"{piece.chosen.name}\0{known}"
@@ -96,6 +108,8 @@ def _digest(piece: Piece) -> str:
 
 def _checked_out(vertex: CopyVertex, source: str, checkout: Checkout, excludes: Matcher) -> Piece:
     """Return the directory of a repository that ADD takes; links in it lead nowhere else."""
+    from orchestra.engine.build.remote import git_source  # noqa: PLC0415 - rare
+
     repository = git_source(source)
     directory = repository.directory if repository else ""
     tree = Tree((str(checkout.directory),), overlay=False)
@@ -130,7 +144,7 @@ def do_copy(
     :raises BuildError: when something is in the way, or a source changed since it was planned.
     """
     mode = read_mode(vertex.chmod) if vertex.chmod else None
-    owner = resolve_owner(vertex.chown, Tree(lower)) if vertex.chown else None
+    owner = _owner(vertex.chown, Tree(lower)) if vertex.chown else None
     destination = vertex.destination
     if vertex.parents and not destination.endswith("/"):
         destination += "/"
@@ -192,7 +206,7 @@ def make_directory(
         return
     if located.exists:
         raise BuildError(f'"{vertex.path}" is not a directory')
-    owner = resolve_owner(vertex.user, tree) if vertex.user else (0, 0)
+    owner = _owner(vertex.user, tree) if vertex.user else (0, 0)
     target = Target(upper, lower, Rules(epoch_ns=epoch_ns))
     os.close(target.open(located.parts, owner=owner))
     target.close()

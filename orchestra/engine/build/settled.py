@@ -33,6 +33,7 @@ from orchestra.engine.build.glances import Witness, digests_of_dockerfile, place
 from orchestra.engine.build.ignore import make_matcher
 from orchestra.engine.build.journal import Steps
 from orchestra.engine.build.looking import Look, Said, key_of, texts
+from orchestra.engine.build.noted import Notes, stamp
 from orchestra.engine.build.seen import Seen
 from orchestra.engine.image.store import SOURCE_DIGEST, ImageStore
 from orchestra.engine.paths import Paths
@@ -43,68 +44,18 @@ from orchestra.oci.image import Image, Layer
 from orchestra.oci.platform import Platform, parse_platform
 from orchestra.planner.building import BuildSpec, without_secrets
 from orchestra.sources import rooms_digest
-from orchestra.values import dataclass, field, fields_of
+from orchestra.values import dataclass, fields_of
 
 if TYPE_CHECKING:
     from orchestra.engine.build.tree import Tree
     from orchestra.engine.state.codec import Json
 
-_VERSION = 2
+_VERSION = 3
 _MOMENT_SECONDS = 1.0
 _EPOCH = "SOURCE_DATE_EPOCH"
 _IMAGE = "docker-image://"
 _ROOMS = ("engine/build", "engine/image", "oci")
 """Where the code stands that has a part in what becomes of a build."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
-    """What one instruction took from a context: sources as it names them, digests of what is there.
-
-    ``context`` is "" for the main one.
-    """
-
-    context: str
-    sources: tuple[str, ...]
-    excludes: tuple[str, ...]
-    parents: bool
-    digests: tuple[str, ...]
-
-
-@dataclass(slots=True)
-class Notes:
-    """What a build has looked at so far; ``settles`` False when it is more than can be told."""
-
-    bases: dict[str, str] = field(default_factory=dict)
-    taken: list[Taken] = field(default_factory=list)
-    actions: list[str] = field(default_factory=list)
-    steps: dict[str, str] = field(default_factory=dict)
-    settles: bool = True
-
-    def take(
-        self,
-        context: str,
-        sources: Sequence[str],
-        digests: Sequence[str],
-        excludes: Sequence[str] = (),
-        *,
-        parents: bool = False,
-    ) -> None:
-        """Note what an instruction took from a context."""
-        self.taken.append(
-            Taken(
-                context=context,
-                sources=tuple(sources),
-                excludes=tuple(excludes),
-                parents=parents,
-                digests=tuple(digests),
-            )
-        )
-
-    def base(self, reference: str, platform: Platform, manifest: str) -> None:
-        """Note an image; one name that stands for two images is more than can be told."""
-        if self.bases.setdefault(f"{platform} {reference}", manifest) != manifest:
-            self.settles = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,13 +138,18 @@ class SettledBuilds:
                 names=tuple(names),
                 trees=trees,
                 files=files,
+                dockerfile=self._own(spec),
             )
         except (BuildError, OSError, ValueError):
             return None
 
     def _tree(self, spec: BuildSpec, name: str, place: str) -> Tree:
-        own = "" if name or spec.dockerfile_inline is not None else spec.dockerfile
+        own = "" if name else self._own(spec)
         return open_context(place, own, FileDigests(self._files, place), Seen())
+
+    @staticmethod
+    def _own(spec: BuildSpec) -> str:
+        return spec.dockerfile if spec.dockerfile_inline is None else ""
 
     def place(self, spec: BuildSpec, names: Sequence[str]) -> str:
         """Return by what a build's evidence is remembered."""
@@ -232,6 +188,7 @@ class SettledBuilds:
                 "steps": dict(steps),
                 "actions": list(actions),
                 "warnings": list(warnings),
+                "walk": walk,
             }:
                 pass
             case _:
@@ -251,7 +208,8 @@ class SettledBuilds:
         named = all(self._is_named(name, image) for name in look.names)
         said = Said(tuple(map(str, actions)), tuple(map(str, warnings)))
         if named:
-            self._keep_evidence(look, image, texts(bases), texts(steps), said)
+            goes_on = walk is not None
+            self._keep_evidence(look, image, texts(bases), texts(steps), said, goes_on=goes_on)
         return Settled(
             image=image,
             actions=said.actions,
@@ -267,6 +225,8 @@ class SettledBuilds:
         bases: Mapping[str, str],
         steps: Mapping[str, str],
         said: Said,
+        *,
+        goes_on: bool,
     ) -> None:
         """Write down what a glance at the same build has to find for the same result."""
         try:
@@ -285,6 +245,7 @@ class SettledBuilds:
                 "warnings": list(said.warnings),
                 "steps": [steps_seen.total, steps_seen.completed, steps_seen.cached],
                 "materials": self._materials(bases),
+                "settled": look.key if goes_on else "",
             }
             self._glances.put(look.place, document)
 
@@ -331,7 +292,7 @@ class SettledBuilds:
             for action in notes.actions
         )
         said = Said(actions, tuple(warnings))
-        self._keep_evidence(look, image, notes.bases, notes.steps, said)
+        self._keep_evidence(look, image, notes.bases, notes.steps, said, goes_on=notes.walks)
         self._memo.put(
             look.key,
             {
@@ -350,8 +311,19 @@ class SettledBuilds:
                 "steps": dict(notes.steps),
                 "actions": list(actions),
                 "warnings": list(warnings),
+                "walk": _walk(look, notes) if notes.walks else None,
             },
         )
+
+
+def _walk(look: Look, notes: Notes) -> Json:
+    """Return what is needed to carry on where files of contexts have changed (continuing.py)."""
+    return {
+        "platform": notes.platform,
+        "dockerfile": look.dockerfile,
+        "places": {name: tree.layers[0] for name, tree in look.trees.items()},
+        "steps": list(notes.walk),
+    }
 
 
 def _is_the_same(trees: Mapping[str, Tree], entry: Json) -> bool:
@@ -369,11 +341,6 @@ def _is_the_same(trees: Mapping[str, Tree], entry: Json) -> bool:
             return found == tuple(digests)
         case _:
             return False
-
-
-def stamp(layer: Layer | None, created: str) -> str:
-    """Return what tells what a step left from what it left another time."""
-    return f"{created} {layer.descriptor.digest if layer is not None else ''}"
 
 
 def digests_of(

@@ -16,7 +16,7 @@ from orchestra.engine.build.export import Made
 from orchestra.engine.build.graph import SCRATCH, Stage
 from orchestra.engine.build.job import Job
 from orchestra.engine.build.lowering import Base, lower_stage
-from orchestra.engine.build.settled import Notes
+from orchestra.engine.build.noted import Notes
 from orchestra.engine.build.steps import Files, StepRunner
 from orchestra.engine.build.vertices import (
     ContextSource,
@@ -28,6 +28,7 @@ from orchestra.engine.build.vertices import (
     StageSource,
     Step,
 )
+from orchestra.engine.build.walked import NOTHING, walked
 from orchestra.engine.build.workspace import Workspace
 from orchestra.engine.events import Progress
 from orchestra.engine.image.layout import LAYOUT
@@ -179,8 +180,10 @@ class Solver:
         total = 1 + sum(step.vertex is not None for step in lowered.steps)
         number = 1
         fresh = self.job.no_cache or stage.name in self.job.no_cache_stages
+        self._note_walk(ground)
         for position, step in enumerate(lowered.steps):
             if step.vertex is None:
+                self.notes.walk.append(NOTHING)
                 made.append(Made(history=step.history, layer=None, created=None))
                 continue
             number += 1
@@ -201,6 +204,13 @@ class Solver:
                 platform=ground.platform,
             )
         )
+
+    def _note_walk(self, ground: _Ground) -> None:
+        """Note where the steps begin; those of several stages are more than can be told."""
+        alone = len(self.job.graph.needed) == 1 and not ground.made
+        if not alone or self.job.several or self.job.epoch is not None:
+            self.notes.walks = False
+        self.notes.platform = str(ground.platform)
 
     def _foresee(self, steps: Sequence[Step]) -> None:
         """Make ready what a RUN among the steps that follow one that is done will want."""
@@ -233,6 +243,7 @@ class Solver:
             step, label, below, platform, self._files, fresh=fresh, missed=missed
         )
         self._count += 1
+        self.notes.walk.append(walked(step, label, result, self.job.trees))
         self._report(f"[{label}] {step.title}{' CACHED' if result.cached else ' DONE'}")
         return Made(history=step.history, layer=result.layer, created=result.created)
 

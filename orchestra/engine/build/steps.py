@@ -12,13 +12,10 @@ from orchestra.engine.build.context import digest_of_chosen
 from orchestra.engine.build.environment import BuildEnvironment, NetworkMode, Reports
 from orchestra.engine.build.fetching import fetch_sources, material_of
 from orchestra.engine.build.job import Job
-from orchestra.engine.build.ops import (
-    CopyPlan,
-    do_copy,
-    make_directory,
-    prepare_copy,
-)
+from orchestra.engine.build.noted import Notes, stamp
+from orchestra.engine.build.ops import CopyPlan, prepare_copy
 from orchestra.engine.build.output import StepOutput
+from orchestra.engine.build.placing import key_of, opened, place
 from orchestra.engine.build.remote import is_remote
 from orchestra.engine.build.runs import (
     MountInput,
@@ -29,7 +26,6 @@ from orchestra.engine.build.runs import (
     impure,
     prepare_mount,
 )
-from orchestra.engine.build.settled import Notes, stamp
 from orchestra.engine.build.tree import Tree
 from orchestra.engine.build.vertices import (
     ContextSource,
@@ -45,7 +41,7 @@ from orchestra.engine.waiting import has_loop, in_thread, want_loop
 from orchestra.errors import BuildError, Location, OrchestraError
 from orchestra.oci.image import Layer
 from orchestra.oci.platform import Platform
-from orchestra.values import dataclass
+from orchestra.values import dataclass, replace
 
 if TYPE_CHECKING:
     from orchestra.engine.container.launching import LauncherClient
@@ -82,11 +78,13 @@ class StepPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepResult:
-    """What a step left; ``cached``: it was known."""
+    """What a step left; ``cached``: it was known, under ``key``; ``digests`` are its inputs'."""
 
     layer: Layer | None
     created: str
     cached: bool
+    key: str
+    digests: tuple[str, ...] = ()
 
 
 class StepRunner:
@@ -168,14 +166,7 @@ class StepRunner:
         scope = ""
         if isinstance(vertex, RunVertex) and impure(vertex):
             scope = f"{self.environment.scope}\0{'|'.join(vertex.proxies)}"
-        free = isinstance(vertex, CopyVertex) and vertex.free
-        key = cache_key(
-            [] if free else [layer.diff_id for layer in below],
-            str(platform),
-            {**definition(vertex), **self._ground(vertex)},
-            plan.digests,
-            scope,
-        )
+        key = key_of(vertex, below, str(platform), self._ground(vertex), plan.digests, scope)
         async with self.job.underway.alone(key):
             known = self._known(key) if not fresh or key in self.job.underway.done else None
             if known is None:
@@ -184,7 +175,7 @@ class StepRunner:
                 missed()
                 layer = await self._perform(step, label, below, plan)
                 created = self.environment.clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-                known = StepResult(layer=layer, created=created, cached=False)
+                known = StepResult(layer=layer, created=created, cached=False, key=key)
                 await in_thread(self._remember, key, known)
                 if not has_loop():
                     self.environment.begun.update((key, alias))
@@ -192,7 +183,7 @@ class StepRunner:
         self.notes.steps[key] = stamp(known.layer, known.created)
         if alias:
             await in_thread(self._remember, alias, known)
-        return known
+        return replace(known, digests=plan.digests)
 
     async def _check_devices(self, vertex: RunVertex) -> None:
         """Check that a RUN may have its devices, also one that is not done again."""
@@ -216,7 +207,7 @@ class StepRunner:
         if record.layer is not None and not self.environment.layers.has(record.layer):
             return None
         begun = has_loop() and key in self.environment.begun
-        return StepResult(layer=record.layer, created=record.created, cached=not begun)
+        return StepResult(layer=record.layer, created=record.created, cached=not begun, key=key)
 
     def _remember(self, key: str, result: StepResult) -> None:
         self.cache.put(key, CacheRecord(layer=result.layer, created=result.created))
@@ -267,6 +258,7 @@ class StepRunner:
                         if found.tree is not None and isinstance(source, ContextSource):
                             digest = digest_of_chosen(mounts[number].chosen, owners=False)
                             self.notes.take(source.name, (mount.source or "/",), (digest,))
+                            self.notes.walks = False  # nobody looks at mounts again
                 digests = tuple(f"{number}:{mounts[number].digest}" for number in sorted(mounts))
                 return StepPlan(digests=digests, mounts=mounts)
             case _:
@@ -318,17 +310,10 @@ class StepRunner:
         self, step: Step, label: str, below: Sequence[Layer], plan: StepPlan
     ) -> Layer | None:
         layers = self.environment.layers
-        scratch = self.workspace.make("step")
-        directories = await layers.directories(below)
-        rootfs = await in_thread(layers.rootfs, directories, str(scratch))
-        upper, lower = _places(rootfs)
+        rootfs = await opened(layers, below, self.workspace.make("step"))
         match step.vertex:
-            case CopyVertex() as vertex:
-                copy = plan.copy or CopyPlan(pieces=(), digests=())
-                work = partial(do_copy, linkable=bool(rootfs["upper"]))
-                await in_thread(work, vertex, copy, upper, lower, self.job.epoch_ns)
-            case MakeDirectoryVertex() as vertex:
-                await in_thread(make_directory, vertex, upper, lower, self.job.epoch_ns)
+            case CopyVertex() | MakeDirectoryVertex() as vertex:
+                await place(vertex, plan.copy, rootfs, self.job.epoch_ns)
             case RunVertex() as vertex:
                 await self._run(step, vertex, label, rootfs, plan)
             case None:
@@ -372,9 +357,3 @@ def _where(label: str) -> str:
     """Name the stage of "STAGE N/M"; "" where there is only one."""
     stage, blank, _ = label.rpartition(" ")
     return f' in stage "{stage}"' if blank else ""
-
-
-def _places(rootfs: Rootfs) -> tuple[str, tuple[str, ...]]:
-    """Return where to write and what lies below it; a plain root is written to itself."""
-    lower = tuple(rootfs["lower"])
-    return (rootfs["upper"], lower) if rootfs["upper"] else (lower[0], lower[1:])

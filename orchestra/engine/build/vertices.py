@@ -7,12 +7,14 @@ never where: layers and directories are found when it is solved.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from orchestra.engine.build.devices import RunDevice
-from orchestra.engine.build.mounts import RunMount
 from orchestra.oci.image import History, ImageConfig
 from orchestra.values import dataclass, fields_of, replace
+
+if TYPE_CHECKING:
+    from orchestra.engine.build.devices import RunDevice
+    from orchestra.engine.build.mounts import RunMount
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +135,8 @@ class LoweredStage:
 
 def _plain(value: object) -> object:
     """Return a value with what it is made of as mappings, as ``dataclasses.asdict`` has it."""
-    if isinstance(value, RunMount | RunDevice | Script):
-        return {each.name: _plain(getattr(value, each.name)) for each in fields_of(type(value))}
+    if fields := fields_of(type(value)):
+        return {each.name: _plain(getattr(value, each.name)) for each in fields}
     if isinstance(value, tuple):
         return tuple(map(_plain, value))
     return value

@@ -6,20 +6,28 @@ pass. Blocking: belongs in worker threads.
 
 from __future__ import annotations
 
-import hashlib
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
-from orchestra.engine.image.compression import decompress, gzip_compressor
+from orchestra.engine.image.compression import PIECE_BYTES, decompress, gzip_compressor
 from orchestra.engine.image.diff import archive
 from orchestra.engine.image.flavour import Flavour
 from orchestra.engine.image.tar import REGULAR, SYMLINK, Member, TarReader
 from orchestra.engine.snapshot.sizes import note_bytes
 from orchestra.errors import ImageError
+from orchestra.hashing import Sha256
 from orchestra.oci.digest import Digest, hex_of
 from orchestra.oci.image import LAYER_GZIP, Descriptor, Layer
 from orchestra.values import dataclass
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+_ALONE_PIECES = 8
+_WAITING_MAX = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +64,7 @@ class _Plain:
     def __init__(self, pieces: Iterator[bytes], limit: int) -> None:
         self._pieces = pieces
         self._limit = limit
-        self._hash = hashlib.sha256()
+        self._hash = Sha256()
         self.count = 0
 
     @property
@@ -129,28 +137,91 @@ def pack(directory: str, target: Path, *, mtime_max: int | None, flavour: Flavou
 
     :raises ImageError: when the directory holds what no layer can say.
     """
-    packed, plain = hashlib.sha256(), hashlib.sha256()
-    compressor = gzip_compressor()
-    size = 0
     with target.open("wb") as file:
-
-        def write(data: bytes) -> None:
-            nonlocal size
-            if data:
-                packed.update(data)
-                file.write(data)
-                size += len(data)
-
-        for piece in archive(directory, mtime_max=mtime_max, flavour=flavour):
-            plain.update(piece)
-            write(compressor.compress(piece))
-        write(compressor.flush())
+        packing = _Packing(file)
+        try:
+            for piece in _gathered(archive(directory, mtime_max=mtime_max, flavour=flavour)):
+                packing.take(piece)
+        finally:
+            packing.end()
+        packing.finish()
         file.flush()
         os.fdatasync(file.fileno())
-    descriptor = Descriptor(
-        media_type=LAYER_GZIP, digest=Digest("sha256:" + packed.hexdigest()), size=size
-    )
-    return Layer(diff_id=Digest("sha256:" + plain.hexdigest()), descriptor=descriptor)
+    return packing.layer
+
+
+def _gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield what comes in pieces of some size: a call for each of a file's would cost more."""
+    gathered: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        gathered.append(piece)
+        size += len(piece)
+        if size >= PIECE_BYTES:
+            yield b"".join(gathered)
+            gathered.clear()
+            size = 0
+    yield b"".join(gathered)
+
+
+class _Packing:
+    """A layer's file being written: hashed, packed, hashed again; of many pieces by a thread.
+
+    That goes on while the next files are read: neither needs Python's lock for long.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._compressor = gzip_compressor()
+        self._plain, self._packed = Sha256(), Sha256()
+        self._size = self._count = 0
+        self._pool: ThreadPoolExecutor | None = None
+        self._waiting: deque[Future[None]] = deque()
+
+    def take(self, piece: bytes) -> None:
+        """Take the next piece."""
+        self._count += 1
+        if self._count <= _ALONE_PIECES:
+            self._pack(piece)
+            return
+        if self._pool is None:
+            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - for many
+
+            self._pool = ThreadPoolExecutor(1)
+        self._waiting.append(self._pool.submit(self._pack, piece))
+        if len(self._waiting) > _WAITING_MAX:
+            self._waiting.popleft().result()
+
+    def _pack(self, piece: bytes) -> None:
+        self._plain.update(piece)
+        self._write(self._compressor.compress(piece))
+
+    def _write(self, data: bytes) -> None:
+        if data:
+            self._packed.update(data)
+            self._file.write(data)
+            self._size += len(data)
+
+    def end(self) -> None:
+        """Wait for the thread, if there is one."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def finish(self) -> None:
+        """Write what is left.
+
+        :raises OSError: what went wrong in the thread, too.
+        """
+        for waiting in self._waiting:
+            waiting.result()
+        self._write(self._compressor.flush())
+
+    @property
+    def layer(self) -> Layer:
+        """The layer that was written."""
+        digest = Digest("sha256:" + self._packed.hexdigest())
+        descriptor = Descriptor(media_type=LAYER_GZIP, digest=digest, size=self._size)
+        return Layer(diff_id=Digest("sha256:" + self._plain.hexdigest()), descriptor=descriptor)
 
 
 def short(digest: Digest) -> str:

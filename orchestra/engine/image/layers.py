@@ -13,7 +13,6 @@ from orchestra.engine.image.flavour import flavour_of
 from orchestra.engine.image.store import ImageStore
 from orchestra.engine.linux.host import Features, features
 from orchestra.engine.paths import Paths
-from orchestra.engine.snapshot.copying import CopyingSnapshotter
 from orchestra.engine.snapshot.overlay import OverlaySnapshotter
 from orchestra.engine.snapshot.snapshotter import Snapshotter
 from orchestra.engine.waiting import in_thread
@@ -89,4 +88,6 @@ def open_snapshotter(
     host = host or features()
     if host.overlayfs and (os.geteuid() == 0 or host.overlay_userxattr):
         return OverlaySnapshotter(paths, layers)
+    from orchestra.engine.snapshot.copying import CopyingSnapshotter  # noqa: PLC0415 - rare
+
     return CopyingSnapshotter(paths, layers)

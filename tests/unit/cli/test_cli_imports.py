@@ -245,3 +245,21 @@ def test_a_build_that_is_known_by_a_glance_imports_next_to_nothing(words: list[s
     hashing = {"_sha2", "_sha256", "_struct", "struct"}
     assert found - ours <= _SMALL | hashing | {"fcntl", "time"}
     assert len(ours) < 26
+
+
+_GOING_ON = """
+import orchestra.engine.local.continued, orchestra.engine.state.lock, orchestra.engine.image.layer
+print(*set(sys.modules) - before)
+"""
+
+
+def test_a_build_of_which_a_file_changed_imports_what_copies_and_packs() -> None:
+    begin = _PLAIN_BUILD.format(words=["build"]).rpartition("print")[0]
+    found = _bare(begin + _GOING_ON)
+    ours = {name for name in found if name.partition(".")[0] == "orchestra"}
+    assert found.isdisjoint(
+        {"hashlib", "_hashlib", "datetime", "csv", "signal", "threading", "logging", "tempfile"}
+    )
+    assert not [name for name in ours if name.startswith(("orchestra.planner", "orchestra.spec"))]
+    assert len(ours) < 84
+    assert len(found) < 138
