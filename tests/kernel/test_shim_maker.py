@@ -172,7 +172,7 @@ ls /proc/self/fd; cat /proc/self/oom_score_adj /proc/1/comm
 cat /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/kernel/shm_rmid_forced
 for kind in mnt net ipc uts cgroup pid user; do test -e /proc/self/ns/$kind && echo $kind; done
 sed -E 's#[0-9a-f]{64}#ID#' /proc/self/cgroup; cat /etc/hosts /etc/resolv.conf | wc -l
-touch /here 2>&1; touch /tmp/here 2>&1; mount -t tmpfs none /mnt 2>&1; cat /proc/kcore 2>&1 | wc -c
+touch /here 2>&1; touch /tmp/here 2>&1; mount -t tmpfs none /mnt 2>&1; head -c 1 /proc/kcore 2>&1 | wc -c
 ip link | sed -E 's/[0-9]+: //; s/@.*//'; stat -c '%u %g %a' /dev/stdout; echo done
 """
 VARIETY: dict[str, dict[str, object]] = {
