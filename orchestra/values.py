@@ -97,11 +97,13 @@ class Field:
         """Whether every value must be given this field."""
         return self.default.value is _ABSENT and self.default.factory is None
 
+    def default_value(self) -> object:
+        """Return what the field holds when it is not given; for one that need not be."""
+        return self.default.value if self.default.factory is None else self.default.factory()
+
     def is_default(self, value: object) -> bool:
         """Whether a value is what the field holds when it is not given."""
-        if self.default.factory is not None:
-            return bool(value == self.default.factory())
-        return bool(value == self.default.value)
+        return bool(value == self.default_value())
 
 
 _FIELDS: dict[type, tuple[Field, ...]] = {}

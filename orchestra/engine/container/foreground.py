@@ -172,7 +172,7 @@ class Foreground:
         known, record = record, neighbours.complete(record, places)
         if record != known:
             self._store.write_container(record)
-        reserve_realtime(record, self._store.containers(record.spec.project))
+        reserve_realtime(record, lambda: self._store.containers(record.spec.project))
         network = neighbours.network(
             record, self._networks.interfaces(record), self._networks.listens(record)
         )

@@ -14,6 +14,7 @@ from orchestra.engine.linux import syscalls
 from orchestra.engine.linux.flags import Resolve
 
 _FILE_BYTES_MAX = 16 * 1024 * 1024
+_CHUNK_BYTES = 1 << 20
 _INSIDE = Resolve.IN_ROOT | Resolve.NO_MAGICLINKS
 
 
@@ -50,8 +51,17 @@ def _read_in_root(directory: int, path: str) -> str | None:
         fd = syscalls.openat2(directory, path, flags, resolve=_INSIDE)
     except OSError:
         return ""
-    with os.fdopen(fd, "rb") as file:
-        return file.read(_FILE_BYTES_MAX).decode("utf-8", "replace")
+    try:
+        return _read(fd).decode("utf-8", "replace")
+    finally:
+        os.close(fd)
+
+
+def _read(fd: int) -> bytes:
+    data = b""
+    while len(data) < _FILE_BYTES_MAX and (more := os.read(fd, _CHUNK_BYTES)):
+        data += more
+    return data[:_FILE_BYTES_MAX]
 
 
 def exists_in_layers(layers: Sequence[str], path: str) -> bool:

@@ -152,7 +152,7 @@ class Containers:
     ) -> tuple[ContainerRecord, bool]:
         """Return the record as it is started, and whether its shim is a plain one."""
         record = self._neighbours.complete(record, places)
-        reserve_realtime(record, self._store.containers(record.spec.project))
+        reserve_realtime(record, lambda: self._store.containers(record.spec.project))
         network = self._neighbours.network(
             record, self._networks.interfaces(record), self._networks.listens(record)
         )

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from orchestra.engine.linux.files import write_file
 from orchestra.engine.linux.proc import is_alive, read_text
 from orchestra.engine.state.codec import DecodeError, decode, encode
 from orchestra.engine.state.records import ContainerRecord
@@ -115,9 +116,8 @@ class Places:
 
     def write_image(self, image: ImageConfig) -> None:
         """Keep what the image says about how its containers run."""
-        path = self.directory / _IMAGE_FILE
-        path.write_text(json.dumps(encode(image)), encoding="utf-8")
-        path.chmod(0o600)
+        text = json.dumps(encode(image), separators=(",", ":"))
+        write_file(f"{self.directory}/{_IMAGE_FILE}", text.encode(), 0o600)
 
     def read_image(self) -> ImageConfig | None:
         """Return what the image says; None when that is gone."""

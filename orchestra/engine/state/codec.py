@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import cache
-from typing import Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from orchestra.values import fields_of
 
@@ -31,10 +31,29 @@ def encode(value: object) -> Json:
 
     :raises TypeError: when it holds something that records are not made of.
     """
+    if type(value) in _PLAIN:
+        return cast("Json", value)
+    defaults = _DEFAULTS.get(type(value))
+    if defaults is None:
+        return _encode_other(value)
+    return {
+        name: encode(item)
+        for name, default in defaults
+        if (item := getattr(value, name)) is not default and item != default
+    }
+
+
+_PLAIN = frozenset({type(None), bool, int, float, str})
+_DEFAULTS: dict[type, tuple[tuple[str, object], ...]] = {}
+"""The fields of dataclasses that were encoded, and their defaults; nobody else has these."""
+_REQUIRED = object()
+
+
+def _encode_other(value: object) -> Json:
     match value:
         case Enum():
             return encode(value.value)
-        case None | bool() | int() | float() | str():
+        case bool() | int() | float() | str():
             return value
         case datetime():
             return value.isoformat()
@@ -45,17 +64,16 @@ def encode(value: object) -> Json:
         case tuple() | list():
             return [encode(item) for item in value]
         case _:
-            return _encode_dataclass(value)
+            _DEFAULTS[type(value)] = _defaults_of(type(value))
+            return encode(value)
 
 
-def _encode_dataclass(value: object) -> dict[str, Json]:
-    if not (fields := fields_of(type(value))):
-        raise TypeError(f"cannot encode {type(value).__name__}")
-    return {
-        field.name: encode(item)
-        for field in fields
-        if not field.is_default(item := getattr(value, field.name))
-    }
+def _defaults_of(kind: type) -> tuple[tuple[str, object], ...]:
+    if not (fields := fields_of(kind)):
+        raise TypeError(f"cannot encode {kind.__name__}")
+    return tuple(
+        (field.name, _REQUIRED if field.required else field.default_value()) for field in fields
+    )
 
 
 def decode(kind: type[T], value: object, place: str = "") -> T:

@@ -1,0 +1,24 @@
+"""Small files, written without what pathlib and io add to that."""
+
+from __future__ import annotations
+
+import os
+
+from orchestra.engine.linux.pipes import write_all
+
+
+def write_file(path: str, data: bytes, mode: int) -> None:
+    """Make a file, or empty the one that is there, and write it; it has that very mode by then.
+
+    Not synced, and not whole while it is written: for what nobody reads before it is there.
+
+    :raises OSError: when the directory or the disk refuses.
+    """
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    try:
+        os.fchmod(fd, mode)
+        write_all(fd, data)
+    except OSError as err:
+        raise OSError(err.errno, err.strerror, path) from err
+    finally:
+        os.close(fd)
