@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from orchestra.engine.container.bundle import granted_capabilities
@@ -33,8 +34,12 @@ _PERMISSIONS = frozenset("rwm")
 _NOT_PASSED = frozenset({"console", "ptmx", "tty", "null", "zero", "full", "random", "urandom"})
 
 
+@cache
 def available_capabilities() -> tuple[str, ...]:
-    """Return the capabilities that this process has, so that it can grant them."""
+    """Return the capabilities that this process has, so that it can grant them.
+
+    It never gives one up.
+    """
     mask = capget()[1]
     return tuple(name for bit, name in enumerate(ALL_CAPABILITIES) if mask >> bit & 1)
 

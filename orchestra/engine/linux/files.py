@@ -1,10 +1,27 @@
-"""Small files, written without what pathlib and io add to that."""
+"""Small files, read and written without what pathlib and io add to that."""
 
 from __future__ import annotations
 
 import os
 
 from orchestra.engine.linux.pipes import write_all
+
+_CHUNK_BYTES = 1 << 16
+
+
+def read_bytes(path: str) -> bytes:
+    """Return what is in a file.
+
+    :raises OSError: when it cannot be read.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        chunks = []
+        while chunk := os.read(fd, _CHUNK_BYTES):
+            chunks.append(chunk)
+    finally:
+        os.close(fd)
+    return b"".join(chunks)
 
 
 def write_file(path: str, data: bytes, mode: int) -> None:

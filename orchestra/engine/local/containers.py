@@ -205,7 +205,9 @@ class ContainerSteps:
             fresh = phase not in LIVE or record.hooks_due
             due = fresh and bool(record.spec.post_start)
             try:
-                record = await self.start_locked(replace(record, restarts=0, hooks_due=due), phase)
+                if (record.restarts, record.hooks_due) != (0, due):
+                    record = replace(record, restarts=0, hooks_due=due)
+                record = await self.start_locked(record, phase)
             except OrchestraError as err:
                 self._store.write_container(replace(record, wanted=Wanted.STOPPED))
                 err.hint = err.hint or f"check the image and services.{step.service} in the file"

@@ -6,10 +6,10 @@ needed, by any number of processes, one at a time (the machine's lock "networks"
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 
 import anyio
 from anyio.to_thread import run_sync
@@ -244,7 +244,7 @@ class Networks:
 
     def listens(self, record: ContainerRecord) -> list[Listen]:
         """Return the host ports that the launcher binds for a container."""
-        return listens_of(record, ipv6=Path("/proc/net/if_inet6").exists())
+        return listens_of(record, ipv6=os.access("/proc/net/if_inet6", os.F_OK))
 
     def choose_ports(self, wanted: Iterable[PortSpec]) -> tuple[PortSpec, ...]:
         """Return published ports with every host port known; open ones get free ones.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from orchestra.engine.linux.directories import make_private
+from orchestra.engine.linux.pipes import write_all
 from orchestra.errors import StateError
 
 
@@ -17,25 +19,55 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> os.stat_resul
 
     :raises StateError: when the directory or the disk refuses.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    with written_aside(path, data, mode=mode) as status:
+        return status
+
+
+@contextmanager
+def written_aside(path: Path, data: bytes, *, mode: int = 0o600) -> Iterator[os.stat_result]:
+    """Write ``data`` through to the disk; it becomes ``path`` as the block ends well.
+
+    Gives the new file's status.
+
+    :raises StateError: when the directory or the disk refuses.
+    """
+    temporary = f"{path.parent}/.{path.name}.{os.getpid()}.{os.urandom(4).hex()}"
     try:
-        make_private(path.parent)
-        with os.fdopen(
-            os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb"
-        ) as file:
-            file.write(data)
-            file.flush()
-            os.fdatasync(file.fileno())
-            status = os.fstat(file.fileno())
-        temporary.replace(path)
-    except OSError as err:
+        try:
+            status = _write(temporary, data, mode)
+        except OSError as err:
+            raise _unwritable(path, err) from err
+        yield status
+        try:
+            os.replace(temporary, path)  # noqa: PTH105 - of each start
+        except OSError as err:
+            raise _unwritable(path, err) from err
+    except BaseException:
         with suppress(OSError):
-            temporary.unlink()
-        raise StateError(
-            f'cannot write "{path}": {err.strerror}',
-            hint="make room on the disk, or the directory writable, and run the command again",
-        ) from err
-    return status
+            os.unlink(temporary)  # noqa: PTH108
+        raise
+
+
+def _write(path: str, data: bytes, mode: int) -> os.stat_result:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        fd = os.open(path, flags, mode)
+    except (FileNotFoundError, NotADirectoryError):
+        make_private(path.rpartition("/")[0])
+        fd = os.open(path, flags, mode)
+    try:
+        write_all(fd, data)
+        os.fdatasync(fd)
+        return os.fstat(fd)
+    finally:
+        os.close(fd)
+
+
+def _unwritable(path: Path, err: OSError) -> StateError:
+    return StateError(
+        f'cannot write "{path}": {err.strerror}',
+        hint="make room on the disk, or the directory writable, and run the command again",
+    )
 
 
 def unfinished(path: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import cache
-from typing import Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from orchestra.values import fields_of
 
@@ -31,19 +31,20 @@ def encode(value: object) -> Json:
 
     :raises TypeError: when it holds something that records are not made of.
     """
-    if type(value) in _PLAIN:
-        return cast("Json", value)
+    if value is None or type(value) is str or type(value) is int or type(value) is bool:
+        return value
+    if type(value) is tuple:
+        return [encode(item) for item in value]
     defaults = _DEFAULTS.get(type(value))
     if defaults is None:
         return _encode_other(value)
     return {
-        name: encode(item)
+        name: item if type(item) is str else encode(item)
         for name, default in defaults
         if (item := getattr(value, name)) is not default and item != default
     }
 
 
-_PLAIN = frozenset({type(None), bool, int, float, str})
 _DEFAULTS: dict[type, tuple[tuple[str, object], ...]] = {}
 """The fields of dataclasses that were encoded, and their defaults; nobody else has these."""
 _REQUIRED = object()

@@ -113,9 +113,9 @@ def _holder(fd: int) -> str:
 def _open(path: Path) -> int:
     try:
         while True:
-            make_private(path.parent)
-            with suppress(FileNotFoundError):  # removed in between
+            with suppress(FileNotFoundError):  # there is no directory yet, or no longer
                 return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            make_private(path.parent)
     except OSError as err:
         raise StateError(
             f'cannot open the lock "{path}": {err.strerror}', hint="run the command as root"
@@ -125,24 +125,19 @@ def _open(path: Path) -> int:
 def _is_current(fd: int, path: Path) -> bool:
     """Tell whether the locked file still bears its name: its last holder may have removed it."""
     try:
-        return os.path.samestat(os.fstat(fd), path.stat())
+        return os.path.samestat(os.fstat(fd), os.stat(path))  # noqa: PTH116 - at each start
     except FileNotFoundError:
         return False
 
 
 async def _acquire(fd: int, what: str, wait: float) -> None:
     """Take the flock; flock(2) has no timed form, so a contended lock is asked for again."""
+    if _take(fd, what):
+        return
     import anyio  # noqa: PLC0415 - who does not wait needs none
 
     deadline = anyio.current_time() + wait
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as err:
-            if err.errno != errno.EWOULDBLOCK:
-                raise StateError(f"cannot lock {what}: {err.strerror}") from err
-        else:
-            return
+    while not _take(fd, what):
         if anyio.current_time() >= deadline:
             holder = _holder(fd) or "unknown"
             raise LockError(
@@ -150,3 +145,13 @@ async def _acquire(fd: int, what: str, wait: float) -> None:
                 hint="wait for that command to end, or stop it",
             )
         await anyio.sleep(_POLL_SECONDS)
+
+
+def _take(fd: int, what: str) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as err:
+        if err.errno != errno.EWOULDBLOCK:
+            raise StateError(f"cannot lock {what}: {err.strerror}") from err
+        return False
+    return True
