@@ -27,7 +27,7 @@ from orchestra.engine.container.launching import (
 from orchestra.engine.container.places import Places
 from orchestra.engine.container.starting import Start, prepare_start
 from orchestra.engine.container.streams import Pipes
-from orchestra.engine.linux.pipes import write_all
+from orchestra.engine.linux.files import write_all
 from orchestra.engine.network import proxy
 from orchestra.engine.network.dns import Resolver
 from orchestra.engine.network.endpoints import published_endpoint

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 
-from orchestra.engine.linux.pipes import write_all
-
 _CHUNK_BYTES = 1 << 16
 
 
@@ -39,3 +37,13 @@ def write_file(path: str, data: bytes, mode: int) -> None:
         raise OSError(err.errno, err.strerror, path) from err
     finally:
         os.close(fd)
+
+
+def write_all(fd: int, data: bytes | memoryview) -> None:
+    """Write everything to a descriptor, waiting as long as it takes.
+
+    :raises OSError: EPIPE when nobody reads any more, ENOSPC.
+    """
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]

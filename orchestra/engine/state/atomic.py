@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from orchestra.engine.linux.directories import make_private
-from orchestra.engine.linux.pipes import write_all
+from orchestra.engine.linux.files import write_all
 from orchestra.errors import StateError
 
 
