@@ -36,21 +36,19 @@ def read_in_layers(layers: Sequence[str], path: str) -> str:
 
 def _read_in_root(directory: int, path: str) -> str | None:
     """Read a file below a directory as if that were the root; a whiteout ends the search."""
-    flags = os.O_RDONLY | os.O_NONBLOCK
     try:
         found = syscalls.openat2(directory, path, os.O_PATH, resolve=_INSIDE)
     except OSError:
         return None
     try:
-        mode = os.fstat(found).st_mode
-        if not stat.S_ISREG(mode):
+        if not stat.S_ISREG(os.fstat(found).st_mode):
             return ""
-    finally:
-        os.close(found)
-    try:
-        fd = syscalls.openat2(directory, path, flags, resolve=_INSIDE)
+        # that very file, whatever has its name by now
+        fd = os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return ""
+    finally:
+        os.close(found)
     try:
         return _read(fd).decode("utf-8", "replace")
     finally:

@@ -100,15 +100,15 @@ class Containers:
         try:
             runtime_prefix(record.spec.runtime)
             check_limits(record.spec)
-            with self._store.making_container(record):
-                write_container_files(
-                    places,
-                    record,
-                    image.config,
-                    volumes=volumes,
-                    cgroup_path=cgroup_path(record.spec, record.id),
-                    host=self._networks.host_resolv_conf(),
-                )
+            write_container_files(
+                places,
+                record,
+                image.config,
+                volumes=volumes,
+                cgroup_path=cgroup_path(record.spec, record.id),
+                host=self._networks.host_resolv_conf(),
+            )
+            self._store.write_container(record)
         except BaseException:
             if record.spec.storage_bytes is not None:
                 lift_limit(places.upper.parent)

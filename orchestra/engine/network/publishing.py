@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from orchestra.engine.linux.links import raised_index
 from orchestra.engine.network import bridge, firewall
 from orchestra.engine.network.attached import Attached
 from orchestra.engine.network.endpoints import published_endpoint
@@ -27,6 +28,7 @@ class Publications:
         self._store = store
         self._attached = attached
         self._guard = Guard()
+        self._bridges: dict[str, int] = {}
 
     def _table(self, project: str) -> str:
         return table_name(str(self._store.paths.data), project)
@@ -39,7 +41,7 @@ class Publications:
         networks = self._networks_of(record)
         if not networks:
             return True
-        if any(bridge.find_bridge(network.bridge) is None for network in networks):
+        if not all(self._is_up(network.bridge) for network in networks):
             return False
         tables = {self._table(network.project) for network in networks}
         bridges = {network.bridge for network in networks}
@@ -53,6 +55,19 @@ class Publications:
                     continue
                 return True
         return False
+
+    def _is_up(self, name: str) -> bool:
+        """Tell whether a bridge is there and up; that it is one is asked once for each index.
+
+        :raises NetworkError: when a link of that name is no bridge.
+        """
+        index = raised_index(name)
+        if not index or self._bridges.get(name) == index:
+            return bool(index)
+        link = bridge.find_bridge(name)
+        if link is not None:
+            self._bridges[name] = link.index
+        return link is not None
 
     def _networks_of(self, record: ContainerRecord) -> list[NetworkRecord]:
         found = (self._store.network(endpoint.network) for endpoint in record.endpoints)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from orchestra.engine.linux.directories import make_private
@@ -19,33 +18,18 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> os.stat_resul
 
     :raises StateError: when the directory or the disk refuses.
     """
-    with written_aside(path, data, mode=mode) as status:
-        return status
-
-
-@contextmanager
-def written_aside(path: Path, data: bytes, *, mode: int = 0o600) -> Iterator[os.stat_result]:
-    """Write ``data`` through to the disk; it becomes ``path`` as the block ends well.
-
-    Gives the new file's status.
-
-    :raises StateError: when the directory or the disk refuses.
-    """
     temporary = f"{path.parent}/.{path.name}.{os.getpid()}.{os.urandom(4).hex()}"
     try:
-        try:
-            status = _write(temporary, data, mode)
-        except OSError as err:
-            raise _unwritable(path, err) from err
-        yield status
-        try:
-            os.replace(temporary, path)  # noqa: PTH105 - of each start
-        except OSError as err:
-            raise _unwritable(path, err) from err
-    except BaseException:
+        status = _write(temporary, data, mode)
+        os.replace(temporary, path)  # noqa: PTH105 - at each start
+    except OSError as err:
         with suppress(OSError):
             os.unlink(temporary)  # noqa: PTH108
-        raise
+        raise StateError(
+            f'cannot write "{path}": {err.strerror}',
+            hint="make room on the disk, or the directory writable, and run the command again",
+        ) from err
+    return status
 
 
 def _write(path: str, data: bytes, mode: int) -> os.stat_result:
@@ -61,13 +45,6 @@ def _write(path: str, data: bytes, mode: int) -> os.stat_result:
         return os.fstat(fd)
     finally:
         os.close(fd)
-
-
-def _unwritable(path: Path, err: OSError) -> StateError:
-    return StateError(
-        f'cannot write "{path}": {err.strerror}',
-        hint="make room on the disk, or the directory writable, and run the command again",
-    )
 
 
 def unfinished(path: Path) -> list[Path]:

@@ -10,12 +10,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 from orchestra.engine.paths import Paths
-from orchestra.engine.state.atomic import unfinished, write_atomic, written_aside
+from orchestra.engine.state.atomic import unfinished, write_atomic
 from orchestra.engine.state.codec import DecodeError, decode, encode
 from orchestra.engine.state.records import (
     VERSION,
@@ -37,12 +36,8 @@ def write_record(path: Path, record: object) -> os.stat_result:
 
     :raises StateError: when it cannot be written.
     """
-    return write_atomic(path, _text_of(record))
-
-
-def _text_of(record: object) -> bytes:
     document = {"version": VERSION, "record": encode(record)}
-    return json.dumps(document, separators=(",", ":")).encode()
+    return write_atomic(path, json.dumps(document, separators=(",", ":")).encode())
 
 
 def read_record(path: Path, kind: type[T]) -> T | None:
@@ -171,20 +166,6 @@ class Store:
         """
         path = f"{self.paths.container(record.spec.project, record.id)}/{RECORD_FILE}"
         self.reader.remember(path, record, write_record(Path(path), record))
-
-    @contextmanager
-    def making_container(self, record: ContainerRecord) -> Iterator[None]:
-        """Write a new container's record: it is on the disk now, and there as the block ends well.
-
-        So what belongs to the container is there before it is, and the disk has not to be waited
-        for with all of that.
-
-        :raises StateError: when it cannot be written.
-        """
-        path = f"{self.paths.container(record.spec.project, record.id)}/{RECORD_FILE}"
-        with written_aside(Path(path), _text_of(record)) as status:
-            yield
-        self.reader.remember(path, record, status)
 
     def remove_container(self, project: str, container_id: str) -> None:
         """Forget a container; the record goes first, so that what is left is no container."""
