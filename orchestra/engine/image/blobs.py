@@ -157,7 +157,7 @@ class BlobStore:
     def _open_lock(self) -> int:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         try:
-            return os.open(self.directory / "ingest" / "lock", flags, 0o600)
+            return os.open(f"{self.directory}/ingest/lock", flags, 0o600)
         except FileNotFoundError:
             return os.open(self.incoming("lock"), flags, 0o600)
 

@@ -11,14 +11,15 @@ from orchestra.engine.linux.files import write_all
 from orchestra.errors import StateError
 
 
-def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> os.stat_result:
+def write_atomic(path: Path | str, data: bytes, *, mode: int = 0o600) -> os.stat_result:
     """Replace ``path`` with ``data``: whole or not at all, also when the power fails.
 
     Returns the new file's status.
 
     :raises StateError: when the directory or the disk refuses.
     """
-    temporary = f"{path.parent}/.{path.name}.{os.getpid()}.{os.urandom(4).hex()}"
+    directory, _, name = str(path).rpartition("/")
+    temporary = f"{directory}/.{name}.{os.getpid()}.{os.urandom(4).hex()}"
     try:
         status = _write(temporary, data, mode)
         os.replace(temporary, path)  # noqa: PTH105 - at each start

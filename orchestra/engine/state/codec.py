@@ -16,7 +16,7 @@ from enum import Enum
 from functools import cache
 from typing import Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from orchestra.values import fields_of
+from orchestra.values import fields_of, items_of
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 T = TypeVar("T")
@@ -38,15 +38,16 @@ def encode(value: object) -> Json:
     defaults = _DEFAULTS.get(type(value))
     if defaults is None:
         return _encode_other(value)
+    names, items = items_of(value)
     return {
         name: item if type(item) is str else encode(item)
-        for name, default in defaults
-        if (item := getattr(value, name)) is not default and item != default
+        for name, item, default in zip(names, items, defaults, strict=True)
+        if item is not default and item != default
     }
 
 
-_DEFAULTS: dict[type, tuple[tuple[str, object], ...]] = {}
-"""The fields of dataclasses that were encoded, and their defaults; nobody else has these."""
+_DEFAULTS: dict[type, tuple[object, ...]] = {}
+"""The defaults of the fields of dataclasses that were encoded; nobody else has these."""
 _REQUIRED = object()
 
 
@@ -69,12 +70,10 @@ def _encode_other(value: object) -> Json:
             return encode(value)
 
 
-def _defaults_of(kind: type) -> tuple[tuple[str, object], ...]:
+def _defaults_of(kind: type) -> tuple[object, ...]:
     if not (fields := fields_of(kind)):
         raise TypeError(f"cannot encode {kind.__name__}")
-    return tuple(
-        (field.name, _REQUIRED if field.required else field.default_value()) for field in fields
-    )
+    return tuple(_REQUIRED if field.required else field.default_value() for field in fields)
 
 
 def decode(kind: type[T], value: object, place: str = "") -> T:
