@@ -21,6 +21,7 @@ from orchestra.engine.network.guard import Guard
 from orchestra.engine.network.naming import TABLE_PREFIX
 from orchestra.engine.network.ruleset import Element
 from orchestra.engine.state.records import ContainerRecord, NetworkRecord
+from orchestra.errors import NetworkError
 from orchestra.planner.desired import NetworkSpec, PortSpec
 
 pytestmark = pytest.mark.kernel
@@ -173,6 +174,23 @@ def test_what_others_broke_is_seen_at_the_next_start(
     assert lab.networks.settle(web)
     assert lab.networks.present(shop)
     assert (web.endpoints[0].host_interface in senders(shop)) is not forges
+
+
+def test_a_link_in_place_of_a_bridge_is_told(lab: Lab, shop: NetworkRecord) -> None:
+    web = container(lab, "web", shop)
+    assert lab.networks.settle(web)
+    _delete_bridge(shop)
+    with Netlink() as netlink:
+        netlink.add_veth(
+            shop.bridge,
+            "other",
+            bridge="wire",
+            peer_netns_fd=lab.host.fd,
+            mac="02:00:00:00:00:03",
+            mtu=1500,
+        )
+    with pytest.raises(NetworkError, match="is no bridge"):
+        lab.networks.settle(web)
 
 
 def test_what_others_changed_and_left_whole_keeps_no_start_back(

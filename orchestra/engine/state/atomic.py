@@ -18,8 +18,8 @@ def write_atomic(path: Path | str, data: bytes, *, mode: int = 0o600) -> os.stat
 
     :raises StateError: when the directory or the disk refuses.
     """
-    directory, _, name = str(path).rpartition("/")
-    temporary = f"{directory}/.{name}.{os.getpid()}.{os.urandom(4).hex()}"
+    directory, name = os.path.split(path)
+    temporary = f"{directory or '.'}/.{name}.{os.getpid()}.{os.urandom(4).hex()}"
     try:
         status = _write(temporary, data, mode)
         os.replace(temporary, path)  # noqa: PTH105 - at each start
