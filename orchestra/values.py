@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dataclasses import dataclass, field, replace
     from typing import NoReturn
 
-__all__ = ["Field", "dataclass", "field", "fields_of", "prepare", "replace"]
+__all__ = ["Field", "dataclass", "field", "fields_of", "items_of", "prepare", "replace"]
 
 
 def _lazy_dataclass(
@@ -47,7 +47,21 @@ def _replace(value: object, /, **changes: object) -> object:
 
         standard: Callable[..., object] = dataclasses.replace
         return standard(value, **changes)
-    return cls(**{f.name: getattr(value, f.name) for f in _FIELDS[cls]} | changes)
+    return cls(**dict(zip(*items_of(value), strict=True)) | changes)
+
+
+def items_of(value: object) -> tuple[tuple[str, ...], tuple[object, ...]]:
+    """Return the names of the fields of a value whose class was made here, and what they hold."""
+    cls = type(value)
+    if cls not in _GETTERS:
+        names = tuple(field.name for field in fields_of(cls))
+        _GETTERS[cls] = names, _operator.attrgetter(*names) if names else lambda _: ()
+    names, getter = _GETTERS[cls]
+    # of one name alone it gives what that holds, and not a tuple
+    return names, getter(value) if len(names) != 1 else (getter(value),)
+
+
+_GETTERS: dict[type, tuple[tuple[str, ...], Callable[[object], tuple[object, ...]]]] = {}
 
 
 def prepare() -> None:
@@ -97,11 +111,13 @@ class Field:
         """Whether every value must be given this field."""
         return self.default.value is _ABSENT and self.default.factory is None
 
+    def default_value(self) -> object:
+        """Return what the field holds when it is not given; for one that need not be."""
+        return self.default.value if self.default.factory is None else self.default.factory()
+
     def is_default(self, value: object) -> bool:
         """Whether a value is what the field holds when it is not given."""
-        if self.default.factory is not None:
-            return bool(value == self.default.factory())
-        return bool(value == self.default.value)
+        return bool(value == self.default_value())
 
 
 _FIELDS: dict[type, tuple[Field, ...]] = {}

@@ -6,9 +6,16 @@ Pure: makes no directory and reads none. ``data`` survives a reboot, ``run`` doe
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from orchestra.values import dataclass
+
+
+@lru_cache(maxsize=4096)
+def below(root: PurePosixPath, names: str) -> PurePosixPath:
+    """Return a path below another one; made once, for it is asked for at every turn."""
+    return root / names
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +29,12 @@ class Paths:
     @property
     def images(self) -> PurePosixPath:
         """Return the OCI image layout that holds every blob."""
-        return self.data / "images"
+        return below(self.data, "images")
 
     @property
     def snapshots(self) -> PurePosixPath:
         """Return the unpacked read-only layers, one directory per chain id."""
-        return self.data / "snapshots"
+        return below(self.data, "snapshots")
 
     @property
     def build_cache(self) -> PurePosixPath:
@@ -42,33 +49,33 @@ class Paths:
     @property
     def volumes(self) -> PurePosixPath:
         """Return the named volumes, ``<name>/_data`` each."""
-        return self.data / "volumes"
+        return below(self.data, "volumes")
 
     @property
     def networks(self) -> PurePosixPath:
         """Return the network records, one JSON file each."""
-        return self.data / "networks"
+        return below(self.data, "networks")
 
     @property
     def projects(self) -> PurePosixPath:
         """Return the directory of project directories."""
-        return self.data / "projects"
+        return below(self.data, "projects")
 
     def project(self, project: str) -> PurePosixPath:
         """Return one project's durable directory: desired.json, lock, containers/."""
-        return self.projects / project
+        return below(self.data, f"projects/{project}")
 
     def container(self, project: str, container_id: str) -> PurePosixPath:
         """Return one container's durable directory: record.json, bundle/, rw/, log.jsonl ..."""
-        return self.project(project) / "containers" / container_id
+        return below(self.data, f"projects/{project}/containers/{container_id}")
 
     def project_run(self, project: str) -> PurePosixPath:
         """Return one project's volatile directory: launcher.sock, supervisor.{pid,sock}."""
-        return self.run / "projects" / project
+        return below(self.run, f"projects/{project}")
 
     def container_run(self, project: str, container_id: str) -> PurePosixPath:
         """Return one container's volatile directory: shim.json, init.json, attach.sock."""
-        return self.project_run(project) / "containers" / container_id
+        return below(self.run, f"projects/{project}/containers/{container_id}")
 
 
 def paths_of(environment: Mapping[str, str], *, uid: int) -> Paths:

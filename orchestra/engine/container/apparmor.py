@@ -11,6 +11,7 @@ from pathlib import Path
 
 from orchestra.engine.container.security_options import DEFAULT_PROFILE, parse_security
 from orchestra.engine.linux import host
+from orchestra.engine.linux.files import read_bytes
 from orchestra.engine.shim.identity import write_json
 from orchestra.errors import ContainerError
 from orchestra.planner.desired import ContainerSpec
@@ -123,8 +124,8 @@ def refresh(spec: ContainerSpec, config: Path) -> None:
     if named not in {None, DEFAULT_PROFILE} or (named is None and spec.privileged):
         return
     profile = default_profile()
-    text = config.read_text(encoding="utf-8")
-    if not profile and '"apparmorProfile"' not in text:
+    text = read_bytes(str(config))
+    if not profile and b'"apparmorProfile"' not in text:
         return
     document = json.loads(text)
     before = document["process"].pop("apparmorProfile", "")

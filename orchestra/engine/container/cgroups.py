@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -63,19 +63,20 @@ def _realtime() -> Path | None:
     return _v1("cpu", "cpu.rt_runtime_us")
 
 
-def reserve_realtime(record: ContainerRecord, siblings: Iterable[ContainerRecord]) -> None:
+def reserve_realtime(
+    record: ContainerRecord, siblings: Callable[[], Iterable[ContainerRecord]]
+) -> None:
     """Let the groups above a container have the real-time share that it will take.
 
     New ones have none, and the kernel refuses a child more than its parent has left. ``siblings``
-    are the project's containers: what they want is reserved too, as they may start beside it.
+    tells the project's containers: what they want is reserved too, as they may start beside it.
 
     :raises ContainerError: when the host has no such share left.
     """
-    root = _realtime()
-    if not record.spec.resources.cpu_rt_runtime_us or root is None:
+    if not record.spec.resources.cpu_rt_runtime_us or (root := _realtime()) is None:
         return
     above = _above(record)
-    wanted = sum(_wanted_by(other) for other in siblings if _above(other) == above)
+    wanted = sum(_wanted_by(other) for other in siblings() if _above(other) == above)
     places = [root.joinpath(*above[:depth]) for depth in range(1, len(above) + 1)]
     lock = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

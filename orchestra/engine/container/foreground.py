@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 import anyio
 import anyio.to_thread
 
-from orchestra.engine.container.cgroups import reserve_realtime
 from orchestra.engine.container.exec import converse
 from orchestra.engine.container.launching import (
     ContainerSockets,
@@ -26,16 +25,14 @@ from orchestra.engine.container.launching import (
     private_launcher,
 )
 from orchestra.engine.container.places import Places
-from orchestra.engine.container.requests import Neighbours, shim_request
-from orchestra.engine.container.runtime import runtime_prefix
+from orchestra.engine.container.starting import Start, prepare_start
 from orchestra.engine.container.streams import Pipes
-from orchestra.engine.linux.pipes import write_all
+from orchestra.engine.linux.files import write_all
 from orchestra.engine.network import proxy
 from orchestra.engine.network.dns import Resolver
 from orchestra.engine.network.endpoints import published_endpoint
 from orchestra.engine.network.networks import Networks
 from orchestra.engine.paths import Paths
-from orchestra.engine.shim.identity import write_json
 from orchestra.engine.state.lock import container_lock
 from orchestra.engine.state.records import ContainerRecord, Wanted
 from orchestra.engine.state.store import Store
@@ -159,28 +156,22 @@ class Foreground:
         :raises EngineError: when a network cannot be had, or something it joins does not run.
         """
         record = replace(record, wanted=Wanted.RUNNING)
-        self._store.write_container(record)
-        for endpoint in record.endpoints:
-            if (network := self._store.network(endpoint.network)) is not None:
-                await self._networks.ensure(network)
-        await self._networks.publish(record)
-        return await anyio.to_thread.run_sync(self._write_request, record)
+        start = await anyio.to_thread.run_sync(self._prepare_settled, record)
+        if start is None:
+            await self._networks.mend(record)
+            start = await anyio.to_thread.run_sync(self._prepare, record)
+        return start.record, start.request
 
-    def _write_request(self, record: ContainerRecord) -> tuple[ContainerRecord, str]:
-        places = Places.of(self._paths, record)
-        neighbours = Neighbours(self._paths, self._store)
-        known, record = record, neighbours.complete(record, places)
-        if record != known:
-            self._store.write_container(record)
-        reserve_realtime(record, self._store.containers(record.spec.project))
-        network = neighbours.network(
-            record, self._networks.interfaces(record), self._networks.listens(record)
-        )
-        runtime = runtime_prefix(record.spec.runtime)
-        request = shim_request(record, places, network=network, runtime=runtime)
-        request["output"] = "inherit"
-        write_json(str(places.request), request)
-        return record, str(places.request)
+    def _prepare_settled(self, record: ContainerRecord) -> Start | None:
+        """Write everything down; None where a network is to be mended first."""
+        self._store.write_container(record)
+        return self._prepare(record) if self._networks.settle(record) else None
+
+    def _prepare(self, record: ContainerRecord) -> Start:
+        start = prepare_start(self._paths, self._store, self._networks, record, output="inherit")
+        if start.record != record:
+            self._store.write_container(start.record)
+        return start
 
 
 async def _accompany(session: ExecSession, pipes: Pipes | None, streams: Streams) -> int:

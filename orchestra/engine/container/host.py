@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from orchestra.engine.container.bundle import granted_capabilities
@@ -13,6 +14,7 @@ from orchestra.engine.container.runtime import runtime_prefix
 from orchestra.engine.container.seccomp import Host, default_profile, load_profile
 from orchestra.engine.container.security_options import parse_security
 from orchestra.engine.linux.host import kernel_version
+from orchestra.engine.linux.syscalls import capget
 from orchestra.errors import ContainerError
 from orchestra.oci.runtime import BlockIo, Device, Seccomp, ThrottleDevice
 from orchestra.planner.desired import ContainerSpec
@@ -27,17 +29,19 @@ _INITS = (
     "/usr/lib/podman/catatonit",
 )
 """Statically linked: they run in any image."""
+_CPUS = "/sys/devices/system/cpu"
 _PERMISSIONS = frozenset("rwm")
 _NOT_PASSED = frozenset({"console", "ptmx", "tty", "null", "zero", "full", "random", "urandom"})
 
 
+@cache
 def available_capabilities() -> tuple[str, ...]:
-    """Return the capabilities that this process has, so that it can grant them."""
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("CapPrm:"):
-            mask = int(line.split()[1], 16)
-            return tuple(name for bit, name in enumerate(ALL_CAPABILITIES) if mask >> bit & 1)
-    return ALL_CAPABILITIES
+    """Return the capabilities that this process has, so that it can grant them.
+
+    It never gives one up.
+    """
+    mask = capget()[1]
+    return tuple(name for bit, name in enumerate(ALL_CAPABILITIES) if mask >> bit & 1)
 
 
 def seccomp_of(spec: ContainerSpec, available: Sequence[str]) -> Seccomp | None:
@@ -82,9 +86,12 @@ def init_program(spec: ContainerSpec) -> str:
 
 def thermal_paths() -> tuple[str, ...]:
     """Return the per-CPU thermal_throttle directories, which tell about the neighbours."""
-    return tuple(
-        sorted(str(path) for path in Path("/sys/devices/system/cpu").glob("cpu*/thermal_throttle"))
-    )
+    try:
+        names = os.listdir(_CPUS)  # noqa: PTH208 - at each start
+    except FileNotFoundError:
+        return ()
+    paths = (f"{_CPUS}/{name}/thermal_throttle" for name in names if name.startswith("cpu"))
+    return tuple(sorted(path for path in paths if os.access(path, os.F_OK)))
 
 
 def host_devices(spec: ContainerSpec) -> tuple[tuple[Device, str], ...]:

@@ -14,6 +14,7 @@ from orchestra.engine.linux import syscalls
 from orchestra.engine.linux.flags import Resolve
 
 _FILE_BYTES_MAX = 16 * 1024 * 1024
+_CHUNK_BYTES = 1 << 20
 _INSIDE = Resolve.IN_ROOT | Resolve.NO_MAGICLINKS
 
 
@@ -35,23 +36,30 @@ def read_in_layers(layers: Sequence[str], path: str) -> str:
 
 def _read_in_root(directory: int, path: str) -> str | None:
     """Read a file below a directory as if that were the root; a whiteout ends the search."""
-    flags = os.O_RDONLY | os.O_NONBLOCK
     try:
         found = syscalls.openat2(directory, path, os.O_PATH, resolve=_INSIDE)
     except OSError:
         return None
     try:
-        mode = os.fstat(found).st_mode
-        if not stat.S_ISREG(mode):
+        if not stat.S_ISREG(os.fstat(found).st_mode):
             return ""
+        # that very file, whatever has its name by now
+        fd = os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return ""
     finally:
         os.close(found)
     try:
-        fd = syscalls.openat2(directory, path, flags, resolve=_INSIDE)
-    except OSError:
-        return ""
-    with os.fdopen(fd, "rb") as file:
-        return file.read(_FILE_BYTES_MAX).decode("utf-8", "replace")
+        return _read(fd).decode("utf-8", "replace")
+    finally:
+        os.close(fd)
+
+
+def _read(fd: int) -> bytes:
+    data = b""
+    while len(data) < _FILE_BYTES_MAX and (more := os.read(fd, _CHUNK_BYTES)):
+        data += more
+    return data[:_FILE_BYTES_MAX]
 
 
 def exists_in_layers(layers: Sequence[str], path: str) -> bool:

@@ -17,24 +17,22 @@ import anyio
 import anyio.to_thread
 
 from orchestra.engine.clock import Clock
-from orchestra.engine.container.cgroups import cgroup_path, check_limits, reserve_realtime
+from orchestra.engine.container.cgroups import cgroup_path, check_limits
 from orchestra.engine.container.failures import PortError, StartError
 from orchestra.engine.container.freezer import freeze, is_frozen
 from orchestra.engine.container.launching import LauncherClient
 from orchestra.engine.container.phases import phase_of
 from orchestra.engine.container.places import Places
-from orchestra.engine.container.requests import Neighbours, shim_request
 from orchestra.engine.container.rootfs import remove_tree, write_container_files
 from orchestra.engine.container.runtime import runtime_prefix
 from orchestra.engine.container.signals import signal_number
+from orchestra.engine.container.starting import Start, prepare_start
 from orchestra.engine.container.storage import lift_limit
 from orchestra.engine.container.userns import remap_of
 from orchestra.engine.linux import process
 from orchestra.engine.network.networks import Networks
 from orchestra.engine.paths import Paths
-from orchestra.engine.shim.identity import write_json
 from orchestra.engine.shim.protocol import ExitRecord, Identity
-from orchestra.engine.shim.request import is_plain
 from orchestra.engine.state.records import ContainerRecord, Endpoint, ImageMount, VolumeUse
 from orchestra.engine.state.store import Store
 from orchestra.errors import ContainerError, NetworkError
@@ -56,7 +54,6 @@ class Containers:
         self._store = store
         self._networks = Networks(paths, store)
         self._clock = clock
-        self._neighbours = Neighbours(paths, store)
 
     async def create(  # noqa: PLR0913 - the parts of a record, all by name
         self,
@@ -128,44 +125,38 @@ class Containers:
         :raises NetworkError: when a published port cannot be had: who has it.
         :raises ContainerError: when it does not start (StartError has docker's exit code).
         """
-        places = Places.of(self._paths, record)
         phase = self.phase(record)[0]
         if phase is Phase.PAUSED:
             await self.resume(record)
         if phase in LIVE:
             return record
         if phase is Phase.LOST:
-            await self._clear_away(record, places)
-        record, plain = await anyio.to_thread.run_sync(self._write_request, record, places)
+            await self.clear_away(record)
+        return await self.launch(await anyio.to_thread.run_sync(self.prepare, record))
+
+    def prepare(self, record: ContainerRecord) -> Start:
+        """Write down what the shim of a container's start is to do; blocks.
+
+        :raises ContainerError: when something that it joins does not run, or the disk refuses.
+        """
+        return prepare_start(self._paths, self._store, self._networks, record)
+
+    async def launch(self, start: Start) -> ContainerRecord:
+        """Ask for a start that is prepared, and write it down; see :meth:`start`.
+
+        :raises NetworkError: when a published port cannot be had: who has it.
+        :raises ContainerError: when it does not start (StartError has docker's exit code).
+        """
+        record = start.record
         launcher = LauncherClient.of(self._paths, record.spec.project)
         try:
-            await launcher.start(str(places.request), plain=record.id if plain else "")
+            await launcher.start(start.request, plain=record.id if start.plain else "")
         except PortError as err:
             raise await anyio.to_thread.run_sync(self._port_error, record, err) from err
         started = replace(record, started_at=self._clock.now())
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(self._store.write_container, started)
         return started
-
-    def _write_request(
-        self, record: ContainerRecord, places: Places
-    ) -> tuple[ContainerRecord, bool]:
-        """Return the record as it is started, and whether its shim is a plain one."""
-        record = self._neighbours.complete(record, places)
-        reserve_realtime(record, self._store.containers(record.spec.project))
-        network = self._neighbours.network(
-            record, self._networks.interfaces(record), self._networks.listens(record)
-        )
-        request = shim_request(
-            record, places, network=network, runtime=runtime_prefix(record.spec.runtime)
-        )
-        try:
-            write_json(str(places.request), request)
-        except OSError as err:
-            raise ContainerError(
-                f'cannot start container "{record.spec.name}": {err.strerror} ("{err.filename}")'
-            ) from err
-        return record, is_plain(request)
 
     def _port_error(self, record: ContainerRecord, err: PortError) -> NetworkError:
         """Say which container, who has the port, and where to change it."""
@@ -274,12 +265,15 @@ class Containers:
                 f'cannot remove container "{record.spec.name}": it runs', hint="stop it first"
             )
         if phase is Phase.LOST:
-            await self._clear_away(record, places)
+            await self.clear_away(record)
         await anyio.to_thread.run_sync(self._remove, record, places)
 
-    async def _clear_away(self, record: ContainerRecord, places: Places) -> None:
-        """End what may be left of a lost container: its processes are found by its cgroup."""
-        if places.request.exists():
+    async def clear_away(self, record: ContainerRecord) -> None:
+        """End what may be left of a lost container: its processes are found by its cgroup.
+
+        :raises ContainerError: when the launcher cannot do it.
+        """
+        if Places.of(self._paths, record).request.exists():
             await self.adopt(record)
             await self.wait(record)
 

@@ -6,6 +6,7 @@ Makes files and directories only; mounting is the shim's, in its own namespace.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from orchestra.engine.container.storage import limit_layer
 from orchestra.engine.container.userns import mappings
 from orchestra.engine.container.users import read_user_files, resolve_user
 from orchestra.engine.linux.directories import make_private
+from orchestra.engine.linux.files import write_file
 from orchestra.engine.network.hosts import ResolvConf, container_files
 from orchestra.engine.shim.rootfs import FILES_DIRECTORY
 from orchestra.engine.state.records import ContainerRecord
@@ -62,9 +64,7 @@ def write_container_files(
         if spec.storage_bytes is not None:
             make_private(places.upper.parent)
             limit_layer(places.upper.parent, spec.storage_bytes, record.id)
-        for directory in (places.bundle / "rootfs", places.upper, places.work):
-            make_private(directory)
-        places.upper.chmod(0o755)
+        _make_directories(str(places.directory))
         places.write_image(image)
         contexts = contexts_of(parse_security(spec.security_opt).labels)
         sources = stage_volumes(places, spec.mounts, record.images, volumes)
@@ -73,17 +73,23 @@ def write_container_files(
             *user_mounts(_with_sources(spec.mounts), sources),
             *file_mounts(spec.files, str(places.run_directory / FILES_DIRECTORY)),
         ]
-        config = _config(places, record, image, mounts, cgroup_path, contexts)
-        places.config.write_text(json.dumps(config, separators=(",", ":")), encoding="utf-8")
-        places.config.chmod(0o600)
+        config = _config(record, image, mounts, cgroup_path, contexts)
+        text = json.dumps(config, separators=(",", ":"))
+        write_file(str(places.config), text.encode(), 0o600)
     except OSError as err:
         raise ContainerError(
             f'cannot prepare container "{spec.name}": {err.strerror} ("{err.filename}")'
         ) from err
 
 
+def _make_directories(directory: str) -> None:
+    """Make a container's own: each after the one above it, which spares asking."""
+    for name in ("", "/bundle", "/bundle/rootfs", "/rw", "/rw/upper", "/rw/work"):
+        make_private(f"{directory}{name}")
+    os.chmod(f"{directory}/rw/upper", 0o755)  # noqa: PTH101, S103 - as the root of an image has
+
+
 def _config(
-    places: Places,
     record: ContainerRecord,
     image: ImageConfig,
     mounts: Sequence[OciMount],
@@ -92,7 +98,7 @@ def _config(
 ) -> object:
     spec = replace(record.spec, resources=possible(record.spec.resources).resources)
     available = available_capabilities()
-    files = read_user_files((str(places.upper), *record.layers))
+    files = read_user_files(record.layers)  # its own layer is empty yet
     user = resolve_user(image.user if spec.user is None else spec.user, files, spec.group_add)
     around = Surroundings(
         container_id=record.id,
@@ -125,16 +131,15 @@ def _network_mounts(
     )
     texts = (files.hosts, files.resolv_conf, files.hostname)
     for name, text in zip(_NETWORK_FILES, texts, strict=True):
-        path = places.directory / name
-        path.write_text(text, encoding="utf-8")
-        path.chmod(0o644)
+        path = f"{places.directory}/{name}"
+        write_file(path, text.encode(), 0o644)
         relabel(path, contexts.files)
     return network_file_mounts(places.directory)
 
 
 def network_file_mounts(directory: Path) -> list[OciMount]:
     """Return the binds of a container's own (or another's) hosts, resolv.conf and hostname."""
-    return [bind_mount(str(directory / name), f"/etc/{name}") for name in _NETWORK_FILES]
+    return [bind_mount(f"{directory}/{name}", f"/etc/{name}") for name in _NETWORK_FILES]
 
 
 def joins_network(spec: ContainerSpec) -> bool:
@@ -148,15 +153,14 @@ def _with_sources(mounts: Sequence[Mount]) -> Sequence[Mount]:
     :raises ContainerError: when one is missing and is not to be made.
     """
     for mount in mounts:
-        source = Path(mount.source)
-        if mount.kind is not MountKind.BIND or source.exists():
+        if mount.kind is not MountKind.BIND or os.path.exists(mount.source):  # noqa: PTH110
             continue
         if not mount.create_host_path:
             raise ContainerError(
                 f'cannot bind "{mount.source}": there is no such file or directory',
                 hint="make it, or set create_host_path: true",
             )
-        source.mkdir(parents=True, exist_ok=True)
+        Path(mount.source).mkdir(parents=True, exist_ok=True)
     return mounts
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
 from typing import cast
 
 from orchestra.errors import ContainerError
@@ -154,13 +155,21 @@ def _default_rules(host: Host) -> Iterable[SyscallRule]:
         yield {"names": ["clone3"], "action": _ERRNO, "errnoRet": _ENOSYS}
 
 
+@lru_cache(maxsize=8)
+def _known_rules(
+    capabilities: tuple[str, ...], machine: str, kernel: tuple[int, int]
+) -> tuple[SyscallRule, ...]:
+    """Return the rules, which nobody changes, for a container like the last one."""
+    return tuple(_default_rules(Host(capabilities=capabilities, machine=machine, kernel=kernel)))
+
+
 def default_profile(host: Host) -> Seccomp:
     """Return the default profile for a container with these capabilities on this machine."""
     return {
         "defaultAction": _ERRNO,
         "defaultErrnoRet": _EPERM,
         "architectures": list(_ARCHITECTURES.get(host.machine, ())),
-        "syscalls": list(_default_rules(host)),
+        "syscalls": list(_known_rules(tuple(host.capabilities), host.machine, host.kernel)),
     }
 
 

@@ -140,7 +140,7 @@ def _new_level() -> str:
     return _level(first, second)
 
 
-def relabel(path: Path, context: str) -> None:
+def relabel(path: str, context: str) -> None:
     """Give a file of ours the context of a container's files; "" leaves it.
 
     :raises OSError: when the policy knows no such context.

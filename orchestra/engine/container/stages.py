@@ -8,6 +8,7 @@ from pathlib import Path
 
 from orchestra.engine.container.places import Places
 from orchestra.engine.linux.directories import make_private
+from orchestra.engine.linux.files import read_bytes
 from orchestra.engine.shim.identity import write_json
 from orchestra.engine.shim.protocol import Identity, Stage
 from orchestra.engine.shim.stages import STAGES_DIRECTORY
@@ -110,7 +111,7 @@ class _Staged:
 
 def _read(directory: Path) -> _Staged:
     try:
-        document = json.loads((directory / _FILE).read_bytes())
+        document = json.loads(read_bytes(f"{directory}/{_FILE}"))
         return _Staged(
             stages=document["stages"],
             borrowed=document["borrowed"],

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from orchestra.engine.linux import identity
+from orchestra.engine.linux.files import read_bytes
 from orchestra.engine.paths import Paths
 from orchestra.engine.shim.protocol import UserNamespace
 from orchestra.engine.state.records import IdRange, Remap
@@ -46,7 +47,7 @@ def remap_of(spec: ContainerSpec, paths: Paths) -> Remap | None:
 def _setting(path: Path) -> tuple[str, str]:
     """Return the user and the group that the config file names; both "" where it names none."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_bytes(str(path)).decode()
     except (FileNotFoundError, NotADirectoryError):
         return "", ""
     except (OSError, UnicodeDecodeError) as err:

@@ -6,12 +6,14 @@ The files are read from the layers (layers.py); nothing is mounted for it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from orchestra.engine.container.failures import StartError
 from orchestra.engine.container.layers import read_in_layers
 from orchestra.values import dataclass
 
 _ID_MAX = 2**31 - 1
+_KNOWN_LENGTH = 1 << 14
 _HINT = "the image's /etc/passwd and /etc/group know the names; ids always work"
 
 
@@ -69,6 +71,16 @@ def resolve_user(text: str, files: UserFiles, group_add: Iterable[str] = ()) -> 
 
 def _fields(text: str, at_least: int) -> tuple[tuple[str, ...], ...]:
     """Split the lines; those too short or without numeric ids are left out."""
+    return (_known if len(text) <= _KNOWN_LENGTH else _split)(text, at_least)
+
+
+@lru_cache(maxsize=64)
+def _known(text: str, at_least: int) -> tuple[tuple[str, ...], ...]:
+    """Split a file like the last container's."""
+    return _split(text, at_least)
+
+
+def _split(text: str, at_least: int) -> tuple[tuple[str, ...], ...]:
     lines = (tuple(line.strip().split(":")) for line in text.splitlines())
     numeric = 4 if at_least > 3 else 3
     return tuple(

@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 
 from orchestra.engine.image.store import ImageStore
-from orchestra.engine.linux.pipes import write_all
+from orchestra.engine.linux.files import write_all
 from orchestra.engine.snapshot.locking import try_lock
 from orchestra.errors import ImageError
 from orchestra.oci.digest import hex_of

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from orchestra.engine.image.blobs import BlobStore, missing
 from orchestra.engine.image.index import Entry, StoreIndex, with_name
-from orchestra.engine.image.tree import Node, best_of, is_image, is_index, walk
+from orchestra.engine.image.tree import SMALL_BYTES, Node, best_of, is_image, is_index, walk
 from orchestra.engine.image.wire import Manifest, parse_config, parse_document
 from orchestra.engine.paths import Paths
 from orchestra.errors import ImageError
@@ -29,6 +29,7 @@ from orchestra.values import replace
 
 SOURCE_DIGEST = "org.orchestra.source.digest"
 """Annotation: the digest that the registry gave for the reference (of an index, often)."""
+_DOCUMENTS_MAX = 64
 
 
 class StoredImage(NamedTuple):
@@ -52,6 +53,7 @@ class ImageStore(BlobStore):
         super().__init__(Path(paths.images))
         self._index = StoreIndex(self.directory)
         self._images: dict[Digest, Image] = {}
+        self._documents: dict[Digest, bytes] = {}
         self._platform = platform_of_machine(os.uname().machine)
 
     def get(self, reference: str, platform: Platform | None = None) -> Image | None:
@@ -128,7 +130,7 @@ class ImageStore(BlobStore):
         def read(descriptor: Descriptor) -> bytes | None:
             here = descriptor is target or self.has_blob(descriptor.digest, descriptor.size)
             try:
-                return self.read_blob(descriptor.digest) if here else None
+                return self._document(descriptor.digest) if here else None
             except ImageError:
                 if descriptor is target:
                     raise
@@ -305,6 +307,21 @@ class ImageStore(BlobStore):
             return self.images_of(target)
         except ImageError:
             return ()
+
+    def _document(self, digest: Digest) -> bytes:
+        """Return a document; a small one that is still there is read once, as it cannot change.
+
+        :raises ImageError: when it is missing, too large or damaged.
+        """
+        known = self._documents.get(digest)
+        if known is not None and self.has_blob(digest, len(known)):
+            return known
+        data = self.read_blob(digest)
+        if len(data) <= SMALL_BYTES:
+            if len(self._documents) >= _DOCUMENTS_MAX:
+                self._documents.clear()
+            self._documents[digest] = data
+        return data
 
     def _manifest(self, digest: Digest) -> Manifest:
         document = parse_document(self.read_blob(digest))

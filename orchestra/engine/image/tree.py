@@ -7,6 +7,7 @@ asked for are here, and the others are known by their descriptors alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 
 from orchestra.engine.image.wire import Index, Manifest, parse_document
 from orchestra.errors import ImageError
@@ -24,6 +25,8 @@ _INDEXES = frozenset({INDEX_OCI, INDEX_DOCKER})
 _DEPTH_MAX = 4
 _ATTESTATIONS_MAX = 4
 _NODES_MAX = 5000
+SMALL_BYTES = 1 << 16
+"""What is worth keeping of documents; they may have 4 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +93,18 @@ def walk(top: Descriptor, read: Callable[[Descriptor], bytes | None]) -> Iterato
 
 
 def _parsed(data: bytes | None, media_type: str) -> Manifest | Index | None:
+    if data is None:
+        return None
     try:
-        return None if data is None else parse_document(data, media_type)
+        return (_known if len(data) <= SMALL_BYTES else parse_document)(data, media_type)
     except ImageError:
         return None
+
+
+@lru_cache(maxsize=64)
+def _known(data: bytes, media_type: str) -> Manifest | Index:
+    """Return what a small document says: the same ones are asked for at each start."""
+    return parse_document(data, media_type)
 
 
 def best_of(images: Iterable[Image], platform: Platform) -> Image | None:

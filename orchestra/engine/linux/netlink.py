@@ -37,7 +37,9 @@ _NEWADDR, _GETADDR = 20, 22
 _NEWROUTE, _GETROUTE = 24, 26
 _IFF_UP = 0x1
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER = 1, 3, 4, 10
-_IFLA_LINKINFO, _IFLA_NET_NS_FD, _IFLA_ALT_IFNAME = 18, 28, 53
+_IFLA_LINKINFO, _IFLA_NET_NS_FD, _IFLA_EXT_MASK, _IFLA_ALT_IFNAME = 18, 28, 29, 53
+_SKIP_STATS = 1 << 3
+"""RTEXT_FILTER_SKIP_STATS."""
 _INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
 _IFA_F_NODAD = 0x02
@@ -157,7 +159,11 @@ class Netlink:
 
         :raises NetlinkError: with ENODEV when there is no such link.
         """
-        body = _IFINFO.pack(0, 0, 0, 0, 0) + text(_IFLA_IFNAME, name)
+        body = (
+            _IFINFO.pack(0, 0, 0, 0, 0)
+            + text(_IFLA_IFNAME, name)
+            + number(_IFLA_EXT_MASK, _SKIP_STATS)
+        )
         return _parse_link(self._exchange(_GETLINK, 0, body, f'find link "{name}"')[0])
 
     def links(self) -> list[Link]:

@@ -12,13 +12,14 @@ import socket
 import struct
 from collections.abc import Iterator, Sequence
 
-from orchestra.engine.linux.attributes import attribute
+from orchestra.engine.linux.attributes import attribute, read_attributes
 
 CREATE, APPEND = 0x400, 0x800
 _NETLINK_NETFILTER = 12
 _SUBSYSTEM = 10
 _BATCH_BEGIN, _BATCH_END = 16, 17
-_REQUEST, _ACK, _DUMP, _DUMP_INTERRUPTED = 0x1, 0x4, 0x300, 0x10
+_NEWGEN, _GETGEN = 15, 16
+_REQUEST, _ACK, _ECHO, _DUMP, _DUMP_INTERRUPTED = 0x1, 0x4, 0x8, 0x300, 0x10
 _ERROR, _DONE = 2, 3
 _HEADER = struct.Struct("=IHHII")
 _FAMILY_BYTES = 4
@@ -39,25 +40,54 @@ def change(kind: int, flags: int, data: bytes, family: int) -> bytes:
     return _message(_SUBSYSTEM << 8 | kind, flags, data, family)
 
 
-def transact(changes: Sequence[bytes]) -> None:
+def transact(changes: Sequence[bytes], *, generation: int = 0) -> int:
     """Do all changes, of which there is one at least, in this network namespace, or none.
 
-    :raises OSError: the first refusal.
+    ``generation``: of what is there; where that has changed since, nothing is done. Returns the
+    one that the changes have made, as the kernel tells it; 0 where they have changed nothing.
+
+    :raises OSError: the first refusal; ERESTART at another generation.
     """
-    begin = _message(_BATCH_BEGIN, 0, b"", socket.AF_UNSPEC, _SUBSYSTEM)
+    as_of = big(1, generation) if generation else b""
+    begin = _message(_BATCH_BEGIN, 0, as_of, socket.AF_UNSPEC, _SUBSYSTEM)
     end = _message(_BATCH_END, 0, b"", socket.AF_UNSPEC, _SUBSYSTEM)
-    batch = b"".join((begin, *changes[:-1], _acknowledged(changes[-1]), end))
+    told = [_flagged(changes[0], _ECHO), *changes[1:]]
+    batch = b"".join((begin, *told[:-1], _flagged(told[-1], _ACK), end))
     with _open() as sock:
         if len(batch) > _PLAIN_SEND_BYTES:
             sock.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, 2 * len(batch))
         sock.send(batch)
-        _acknowledge(sock)
+        return _acknowledge(sock)
 
 
-def _acknowledged(message: bytes) -> bytes:
-    """Let the kernel say that it has come so far: refusals it tells unasked."""
+def _flagged(message: bytes, flag: int) -> bytes:
+    """Let the kernel say that it has come so far (ACK), or to where the batch has led (ECHO).
+
+    Refusals it tells unasked; of a batch it tells if its first change asks for that.
+    """
     length, kind, flags, number, port = _HEADER.unpack_from(message)
-    return _HEADER.pack(length, kind, flags | _ACK, number, port) + message[_HEADER.size :]
+    return _HEADER.pack(length, kind, flags | flag, number, port) + message[_HEADER.size :]
+
+
+def generation_now() -> int:
+    """Return the generation of what is there: another one after each change, whoever made it.
+
+    :raises OSError: when the kernel has no nf_tables, or refuses.
+    """
+    request = _message(_SUBSYSTEM << 8 | _GETGEN, 0, b"", socket.AF_UNSPEC)
+    with _open() as sock:
+        sock.send(request)
+        for kind, _, body in _messages(sock.recv(_RECEIVE_BYTES)):
+            if kind == _ERROR:
+                _raise(body)
+            if kind == _SUBSYSTEM << 8 | _NEWGEN:
+                return _generation_of(body)
+    raise OSError(errno.EIO, "nf_tables does not answer")
+
+
+def _generation_of(body: bytes) -> int:
+    number: int = struct.unpack(">I", read_attributes(body[_FAMILY_BYTES:])[1])[0]
+    return number
 
 
 def dump(kind: int, data: bytes, family: int) -> list[tuple[int, bytes]]:
@@ -112,22 +142,28 @@ def _messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
         offset += (length + 3) & ~3
 
 
-def _acknowledge(sock: socket.socket) -> None:
-    """Read what the kernel answered before send(2) returned.
+def _acknowledge(sock: socket.socket) -> int:
+    """Read what the kernel answered before send(2) returned; return the new generation, or 0.
 
     :raises OSError: the first failure.
     """
     answers: list[bytes] = []
+    generation = 0
     while True:
         try:
             data = sock.recv(_RECEIVE_BYTES, socket.MSG_DONTWAIT)
         except BlockingIOError:
             break
-        answers += [body for kind, _, body in _messages(data) if kind == _ERROR]
+        for kind, _, body in _messages(data):
+            if kind == _ERROR:
+                answers.append(body)
+            elif kind == _SUBSYSTEM << 8 | _NEWGEN:
+                generation = _generation_of(body)
     if not answers:
         raise OSError(errno.EIO, "nf_tables does not answer")
     for body in answers:
         _raise(body)
+    return generation
 
 
 def _raise(body: bytes) -> None:

@@ -16,7 +16,7 @@ from orchestra.values import dataclass
 
 FAMILIES = {"ip": 2, "inet": 1, "arp": 3, "netdev": 5, "bridge": 7, "ip6": 10}
 _NAMES = {number: name for name, number in FAMILIES.items()}
-_GETCHAIN, _GETRULE, _NEWSETELEM = 4, 7, 12
+_GETCHAIN, _GETRULE, _NEWSETELEM, _DELSETELEM = 4, 7, 12, 14
 _HOOK_FORWARD = 2
 """NF_INET_FORWARD, and the same number of a bridge."""
 _HOOKED = {"ip", "ip6", "inet", "bridge"}
@@ -78,29 +78,42 @@ def count_rules(family: str, table: str) -> int:
     return len(dump(_GETRULE, text(1, table), FAMILIES[family]))
 
 
-def add_members(members: Iterable[Member]) -> None:
+def add_members(members: Iterable[Member], *, generation: int = 0) -> int:
     """Add members to sets and maps, all or none; one that is there already is no error.
+
+    ``generation`` and what is returned: see :func:`nfmessages.transact`; 0 for no members.
 
     :raises OSError: EEXIST when a map has another value for a key, ENOENT without the table.
     """
+    changes = _changes(_NEWSETELEM, CREATE, members)
+    return transact(changes, generation=generation) if changes else 0
 
+
+def delete_members(members: Iterable[Member], *, generation: int = 0) -> int:
+    """Delete members of sets and maps, all or none.
+
+    :raises OSError: ENOENT when one is not there.
+    """
+    changes = _changes(_DELSETELEM, 0, members)
+    return transact(changes, generation=generation) if changes else 0
+
+
+def _changes(kind: int, flags: int, members: Iterable[Member]) -> list[bytes]:
     def place(member: Member) -> tuple[str, str, str]:
         return member.family, member.table, member.container
 
     changes: list[bytes] = []
-    for where, group in groupby(sorted(members, key=place), key=place):
+    for (family, table, container), group in groupby(sorted(members, key=place), key=place):
         several = list(group)
-        starts = range(0, len(several), _AT_ONCE)
-        changes += [_addition(where, several[at : at + _AT_ONCE]) for at in starts]
-    if changes:
-        transact(changes)
+        for at in range(0, len(several), _AT_ONCE):
+            data = text(1, table) + text(2, container) + _listed(several[at : at + _AT_ONCE])
+            changes.append(change(kind, flags, data, FAMILIES[family]))
+    return changes
 
 
-def _addition(where: tuple[str, str, str], members: Sequence[Member]) -> bytes:
-    family, table, container = where
+def _listed(members: Sequence[Member]) -> bytes:
     elements = b"".join(attribute(1 | NESTED, _element(member)) for member in members)
-    data = text(1, table) + text(2, container) + attribute(3 | NESTED, elements)
-    return change(_NEWSETELEM, CREATE, data, FAMILIES[family])
+    return attribute(3 | NESTED, elements)
 
 
 def _element(member: Member) -> bytes:

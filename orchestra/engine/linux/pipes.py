@@ -5,6 +5,10 @@ from __future__ import annotations
 import ctypes
 import os
 
+from orchestra.engine.linux.files import write_all
+
+__all__ = ["tee", "write_all"]
+
 _SPLICE_F_NONBLOCK = 2
 _tee = ctypes.CDLL(None, use_errno=True).tee
 _tee.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_size_t, ctypes.c_uint]
@@ -21,13 +25,3 @@ def tee(source: int, target: int, count: int) -> int:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
     return copied
-
-
-def write_all(fd: int, data: bytes | memoryview) -> None:
-    """Write everything to a descriptor, waiting as long as it takes.
-
-    :raises OSError: EPIPE when nobody reads any more, ENOSPC.
-    """
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 from orchestra.engine.linux.directories import make_private
@@ -145,20 +146,18 @@ class Leases:
         try:
             self._link(path)
         except FileExistsError:
-            ours = _holder(path) == os.getpid()
+            ours = _written(path) == _own_text()
             own -= set() if ours else {address}
             return ours
         own.add(address)
         return True
 
     def _link(self, path: str) -> None:
-        who = identity(os.getpid())
-        text = f"{who['pid']} {who['start_time']} {who['boot_id']}"
         try:
-            os.symlink(text, path)  # noqa: PTH211 - as above
+            os.symlink(_own_text(), path)  # noqa: PTH211 - as above
         except FileNotFoundError:
             make_private(path.rpartition("/")[0])
-            os.symlink(text, path)  # noqa: PTH211
+            os.symlink(_own_text(), path)  # noqa: PTH211
 
     def release(self, network: str, address: str) -> None:
         """Give an address back."""
@@ -174,11 +173,30 @@ class Leases:
         self._own.pop(network, None)
 
 
+def _own_text() -> str:
+    """Return what leases of this process say."""
+    return _text_of(os.getpid())
+
+
+@lru_cache(maxsize=1)
+def _text_of(pid: int) -> str:
+    """Say who this process is; asked for with its pid, for a fork is another one."""
+    who = identity(pid)
+    return f"{who['pid']} {who['start_time']} {who['boot_id']}"
+
+
+def _written(path: str) -> str:
+    try:
+        return os.readlink(path)  # noqa: PTH115 - as above
+    except OSError:
+        return ""
+
+
 def _holder(path: str) -> int | None:
     """Return the pid of a lease's living holder."""
     try:
-        pid, start_time, boot_id = os.readlink(path).split()  # noqa: PTH115 - as above
+        pid, start_time, boot_id = _written(path).split()
         who: Identity = {"pid": int(pid), "start_time": int(start_time), "boot_id": boot_id}
-    except (OSError, ValueError):
+    except ValueError:
         return None
     return who["pid"] if is_alive(who) else None

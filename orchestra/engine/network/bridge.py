@@ -12,6 +12,7 @@ from ipaddress import ip_interface
 from pathlib import Path
 
 from orchestra.engine.linux.netlink import Link, Netlink, NetlinkError
+from orchestra.engine.linux.proc import read_text
 from orchestra.engine.network.naming import mac_of
 from orchestra.engine.state.records import NetworkRecord
 from orchestra.errors import HostError, NetworkError
@@ -146,8 +147,8 @@ def host_nameservers() -> str:
     """Return the text of the host's resolv.conf; systemd's own list where that is a stub."""
     text = ""
     with suppress(OSError):
-        text = Path("/etc/resolv.conf").read_text(encoding="utf-8", errors="replace")
+        text = read_text("/etc/resolv.conf")
     if "127.0.0.53" in text:
         with suppress(OSError):
-            return Path("/run/systemd/resolve/resolv.conf").read_text(encoding="utf-8")
+            return read_text("/run/systemd/resolve/resolv.conf")
     return text

@@ -8,12 +8,19 @@ comment. All calls block for some milliseconds: run them in a thread.
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterable
 from contextlib import suppress
 
 from orchestra.engine.linux import nftables
-from orchestra.engine.linux.nfobjects import Chain, add_members, count_rules, list_chains
+from orchestra.engine.linux.nfobjects import (
+    Chain,
+    add_members,
+    count_rules,
+    delete_members,
+    list_chains,
+)
 from orchestra.engine.linux.nftables import NftablesError
 from orchestra.engine.network.members import member_of
 from orchestra.engine.network.naming import TABLE_PREFIX
@@ -31,6 +38,10 @@ from orchestra.errors import NetworkError
 
 _HINT = "check that the kernel has nf_tables with nat, and that you are root"
 _PROTOCOLS = {"6": "tcp", "17": "udp", "132": "sctp"}
+
+
+class ChangedError(Exception):
+    """The firewall is another one than that which was looked at."""
 
 
 def ensure_table(table: str, elements: Iterable[Element]) -> None:
@@ -60,20 +71,28 @@ def has_table(table: str) -> bool:
     return _rules("inet", table) == RULE_COUNT
 
 
-def put(table: str, elements: Iterable[Element]) -> None:
+def put(table: str, elements: Iterable[Element], *, generation: int = 0) -> int:
     """Add elements, whatever stood under their keys before.
 
+    ``generation``: the one of the firewall that the caller has looked at. Returns the one that
+    this has led to, 0 where that is not known or nothing has changed.
+
+    :raises ChangedError: when the firewall is another one by now; nothing is done.
     :raises NetworkError: when nftables refuses.
     """
     wanted = tuple(elements)
     try:
-        add_members(member_of(table, element) for element in with_closed(wanted))
-    except (OSError, ValueError):  # in text, for who explains it better
+        members = [member_of(table, element) for element in with_closed(wanted)]
+        return add_members(members, generation=generation)
+    except (OSError, ValueError) as err:  # in text, for who explains it better
+        if generation and isinstance(err, OSError) and err.errno == errno.ERESTART:
+            raise ChangedError from err
         for element in wanted:
             if element.value:
                 with suppress(NftablesError):
                     nftables.run(delete_text(table, [element]))
         _run(add_text(table, wanted))
+    return 0
 
 
 def published(table: str) -> dict[tuple[str, str], str]:
@@ -97,14 +116,24 @@ def _listed(what: str) -> str:
     return re.sub(r"(?<![\w.])(6|17|132) \. ", lambda found: f"{_PROTOCOLS[found[1]]} . ", text)
 
 
-def drop(table: str, elements: Iterable[Element]) -> None:
+def drop(table: str, elements: Iterable[Element], *, generation: int = 0) -> int:
     """Delete elements; those that are not there are no error.
 
     A listing costs half a millisecond, a deletion (and one that fails) the kernel's grace period.
+    ``generation`` and what is returned: see :func:`put`, but at another one it is done as well.
     """
     wanted = _present(table, tuple(elements))
     if not wanted:
-        return
+        return generation
+    if generation:
+        with suppress(OSError, ValueError):
+            members = [member_of(table, element) for element in with_closed(wanted)]
+            return delete_members(members, generation=generation)
+    _drop(table, wanted)
+    return 0
+
+
+def _drop(table: str, wanted: tuple[Element, ...]) -> None:
     try:
         nftables.run(delete_text(table, wanted))
     except NftablesError:

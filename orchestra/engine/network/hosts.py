@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from ipaddress import ip_address
 
 from orchestra.engine.network.endpoints import published_endpoint
@@ -47,6 +48,7 @@ class NetworkFiles:
     hostname: str
 
 
+@lru_cache(maxsize=4)
 def parse_resolv_conf(text: str) -> ResolvConf:
     """Read a resolv.conf; what is no address, no host name, no option is left out."""
     nameservers: list[str] = []

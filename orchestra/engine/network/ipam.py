@@ -7,6 +7,7 @@ of them. All addresses come and go as text; ``ipaddress`` objects stay in this f
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from orchestra.addresses import parse_address
@@ -26,6 +27,7 @@ _POOLS: tuple[tuple[str, int], ...] = (
     ("172.17.0.0/16", 20),
 )
 _PREFIX6 = 64
+_KNOWN_MAX = 4096
 
 
 def assign_subnets(spec: NetworkSpec, taken: Iterable[str]) -> tuple[AssignedSubnet, ...]:
@@ -57,6 +59,13 @@ def assign_subnets(spec: NetworkSpec, taken: Iterable[str]) -> tuple[AssignedSub
     )
 
 
+@lru_cache(maxsize=_KNOWN_MAX)
+def _known(text: str) -> AnyAddress:
+    """Return an address of a record's; the same ones come at each choice."""
+    return ip_address(text)
+
+
+@lru_cache(maxsize=_KNOWN_MAX)
 def _network(text: str, what: str) -> AnyNetwork:
     try:
         return ip_network(text, strict=False)
@@ -183,7 +192,7 @@ def allocate(
     """
     network = _network(assigned.subnet, "subnet")
     config = next((s for s in spec.subnets if s.subnet == assigned.subnet), Subnet())
-    others = {ip_address(text) for text in taken}
+    others = {_known(text) for text in taken}
     used = others | _reserved(network, assigned, config)
     if wanted is not None:
         return str(_fixed(spec, network, wanted, used))
@@ -198,8 +207,8 @@ def allocate(
 
 
 def _reserved(network: AnyNetwork, assigned: AssignedSubnet, config: Subnet) -> set[AnyAddress]:
-    reserved: set[AnyAddress] = {ip_address(text) for text in _values(config.reserved)}
-    reserved.add(ip_address(assigned.gateway))
+    reserved: set[AnyAddress] = {_known(text) for text in _values(config.reserved)}
+    reserved.add(_known(assigned.gateway))
     reserved.add(network.network_address)
     if network.version == 4:
         reserved.add(network.broadcast_address)

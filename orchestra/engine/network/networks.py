@@ -6,10 +6,10 @@ needed, by any number of processes, one at a time (the machine's lock "networks"
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 
 import anyio
 from anyio.to_thread import run_sync
@@ -21,18 +21,15 @@ from orchestra.engine.network.endpoints import (
     choose_endpoints,
     interfaces_of,
     listens_of,
-    published_endpoint,
 )
 from orchestra.engine.network.hosts import ResolvConf, parse_resolv_conf
 from orchestra.engine.network.names import NameTable
 from orchestra.engine.network.naming import bridge_name, check_resource, table_name
 from orchestra.engine.network.presence import Presence
+from orchestra.engine.network.publishing import Publications
 from orchestra.engine.network.ruleset import (
     MASQUERADE_OPTION,
-    Element,
     network_elements,
-    port_elements,
-    sender_elements,
 )
 from orchestra.engine.paths import Paths
 from orchestra.engine.shim.protocol import Interface, Listen
@@ -45,17 +42,17 @@ from orchestra.planner.desired import ContainerSpec, NetworkSpec, PortSpec
 LOCK = "networks"
 _OPTIONS = {MTU_OPTION, MASQUERADE_OPTION}
 _ATTEMPTS = 8
-_MAY_FORGE = {"NET_ADMIN", "CAP_NET_ADMIN", "ALL"}
 
 
 class Networks:
-    """What may be done with networks; holds a cache of records and nothing else."""
+    """What may be done with networks; holds caches and nothing else."""
 
     def __init__(self, paths: Paths, store: Store) -> None:
         self._paths = paths
         self._store = store
         self._attached = Attached(store)
         self._leases = Leases(paths)
+        self._publications = Publications(store, self._attached)
         self._names: dict[str, tuple[tuple[int, ...], tuple[ContainerRecord, ...], NameTable]] = {}
 
     async def create(self, spec: NetworkSpec, project: str) -> NetworkRecord:
@@ -143,7 +140,26 @@ class Networks:
         self._make(record)
         for container in self._attached.on(record.name):
             if container.wanted is Wanted.RUNNING:
-                self._publish(container)
+                self._publications.publish(container)
+
+    def settle(self, record: ContainerRecord) -> bool:
+        """Publish a container if all of its networks are whole; else do nothing and return False.
+
+        Blocks for as long as it takes to ask the kernel; :meth:`mend` does the rest.
+
+        :raises NetworkError: when nftables refuses.
+        """
+        return self._publications.settle(record)
+
+    async def mend(self, record: ContainerRecord) -> None:
+        """Make a container's networks whole and publish it; see :meth:`ensure`, :meth:`publish`.
+
+        :raises NetworkError: when the kernel refuses.
+        """
+        for endpoint in record.endpoints:
+            if (network := self._store.network(endpoint.network)) is not None:
+                await self.ensure(network)
+        await self.publish(record)
 
     async def remove(self, record: NetworkRecord) -> None:
         """Remove a network: bridge, firewall, record; what is gone already is no error.
@@ -228,7 +244,7 @@ class Networks:
 
     def listens(self, record: ContainerRecord) -> list[Listen]:
         """Return the host ports that the launcher binds for a container."""
-        return listens_of(record, ipv6=Path("/proc/net/if_inet6").exists())
+        return listens_of(record, ipv6=os.access("/proc/net/if_inet6", os.F_OK))
 
     def choose_ports(self, wanted: Iterable[PortSpec]) -> tuple[PortSpec, ...]:
         """Return published ports with every host port known; open ones get free ones.
@@ -254,45 +270,7 @@ class Networks:
         :raises NetworkError: when nftables refuses.
         """
         if record.endpoints:
-            await run_sync(self._publish, record)
-
-    def _publish(self, record: ContainerRecord) -> None:
-        for table, elements in self._elements(record).items():
-            held = _published(table, elements)
-            running = self._running_addresses(record) if held else set()
-            firewall.put(
-                table,
-                [
-                    element
-                    for element in elements
-                    if not element.value or _may_take(held, element, running)
-                ],
-            )
-
-    def _elements(self, record: ContainerRecord) -> dict[str, list[Element]]:
-        """Return a container's elements by the table of each network's project."""
-        found: dict[str, list[Element]] = {}
-        target = published_endpoint(record.endpoints)
-        forges = record.spec.privileged or _MAY_FORGE & {c.upper() for c in record.spec.cap_add}
-        for endpoint in record.endpoints:
-            network = self._store.network(endpoint.network)
-            if network is None:
-                continue
-            elements = found.setdefault(self._table(network.project), [])
-            if not forges:
-                elements += sender_elements(endpoint)
-            if endpoint is target and endpoint.ipv4:
-                elements += port_elements(record.ports, endpoint.ipv4)
-        return found
-
-    def _running_addresses(self, record: ContainerRecord) -> set[str]:
-        return {
-            endpoint.ipv4
-            for other in self._attached.records()
-            if other.id != record.id and other.wanted is Wanted.RUNNING
-            for endpoint in other.endpoints
-            if endpoint.ipv4
-        }
+            await run_sync(self._publications.publish, record)
 
     async def unpublish(self, record: ContainerRecord) -> None:
         """Take back what :meth:`publish` did, and nothing of another container's.
@@ -301,15 +279,7 @@ class Networks:
         """
         if record.endpoints:
             with anyio.CancelScope(shield=True):
-                await run_sync(self._unpublish, record)
-
-    def _unpublish(self, record: ContainerRecord) -> None:
-        for table, elements in self._elements(record).items():
-            held = _published(table, elements)
-            firewall.drop(
-                table,
-                [e for e in elements if not e.value or held.get((e.container, e.key)) == e.value],
-            )
+                await run_sync(self._publications.unpublish, record)
 
     def names(self, project: str) -> NameTable:
         """Return who answers to which name, for the containers of a project, as of now.
@@ -353,16 +323,6 @@ class Networks:
             f"port {listen['port']} is taken" + (f" by {owner}" if owner else ""),
             hint="change the published port, or stop what has it",
         )
-
-
-def _published(table: str, elements: Sequence[Element]) -> Mapping[tuple[str, str], str]:
-    """Return whose ports are published, where that matters: senders have no value of others."""
-    return firewall.published(table) if any(element.value for element in elements) else {}
-
-
-def _may_take(held: Mapping[tuple[str, str], str], element: Element, running: set[str]) -> bool:
-    value = held.get((element.container, element.key), element.value)
-    return value == element.value or value.partition(" ")[0] not in running
 
 
 def _check(spec: NetworkSpec) -> None:

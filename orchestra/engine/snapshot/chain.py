@@ -39,10 +39,10 @@ class LayerDirectories:
 
     def layers(self, image: Image) -> tuple[str, ...] | None:
         """Return an image's directories, uppermost first; None if any is missing."""
-        directories = [self.place(chain) for chain in reversed(image.chain_ids)]
-        if not all(directory.is_dir() for directory in directories):
+        directories = tuple(f"{self._root}/{hex_of(chain)}" for chain in reversed(image.chain_ids))
+        if not all(map(os.path.isdir, directories)):
             return None
-        return tuple(str(directory) for directory in directories)
+        return directories
 
     async def ensure(self, image: Image, unpack: Unpack | None) -> tuple[str, ...]:
         """Return an image's directories, uppermost first, making what is missing.

@@ -16,7 +16,7 @@ from enum import Enum
 from functools import cache
 from typing import Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from orchestra.values import fields_of
+from orchestra.values import fields_of, items_of
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 T = TypeVar("T")
@@ -31,10 +31,31 @@ def encode(value: object) -> Json:
 
     :raises TypeError: when it holds something that records are not made of.
     """
+    if value is None or type(value) is str or type(value) is int or type(value) is bool:
+        return value
+    if type(value) is tuple:
+        return [encode(item) for item in value]
+    defaults = _DEFAULTS.get(type(value))
+    if defaults is None:
+        return _encode_other(value)
+    names, items = items_of(value)
+    return {
+        name: item if type(item) is str else encode(item)
+        for name, item, default in zip(names, items, defaults, strict=True)
+        if item is not default and item != default
+    }
+
+
+_DEFAULTS: dict[type, tuple[object, ...]] = {}
+"""The defaults of the fields of dataclasses that were encoded; nobody else has these."""
+_REQUIRED = object()
+
+
+def _encode_other(value: object) -> Json:
     match value:
         case Enum():
             return encode(value.value)
-        case None | bool() | int() | float() | str():
+        case bool() | int() | float() | str():
             return value
         case datetime():
             return value.isoformat()
@@ -45,17 +66,14 @@ def encode(value: object) -> Json:
         case tuple() | list():
             return [encode(item) for item in value]
         case _:
-            return _encode_dataclass(value)
+            _DEFAULTS[type(value)] = _defaults_of(type(value))
+            return encode(value)
 
 
-def _encode_dataclass(value: object) -> dict[str, Json]:
-    if not (fields := fields_of(type(value))):
-        raise TypeError(f"cannot encode {type(value).__name__}")
-    return {
-        field.name: encode(item)
-        for field in fields
-        if not field.is_default(item := getattr(value, field.name))
-    }
+def _defaults_of(kind: type) -> tuple[object, ...]:
+    if not (fields := fields_of(kind)):
+        raise TypeError(f"cannot encode {kind.__name__}")
+    return tuple(_REQUIRED if field.required else field.default_value() for field in fields)
 
 
 def decode(kind: type[T], value: object, place: str = "") -> T:

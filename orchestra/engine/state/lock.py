@@ -12,7 +12,6 @@ import fcntl
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from pathlib import Path
 
 from orchestra.engine.linux.directories import make_private
 from orchestra.engine.paths import Paths
@@ -30,7 +29,7 @@ async def project_lock(paths: Paths, project: str, *, wait: float = 0.0) -> Asyn
 
     :raises LockError: when somebody else keeps it.
     """
-    async with _flock(Path(paths.project(project)) / "lock", f'project "{project}"', wait):
+    async with _flock(f"{paths.project(project)}/lock", f'project "{project}"', wait):
         yield
 
 
@@ -40,7 +39,7 @@ def at_once(paths: Paths, project: str) -> Iterator[bool]:
 
     :raises StateError: when there can be no lock.
     """
-    path = Path(paths.project(project)) / "lock"
+    path = f"{paths.project(project)}/lock"
     fd = _open(path)
     try:
         try:
@@ -63,16 +62,16 @@ async def container_lock(paths: Paths, project: str, container_id: str) -> Async
 
     :raises LockError: when somebody else keeps it for two minutes.
     """
-    path = Path(paths.container_run(project, container_id)) / "lock"
+    directory = paths.container_run(project, container_id)
     what = f"container {container_id[:12]}"
-    async with _flock(path, what, CONTAINER_DEADLINE_SECONDS):
+    async with _flock(f"{directory}/lock", what, CONTAINER_DEADLINE_SECONDS):
         try:
             yield
         finally:
-            if not Path(paths.container(project, container_id)).exists():
+            if not os.path.exists(paths.container(project, container_id)):  # noqa: PTH110
                 with suppress(OSError):
-                    path.unlink()
-                    path.parent.rmdir()
+                    os.unlink(f"{directory}/lock")  # noqa: PTH108
+                    os.rmdir(directory)  # noqa: PTH106
 
 
 @asynccontextmanager
@@ -81,13 +80,13 @@ async def machine_lock(paths: Paths, subject: str) -> AsyncIterator[None]:
 
     :raises LockError: when somebody else keeps it for a minute.
     """
-    path = Path(paths.run) / "locks" / f"{subject}.lock"
+    path = f"{paths.run}/locks/{subject}.lock"
     async with _flock(path, f"the {subject} of this machine", MACHINE_DEADLINE_SECONDS):
         yield
 
 
 @asynccontextmanager
-async def _flock(path: Path, what: str, wait: float) -> AsyncIterator[None]:
+async def _flock(path: str, what: str, wait: float) -> AsyncIterator[None]:
     fd = _open(path)
     try:
         await _acquire(fd, what, wait)
@@ -110,39 +109,34 @@ def _holder(fd: int) -> str:
     return os.pread(fd, 32, 0).decode(errors="replace").partition("\n")[0].strip()
 
 
-def _open(path: Path) -> int:
+def _open(path: str) -> int:
     try:
         while True:
-            make_private(path.parent)
-            with suppress(FileNotFoundError):  # removed in between
+            with suppress(FileNotFoundError):  # there is no directory yet, or no longer
                 return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            make_private(path.rpartition("/")[0])
     except OSError as err:
         raise StateError(
             f'cannot open the lock "{path}": {err.strerror}', hint="run the command as root"
         ) from err
 
 
-def _is_current(fd: int, path: Path) -> bool:
+def _is_current(fd: int, path: str) -> bool:
     """Tell whether the locked file still bears its name: its last holder may have removed it."""
     try:
-        return os.path.samestat(os.fstat(fd), path.stat())
+        return os.path.samestat(os.fstat(fd), os.stat(path))  # noqa: PTH116 - at each start
     except FileNotFoundError:
         return False
 
 
 async def _acquire(fd: int, what: str, wait: float) -> None:
     """Take the flock; flock(2) has no timed form, so a contended lock is asked for again."""
+    if _take(fd, what):
+        return
     import anyio  # noqa: PLC0415 - who does not wait needs none
 
     deadline = anyio.current_time() + wait
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as err:
-            if err.errno != errno.EWOULDBLOCK:
-                raise StateError(f"cannot lock {what}: {err.strerror}") from err
-        else:
-            return
+    while not _take(fd, what):
         if anyio.current_time() >= deadline:
             holder = _holder(fd) or "unknown"
             raise LockError(
@@ -150,3 +144,13 @@ async def _acquire(fd: int, what: str, wait: float) -> None:
                 hint="wait for that command to end, or stop it",
             )
         await anyio.sleep(_POLL_SECONDS)
+
+
+def _take(fd: int, what: str) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as err:
+        if err.errno != errno.EWOULDBLOCK:
+            raise StateError(f"cannot lock {what}: {err.strerror}") from err
+        return False
+    return True

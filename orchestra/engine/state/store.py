@@ -31,7 +31,7 @@ DESIRED_FILE = "desired.json"
 _MOST_KNOWN = 4096
 
 
-def write_record(path: Path, record: object) -> os.stat_result:
+def write_record(path: Path | str, record: object) -> os.stat_result:
     """Write one versioned record; return the new file's status.
 
     :raises StateError: when it cannot be written.
@@ -165,7 +165,7 @@ class Store:
         :raises StateError: when it cannot be written.
         """
         path = f"{self.paths.container(record.spec.project, record.id)}/{RECORD_FILE}"
-        self.reader.remember(path, record, write_record(Path(path), record))
+        self.reader.remember(path, record, write_record(path, record))
 
     def remove_container(self, project: str, container_id: str) -> None:
         """Forget a container; the record goes first, so that what is left is no container."""

@@ -15,6 +15,7 @@ from orchestra.engine.image.store import SOURCE_DIGEST, ImageStore
 from orchestra.engine.paths import Paths, paths_of
 from orchestra.errors import ImageError, StateError
 from orchestra.oci.digest import digest_of
+from orchestra.oci.platform import parse_platform
 
 
 @pytest.fixture
@@ -147,7 +148,7 @@ from orchestra.engine.image.store import ImageStore
 from orchestra.engine.paths import paths_of
 store = ImageStore(paths_of({"ORCHESTRA_DATA": sys.argv[1]}, uid=0))
 manifest = store.get("x").manifest
-Path.replace = lambda self, target: os.kill(os.getpid(), signal.SIGKILL)
+os.replace = lambda source, target: os.kill(os.getpid(), signal.SIGKILL)
 store.tag(manifest, "y")
 """
 
@@ -180,3 +181,21 @@ def test_looking_at_the_store_imports_nothing_dear() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "[]"
+
+
+def test_what_goes_from_an_index_is_seen_by_who_has_read_it(store: ImageStore) -> None:
+    amd, arm = made("a"), made("b")
+    for one in (amd, arm):
+        images.store_image(store, "", one)
+    platforms = (images.AMD64, parse_platform("linux/arm64"))
+    image = store.add_index(images.index(*zip(platforms, (amd, arm), strict=True)), reference="x")
+    target = store.target("x")
+    assert target is not None
+    both = (store.image_of(amd.digest), store.image_of(arm.digest))
+    assert [store.images_of(target) for _ in range(2)] == [both, both]
+    store.drop_blob(arm.digest)
+    assert store.images_of(target) == (store.image_of(amd.digest),)
+    store.drop_blob(target.digest)
+    with pytest.raises(ImageError, match="not in the store"):
+        store.get("x")
+    assert image.manifest == amd.digest

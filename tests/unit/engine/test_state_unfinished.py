@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestra.engine.paths import paths_of
+from orchestra.engine.state.atomic import write_atomic
 from orchestra.engine.state.store import Store
 
 
@@ -44,3 +45,13 @@ def test_what_is_left_of_a_networks_record_goes_with_the_network(store: Store) -
     assert set(directory.iterdir()) == others
     store.remove_network("shop_default.json.1")
     assert list(directory.iterdir()) == []
+
+
+def test_a_file_of_the_working_directory_is_replaced_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path, text in (("x", b"1"), (Path("x"), b"2"), ("new/x", b"3")):
+        write_atomic(path, text)
+    assert sorted(map(str, Path().rglob("*"))) == ["new", "new/x", "x"]
+    assert (Path("x").read_bytes(), Path("new/x").read_bytes()) == (b"2", b"3")
