@@ -200,6 +200,7 @@ class World:
 
     def _stop(self, step: StopContainer) -> None:
         container = self.containers[step.container_id]
+        self.stopping.discard(step.container_id)  # what runs again after this has its ports again
         phase = Phase.EXITED if container.phase in LIVE else container.phase
         self.containers[container.id] = replace(
             container, phase=phase, exit_code=container.exit_code or 0, stopped_by_user=step.by_user
