@@ -190,6 +190,11 @@ class _Follower:
         drained.set()
 
     async def _ended(self, event: ContainerExited) -> None:
+        await self._tell_of(event)
+        if event.service in self._attached and not event.will_restart:
+            await self._notice_the_end()
+
+    async def _tell_of(self, event: ContainerExited) -> None:
         if event.service not in self._attached:
             return
         self._ended_once.add(event.container_id)
@@ -205,7 +210,6 @@ class _Follower:
             if wanted is None or wanted == event.service:
                 self._code = event.exit_code
             self.over.set()
-        await self._notice_the_end()
 
     async def _notice_the_end(self) -> None:
         if not self._all_started:
@@ -214,9 +218,9 @@ class _Follower:
         attached = [c for c in observed.containers if c.service in self._attached]
         if any(c.phase in LIVE or comes_back(c) for c in attached):
             return
-        self.over.set()
         for container in filter(self._ended_unseen, attached):
-            await self._ended(_exit_of(container))
+            await self._tell_of(_exit_of(container))
+        self.over.set()  # at last: whoever waits for it cancels us
 
     async def finish(self) -> int:
         """Stop what runs when that was asked for, and return the exit code."""
