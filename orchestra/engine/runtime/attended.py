@@ -33,7 +33,7 @@ from orchestra.oci.runtime import RuntimeConfig
 
 _INSIDE = CloneFlag.NEWNS | CloneFlag.NEWIPC | CloneFlag.NEWUTS | CloneFlag.NEWCGROUP
 _BORN_WITH = CloneFlag.NEWPID
-_TEXT_MAX = 24576
+_TEXT_MAX = 12288
 """So many letters of arguments and environment go into one message, whatever they are."""
 
 

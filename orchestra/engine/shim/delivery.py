@@ -184,6 +184,7 @@ def _read(path: str) -> tuple[ShimRequest, RuntimeConfig] | None:
         request = read_request(path)
         config = load_config(request["bundle"])
         suits = is_plain(request) and not request["runtime"] and "userns" not in request
+        suits = suits and len(request["network"]["listen"]) <= birth.HELD_PORTS_MAX
         return (request, config) if suits and may_be_attended(config) else None
     except (ShimFailure, RuntimeFailure, OSError):
         return None

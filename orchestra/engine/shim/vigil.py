@@ -162,7 +162,8 @@ def _fork(
         maker.close()
         newborn.run(rest, fds[0], lambda: _stdio(*pipes))
     os.close(fds[0])
-    maker.send(b"%d" % pid)
+    with suppress(OSError):  # a maker that is gone by now sends no answer
+        maker.send(b"%d" % pid)
     return pid
 
 
