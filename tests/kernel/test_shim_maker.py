@@ -9,12 +9,17 @@ from contextlib import suppress
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
+from anyio.abc import TaskGroup
 from support.cell import Cell, kill_now, open_cell, spec, wait_until
 
 from orchestra.engine.container.failures import StartError
+from orchestra.engine.runtime.attended import may_be_attended
+from orchestra.engine.runtime.config import load_config
 from orchestra.engine.shim.identity import read_identity
 from orchestra.engine.state.records import ContainerRecord
+from orchestra.errors import ContainerError
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
 
@@ -102,14 +107,14 @@ def descriptors(pid: int) -> list[str]:
 
 
 async def test_a_maker_comes_home_and_keeps_nothing(cell: Cell) -> None:
-    """It has its standard streams, its line to the launcher, and the two that lead home."""
+    """It has its standard streams, its line to the launcher, and the six that lead home."""
     nursery = await nursery_of(cell)
     home, seen = places_of(cell.launcher_pid), 0
     for _ in range(20):
         _, maker = await start_with_maker(cell, nursery)
         while maker in children_of(cell.launcher_pid):  # it ends by itself
             with suppress(OSError):
-                if len(descriptors(maker)) == 6 and places_of(maker) == home:
+                if len(descriptors(maker)) == 10 and places_of(maker) == home:
                     seen += 1
                     break
         if seen == 5:
@@ -148,7 +153,7 @@ async def test_others_start_while_a_maker_hangs(cell: Cell) -> None:
     wait_until(lambda: others_of(cell) == {nursery})  # it has left them all alone, and ended
 
 
-async def test_a_maker_killed_at_its_work_leaves_nothing_in_the_way(cell: Cell) -> None:
+async def test_a_maker_killed_before_its_work_leaves_nothing_in_the_way(cell: Cell) -> None:
     nursery = await nursery_of(cell)
     maker = await stopped_maker(cell, nursery)
     record = await cell.create(spec("/bin/sleep", "1000"))
@@ -158,6 +163,92 @@ async def test_a_maker_killed_at_its_work_leaves_nothing_in_the_way(cell: Cell) 
         await a_child_more(cell, before)
         kill_now(maker)
     assert await cell.exec(record, "/bin/true") == (0, "")
+
+
+class Start:
+    """A start, going on, whose maker is stopped in the middle of it."""
+
+    def __init__(self, cell: Cell) -> None:
+        self.cell = cell
+        self.maker = 0
+        self.failed: ContainerError | None = None
+        self.over = anyio.Event()
+
+    async def catch(self, nursery: int, tasks: TaskGroup) -> None:
+        """Begin starts until one is caught."""
+        for _ in range(100):
+            _, self.maker = await start_with_maker(self.cell, nursery)
+            self.failed, self.over = None, anyio.Event()
+            self.record = await self.cell.create(spec("/bin/sleep", "1000"))
+            self.place = self.cell.run_directory(self.record)
+            tasks.start_soon(self._go)
+            if await anyio.to_thread.run_sync(self._stop):
+                return
+            await self.over.wait()
+        pytest.fail("no maker is caught at its work")
+
+    async def _go(self) -> None:
+        over = self.over
+        try:
+            await self.cell.containers.start(self.record)
+        except ContainerError as err:
+            self.failed = err
+        over.set()
+
+    def _stop(self) -> bool:
+        """Stop the maker as soon as there is a shim; tell whether it was in time."""
+        while not (self.place / "shim.pid").exists():
+            pass
+        try:
+            os.kill(self.maker, signal.SIGSTOP)
+            if len(descriptors(self.maker)) > 10 and not (self.place / "init.pid").exists():
+                return True
+            os.kill(self.maker, signal.SIGCONT)
+        except OSError:
+            pass
+        return False
+
+
+async def caught(cell: Cell, tasks: TaskGroup) -> Start:
+    start = Start(cell)
+    await start.catch(await nursery_of(cell), tasks)
+    return start
+
+
+async def starts_again(cell: Cell, start: Start) -> None:
+    """Check that nothing is left of a start that failed: it is told, and the next one works."""
+    await start.over.wait()
+    assert start.failed is not None
+    wait_until(lambda: not (start.place / "init.pid").exists())
+    record = await cell.containers.start(start.record)
+    assert await cell.exec(record, "/bin/true") == (0, "")
+
+
+async def test_a_maker_killed_at_its_work_fails_that_start_alone(cell: Cell) -> None:
+    async with anyio.create_task_group() as tasks:
+        start = await caught(cell, tasks)
+        kill_now(start.maker)
+        await starts_again(cell, start)
+        assert "was killed" in str(start.failed)
+
+
+async def test_a_maker_at_its_work_ends_with_the_shim(cell: Cell) -> None:
+    """It is stopped, as it would be by a mount that hangs: its lock is in nobody's way."""
+    async with anyio.create_task_group() as tasks:
+        start = await caught(cell, tasks)
+        kill_now(cell.pid(start.record, "shim.pid"))
+        wait_until(lambda: start.maker not in children_of(cell.launcher_pid))
+        await starts_again(cell, start)
+
+
+async def test_a_start_goes_on_without_its_launcher(cell: Cell) -> None:
+    async with anyio.create_task_group() as tasks:
+        start = await caught(cell, tasks)
+        kill_now(cell.launcher_pid)
+        os.kill(start.maker, signal.SIGCONT)
+        await start.over.wait()
+        assert start.failed is None
+        assert await cell.exec(start.record, "/bin/true") == (0, "")
 
 
 async def test_what_cannot_be_made_is_told_and_leaves_nothing(cell: Cell) -> None:
@@ -202,6 +293,7 @@ async def test_a_maker_makes_what_a_shims_child_makes(cell: Cell, kind: str) -> 
 
     async def look() -> str:
         record = await cell.start(spec("/bin/sh", "-c", LOOK, **changes))
+        assert may_be_attended(load_config(str(cell.directory(record) / "bundle")))
         await cell.containers.wait(record)
         return cell.output(record)
 

@@ -2,7 +2,8 @@
 
 It is there while containers are being started, and ends when none has been for a while: what makes
 it fast is memory of its own. Few wait for it, and not for long, so nothing that takes it its time
-(a volume of a server that does not answer) keeps others from starting. After a failure it ends.
+(a volume of a server that does not answer) keeps others from starting. After a failure it ends, and
+with the shim whose container it has in hand.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import gc
 import os
 import select
+import signal
 import socket
 from array import array
 from collections.abc import Callable, Sequence
@@ -32,32 +34,43 @@ class Midwife:
     def __init__(self, fork: Callable[[Callable[[], None], tuple[int, ...]], int]) -> None:
         self._fork = fork
         self._line: socket.socket | None = None
-        self._waiting = 0
+        self._pid = 0
+        self._shims: list[int] = []
+        """Whose containers it is to make: the first one's is in hand."""
 
     def is_free(self) -> bool:
         """Tell whether the next container can be its."""
         self._look()
-        return self._waiting < _WAITING_MAX
+        return len(self._shims) < _WAITING_MAX
 
-    def attend(self, path: str, fds: Sequence[int]) -> None:
-        """Have a container made; one that it cannot make is left to the shim.
+    def attend(self, shim: int, path: str, fds: Sequence[int]) -> None:
+        """Have a shim's container made; one that it cannot make is left to the shim.
 
         ``fds``: the client's connection, the shim's channel, the line to the shim, the token.
         """
         try:
             line = self._line = self._line or self._open()
-            socket.send_fds(line, [path.encode("utf-8", "surrogateescape")], fds)
+            message = b"%d " % shim + path.encode("utf-8", "surrogateescape")
+            socket.send_fds(line, [message], fds)
         except OSError:
             self.close()
         else:
-            self._waiting += 1
+            self._shims.append(shim)
+
+    def shim_ended(self, shim: int, status: int) -> None:
+        """Kill it with a shim that was killed: it may hang, and has that container's lock."""
+        self._look()
+        if os.WIFSIGNALED(status) and self._shims[:1] == [shim]:
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+            self.close()
 
     def close(self) -> None:
         """Let it end."""
         if self._line is not None:
             self._line.close()
             self._line = None
-        self._waiting = 0
+        self._shims.clear()
 
     def _look(self) -> None:
         """See what it has done, or whether it is gone."""
@@ -69,14 +82,14 @@ class Midwife:
             except OSError:
                 told = b""
             if told:
-                self._waiting -= 1
+                del self._shims[:1]
             else:
                 self.close()
 
     def _open(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            self._fork(lambda: _serve(theirs), (theirs.fileno(),))
+            self._pid = self._fork(lambda: _serve(theirs), (theirs.fileno(),))
         return ours
 
 
@@ -85,13 +98,14 @@ def _serve(line: socket.socket) -> NoReturn:
     gc.collect()
     gc.freeze()
     gc.disable()
-    home = Home(os.getppid())
+    home = Home()
     waiting = select.poll()
     waiting.register(line, select.POLLIN)
     with suppress(ConnectionError):  # the launcher is gone
         while waiting.poll(_IDLE_MILLISECONDS):
-            path, passed, _, _ = line.recvmsg(_PATH_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
-            if not path or not deliver(path, array("i", passed[0][2]), home):
+            message, passed, _, _ = line.recvmsg(_PATH_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
+            shim, _, place = message.partition(b" ")
+            if not place or not deliver(int(shim), place, array("i", passed[0][2]), home):
                 break
             line.send(_READY)
             gc.collect()

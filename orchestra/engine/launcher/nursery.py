@@ -40,36 +40,48 @@ class Nursery:
         :raises ShimFailure: when it cannot be forked.
         """
         fds = [sock.fileno() for sock in passed]
-        if not self._midwife.is_free():
-            return self._bear(path, fds)
+        for _ in range(2):  # one that somebody killed is followed by another
+            pid = self._attended(path, fds) if self._midwife.is_free() else self._fork(path, fds)
+            if pid:
+                return pid
+            self.close()
+        raise ShimFailure("cannot fork the container's shim: it is killed each time")
+
+    def _attended(self, path: str, fds: Sequence[int]) -> int:
+        """Fork the shim, then call its maker: it needs longer until they have to do with another.
+
+        Of a nursery that is killed meanwhile nobody knows whether it has forked one: such a shim
+        finds that there is no maker.
+        """
         shims, makers = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         token = os.eventfd(1, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         try:
-            # the shim first: it needs longer until it has something to do with its maker
-            pid = self._bear(path, (*fds, shims.fileno(), token))
-            self._midwife.attend(path, (*fds, makers.fileno(), token))
+            pid = self._fork(path, (*fds, shims.fileno(), token))
+            if pid:
+                self._midwife.attend(pid, path, (*fds, makers.fileno(), token))
         finally:
             shims.close()
             makers.close()
             os.close(token)
         return pid
 
-    def _bear(self, path: str, fds: Sequence[int]) -> int:
-        for _ in range(2):  # one that somebody killed is followed by another
-            line = self._line = self._line or _open()
-            try:
-                socket.send_fds(line, [path.encode("utf-8", "surrogateescape")], fds)
-                answer = line.recv(64)
-            except OSError:
-                answer = b""
-            if answer:
-                if answer.startswith(b"-"):
-                    number = int(answer[1:])
-                    why = os.strerror(number).lower()
-                    raise ShimFailure(f"cannot fork the container's shim: {why}", errno=number)
-                return int(answer)
-            self.close()
-        raise ShimFailure("cannot fork the container's shim: it is killed each time")
+    def _fork(self, path: str, fds: Sequence[int]) -> int:
+        """Return the pid of a shim, 0 where the nursery has been killed."""
+        line = self._line = self._line or _open()
+        try:
+            socket.send_fds(line, [path.encode("utf-8", "surrogateescape")], fds)
+            answer = line.recv(64)
+        except OSError:
+            answer = b""
+        if answer.startswith(b"-"):
+            number = int(answer[1:])
+            why = os.strerror(number).lower()
+            raise ShimFailure(f"cannot fork the container's shim: {why}", errno=number)
+        return int(answer or 0)
+
+    def ended(self, pid: int, status: int) -> None:
+        """Hear of the end of a shim, or of another child of the launcher's."""
+        self._midwife.shim_ended(pid, status)
 
     def end(self) -> None:
         """Let it end, and the maker."""

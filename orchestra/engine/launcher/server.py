@@ -344,8 +344,8 @@ class Launcher:
                 return
             if pid == 0:
                 return
-            self._ward.ended(pid, status)
-            self._orphans.ended(pid, status)
+            for keeper in (self._ward, self._orphans, self._nursery):
+                keeper.ended(pid, status)
             child = self._children.pop(pid, None)
             if child is not None:
                 self._hold(child)

@@ -13,7 +13,10 @@ from __future__ import annotations
 
 import marshal
 import os
+import select
+import signal
 from collections.abc import Callable
+from contextlib import suppress
 from typing import cast
 
 from orchestra.engine.linux import syscalls
@@ -24,7 +27,7 @@ from orchestra.engine.runtime.config import load_config, rootfs_of
 from orchestra.engine.runtime.create import adjust_oom_score, cgroup_of, finish
 from orchestra.engine.runtime.failure import RuntimeFailure, failed
 from orchestra.engine.runtime.namespaces import plan_namespaces
-from orchestra.engine.runtime.newborn import NET, Data, Program
+from orchestra.engine.runtime.newborn import Data, Program
 from orchestra.engine.runtime.options import parse_options
 from orchestra.engine.runtime.security import OPTIONAL_RLIMITS
 from orchestra.engine.runtime.state import StateDirectory
@@ -33,6 +36,7 @@ from orchestra.oci.runtime import RuntimeConfig
 
 _INSIDE = CloneFlag.NEWNS | CloneFlag.NEWIPC | CloneFlag.NEWUTS | CloneFlag.NEWCGROUP
 _BORN_WITH = CloneFlag.NEWPID
+_END_MILLISECONDS = 10_000
 _TEXT_MAX = 12288
 """So many letters of arguments and environment go into one message, whatever they are."""
 
@@ -179,6 +183,8 @@ class Attended:
         """
         home = self._prepared().environment.get("HOME", "")
         send_with(self._channel.fd, marshal.dumps(home), (root,))
+        if self._channel.receive() is None:
+            raise RuntimeFailure("the container's init died before it was ready")
         finish(self._channel)
 
     def close(self) -> None:
@@ -188,6 +194,16 @@ class Attended:
         if self._pidfd >= 0:
             os.close(self._pidfd)
             self._pidfd = -1
+
+    def end(self) -> None:
+        """Kill the first process, where its shim has not, and wait for its end."""
+        if self._pidfd < 0:
+            return
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        ended = select.poll()
+        ended.register(self._pidfd, select.POLLIN)
+        ended.poll(_END_MILLISECONDS)
 
     def undo(self) -> None:
         """Take cgroup and state away; the first process has ended."""
@@ -248,18 +264,17 @@ class Attended:
 
 
 class Home:
-    """The maker's own namespaces and root, to come back to: those of a process that has them."""
+    """The namespaces and the root that this process has now, to come back to."""
 
-    def __init__(self, pid: int) -> None:
-        self._pidfd = os.pidfd_open(pid)
+    def __init__(self) -> None:
+        kinds = ("mnt", "net", "ipc", "uts", "cgroup")
+        self._fds = [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in kinds]
         self._root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def come_back(self) -> None:
-        """Leave all that was entered.
-
-        :raises OSError: ESRCH when the process is gone.
-        """
-        syscalls.setns(self._pidfd, _INSIDE | NET)
+        """Leave all that was entered."""
+        for fd in self._fds:
+            syscalls.setns(fd, 0)
         _take_root(self._root)
 
 

@@ -27,6 +27,7 @@ from orchestra.oci.runtime import Process
 
 NET = CloneFlag.NEWNET
 _USUAL = b"%d" % int(CloneFlag.NEWPID)
+_READY = b'{"kind":"ready"}'
 _fork_as_usual = forks.forker(CloneFlag.NEWPID)
 Program = tuple[
     dict[str, object],
@@ -99,7 +100,7 @@ def _live(orders: bytes, line: Channel, stdio: tuple[int, int, int]) -> None:
     made = () if procfs is None else (_make_procfs(procfs),)
     _give_pipes(person)
     become.drop_bounding(person)
-    send_with(line.fd, b'{"kind":"ready"}', made)
+    send_with(line.fd, _READY, made)
     told, (*root,) = receive_with(line.fd)
     if not told:
         os._exit(1)
@@ -107,6 +108,7 @@ def _live(orders: bytes, line: Channel, stdio: tuple[int, int, int]) -> None:
     pivot(Root(root[0]))
     close_all_but((line.fd,))
     become.take_user(person, bounded=True)
+    send_with(line.fd, _READY, ())
     candidates = become.find_program(person)
     become.close_walls(person)
     if own_init:

@@ -1,7 +1,7 @@
 """What a maker does for one plain container: all that its shim and its first process need not do.
 
-The shim is at the other end of a line. It says who it is, forks the container's first process by
-the maker's orders, says which one that is, and is given what a shim keeps.
+The shim is at the other end of a line. It forks the container's first process by the maker's
+orders, says which one that is, and is given what a shim keeps.
 """
 
 # No pathlib here: the process stays small.
@@ -22,7 +22,7 @@ from orchestra.engine.shim.beginning import BORN, COLD, FORK, NOT_BORN, Beginnin
 from orchestra.engine.shim.birth import ShimTask
 from orchestra.engine.shim.failure import ShimFailure, because
 from orchestra.engine.shim.identity import write_identity
-from orchestra.engine.shim.protocol import EXIT_FILE, INIT_FILE, SHIM_FILE, ShimRequest
+from orchestra.engine.shim.protocol import EXIT_FILE, INIT_FILE, ShimRequest
 from orchestra.engine.shim.request import is_plain, read_request
 from orchestra.oci.runtime import RuntimeConfig
 
@@ -33,8 +33,9 @@ class Delivery:
     """One container's; ``home`` is where the maker goes back to whatever happens."""
 
     def __init__(
-        self, task: ShimTask, config: RuntimeConfig, line: socket.socket, home: Home
+        self, shim: int, task: ShimTask, config: RuntimeConfig, line: socket.socket, home: Home
     ) -> None:
+        self._shim = shim
         self._task = task
         self._config = config
         self._line = line
@@ -50,20 +51,22 @@ class Delivery:
                 pid, started_at = self._make()
             except RuntimeFailure as err:
                 raise ShimFailure(err.message, errno=err.errno, exit_code=err.exit_code) from err
+            fds = array("i", self._beginning.held())
+            told = BORN + f"{pid} {started_at}".encode()
+            self._line.sendmsg([told], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds.tobytes())])
+        except BrokenPipeError:
+            self._fail(ShimFailure("cannot start the container: its shim was killed"))
+            return False
         except (ShimFailure, OSError) as err:
             self._fail(as_failure(err))
             return False
-        fds = array("i", self._beginning.held())
-        told = BORN + f"{pid} {started_at}".encode()
-        with suppress(OSError):
-            self._line.sendmsg([told], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds.tobytes())])
         return True
 
     def close(self) -> None:
-        """Close all that was opened for it."""
+        """Close all that was opened for it, what would keep another shim from it first."""
+        self._beginning.let_go()
         if self._made is not None:
             self._made.close()
-        self._beginning.let_go()
         self._line.close()
         self._task.connection.close()
         self._task.channel.close()
@@ -75,7 +78,7 @@ class Delivery:
         if not made.born_inside:
             self._order(made)
         made.prepare()
-        making, _ = birth.plan(self._task, os.getpid(), self._beginning.begin)
+        making, _ = birth.plan(self._task, self._shim, self._beginning.begin)
         try:
             making.network()
             made.make_cgroup()
@@ -83,19 +86,15 @@ class Delivery:
                 self._order(made)
             with network.own_namespace() as fd:
                 made.let_in(fd)
-            self._write_shim(self._hear_pid())
             making.furnish()
             made.born(self._hear_pid())
             root = made.furnish(native.places_of(making))
         finally:
             self._home.come_back()
         if native.programs_known() > known:
-            wire.send(self._task.channel, {"op": "warm", "bundle": request["bundle"]})
+            with suppress(OSError):  # a launcher that is gone learns nothing
+                wire.send(self._task.channel, {"op": "warm", "bundle": request["bundle"]})
         return self._let_go(made, root)
-
-    def _write_shim(self, pid: int) -> None:
-        """Say who the shim is: until now, who was making the container stood for it."""
-        write_identity(f"{self._task.request['run_directory']}/{SHIM_FILE}", pid)
 
     def _order(self, made: Attended) -> None:
         """Have the shim fork the first process."""
@@ -121,7 +120,7 @@ class Delivery:
         return made.pid, started_at
 
     def _hear_pid(self) -> int:
-        """Return the pid that the shim says: its own, then that of the first process.
+        """Return the pid of the first process, which the shim says.
 
         :raises ShimFailure: when it could not fork that, or is gone.
         """
@@ -142,12 +141,13 @@ class Delivery:
             while self._line.recv(_ANSWER_BYTES):  # it is done when it hangs up
                 pass
         if self._made is not None:
+            self._made.end()
             self._made.undo()
             native.NativeRuntime(self._task.request, self._config).delete()
         self._beginning.give_up(failure)
 
 
-def deliver(place: bytes, fds: Sequence[int], home: Home) -> bool:
+def deliver(shim: int, place: bytes, fds: Sequence[int], home: Home) -> bool:
     """Make the plain container of a request, or tell its shim to have it made; False on failure.
 
     ``fds``: the client's connection, the shim's channel, our line to the shim, what is shared.
@@ -166,12 +166,12 @@ def deliver(place: bytes, fds: Sequence[int], home: Home) -> bool:
     known = _read(path)
     if known is None:
         with suppress(OSError):
-            line.recv(_ANSWER_BYTES)
             line.send(COLD)
         wire.close_all([item.detach() for item in (client, channel, line)])
         return True
     request, config = known
-    delivery = Delivery(ShimTask(request, path, client, channel), config, line, home)
+    task = ShimTask(request, path, client, channel)
+    delivery = Delivery(shim, task, config, line, home)
     try:
         return delivery.deliver()
     finally:

@@ -112,9 +112,8 @@ def _be_attended(line: int, token: int, out: _Pipe, err: _Pipe) -> tuple[bytes, 
     """
     maker = socket.SocketType(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, line)  # few pages, too
     passed: _Rights = []
-    pid = 0
+    pid, told = 0, b""
     try:
-        os.write(line, b"%d" % os.getpid())
         orders, passed = _orders(maker, token)
         if orders[:1] != FORK:
             return orders if orders == NOT_BORN else b"", []
@@ -122,14 +121,13 @@ def _be_attended(line: int, token: int, out: _Pipe, err: _Pipe) -> tuple[bytes, 
         told, passed, _, _ = maker.recvmsg(_ANSWER_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
     except OSError:
         told = b""
-        if not pid:
-            return b"", []
-    if told[:1] != BORN and pid:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-    maker.close()  # which the maker waits for
-    os.close(token)
-    return told or _KILLED, passed
+    finally:
+        if pid and told[:1] != BORN:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        maker.close()  # which the maker waits for
+        os.close(token)
+    return told or (_KILLED if pid else b""), passed
 
 
 def _orders(maker: socket.SocketType, token: int) -> tuple[bytes, _Rights]:
