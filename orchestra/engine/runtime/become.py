@@ -110,6 +110,13 @@ def home_of(root: Root, uid: int) -> str:
     return "/"
 
 
+def own_pipes(fds: Sequence[int], uid: int, gid: int) -> None:
+    """Let the container's user own its pipes, so that it may open /dev/stdout again."""
+    for fd in fds:
+        if stat.S_ISFIFO(os.fstat(fd).st_mode):
+            os.fchown(fd, uid, gid)
+
+
 def own_stdio(uid: int) -> None:
     """Give pipes on stdio to the user, so that he may open /dev/stdout. Files stay whose they are.
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import marshal
 import os
-import stat
 from collections.abc import Callable, Sequence
 from typing import NoReturn, cast
 
@@ -98,7 +97,8 @@ def _live(orders: bytes, line: Channel, stdio: tuple[int, int, int]) -> None:
     if flags & CloneFlag.NEWCGROUP:
         syscalls.unshare(CloneFlag.NEWCGROUP)
     made = () if procfs is None else (_make_procfs(procfs),)
-    _give_pipes(person)
+    user = person.process.get("user") or {"uid": 0, "gid": 0}
+    become.own_pipes((1, 2), user["uid"], user["gid"])
     become.drop_bounding(person)
     send_with(line.fd, _READY, made)
     told, (*root,) = receive_with(line.fd)
@@ -135,11 +135,3 @@ def _person(told: Program) -> tuple[become.Person, bool]:
         labels=tuple(Label(*label) for label in labels),
     )
     return person, own_init
-
-
-def _give_pipes(person: become.Person) -> None:
-    """Let the container's user own its pipes, so that it may open /dev/stdout again."""
-    user = person.process.get("user") or {"uid": 0, "gid": 0}
-    for number in (1, 2):
-        if stat.S_ISFIFO(os.fstat(number).st_mode):
-            os.fchown(number, user["uid"], user["gid"])

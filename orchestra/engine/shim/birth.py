@@ -12,7 +12,6 @@ import json
 import os
 import signal
 import socket
-import stat
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from typing import cast
 
 from orchestra.engine.linux import process, syscalls
 from orchestra.engine.linux.flags import Prctl
+from orchestra.engine.runtime.become import own_pipes
 from orchestra.engine.runtime.config import known_config
 from orchestra.engine.shim import network, rootfs, wire
 from orchestra.engine.shim.console import set_window
@@ -229,7 +229,7 @@ def _launch(
     process_config = config.get("process", {})
     if not task.stdio:
         user = process_config.get("user", {"uid": 0, "gid": 0})
-        _own_pipes(stdio, *_owner(request, user["uid"], user["gid"]))
+        own_pipes(stdio, *_owner(request, user["uid"], user["gid"]))
     pid, master = driver.create(stdio, tty=request["tty"], making=making)
     afterwards(pid)
     write_identity(f"{request['run_directory']}/{INIT_FILE}", pid)
@@ -250,13 +250,6 @@ def _owner(request: ShimRequest, uid: int, gid: int) -> tuple[int, int]:
     from orchestra.engine.shim.mapped import host_owner  # noqa: PLC0415 - seldom asked for
 
     return host_owner(request["userns"], uid, gid)
-
-
-def _own_pipes(stdio: Stdio, uid: int, gid: int) -> None:
-    """Let the container's user own its pipes, so that it may open /dev/stdout again."""
-    for fd in stdio:
-        if stat.S_ISFIFO(os.fstat(fd).st_mode):
-            os.fchown(fd, uid, gid)
 
 
 def hand_over(
