@@ -228,8 +228,12 @@ async def test_a_maker_killed_at_its_work_fails_that_start_alone(cell: Cell) -> 
     async with anyio.create_task_group() as tasks:
         start = await caught(cell, tasks)
         kill_now(start.maker)
-        await starts_again(cell, start)
+        await start.over.wait()
+        if start.failed is None:  # with cgroup v2 it gives its orders late: there were none yet
+            assert await cell.exec(start.record, "/bin/true") == (0, "")
+            return
         assert "was killed" in str(start.failed)
+        await starts_again(cell, start)
 
 
 async def test_a_maker_at_its_work_ends_with_the_shim(cell: Cell) -> None:
