@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from anyio.abc import TaskGroup
 from support.cell import Cell, kill_now, open_cell, spec, wait_until
 
 from orchestra.engine.container.failures import StartError
+from orchestra.engine.linux import host
 from orchestra.engine.runtime.attended import may_be_attended
 from orchestra.engine.runtime.config import load_config
 from orchestra.engine.shim.identity import read_identity
@@ -23,6 +24,8 @@ from orchestra.errors import ContainerError
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
 
+ON_V2 = host.cgroups().mode == "v2"
+not_on_v2 = pytest.mark.skipif(ON_V2, reason="a first process is born into its cgroup")
 KINDS = ("mnt", "net", "ipc", "uts", "cgroup", "pid", "user")
 SECONDS = 60
 
@@ -41,39 +44,61 @@ def children_of(pid: int) -> set[int]:
         return set()
 
 
-def others_of(cell: Cell) -> set[int]:
-    """Return the launcher's children that are no containers' shims: nursery and maker."""
+def makers_of(cell: Cell) -> set[int]:
+    return {pid for pid in children_of(cell.launcher_pid) if name_of(pid) == "orchestra-maker"}
+
+
+def name_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def spares_of(cell: Cell) -> set[int]:
+    """Return the shims that wait to be called: they lead sessions, as all but the nursery do."""
     found = (
         read_identity(str(cell.run_directory(record) / "shim.pid"))
         for record in cell.store.containers(cell.project)
     )
-    return children_of(cell.launcher_pid) - {who["pid"] for who in found if who is not None}
+    shims = {who["pid"] for who in found if who is not None}
+    others = children_of(cell.launcher_pid) - shims - makers_of(cell)
+    return {pid for pid in others if leads_session(pid)}
 
 
-async def nursery_of(cell: Cell) -> int:
-    """Return the nursery of a launcher that knows the filter by now; the maker has ended."""
+def leads_session(pid: int) -> bool:
+    try:
+        return os.getsid(pid) == pid
+    except ProcessLookupError:
+        return False
+
+
+async def settled(cell: Cell) -> None:
+    """Have the launcher know the filter; the maker has ended, and what waited for a call."""
     for _ in range(2):
         record = await cell.start(spec("/bin/true"))
         await cell.containers.wait(record)
         await cell.containers.remove(record)
-    wait_until(lambda: len(others_of(cell)) == 1)
-    (nursery,) = others_of(cell)
-    return nursery
+    at_rest(cell)
 
 
-async def start_with_maker(cell: Cell, nursery: int) -> tuple[ContainerRecord, int]:
+def at_rest(cell: Cell) -> None:
+    wait_until(lambda: not makers_of(cell) and not spares_of(cell))
+
+
+async def start_with_maker(cell: Cell) -> tuple[ContainerRecord, int]:
     """Start a container; return it and the maker that is there for a while now."""
     for _ in range(50):  # on a busy machine it may be gone before we look
         record = await cell.start(spec("/bin/sleep", "1000"))
-        for maker in others_of(cell) - {nursery}:
+        for maker in makers_of(cell):
             return record, maker
     pytest.fail("there is never a maker")
 
 
-async def stopped_maker(cell: Cell, nursery: int) -> int:
+async def stopped_maker(cell: Cell) -> int:
     """Return a maker that has been stopped: it does not end while we look at it."""
     for _ in range(50):
-        _, maker = await start_with_maker(cell, nursery)
+        _, maker = await start_with_maker(cell)
         with suppress(ProcessLookupError):
             os.kill(maker, signal.SIGSTOP)
             return maker
@@ -108,10 +133,10 @@ def descriptors(pid: int) -> list[str]:
 
 async def test_a_maker_comes_home_and_keeps_nothing(cell: Cell) -> None:
     """It has its standard streams, its line to the launcher, and the six that lead home."""
-    nursery = await nursery_of(cell)
+    await settled(cell)
     home, seen = places_of(cell.launcher_pid), 0
     for _ in range(20):
-        _, maker = await start_with_maker(cell, nursery)
+        _, maker = await start_with_maker(cell)
         while maker in children_of(cell.launcher_pid):  # it ends by itself
             with suppress(OSError):
                 if len(descriptors(maker)) == 10 and places_of(maker) == home:
@@ -123,24 +148,24 @@ async def test_a_maker_comes_home_and_keeps_nothing(cell: Cell) -> None:
 
 
 async def test_a_maker_ends_when_nothing_is_to_be_made(cell: Cell) -> None:
-    nursery = await nursery_of(cell)
-    await start_with_maker(cell, nursery)
-    wait_until(lambda: others_of(cell) == {nursery})
+    await settled(cell)
+    await start_with_maker(cell)
+    at_rest(cell)
 
 
 async def test_a_start_without_its_killed_maker(cell: Cell) -> None:
-    nursery = await nursery_of(cell)
-    maker = await stopped_maker(cell, nursery)
+    await settled(cell)
+    maker = await stopped_maker(cell)
     kill_now(maker)
-    record, after = await start_with_maker(cell, nursery)
+    record, after = await start_with_maker(cell)
     assert after != maker
     assert await cell.exec(record, "/bin/true") == (0, "")
 
 
 async def test_others_start_while_a_maker_hangs(cell: Cell) -> None:
     """As it would on a volume of a server that does not answer: some wait a little, then none."""
-    nursery = await nursery_of(cell)
-    maker = await stopped_maker(cell, nursery)
+    await settled(cell)
+    maker = await stopped_maker(cell)
     records = []
     try:
         for _ in range(6):
@@ -150,12 +175,12 @@ async def test_others_start_while_a_maker_hangs(cell: Cell) -> None:
         os.kill(maker, signal.SIGCONT)
     for record in records:
         assert await cell.exec(record, "/bin/true") == (0, "")
-    wait_until(lambda: others_of(cell) == {nursery})  # it has left them all alone, and ended
+    at_rest(cell)  # it has left them all alone, and ended
 
 
 async def test_a_maker_killed_before_its_work_leaves_nothing_in_the_way(cell: Cell) -> None:
-    nursery = await nursery_of(cell)
-    maker = await stopped_maker(cell, nursery)
+    await settled(cell)
+    maker = await stopped_maker(cell)
     record = await cell.create(spec("/bin/sleep", "1000"))
     before = children_of(cell.launcher_pid)
     async with anyio.create_task_group() as tasks:
@@ -174,10 +199,10 @@ class Start:
         self.failed: ContainerError | None = None
         self.over = anyio.Event()
 
-    async def catch(self, nursery: int, tasks: TaskGroup) -> None:
+    async def catch(self, tasks: TaskGroup) -> None:
         """Begin starts until one is caught."""
         for _ in range(100):
-            _, self.maker = await start_with_maker(self.cell, nursery)
+            _, self.maker = await start_with_maker(self.cell)
             self.failed, self.over = None, anyio.Event()
             self.record = await self.cell.create(spec("/bin/sleep", "1000"))
             self.place = self.cell.run_directory(self.record)
@@ -211,7 +236,8 @@ class Start:
 
 async def caught(cell: Cell, tasks: TaskGroup) -> Start:
     start = Start(cell)
-    await start.catch(await nursery_of(cell), tasks)
+    await settled(cell)
+    await start.catch(tasks)
     return start
 
 
@@ -256,8 +282,8 @@ async def test_a_start_goes_on_without_its_launcher(cell: Cell) -> None:
 
 
 async def test_what_cannot_be_made_is_told_and_leaves_nothing(cell: Cell) -> None:
-    nursery = await nursery_of(cell)
-    _, maker = await start_with_maker(cell, nursery)
+    await settled(cell)
+    _, maker = await start_with_maker(cell)
     record = await cell.create(spec("/bin/nothing-there"))
     with pytest.raises(StartError, match="no such file") as raised:
         await cell.containers.start(record)
@@ -265,7 +291,7 @@ async def test_what_cannot_be_made_is_told_and_leaves_nothing(cell: Cell) -> Non
     assert not (cell.run_directory(record) / "shim.pid").exists()
     assert not list(Path("/sys/fs/cgroup").glob(f"**/{record.id}"))
     wait_until(lambda: maker not in children_of(cell.launcher_pid))
-    after, _ = await start_with_maker(cell, nursery)
+    after, _ = await start_with_maker(cell)
     assert await cell.exec(after, "/bin/true") == (0, "")
 
 
@@ -291,21 +317,135 @@ VARIETY: dict[str, dict[str, object]] = {
 
 
 @pytest.mark.parametrize("kind", VARIETY)
-async def test_a_maker_makes_what_a_shims_child_makes(cell: Cell, kind: str) -> None:
-    nursery = await nursery_of(cell)
+async def test_every_way_to_make_a_container_makes_the_same(cell: Cell, kind: str) -> None:
+    """By a maker, by one that has made a part ahead, by a child of the shim."""
+    await settled(cell)
     changes = VARIETY[kind]
 
-    async def look() -> str:
-        record = await cell.start(spec("/bin/sh", "-c", LOOK, **changes))
+    async def look() -> tuple[str, int]:
+        record = await cell.start(spec("/bin/sh", "-c", f"{LOOK}exec sleep 1000", **changes))
         assert may_be_attended(load_config(str(cell.directory(record) / "bundle")))
+        await anyio.to_thread.run_sync(wait_until, lambda: cell.output(record).endswith("done\n"))
+        shim = cell.pid(record, "shim.pid")
+        await cell.containers.kill(record)
         await cell.containers.wait(record)
-        return cell.output(record)
+        return cell.output(record), shim
 
-    by_maker = await look()
-    maker = await stopped_maker(cell, nursery)
+    by_maker, _ = await look()
+    if kind != "open" and not ON_V2:
+        assert in_order(await by_spare(cell, look)) == in_order(by_maker)
+    maker = await stopped_maker(cell)
     try:
-        by_child = await look()
+        by_child, _ = await look()
     finally:
         os.kill(maker, signal.SIGCONT)
-    assert by_maker.endswith("done\n")
     assert by_maker == by_child
+
+
+def in_order(text: str) -> list[str]:
+    """Return lines in an order of their own: mounts made ahead have lower numbers."""
+    return sorted(text.splitlines())
+
+
+async def by_spare(cell: Cell, look: Callable[[], Awaitable[tuple[str, int]]]) -> str:
+    """Return what is seen in a container of which a part was made ahead."""
+    for _ in range(50):  # on a busy machine it may be gone before it is used
+        spares = await spares_soon(cell)
+        seen, shim = await look()
+        if shim in spares:
+            return seen
+    pytest.fail("nothing that was made ahead is ever used")
+
+
+async def spares_soon(cell: Cell) -> set[int]:
+    """Return the shims that wait to be called, with their first process, when there is one."""
+    for _ in range(100):
+        if spares := {pid for pid in spares_of(cell) if children_of(pid)}:
+            return spares
+        await anyio.sleep(0.002)
+    return set()
+
+
+async def with_spare(cell: Cell) -> int:
+    """Return a shim that waits to be called."""
+    for _ in range(50):
+        await cell.start(spec("/bin/sleep", "1000"))
+        for spare in await spares_soon(cell):
+            return spare
+    pytest.fail("nothing is ever made ahead")
+
+
+def has_ended(pid: int) -> bool:
+    """Tell whether a process is gone, or only not collected yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+async def by_another_way(cell: Cell, spare: int, **changes: object) -> None:
+    """Check that a container starts, and not from what was made ahead."""
+    record = await cell.start(spec("/bin/sleep", "1000", **changes))
+    assert cell.pid(record, "shim.pid") != spare
+    assert await cell.exec(record, "/bin/true") == (0, "")
+
+
+@not_on_v2
+async def test_a_start_takes_what_was_made_ahead_for_another_size_of_shm(cell: Cell) -> None:
+    """Its shim, at least: the first process and what is mounted are made anew."""
+    await settled(cell)
+    for _ in range(50):
+        spare = await with_spare(cell)
+        record = await cell.start(spec("/bin/sleep", "1000", shm_size_bytes=7 << 20))
+        code, seen = await cell.exec(record, "/bin/grep", "/dev/shm", "/proc/mounts")
+        assert code == 0
+        assert "size=7168k" in seen
+        if cell.pid(record, "shim.pid") == spare:
+            return
+    pytest.fail("nothing that was made ahead is ever used")
+
+
+@not_on_v2
+async def test_a_start_without_the_killed_shim_that_waited(cell: Cell) -> None:
+    await settled(cell)
+    spare = await with_spare(cell)
+    kill_now(spare)
+    await by_another_way(cell, spare)
+
+
+@not_on_v2
+async def test_what_was_made_ahead_ends_with_its_maker(cell: Cell) -> None:
+    await settled(cell)
+    spare = await with_spare(cell)
+    first = children_of(spare)
+    for maker in makers_of(cell):
+        kill_now(maker)
+    wait_until(lambda: all(map(has_ended, (spare, *first))))
+    await by_another_way(cell, spare)
+
+
+@not_on_v2
+async def test_what_was_made_ahead_ends_with_its_launcher(cell: Cell) -> None:
+    await settled(cell)
+    spare = await with_spare(cell)
+    first = children_of(spare)
+    kill_now(cell.launcher_pid)
+    wait_until(lambda: all(map(has_ended, (spare, *first))))
+    await by_another_way(cell, spare)
+
+
+@not_on_v2
+async def test_a_start_goes_on_where_the_maker_hangs_that_has_made_a_part(cell: Cell) -> None:
+    await settled(cell)
+    for _ in range(50):
+        spare = await with_spare(cell)
+        for maker in makers_of(cell):
+            os.kill(maker, signal.SIGSTOP)
+            try:
+                record = await cell.start(spec("/bin/sleep", "1000"))
+            finally:
+                os.kill(maker, signal.SIGCONT)
+            assert await cell.exec(record, "/bin/true") == (0, "")
+            if cell.pid(record, "shim.pid") == spare:
+                return
+    pytest.fail("nothing that was made ahead is ever used")

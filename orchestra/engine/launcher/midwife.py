@@ -1,7 +1,8 @@
 """The launcher's line to a maker: a process that furnishes plain containers, one after the other.
 
 It is there while containers are being started, and ends when none has been for a while: what makes
-it fast is memory of its own. Few wait for it, and not for long, so nothing that takes it its time
+it fast is memory of its own. When there is nothing to do it makes what it can of the next one ahead
+(shim/ahead.py). Few wait for it, and not for long, so nothing that takes it its time
 (a volume of a server that does not answer) keeps others from starting. After a failure it ends, and
 with the shim whose container it has in hand.
 """
@@ -18,25 +19,66 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NoReturn
 
-from orchestra.engine.runtime.attended import Home
-from orchestra.engine.shim.delivery import deliver
+from orchestra.engine.linux import syscalls
+from orchestra.engine.linux.flags import Prctl
+from orchestra.engine.shim.delivery import Maker
+from orchestra.engine.shim.pump import Loop
+from orchestra.values import dataclass
 
 _PATH_BYTES = 8192
 _ROOM = socket.CMSG_SPACE(16)
 _IDLE_MILLISECONDS = 500
+_QUIET_MILLISECONDS = 10
+"""So long nobody has asked for a container when one is begun that nobody has asked for."""
 _WAITING_MAX = 4
-_READY = b"."
+_READY, _WISH = b".", b"+"
+_NAME = b"orchestra-maker"
+
+
+@dataclass(frozen=True, slots=True)
+class Spare:
+    """A shim that waits to be called, on ``leash``."""
+
+    pid: int
+    leash: socket.socket
 
 
 class Midwife:
     """One per launcher; ``fork`` makes a child of it that calls a function."""
 
-    def __init__(self, fork: Callable[[Callable[[], None], tuple[int, ...]], int]) -> None:
+    def __init__(
+        self, fork: Callable[[Callable[[], None], tuple[int, ...]], int], loop: Loop
+    ) -> None:
         self._fork = fork
+        self._loop = loop
         self._line: socket.socket | None = None
         self._pid = 0
         self._shims: list[int] = []
         """Whose containers it is to make: the first one's is in hand."""
+        self._spare: Spare | None = None
+        self._wish: Callable[[], None] = _nothing
+
+    def on_wish(self, bear: Callable[[], None]) -> None:
+        """Have ``bear`` called when it would make something ahead: it is answered by ``offer``."""
+        self._wish = bear
+
+    def offer(self, spare: Spare, line: int) -> None:
+        """Let it make something ahead for a shim at the other end of ``line``."""
+        self._leave_spare()
+        self._spare = spare
+        try:
+            if self._line is not None:
+                socket.send_fds(self._line, [_WISH + b"%d" % spare.pid], [line])
+        except OSError:
+            self.close()
+
+    def take_spare(self) -> Spare | None:
+        """Return the shim that waits, unless its maker is busy: the caller calls it, then us."""
+        self._look()
+        if self._shims:
+            return None
+        spare, self._spare = self._spare, None
+        return spare
 
     def is_free(self) -> bool:
         """Tell whether the next container can be its."""
@@ -46,7 +88,8 @@ class Midwife:
     def attend(self, shim: int, path: str, fds: Sequence[int]) -> None:
         """Have a shim's container made; one that it cannot make is left to the shim.
 
-        ``fds``: the client's connection, the shim's channel, the line to the shim, the token.
+        ``fds``: the client's connection, the shim's channel, the token, and the line to the shim
+        unless it has waited.
         """
         try:
             line = self._line = self._line or self._open()
@@ -60,6 +103,8 @@ class Midwife:
     def shim_ended(self, shim: int, status: int) -> None:
         """Kill it with a shim that was killed: it may hang, and has that container's lock."""
         self._look()
+        if self._spare is not None and self._spare.pid == shim:
+            self._leave_spare()
         if os.WIFSIGNALED(status) and self._shims[:1] == [shim]:
             with suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGKILL)
@@ -67,10 +112,18 @@ class Midwife:
 
     def close(self) -> None:
         """Let it end."""
+        self._leave_spare()
         if self._line is not None:
+            self._loop.forget(self._line.fileno())
             self._line.close()
             self._line = None
         self._shims.clear()
+
+    def _leave_spare(self) -> None:
+        """Let the shim that waits end."""
+        if self._spare is not None:
+            self._spare.leash.close()
+            self._spare = None
 
     def _look(self) -> None:
         """See what it has done, or whether it is gone."""
@@ -81,7 +134,9 @@ class Midwife:
                 return
             except OSError:
                 told = b""
-            if told:
+            if told == _WISH:
+                self._wish()
+            elif told:
                 del self._shims[:1]
             else:
                 self.close()
@@ -90,23 +145,47 @@ class Midwife:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._pid = self._fork(lambda: _serve(theirs), (theirs.fileno(),))
+        self._loop.watch(ours.fileno(), lambda _: self._look())
         return ours
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 def _serve(line: socket.socket) -> NoReturn:
     """Make one container a message, until there is none for a while or one could not be made."""
+    syscalls.prctl(Prctl.SET_NAME, _NAME)
     gc.collect()
     gc.freeze()
     gc.disable()
-    home = Home()
+    with suppress(ConnectionError):  # the launcher is gone
+        _make_all(line, Maker())
+    os._exit(0)
+
+
+def _make_all(line: socket.socket, maker: Maker) -> None:
     waiting = select.poll()
     waiting.register(line, select.POLLIN)
-    with suppress(ConnectionError):  # the launcher is gone
-        while waiting.poll(_IDLE_MILLISECONDS):
-            message, passed, _, _ = line.recvmsg(_PATH_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
-            shim, _, place = message.partition(b" ")
-            if not place or not deliver(int(shim), place, array("i", passed[0][2]), home):
-                break
+    rest, wished = _IDLE_MILLISECONDS, False
+    while rest > 0:
+        wishes = maker.wants_spare and not wished
+        patience = _QUIET_MILLISECONDS if wishes else rest
+        if not waiting.poll(patience):
+            rest -= patience
+            if wishes:
+                line.send(_WISH)
+            wished = True
+            continue
+        message, passed, _, _ = line.recvmsg(_PATH_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
+        shim, _, place = message.partition(b" ")
+        fds = array("i", passed[0][2]) if passed else array("i")
+        if message.startswith(_WISH):
+            maker.make_ahead(int(shim), fds[0])
+        elif not place or not maker.deliver(int(shim), place, fds):
+            return
+        else:
             line.send(_READY)
-            gc.collect()
-    os._exit(0)
+            rest = _IDLE_MILLISECONDS
+        wished = False
+        gc.collect()

@@ -16,12 +16,15 @@ from array import array
 from collections.abc import Sequence
 from typing import NoReturn
 
-from orchestra.engine.launcher.midwife import Midwife
+from orchestra.engine.launcher.midwife import Midwife, Spare
 from orchestra.engine.linux import forks, process
 from orchestra.engine.shim.failure import ShimFailure
-from orchestra.engine.shim.vigil import keep_vigil
+from orchestra.engine.shim.vigil import keep_vigil, wait_for_call
 
 _PATH_BYTES = 8192
+_AHEAD = "\0"
+"""In place of a path: a shim that waits to be called."""
+_AHEAD_BYTES = _AHEAD.encode()
 _ROOM = socket.CMSG_SPACE(16)
 
 
@@ -30,6 +33,7 @@ class Nursery:
 
     def __init__(self, midwife: Midwife) -> None:
         self._midwife = midwife
+        midwife.on_wish(self._bear_ahead)
         self._line: socket.socket | None = None
 
     def bear(self, path: str, passed: Sequence[socket.socket]) -> int:
@@ -41,11 +45,49 @@ class Nursery:
         """
         fds = [sock.fileno() for sock in passed]
         for _ in range(2):  # one that somebody killed is followed by another
-            pid = self._attended(path, fds) if self._midwife.is_free() else self._fork(path, fds)
+            pid = self._call(path, fds)
+            if not pid and self._midwife.is_free():
+                pid = self._attended(path, fds)
+            elif not pid:
+                pid = self._fork(path, fds)
             if pid:
                 return pid
             self.close()
         raise ShimFailure("cannot fork the container's shim: it is killed each time")
+
+    def _call(self, path: str, fds: Sequence[int]) -> int:
+        """Give a request to the shim that waits for one; return its pid, 0 where there is none."""
+        spare = self._midwife.take_spare()
+        if spare is None:
+            return 0
+        token = _token()
+        try:
+            with spare.leash:
+                socket.send_fds(
+                    spare.leash, [path.encode("utf-8", "surrogateescape")], (*fds, token)
+                )
+        except OSError:  # it has just ended
+            return 0
+        else:
+            self._midwife.attend(spare.pid, path, (*fds, token))
+            return spare.pid
+        finally:
+            os.close(token)
+
+    def _bear_ahead(self) -> None:
+        """Fork a shim that waits to be called, and a part of whose container is made already."""
+        ours, leash = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        shims, makers = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pid = 0
+        try:
+            pid = self._fork(_AHEAD, (leash.fileno(), shims.fileno()))
+            if pid:
+                self._midwife.offer(Spare(pid, ours), makers.fileno())
+        except ShimFailure:
+            pass  # whoever starts a container will be told
+        finally:
+            for sock in (leash, shims, makers, *(() if pid else (ours,))):
+                sock.close()
 
     def _attended(self, path: str, fds: Sequence[int]) -> int:
         """Fork the shim, then call its maker: it needs longer until they have to do with another.
@@ -54,11 +96,11 @@ class Nursery:
         finds that there is no maker.
         """
         shims, makers = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        token = os.eventfd(1, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        token = _token()
         try:
             pid = self._fork(path, (*fds, shims.fileno(), token))
             if pid:
-                self._midwife.attend(pid, path, (*fds, makers.fileno(), token))
+                self._midwife.attend(pid, path, (*fds, token, makers.fileno()))
         finally:
             shims.close()
             makers.close()
@@ -95,6 +137,10 @@ class Nursery:
             self._line = None
 
 
+def _token() -> int:
+    return os.eventfd(1, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+
+
 def _open() -> socket.socket:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     if os.fork() == 0:
@@ -129,20 +175,22 @@ def _serve(line: socket.socket) -> NoReturn:
         else:
             if pid == 0:
                 line.close()
-                _be_shim(path, *fds)
+                _be_shim(path, fds)
             answer = b"%d" % pid
         for fd in fds:
             os.close(fd)
         line.send(answer)
 
 
-def _be_shim(
-    path: bytes, connection: int, channel: int, line: int = -1, token: int = -1
-) -> NoReturn:
+def _be_shim(path: bytes, fds: Sequence[int]) -> NoReturn:
     code = 1
     try:
         os.setsid()
-        keep_vigil(path, connection, channel, line, token)
+        if path == _AHEAD_BYTES:
+            wait_for_call(*fds)
+        else:
+            connection, channel, line, token = (*fds, -1, -1)[:4]
+            keep_vigil(path, connection, channel, line, token)
         code = 0
     except BaseException:  # noqa: BLE001 - the entry point of a process
         sys.excepthook(*sys.exc_info())

@@ -63,7 +63,7 @@ class Launcher:
         self._holdings = Holdings()
         self._ward = Ward()
         self._orphans = Orphans()
-        self._nursery = Nursery(Midwife(self._fork))
+        self._nursery = Nursery(Midwife(self._fork, self._loop))
         self._adoptions: dict[str, int] = {}
         self._quitting = False
         self._wakeup = reap_on_signal()

@@ -11,32 +11,25 @@ import or execute.
 
 from __future__ import annotations
 
-import marshal
 import os
-import select
-import signal
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from typing import cast
 
 from orchestra.engine.linux import syscalls
-from orchestra.engine.linux.flags import CloneFlag
 from orchestra.engine.runtime import become, init, reaper
 from orchestra.engine.runtime.beside import Beside, may_be_beside
 from orchestra.engine.runtime.config import load_config, rootfs_of
 from orchestra.engine.runtime.create import adjust_oom_score, cgroup_of, finish
 from orchestra.engine.runtime.failure import RuntimeFailure, failed
+from orchestra.engine.runtime.first import AT_ONCE, BORN_WITH, LATER, Birth, FirstProcess
 from orchestra.engine.runtime.namespaces import plan_namespaces
 from orchestra.engine.runtime.newborn import Data, Program
 from orchestra.engine.runtime.options import parse_options
 from orchestra.engine.runtime.security import OPTIONAL_RLIMITS
 from orchestra.engine.runtime.state import StateDirectory
-from orchestra.engine.runtime.sync import channel_pair, decode, receive_with, send_with
 from orchestra.oci.runtime import RuntimeConfig
 
-_INSIDE = CloneFlag.NEWNS | CloneFlag.NEWIPC | CloneFlag.NEWUTS | CloneFlag.NEWCGROUP
-_BORN_WITH = CloneFlag.NEWPID
-_END_MILLISECONDS = 10_000
+_INSIDE = AT_ONCE | LATER
 _TEXT_MAX = 12288
 """So many letters of arguments and environment go into one message, whatever they are."""
 
@@ -54,7 +47,7 @@ def may_be_attended(config: RuntimeConfig) -> bool:
         and bool(linux.get("cgroupsPath"))
         and sum(map(len, (*(process.get("env") or ()), *(process.get("args") or ())))) < _TEXT_MAX
         and not plan.joined
-        and not plan.new & ~(_INSIDE | _BORN_WITH)
+        and not plan.new & ~(_INSIDE | BORN_WITH)
         and not config.get("hooks")
         and not process.get("terminal")
         and not process.get("scheduler")
@@ -65,6 +58,15 @@ def may_be_attended(config: RuntimeConfig) -> bool:
         and not any("uidMappings" in mount or "gidMappings" in mount for mount in mounts)
         and not any("idmap" in option for mount in mounts for option in mount.get("options") or [])
     )
+
+
+def birth_of(config: RuntimeConfig) -> Birth:
+    """Return what a container's first process is born with."""
+    procfs: Data | None = None
+    for mount in config.get("mounts") or []:
+        if mount.get("type") == "proc":
+            procfs = list(parse_options(mount.get("options") or []).data)
+    return Birth(plan_namespaces(config.get("linux") or {}).new, procfs)
 
 
 class Attended:
@@ -81,8 +83,14 @@ class Attended:
         self._optional = annotations.get(OPTIONAL_RLIMITS, "")
         self._own_init = annotations.get(reaper.ANNOTATION) == "true"
         self._person: become.Person | None = None
-        self._channel, self._theirs = channel_pair()
-        self.pid, self._pidfd, self._made = 0, -1, False
+        self._first: FirstProcess | None = None
+        self._trees: Mapping[str, int] = {}
+        self._made = False
+
+    @property
+    def pid(self) -> int:
+        """Return the first process's pid, 0 while there is none."""
+        return self._first.pid if self._first else 0
 
     @property
     def born_inside(self) -> bool:
@@ -98,20 +106,14 @@ class Attended:
         self._made = True
         self._cgroup.create(self._linux.get("resources") or {})
 
+    def take(self, first: FirstProcess, trees: Mapping[str, int]) -> None:
+        """Take a first process that has been born, and trees that have been mounted, ahead."""
+        self._first, self._trees = first, trees
+
     def orders(self) -> tuple[bytes, tuple[int, ...]]:
-        """Return what ``fork`` takes; the caller closes the descriptors once they are sent."""
-        born_in = self._cgroup.open()
-        later = "" if born_in >= 0 else (self._linux.get("cgroupsPath") or "")
-        orders = (
-            self._directory.container_id,
-            int(self._plan.new & ~_BORN_WITH),
-            later,
-            self._procfs(),
-        )
-        flags = b"%d " % int(self._plan.new & _BORN_WITH)
-        fds = (self._theirs.fd, born_in) if born_in >= 0 else (self._theirs.fd,)
-        self._theirs.fd = -1
-        return flags + marshal.dumps(orders), fds
+        """Return what ``newborn.fork`` takes; the caller closes the descriptors once sent."""
+        self._first = FirstProcess(birth_of(self._config))
+        return self._first.orders(self._cgroup.open())
 
     def prepare(self) -> None:
         """Check what the first process is to become, and compile its filter.
@@ -127,11 +129,14 @@ class Attended:
 
         It is told what it is to become, too.
         """
-        send_with(self._channel.fd, marshal.dumps(self._program()), (network,))
+        self._forked().let_in(self._program(), network)
 
     def born(self, pid: int) -> None:
-        """Take note of the first process, which is another's child and not reaped yet."""
-        self.pid, self._pidfd = pid, os.pidfd_open(pid)
+        """Take note of the first process.
+
+        :raises RuntimeFailure: when it has failed.
+        """
+        self._forked().born(pid)
 
     def furnish(self, places: Callable[[], None]) -> int:
         """Mount all that the container has, inside of it; return a descriptor of its root.
@@ -140,7 +145,8 @@ class Attended:
 
         :raises RuntimeFailure: when something cannot be mounted, or the first process has failed.
         """
-        procfs = self._hear()
+        first = self._forked()
+        first.wait_inside()
         birth = init.Birth(
             container_id=self._directory.container_id,
             bundle=self._bundle,
@@ -152,12 +158,13 @@ class Attended:
             person=self._prepared(),
             stdio=(0, 1, 2),
             console_socket=None,
-            channel=self._channel,
+            channel=first.channel,
             beside=Beside(places=places, network=_nothing, maker=0),
-            procfs=procfs[0] if procfs else -1,
+            procfs=first.procfs,
+            trees=self._trees,
         )
         try:
-            self._enter()
+            self._enter(first)
             failure = init.go_through(birth, init.PLACING)
             if failure is not None:
                 raise failure
@@ -167,8 +174,7 @@ class Attended:
             if birth.root is not None:
                 birth.root.done(birth.root.fd)
                 birth.root.close_done()
-            for fd in procfs:
-                os.close(fd)
+            first.forget_procfs()
 
     def write(self) -> None:
         """Write the container down, and set what its first process needs not do itself."""
@@ -181,35 +187,30 @@ class Attended:
 
         :raises RuntimeFailure: when it cannot be executed (126, 127), or died before (125).
         """
-        home = self._prepared().environment.get("HOME", "")
-        send_with(self._channel.fd, marshal.dumps(home), (root,))
-        if self._channel.receive() is None:
-            raise RuntimeFailure("the container's init died before it was ready")
-        finish(self._channel)
+        first = self._forked()
+        first.let_go(self._prepared().environment.get("HOME", ""), root)
+        finish(first.channel)
 
     def close(self) -> None:
         """Close what is open, however it went."""
-        self._channel.close()
-        self._theirs.close()
-        if self._pidfd >= 0:
-            os.close(self._pidfd)
-            self._pidfd = -1
+        if self._first is not None:
+            self._first.close()
 
     def end(self) -> None:
         """Kill the first process, where its shim has not, and wait for its end."""
-        if self._pidfd < 0:
-            return
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-        ended = select.poll()
-        ended.register(self._pidfd, select.POLLIN)
-        ended.poll(_END_MILLISECONDS)
+        if self._first is not None:
+            self._first.end()
 
     def undo(self) -> None:
         """Take cgroup and state away; the first process has ended."""
         if self._made:
             self._cgroup.delete()
             self._directory.remove()
+
+    def _forked(self) -> FirstProcess:
+        if self._first is None:
+            raise RuntimeFailure("the container's first process has not been forked")
+        return self._first
 
     def _prepared(self) -> become.Person:
         if self._person is None:
@@ -220,6 +221,7 @@ class Attended:
         """Return what the first process is to become."""
         person = self._prepared()
         labels = [(label.key, label.files, label.value) for label in person.labels]
+        cgroup = "" if self.born_inside else (self._linux.get("cgroupsPath") or "")
         return (
             cast("dict[str, object]", person.process),
             dict(person.environment),
@@ -228,30 +230,17 @@ class Attended:
             person.optional_rlimits,
             labels,
             self._own_init,
+            self._directory.container_id,
+            int(self._plan.new & LATER),
+            cgroup,
         )
 
-    def _procfs(self) -> Data | None:
-        """Return the parameters of the procfs that is wanted."""
-        for mount in self._config.get("mounts") or []:
-            if mount.get("type") == "proc":
-                return list(parse_options(mount.get("options") or []).data)
-        return None
-
-    def _hear(self) -> list[int]:
-        """Wait until the first process is in its namespaces; return its procfs, if it has one."""
-        told, fds = receive_with(self._channel.fd)
-        if not told:
-            raise RuntimeFailure("the container's init died before it was ready")
-        decode(told)
-        return fds
-
-    def _enter(self) -> None:
+    def _enter(self, first: FirstProcess) -> None:
         """Enter the first process's namespaces, with its root as ours."""
-        flags = self._plan.new & _INSIDE
         try:
-            root = os.open(f"/proc/{self.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            root = os.open(f"/proc/{first.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
-                syscalls.setns(self._pidfd, flags)
+                first.enter(self._plan.new & _INSIDE)
                 _take_root(root)
             finally:
                 os.close(root)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 from orchestra.engine.linux import syscalls
@@ -26,7 +26,7 @@ from orchestra.engine.runtime.console import (
     take_terminal,
 )
 from orchestra.engine.runtime.departure import leave_session, take_stdio
-from orchestra.engine.runtime.devices import open_null, plan_devices
+from orchestra.engine.runtime.devices import plan_devices
 from orchestra.engine.runtime.failure import RuntimeFailure, failed
 from orchestra.engine.runtime.hooks import run_hooks
 from orchestra.engine.runtime.labels import mount_label
@@ -35,9 +35,9 @@ from orchestra.engine.runtime.namespaces import NamespacePlan, enter
 from orchestra.engine.runtime.options import propagation_of
 from orchestra.engine.runtime.resolve import Root
 from orchestra.engine.runtime.rootfs import cut_off, lay_over, make_readonly, pivot, plan_mounts
-from orchestra.engine.runtime.security import MaskPath, ReadonlyPath
 from orchestra.engine.runtime.sync import Channel
 from orchestra.engine.runtime.sysctl import write_sysctls
+from orchestra.engine.runtime.trees import PutTree, is_covered, is_mounted, protect
 from orchestra.oci.runtime import Linux, RuntimeConfig, RuntimeState
 from orchestra.values import dataclass, field
 
@@ -67,6 +67,8 @@ class Birth:
     """What its maker makes while it mounts; then it waits to be let into cgroup and network."""
     procfs: int = -1
     """A superblock of procfs, where another process mounts for it (attended.py)."""
+    trees: Mapping[str, int] = field(default_factory=dict)
+    """Detached trees that have been mounted ahead, by where they belong (trees.py)."""
     root: Root | None = None
     console: Console | None = None
 
@@ -209,22 +211,22 @@ def _propagation(birth: Birth) -> tuple[MountFlag, bool]:
 
 def _mount(birth: Birth) -> None:
     """Make the mounts, then the devices in the /dev that came of them."""
-    mounts = birth.config.get("mounts") or []
+    every = birth.config.get("mounts") or []
+    mounts = [mount for mount in every if not is_mounted(mount, birth.trees)]
     inside = birth.namespaces.has(CloneFlag.NEWCGROUP)
     cgroups = birth.cgroup.seen_from_inside()
     label = mount_label(birth.linux.get("mountLabel") or "")
-    operations: list[Operation] = list(
-        plan_mounts(
-            mounts,
-            birth.bundle,
-            cgroups,
-            own_cgroup_root=inside,
-            mapped=birth.mapped,
-            label=label,
-            procfs=birth.procfs,
-        )
+    operations: list[Operation] = [PutTree(top, tree) for top, tree in birth.trees.items()]
+    operations += plan_mounts(
+        mounts,
+        birth.bundle,
+        cgroups,
+        own_cgroup_root=inside,
+        mapped=birth.mapped,
+        label=label,
+        procfs=birth.procfs,
     )
-    own_dev = not any(
+    own_dev = not birth.trees and not any(
         mount["destination"].rstrip("/") == "/dev"
         and {"bind", "rbind"} & {mount.get("type", ""), *(mount.get("options") or [])}
         for mount in mounts
@@ -284,18 +286,12 @@ def _protect_paths(birth: Birth) -> None:
     kinds = frozenset(
         kind for name, kind in (("proc", FsMagic.PROC), ("sysfs", FsMagic.SYSFS)) if name in types
     )
-    operations: list[Operation] = [
-        ReadonlyPath(path, kinds) for path in linux.get("readonlyPaths") or []
+    readonly = [
+        path for path in linux.get("readonlyPaths") or [] if not is_covered(path, birth.trees)
     ]
-    masked = linux.get("maskedPaths") or []
-    opened = [open_null()] if masked else []
-    try:
-        operations += MaskPath.batch(masked, opened, kinds)
-        _make_working_directory(birth)
-        apply(operations, root)
-    finally:
-        for fd in opened:
-            root.done(fd)
+    masked = [path for path in linux.get("maskedPaths") or [] if not is_covered(path, birth.trees)]
+    _make_working_directory(birth)
+    protect(root, readonly, masked, kinds)
     if birth.config["root"].get("readonly"):
         make_readonly(root)
 

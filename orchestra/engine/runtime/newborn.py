@@ -36,8 +36,12 @@ Program = tuple[
     str,
     list[tuple[str, tuple[str, ...], str]],
     bool,
+    str,
+    int,
+    str,
 ]
-"""A become.Person and whether it has an init of ours, as what marshal takes."""
+"""A become.Person, whether it has an init of ours, the container's id, the namespaces that are
+still to be made, the cgroup to join: as what marshal takes."""
 Data = list[tuple[str, str | None]]
 
 
@@ -82,25 +86,26 @@ def run(orders: bytes, channel: int, stdio: Callable[[], tuple[int, int, int]]) 
 
 
 def _live(orders: bytes, line: Channel, stdio: tuple[int, int, int]) -> None:
-    container_id, flags, cgroup, procfs = marshal.loads(orders)  # noqa: S302 - our own
+    flags, procfs = marshal.loads(orders)  # noqa: S302 - our own
     leave_session()
     (line.fd,) = take_stdio(stdio, (line.fd,))
-    syscalls.join_session_keyring(f"_ses.{container_id}")
-    syscalls.unshare(flags & ~CloneFlag.NEWCGROUP)
+    syscalls.unshare(flags)
+    send_with(line.fd, _READY, () if procfs is None else (_make_procfs(procfs),))
     told, (*network,) = receive_with(line.fd)
     if not told:
         os._exit(1)
-    person, own_init = _person(marshal.loads(told))  # noqa: S302 - our own
+    program: Program = marshal.loads(told)  # noqa: S302 - our own
+    person, own_init = _person(program)
+    container_id, later, cgroup = program[-3:]
+    syscalls.join_session_keyring(f"_ses.{container_id}")
     syscalls.setns(network[0], NET)
     if cgroup:
         Cgroup.at(cgroup).join()
-    if flags & CloneFlag.NEWCGROUP:
-        syscalls.unshare(CloneFlag.NEWCGROUP)
-    made = () if procfs is None else (_make_procfs(procfs),)
+    syscalls.unshare(later)
     user = person.process.get("user") or {"uid": 0, "gid": 0}
     become.own_pipes((1, 2), user["uid"], user["gid"])
     become.drop_bounding(person)
-    send_with(line.fd, _READY, made)
+    send_with(line.fd, _READY, ())
     told, (*root,) = receive_with(line.fd)
     if not told:
         os._exit(1)
@@ -125,7 +130,7 @@ def _make_procfs(data: Data) -> int:
 
 
 def _person(told: Program) -> tuple[become.Person, bool]:
-    process, environment, program, flags, optional, labels, own_init = told
+    process, environment, program, flags, optional, labels, own_init, *_ = told
     person = become.Person(
         process=cast("Process", process),
         environment=environment,

@@ -170,12 +170,16 @@ def bring_up_here(task: ShimTask, stdio: Stdio, shim: int, begin: Callable[[], N
 
 
 def plan(
-    task: ShimTask, shim: int, begin: Callable[[], None]
+    task: ShimTask,
+    shim: int,
+    begin: Callable[[], None],
+    ahead: network.Ahead | None = None,
 ) -> tuple[Making, Callable[[int], None]]:
     """Return what makes the places the container lives in: mounts, network, sockets.
 
     With remapped ids the network is the container's own to make, and its root comes later: the
-    second is done with its pid once it is there.
+    second is done with its pid once it is there. ``ahead``: the network namespace, where it is
+    there already.
     """
     request = task.request
     wanted = request["network"]
@@ -200,7 +204,7 @@ def plan(
 
     def enter_network() -> None:
         announce()
-        entered.append(network.enter_network(wanted))
+        entered.append(network.enter_network(wanted, ahead))
 
     def furnish() -> None:
         hand_over(task.channel, wanted["listen"], entered[0].furnish(), listeners)

@@ -18,9 +18,10 @@ from orchestra.engine.runtime.attended import Attended, Home, may_be_attended
 from orchestra.engine.runtime.config import load_config
 from orchestra.engine.runtime.failure import RuntimeFailure
 from orchestra.engine.shim import birth, native, network, wire
-from orchestra.engine.shim.beginning import BORN, COLD, FORK, NOT_BORN, Beginning, as_failure, take
+from orchestra.engine.shim.ahead import Kind, Spare, hear_pid, kind_of, order
+from orchestra.engine.shim.beginning import BORN, COLD, NOT_BORN, Beginning, as_failure, take
 from orchestra.engine.shim.birth import ShimTask
-from orchestra.engine.shim.failure import ShimFailure, because
+from orchestra.engine.shim.failure import ShimFailure
 from orchestra.engine.shim.identity import write_identity
 from orchestra.engine.shim.protocol import EXIT_FILE, INIT_FILE, ShimRequest
 from orchestra.engine.shim.request import is_plain, read_request
@@ -30,18 +31,33 @@ _ANSWER_BYTES = 64
 
 
 class Delivery:
-    """One container's; ``home`` is where the maker goes back to whatever happens."""
+    """One container's; ``home`` is where the maker goes back to whatever happens.
+
+    ``spare``: what has been made ahead of it.
+    """
 
     def __init__(
-        self, shim: int, task: ShimTask, config: RuntimeConfig, line: socket.socket, home: Home
+        self,
+        shim: int,
+        task: ShimTask,
+        config: RuntimeConfig,
+        line: socket.socket,
+        home: Home,
+        spare: Spare | None = None,
     ) -> None:
         self._shim = shim
         self._task = task
         self._config = config
         self._line = line
         self._home = home
+        self._spare = spare
         self._beginning = Beginning(task)
         self._made: Attended | None = None
+
+    @property
+    def born_inside(self) -> bool:
+        """Tell whether the first process had to be born into its cgroup."""
+        return self._made is not None and self._made.born_inside
 
     def deliver(self) -> bool:
         """Make the container, and tell whoever waits; False when it could not be made."""
@@ -67,6 +83,8 @@ class Delivery:
         self._beginning.let_go()
         if self._made is not None:
             self._made.close()
+        if self._spare is not None:
+            self._spare.close()
         self._line.close()
         self._task.connection.close()
         self._task.channel.close()
@@ -74,20 +92,24 @@ class Delivery:
     def _make(self) -> tuple[int, str]:
         request, known = self._task.request, native.programs_known()
         made = Attended(request["id"], request["bundle"], native.state_root(request))
-        self._made = made
-        if not made.born_inside:
+        self._made, spare = made, self._spare
+        if spare is not None:
+            made.take(spare.first, spare.trees)
+        elif not made.born_inside:
             self._order(made)
         made.prepare()
-        making, _ = birth.plan(self._task, self._shim, self._beginning.begin)
+        ahead = spare.network if spare is not None else None
+        making, _ = birth.plan(self._task, self._shim, self._beginning.begin, ahead)
         try:
             making.network()
             made.make_cgroup()
-            if made.born_inside:
+            if spare is None and made.born_inside:
                 self._order(made)
             with network.own_namespace() as fd:
                 made.let_in(fd)
             making.furnish()
-            made.born(self._hear_pid())
+            if spare is None:
+                made.born(hear_pid(self._line))
             root = made.furnish(native.places_of(making))
         finally:
             self._home.come_back()
@@ -98,12 +120,7 @@ class Delivery:
 
     def _order(self, made: Attended) -> None:
         """Have the shim fork the first process."""
-        orders, fds = made.orders()
-        try:
-            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", fds).tobytes())]
-            self._line.sendmsg([FORK + orders], rights)
-        finally:
-            wire.close_all(fds)
+        order(self._line, made.orders())
 
     def _let_go(self, made: Attended, root: int) -> tuple[int, str]:
         """Let the first process become its program."""
@@ -119,21 +136,6 @@ class Delivery:
             os.unlink(f"{request['directory']}/{EXIT_FILE}")  # noqa: PTH108 - pathlib is 8 ms of import
         return made.pid, started_at
 
-    def _hear_pid(self) -> int:
-        """Return the pid of the first process, which the shim says.
-
-        :raises ShimFailure: when it could not fork that, or is gone.
-        """
-        told = self._line.recv(_ANSWER_BYTES)
-        if not told:
-            raise ShimFailure("cannot start the container: its shim was killed")
-        number = int(told)
-        if number < 0:
-            raise because(
-                "cannot fork the container's init", OSError(-number, os.strerror(-number))
-            )
-        return number
-
     def _fail(self, failure: ShimFailure) -> None:
         """Have the shim end the first process, undo what was begun, and say why."""
         with suppress(OSError):
@@ -147,35 +149,97 @@ class Delivery:
         self._beginning.give_up(failure)
 
 
-def deliver(shim: int, place: bytes, fds: Sequence[int], home: Home) -> bool:
-    """Make the plain container of a request, or tell its shim to have it made; False on failure.
+class Maker:
+    """What a maker remembers from one container to the next."""
 
-    ``fds``: the client's connection, the shim's channel, our line to the shim, what is shared.
-    """
-    *others, token = fds
-    begun = take(token)
-    os.close(token)
-    if not begun:
-        wire.close_all(others)
+    def __init__(self) -> None:
+        self._home = Home()
+        self._spare: Spare | None = None
+        self._kind: Kind | None = None
+        self._place = ""
+
+    @property
+    def wants_spare(self) -> bool:
+        """Tell whether something could be made ahead."""
+        return self._kind is not None and self._spare is None
+
+    def make_ahead(self, shim: int, fd: int) -> None:
+        """Make something ahead, for which a shim waits at the other end of a line."""
+        line, kind, self._kind = _socket(fd), self._kind, None
+        if kind is None:
+            line.close()
+            return
+        spare = Spare(shim, line, kind)
+        try:
+            spare.make(self._place, self._home)
+        except (RuntimeFailure, ShimFailure, OSError):
+            spare.close()
+            line.close()  # its shim ends; whoever starts a container is told what is wrong
+        else:
+            self._spare = spare
+
+    def deliver(self, shim: int, place: bytes, fds: Sequence[int]) -> bool:
+        """Make the plain container of a request, or leave it to its shim; False on failure.
+
+        ``fds``: the client's connection, the shim's channel, what we share with the shim, and our
+        line to it; to one that waits for a call we have that already.
+        """
+        client, channel, token, *line = fds
+        spare = None if line else self._take_spare(shim)
+        if not line and spare is None:  # it could not be made, which its shim knows
+            wire.close_all(fds)
+            return True
+        sockets = [_socket(client), _socket(channel), spare.line if spare else _socket(line[0])]
+        begun = take(token)
+        os.close(token)
+        path = place.decode("utf-8", "surrogateescape")
+        known = _read(path) if begun else None
+        if known is not None:
+            return self._make(shim, path, known, sockets, spare)
+        if begun:
+            with suppress(OSError):
+                sockets[2].send(COLD)
+        if spare is not None:
+            spare.close()
+        for item in sockets:
+            item.close()
         return True
-    path = place.decode("utf-8", "surrogateescape")
-    client, channel, line = (
-        socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, fileno=fd) for fd in others
-    )
-    client.settimeout(None)
-    known = _read(path)
-    if known is None:
-        with suppress(OSError):
-            line.send(COLD)
-        wire.close_all([item.detach() for item in (client, channel, line)])
-        return True
-    request, config = known
-    task = ShimTask(request, path, client, channel)
-    delivery = Delivery(shim, task, config, line, home)
-    try:
-        return delivery.deliver()
-    finally:
-        delivery.close()
+
+    def _take_spare(self, shim: int) -> Spare | None:
+        spare = self._spare
+        if spare is None or spare.shim != shim:
+            return None
+        self._spare = None
+        return spare
+
+    def _make(
+        self,
+        shim: int,
+        path: str,
+        known: tuple[ShimRequest, RuntimeConfig],
+        sockets: Sequence[socket.socket],
+        spare: Spare | None,
+    ) -> bool:
+        request, config = known
+        client, channel, line = sockets
+        client.settimeout(None)
+        kind = kind_of(request, config)
+        if spare is not None and spare.kind != kind:
+            spare.close()
+            spare = None  # its shim forks another first process
+        task = ShimTask(request, path, client, channel)
+        delivery = Delivery(shim, task, config, line, self._home, spare)
+        try:
+            done = delivery.deliver()
+        finally:
+            delivery.close()
+        self._kind = None if delivery.born_inside else kind
+        self._place = request["run_directory"].rpartition("/")[0]
+        return done
+
+
+def _socket(fd: int) -> socket.socket:
+    return socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, fileno=fd)
 
 
 def _read(path: str) -> tuple[ShimRequest, RuntimeConfig] | None:

@@ -36,29 +36,76 @@ _ROUTES_SECONDS = 1.0
 """So long a first question for a neighbour would take, if its answer was not heard."""
 
 
+class Ahead:
+    """A network namespace with its loopback up, made before it is known whose it will be.
+
+    Nothing is in it but the resolver's sockets, where they are wanted.
+    """
+
+    def __init__(self, *, dns: bool) -> None:
+        """Move this process into a new one.
+
+        :raises OSError: when it cannot be had.
+        """
+        syscalls.unshare(CloneFlag.NEWNET)
+        self.fd = os.open(_SELF, os.O_RDONLY | os.O_CLOEXEC)
+        self.inside: Netlink | None = None
+        self.sockets: tuple[int, ...] = ()
+        try:
+            self.inside = Netlink()
+            self.inside.set_loopback_up()
+            if dns:
+                self.sockets = open_dns_sockets(redirect=True)
+        except OSError:
+            self.close()
+            raise
+
+    def suits(self, network: ShimNetwork) -> bool:
+        """Tell whether it is what a container's request asks for."""
+        return network["mode"] == "new" and network["dns"] == bool(self.sockets)
+
+    def give_sockets(self) -> tuple[int, ...]:
+        """Give the sockets away."""
+        sockets, self.sockets = self.sockets, ()
+        return sockets
+
+    def close(self) -> None:
+        """Let go of it."""
+        for fd in (self.fd, *self.sockets):
+            os.close(fd)
+        if self.inside is not None:
+            self.inside.close()
+
+
 class Entered:
     """The container's network namespace, entered by this process, and empty if it is new."""
 
-    def __init__(self, network: ShimNetwork, host: Netlink | None) -> None:
+    def __init__(
+        self, network: ShimNetwork, host: Netlink | None, ahead: Ahead | None = None
+    ) -> None:
         self._network = network
         self._host = host
+        self._ahead = ahead
 
     def furnish(self) -> tuple[int, ...]:
         """Make what belongs into a new one; return the container's DNS sockets, if any.
 
         :raises ShimFailure: when an interface, an address or a setting cannot be had.
         """
-        network = self._network
+        network, ahead = self._network, self._ahead
         if self._host is None:
             return ()
         try:
             addresses = _ipv6_addresses(network["interfaces"])
             routes = _listen() if addresses else None
             with self._host as host:
-                _configure(host, network["interfaces"])
+                _configure(host, network["interfaces"], ahead)
             for name, value in network.get("sysctl", {}).items():
                 _set_sysctl(name, value)
-            sockets = open_dns_sockets(redirect=True) if network["dns"] else ()
+            if ahead is not None:
+                sockets = ahead.give_sockets()
+            else:
+                sockets = open_dns_sockets(redirect=True) if network["dns"] else ()
             if routes is not None:
                 routes.wait(addresses, _ROUTES_SECONDS)
                 routes.close()
@@ -78,8 +125,8 @@ def _listen() -> LocalRoutes:
     return LocalRoutes()
 
 
-def enter_network(network: ShimNetwork) -> Entered:
-    """Move this process into the container's network namespace.
+def enter_network(network: ShimNetwork, ahead: Ahead | None = None) -> Entered:
+    """Move this process into the container's network namespace, one made ``ahead`` or another.
 
     :raises ShimFailure: when it cannot be had.
     """
@@ -90,11 +137,14 @@ def enter_network(network: ShimNetwork) -> Entered:
             return Entered(network, None)
         host = Netlink()
         try:
-            syscalls.unshare(CloneFlag.NEWNET)
+            if ahead is not None:
+                syscalls.setns(ahead.fd, CloneFlag.NEWNET)
+            else:
+                syscalls.unshare(CloneFlag.NEWNET)
         except OSError:
             host.close()
             raise
-        return Entered(network, host)
+        return Entered(network, host, ahead)
     except OSError as err:
         raise because("cannot set up the network", err) from err
 
@@ -175,19 +225,34 @@ def _join(who: Identity | None) -> None:
         ) from err
 
 
-def _configure(host: Netlink, interfaces: list[Interface]) -> None:
+def _configure(host: Netlink, interfaces: list[Interface], ahead: Ahead | None) -> None:
+    if ahead is not None and ahead.inside is not None:
+        _fill(host, ahead.inside, interfaces, ahead.fd)
+        return
     with Netlink() as inside:
         if not interfaces:
             inside.set_loopback_up()
             return
         with own_namespace() as namespace:
-            for interface in interfaces:
-                _add_pair(host, interface, namespace)
-                _set_sysctls(interface)
-        with inside.batch():
+            _fill(host, inside, interfaces, namespace, loopback=True)
+
+
+def _fill(
+    host: Netlink,
+    inside: Netlink,
+    interfaces: list[Interface],
+    namespace: int,
+    *,
+    loopback: bool = False,
+) -> None:
+    for interface in interfaces:
+        _add_pair(host, interface, namespace)
+        _set_sysctls(interface)
+    with inside.batch():
+        if loopback:
             inside.set_loopback_up()
-            for interface in interfaces:
-                _raise_interface(inside, interface)
+        for interface in interfaces:
+            _raise_interface(inside, interface)
 
 
 def _add_pair(host: Netlink, interface: Interface, namespace: int) -> None:

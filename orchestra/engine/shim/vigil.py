@@ -23,7 +23,7 @@ from orchestra.engine.linux import process, syscalls
 from orchestra.engine.linux.flags import Prctl
 from orchestra.engine.runtime import newborn
 from orchestra.engine.shim import native, stdio, wire
-from orchestra.engine.shim.beginning import BORN, FORK, NOT_BORN, Beginning, as_failure, take
+from orchestra.engine.shim.beginning import BORN, COLD, FORK, NOT_BORN, Beginning, as_failure, take
 from orchestra.engine.shim.birth import ShimTask, bring_up_here
 from orchestra.engine.shim.external import Stdio
 from orchestra.engine.shim.failure import ShimFailure, failed
@@ -67,10 +67,63 @@ def keep_vigil(place: bytes, connection: int, channel: int, line: int, token: in
     ``token`` is shared with it (beginning.py); -1 where a child of ours has to. The launcher's
     handling of signals is this process's too, but for who is woken by them.
     """
-    out, err = os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)
-    told, passed = _be_attended(line, token, out, err) if line >= 0 else (b"", [])
+    pipes = _pipes()
+    told, passed = _be_attended(_maker_at(line), token, pipes) if line >= 0 else (b"", [])
+    _live_on(place, connection, channel, pipes, told, passed)
+
+
+def wait_for_call(leash: int, line: int) -> None:
+    """Be the shim of a container that is not asked for yet, and perhaps never (ahead.py).
+
+    ``line``: see above. On ``leash`` come a request's place, and with it the connection, channel
+    and token of ``keep_vigil``. Without its maker or its launcher it ends.
+    """
+    pipes, maker = _pipes(), _maker_at(line)
+    orders, passed, _, _ = maker.recvmsg(_ORDERS_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
+    if orders[:1] != FORK:
+        return
+    pid = _fork(maker, orders, array("i", passed[0][2]), pipes)
+    place, called = _wait(socket.SocketType(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, leash), maker)
+    if not place:
+        _end(pid)
+        return
+    connection, channel, token = array("i", called[0][2])
+    told, passed = _be_attended(maker, token, pipes, pid)
+    _live_on(place, connection, channel, pipes, told, passed)
+
+
+def _pipes() -> tuple[_Pipe, _Pipe]:
+    return os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)
+
+
+def _maker_at(line: int) -> socket.SocketType:
+    return socket.SocketType(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, line)  # few pages, too
+
+
+def _wait(leash: socket.SocketType, maker: socket.SocketType) -> tuple[bytes, _Rights]:
+    """Return what we are called with; b"" when nobody will call any more."""
+    poll = select.poll()
+    poll.register(leash.fileno(), select.POLLIN)
+    poll.register(maker.fileno(), 0)
+    poll.poll()
+    leash.shutdown(socket.SHUT_RD)  # whoever calls from now on is told that nobody hears
+    place, called, _, _ = leash.recvmsg(_ANSWER_BYTES * 2, _ROOM, socket.MSG_CMSG_CLOEXEC)
+    leash.close()
+    return place, called
+
+
+def _live_on(
+    place: bytes,
+    connection: int,
+    channel: int,
+    pipes: tuple[_Pipe, _Pipe],
+    told: bytes,
+    passed: _Rights,
+) -> None:
+    """Have the container made where nobody has, and be its shim. ``told``: see _be_attended."""
     if not told:
-        told, passed = _have_it_made(place, connection, channel, (out, err))
+        told, passed = _have_it_made(place, connection, channel, pipes)
+    out, err = pipes
     os.close(out[1])
     os.close(err[1])
     if not told.startswith(BORN):
@@ -105,39 +158,49 @@ def keep_vigil(place: bytes, connection: int, channel: int, line: int, token: in
     _Woken(_text(place), kept).go_on()
 
 
-def _be_attended(line: int, token: int, out: _Pipe, err: _Pipe) -> tuple[bytes, _Rights]:
+def _be_attended(
+    maker: socket.SocketType, token: int, pipes: tuple[_Pipe, _Pipe], pid: int = 0
+) -> tuple[bytes, _Rights]:
     """Fork the container's first process by the orders of its maker; return what that told us.
 
-    b"" where it cannot make this one, is gone before it has begun, or has not begun for a while.
+    ``pid``: one that was forked ahead. b"" where the maker cannot make this container, is gone
+    before it has begun, or has not begun for a while.
     """
-    maker = socket.SocketType(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, line)  # few pages, too
     passed: _Rights = []
-    pid, told = 0, b""
+    told, ahead = b"", pid
     try:
-        orders, passed = _orders(maker, token)
-        if orders[:1] != FORK:
-            return orders if orders == NOT_BORN else b"", []
-        pid = _fork(maker, orders, array("i", passed[0][2]), (out, err))
-        told, passed, _, _ = maker.recvmsg(_ANSWER_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
+        told, passed = _orders(maker, token)
+        while told[:1] == FORK:
+            _end(pid)
+            ahead, pid = 0, _fork(maker, told, array("i", passed[0][2]), pipes)
+            told, passed, _, _ = maker.recvmsg(_ORDERS_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
     except OSError:
         told = b""
     finally:
-        if pid and told[:1] != BORN:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+        if told[:1] != BORN:
+            _end(pid)
+        if told == COLD or (ahead and not told and take(token)):
+            told, pid = b"", 0  # nothing has been begun
         maker.close()  # which the maker waits for
         os.close(token)
     return told or (_KILLED if pid else b""), passed
 
 
+def _end(pid: int) -> None:
+    """Kill and collect a first process, if there is one."""
+    if pid:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
 def _orders(maker: socket.SocketType, token: int) -> tuple[bytes, _Rights]:
-    """Return the maker's orders; b"" where it has not begun for a while."""
+    """Return the maker's first word; COLD where it has not begun for a while."""
     maker.settimeout(_PATIENCE_SECONDS)
     try:
         orders, passed, _, _ = maker.recvmsg(_ORDERS_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
     except TimeoutError:
         if take(token):
-            return b"", []
+            return COLD, []
         maker.settimeout(None)
         orders, passed, _, _ = maker.recvmsg(_ORDERS_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
     else:

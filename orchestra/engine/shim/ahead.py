@@ -1,0 +1,107 @@
+"""What can be made of a plain container before it is asked for: all that is the same for the next.
+
+A maker that has nothing to do makes one *spare*: the first process in namespaces of its own, forked
+by a shim that waits to be called; the network namespace; /proc, /dev and /sys. The next container
+that is like the last takes it, and has a third of its start behind it. Not with cgroup v2: there
+the first process must be born into a cgroup that bears the container's name.
+"""
+
+# No pathlib here: the process stays small.
+
+from __future__ import annotations
+
+import os
+import socket
+from array import array
+
+from orchestra.engine.linux.flags import CloneFlag
+from orchestra.engine.runtime.attended import Home, birth_of
+from orchestra.engine.runtime.first import Birth, FirstProcess
+from orchestra.engine.runtime.trees import Standard, build, standard_part
+from orchestra.engine.shim import network, wire
+from orchestra.engine.shim.beginning import FORK
+from orchestra.engine.shim.failure import ShimFailure, because
+from orchestra.engine.shim.protocol import ShimRequest
+from orchestra.oci.runtime import RuntimeConfig
+from orchestra.values import dataclass
+
+_ANSWER_BYTES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a spare is made for; equal kinds can have each other's."""
+
+    birth: Birth
+    standard: Standard
+    dns: bool
+
+
+def kind_of(request: ShimRequest, config: RuntimeConfig) -> Kind | None:
+    """Return a container's kind; None where nothing of it can be made ahead."""
+    standard = standard_part(config)
+    if standard is None or request["network"]["mode"] != "new":
+        return None
+    return Kind(birth_of(config), standard, request["network"]["dns"])
+
+
+class Spare:
+    """One that is there; ``shim`` waits at the other end of ``line``."""
+
+    def __init__(self, shim: int, line: socket.socket, kind: Kind) -> None:
+        self.shim = shim
+        self.line = line
+        self.kind = kind
+        self.first = FirstProcess(kind.birth)
+        self.trees: dict[str, int] = {}
+        self.network: network.Ahead | None = None
+
+    def make(self, place: str, home: Home) -> None:
+        """Make it all. ``place``: see trees.build.
+
+        :raises RuntimeFailure, ShimFailure, OSError: when something cannot be had.
+        """
+        order(self.line, self.first.orders(-1))
+        try:
+            self.network = network.Ahead(dns=self.kind.dns)
+            self.first.born(hear_pid(self.line))
+            inside = self.kind.birth.new & CloneFlag.NEWIPC
+            if inside:
+                self.first.enter(inside)
+            self.trees = build(self.kind.standard, place, self.first.procfs)
+        finally:
+            home.come_back()
+        self.first.forget_procfs()
+
+    def close(self) -> None:
+        """Let go of it; the line stays open. A first process that is no program yet ends."""
+        self.first.close()
+        wire.close_all(list(self.trees.values()))
+        self.trees = {}
+        if self.network is not None:
+            self.network.close()
+            self.network = None
+
+
+def order(line: socket.socket, orders: tuple[bytes, tuple[int, ...]]) -> None:
+    """Have a shim fork a first process; see FirstProcess.orders."""
+    text, fds = orders
+    try:
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", fds).tobytes())]
+        line.sendmsg([FORK + text], rights)
+    finally:
+        wire.close_all(fds)
+
+
+def hear_pid(line: socket.socket) -> int:
+    """Return the pid of the first process, which the shim says.
+
+    :raises ShimFailure: when it could not fork that, or is gone.
+    """
+    told = line.recv(_ANSWER_BYTES)
+    if not told:
+        raise ShimFailure("cannot start the container: its shim was killed")
+    number = int(told)
+    if number < 0:
+        raise because("cannot fork the container's init", OSError(-number, os.strerror(-number)))
+    return number
