@@ -47,10 +47,15 @@ class Midwife:
     """One per launcher; ``fork`` makes a child of it that calls a function."""
 
     def __init__(
-        self, fork: Callable[[Callable[[], None], tuple[int, ...]], int], loop: Loop
+        self,
+        fork: Callable[[Callable[[], None], tuple[int, ...]], int],
+        loop: Loop,
+        sweep: Callable[[], None] | None,
     ) -> None:
+        """``sweep`` removes cgroups that nobody is in any more; without it nothing is made ahead."""
         self._fork = fork
         self._loop = loop
+        self._sweep = sweep
         self._line: socket.socket | None = None
         self._pid = 0
         self._shims: list[int] = []
@@ -105,6 +110,8 @@ class Midwife:
         self._look()
         if self._spare is not None and self._spare.pid == shim:
             self._leave_spare()
+            if self._sweep is not None:
+                self._sweep()
         if os.WIFSIGNALED(status) and self._shims[:1] == [shim]:
             with suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGKILL)
@@ -135,7 +142,8 @@ class Midwife:
             except OSError:
                 told = b""
             if told == _WISH:
-                self._wish()
+                if self._sweep is not None:
+                    self._wish()
             elif told:
                 del self._shims[:1]
             else:
@@ -159,8 +167,12 @@ def _serve(line: socket.socket) -> NoReturn:
     gc.collect()
     gc.freeze()
     gc.disable()
-    with suppress(ConnectionError):  # the launcher is gone
-        _make_all(line, Maker())
+    maker = Maker()
+    try:
+        with suppress(ConnectionError):  # the launcher is gone
+            _make_all(line, maker)
+    finally:
+        maker.close()
     os._exit(0)
 
 
@@ -188,4 +200,5 @@ def _make_all(line: socket.socket, maker: Maker) -> None:
             line.send(_READY)
             rest = _IDLE_MILLISECONDS
         wished = False
+        maker.clear()
         gc.collect()

@@ -30,6 +30,7 @@ from orchestra.engine.runtime.cgroup_files import ROOT_NAME as CGROUP_ROOT
 from orchestra.engine.runtime.failure import RuntimeFailure
 from orchestra.engine.shim import identity, native, wire
 from orchestra.engine.shim.adoption import Adopter, reopen_sockets
+from orchestra.engine.shim.ahead import CGROUP_PREFIX
 from orchestra.engine.shim.birth import ShimTask
 from orchestra.engine.shim.execution import serve_exec
 from orchestra.engine.shim.failure import ShimFailure, because, failed
@@ -63,7 +64,7 @@ class Launcher:
         self._holdings = Holdings()
         self._ward = Ward()
         self._orphans = Orphans()
-        self._nursery = Nursery(Midwife(self._fork, self._loop))
+        self._nursery = Nursery(Midwife(self._fork, self._loop, self._sweep if listener else None))
         self._adoptions: dict[str, int] = {}
         self._quitting = False
         self._wakeup = reap_on_signal()
@@ -105,8 +106,9 @@ class Launcher:
                 self._accept(once=True)
             for conversation in self._conversations.values():
                 conversation.close()
+            self._sweep()
             with suppress(RuntimeFailure, OSError):
-                Cgroup.at(f"{CGROUP_ROOT}/{self._directory.rpartition('/')[2]}").prune()
+                self._cgroup().prune()
         self._ward.end()
         self._nursery.end()
         self._loop.stop()
@@ -371,10 +373,20 @@ class Launcher:
     def _recover(self) -> None:
         """Find the containers of a launcher before us: hold their sockets, adopt the shimless."""
         directory = f"{self._directory}/containers"
+        self._sweep()
         with suppress(FileNotFoundError):
             for name in sorted(os.listdir(directory)):
                 with suppress(OSError, ShimFailure):
                     self._recover_one(f"{directory}/{name}")
+
+    def _cgroup(self) -> Cgroup:
+        """Return the project's."""
+        return Cgroup.at(f"{CGROUP_ROOT}/{self._directory.rpartition('/')[2]}")
+
+    def _sweep(self) -> None:
+        """Remove what was made ahead by those who were killed before they could."""
+        with suppress(RuntimeFailure, OSError):
+            self._cgroup().sweep(CGROUP_PREFIX)
 
     def _recover_one(self, run_directory: str) -> None:
         path = os.readlink(f"{run_directory}/{REQUEST_LINK}")

@@ -18,6 +18,7 @@ from typing import cast
 from orchestra.engine.linux import syscalls
 from orchestra.engine.runtime import become, init, reaper
 from orchestra.engine.runtime.beside import Beside, may_be_beside
+from orchestra.engine.runtime.cgroup import Cgroup
 from orchestra.engine.runtime.config import load_config, rootfs_of
 from orchestra.engine.runtime.create import adjust_oom_score, cgroup_of, finish
 from orchestra.engine.runtime.failure import RuntimeFailure, failed
@@ -85,6 +86,7 @@ class Attended:
         self._person: become.Person | None = None
         self._first: FirstProcess | None = None
         self._trees: Mapping[str, int] = {}
+        self._ahead: Cgroup | None = None
         self._made = False
 
     @property
@@ -104,11 +106,14 @@ class Attended:
         """
         self._directory.make()
         self._made = True
+        if self._ahead is not None:
+            self._cgroup.take(self._ahead)
+            return
         self._cgroup.create(self._linux.get("resources") or {})
 
-    def take(self, first: FirstProcess, trees: Mapping[str, int]) -> None:
-        """Take a first process that has been born, and trees that have been mounted, ahead."""
-        self._first, self._trees = first, trees
+    def take(self, first: FirstProcess, trees: Mapping[str, int], cgroup: Cgroup) -> None:
+        """Take what has been made ahead: a first process that is in ``cgroup``, trees of mounts."""
+        self._first, self._trees, self._ahead = first, trees, cgroup
 
     def orders(self) -> tuple[bytes, tuple[int, ...]]:
         """Return what ``newborn.fork`` takes; the caller closes the descriptors once sent."""
@@ -221,7 +226,8 @@ class Attended:
         """Return what the first process is to become."""
         person = self._prepared()
         labels = [(label.key, label.files, label.value) for label in person.labels]
-        cgroup = "" if self.born_inside else (self._linux.get("cgroupsPath") or "")
+        inside = self.born_inside or self._ahead is not None
+        cgroup = "" if inside else (self._linux.get("cgroupsPath") or "")
         return (
             cast("dict[str, object]", person.process),
             dict(person.environment),

@@ -118,6 +118,20 @@ class Cgroup:
         self._driver.apply(resources)
         self._driver.allow_devices(resources)
 
+    def take(self, other: Cgroup) -> None:
+        """Let another cgroup (v1), with all that is in it, have this one's name. See CgroupV1.
+
+        :raises RuntimeFailure: when it cannot have it.
+        """
+        if not (isinstance(self._driver, CgroupV1) and isinstance(other._driver, CgroupV1)):
+            raise RuntimeFailure("cannot rename a cgroup: this host has cgroup v2")
+        self._driver.take(other._driver)
+
+    def sweep(self, prefix: str) -> None:
+        """Remove what is empty below it and has a name that begins so (v1)."""
+        if isinstance(self._driver, CgroupV1):
+            self._driver.sweep(prefix)
+
     def _refuse_unknown(self, resources: LinuxResources) -> None:
         _refuse_unknown(resources, _OF_V1 if isinstance(self._driver, CgroupV2) else frozenset())
 

@@ -1,6 +1,6 @@
 """Files and directories of cgroup file systems, alike in v1 and v2."""
 
-# ruff: noqa: PTH102, PTH106 - the kernel's files by the plainest call; pathlib is 8 ms of import
+# ruff: noqa: PTH102, PTH104, PTH106, PTH208 - the kernel's files by the plainest call; pathlib is 8 ms of import
 
 from __future__ import annotations
 
@@ -92,6 +92,32 @@ def _make(directory: str, fill: Callable[[str], None] | None) -> None:
             os.mkdir(directory, 0o755)
     if fill is not None:
         fill(directory)
+
+
+def rename_directory(directory: str, name: str) -> None:
+    """Give a v1 cgroup another name beside it; an old one of that name is replaced.
+
+    :raises RuntimeFailure: when it is refused, or the old one is in use.
+    """
+    try:
+        try:
+            os.rename(directory, name)
+        except FileExistsError:
+            os.rmdir(name)
+            os.rename(directory, name)
+    except OSError as err:
+        raise RuntimeFailure(
+            f"cannot make the cgroup {name}: {describe(err)}", errno=err.errno or 0
+        ) from err
+
+
+def sweep(directory: str, prefix: str) -> None:
+    """Remove the cgroups in a directory that are empty and have a name that begins so."""
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(directory):
+            if name.startswith(prefix):
+                with contextlib.suppress(OSError):
+                    os.rmdir(f"{directory}/{name}")
 
 
 def remove_directory(directory: str) -> None:

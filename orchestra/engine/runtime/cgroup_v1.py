@@ -43,6 +43,21 @@ class CgroupV1:
         for name, directory in self._unique():
             files.make_directory(directory, _copy_cpuset if name == "cpuset" else None)
 
+    def take(self, other: CgroupV1) -> None:
+        """Let another one, beside this, have this one's name, with all that is in it.
+
+        An old one is replaced, for its counters. cgroup v2 has no such renaming.
+
+        :raises RuntimeFailure: when it is refused, or this one is in use.
+        """
+        for (_, theirs), (_, ours) in zip(other._unique(), self._unique(), strict=True):
+            files.rename_directory(theirs, ours)
+
+    def sweep(self, prefix: str) -> None:
+        """Remove what is empty below it and has a name that begins so."""
+        for _, directory in self._unique():
+            files.sweep(directory, prefix)
+
     def apply(self, resources: LinuxResources) -> None:
         """Set the limits.
 

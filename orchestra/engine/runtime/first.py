@@ -44,12 +44,12 @@ class FirstProcess:
         self.channel, self._theirs = channel_pair()
         self.pid, self._pidfd, self.procfs = 0, -1, -1
 
-    def orders(self, born_in: int) -> tuple[bytes, tuple[int, ...]]:
+    def orders(self, born_in: int, cgroup: str = "") -> tuple[bytes, tuple[int, ...]]:
         """Return what ``newborn.fork`` takes; the caller closes the descriptors once they are sent.
 
-        ``born_in``: a cgroup of v2 that it is born into, or -1.
+        ``born_in``: a cgroup of v2 that it is born into, or -1; ``cgroup``: one of v1 to join.
         """
-        orders = marshal.dumps((int(self.birth.new & AT_ONCE), self.birth.procfs))
+        orders = marshal.dumps((int(self.birth.new & AT_ONCE), self.birth.procfs, cgroup))
         fds = (self._theirs.fd, born_in) if born_in >= 0 else (self._theirs.fd,)
         self._theirs.fd = -1
         return b"%d " % int(self.birth.new & BORN_WITH) + orders, fds

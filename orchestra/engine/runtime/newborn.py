@@ -86,9 +86,11 @@ def run(orders: bytes, channel: int, stdio: Callable[[], tuple[int, int, int]]) 
 
 
 def _live(orders: bytes, line: Channel, stdio: tuple[int, int, int]) -> None:
-    flags, procfs = marshal.loads(orders)  # noqa: S302 - our own
+    flags, procfs, cgroup = marshal.loads(orders)  # noqa: S302 - our own
     leave_session()
     (line.fd,) = take_stdio(stdio, (line.fd,))
+    if cgroup:
+        Cgroup.at(cgroup).join()
     syscalls.unshare(flags)
     send_with(line.fd, _READY, () if procfs is None else (_make_procfs(procfs),))
     told, (*network,) = receive_with(line.fd)

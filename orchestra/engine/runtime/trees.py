@@ -36,9 +36,8 @@ _COVERED = {
     "/dev/shm": "tmpfs",  # noqa: S108 - a path of the container
     "/dev/mqueue": "mqueue",
     "/sys": "sysfs",
+    "/sys/fs/cgroup": "cgroup",
 }
-_CGROUPS = "/sys/fs/cgroup"
-_NO_CGROUPS = Cgroups(mode="none", v1=(), unified=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ class Standard:
 def standard_part(config: RuntimeConfig) -> Standard | None:
     """Return what of a config.json can be mounted ahead; None where the order of mounts forbids it.
 
-    A tree comes before all other mounts: none of these may lie in one, but for the cgroups.
+    A tree comes before all other mounts: none of these may lie in one.
     """
     linux = config.get("linux") or {}
     mounts: list[OciMount] = []
@@ -65,7 +64,7 @@ def standard_part(config: RuntimeConfig) -> Standard | None:
             if mount["type"] == "tmpfs" and not _has_mode(mount):
                 return None
             mounts.append(mount)
-        elif target != _CGROUPS and (target == "/" or _top(target)):
+        elif target == "/" or _top(target):
             return None
     if [mount["destination"] for mount in mounts if mount["destination"] in _TOPS] != list(_TOPS):
         return None
@@ -108,11 +107,12 @@ def _has_mode(mount: OciMount) -> bool:
     return any(option.startswith("mode=") for option in mount.get("options") or [])
 
 
-def build(standard: Standard, place: str, procfs: int) -> dict[str, int]:
+def build(standard: Standard, cgroups: Cgroups, place: str, procfs: int) -> dict[str, int]:
     """Mount it all in a mount namespace for the purpose, which the caller leaves; return the trees.
 
-    The caller is in the container's ipc and network namespaces. ``place`` is any directory of the
-    host's, ``procfs`` a superblock made in the container's pid namespace.
+    The caller is in the container's ipc and network namespaces. ``cgroups``: of v1, as seen from
+    the container. ``place`` is any directory of the host's, ``procfs`` a superblock made in the
+    container's pid namespace.
 
     :raises RuntimeFailure: when something cannot be mounted.
     """
@@ -123,7 +123,7 @@ def build(standard: Standard, place: str, procfs: int) -> dict[str, int]:
     except OSError as err:
         raise failed("make a place to mount in", err) from err
     try:
-        _fill(standard, procfs, root)
+        _fill(standard, cgroups, procfs, root)
         return {top: clone_tree(root.fd, top[1:], recursive=True) for top in _TOPS}
     except OSError as err:
         raise failed("take what has been mounted", err) from err
@@ -138,13 +138,13 @@ def _scratch(place: str) -> Root:
     return Root(mount)
 
 
-def _fill(standard: Standard, procfs: int, root: Root) -> None:
+def _fill(standard: Standard, cgroups: Cgroups, procfs: int, root: Root) -> None:
     label = mount_label(standard.label)
     operations: list[Operation] = list(
         plan_mounts(
             standard.mounts,
             "",
-            _NO_CGROUPS,
+            cgroups,
             own_cgroup_root=False,
             mapped={},
             label=label,

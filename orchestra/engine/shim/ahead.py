@@ -1,9 +1,9 @@
 """What can be made of a plain container before it is asked for: all that is the same for the next.
 
 A maker that has nothing to do makes one *spare*: the first process in namespaces of its own, forked
-by a shim that waits to be called; the network namespace; /proc, /dev and /sys. The next container
-that is like the last takes it, and has a third of its start behind it. Not with cgroup v2: there
-the first process must be born into a cgroup that bears the container's name.
+by a shim that waits to be called; the network namespace; the cgroup, that is given the container's name when
+there is one; /proc, /dev and /sys. The next container that is like the last takes it, and has half
+of its start behind it. Not with cgroup v2, where no cgroup can be renamed.
 """
 
 # No pathlib here: the process stays small.
@@ -16,15 +16,19 @@ from array import array
 
 from orchestra.engine.linux.flags import CloneFlag
 from orchestra.engine.runtime.attended import Home, birth_of
+from orchestra.engine.runtime.cgroup import Cgroup
+from orchestra.engine.runtime.cgroup_files import ROOT_NAME
 from orchestra.engine.runtime.first import Birth, FirstProcess
 from orchestra.engine.runtime.trees import Standard, build, standard_part
 from orchestra.engine.shim import network, wire
 from orchestra.engine.shim.beginning import FORK
 from orchestra.engine.shim.failure import ShimFailure, because
 from orchestra.engine.shim.protocol import ShimRequest
-from orchestra.oci.runtime import RuntimeConfig
+from orchestra.oci.runtime import LinuxResources, RuntimeConfig
 from orchestra.values import dataclass
 
+CGROUP_PREFIX = "_ahead-"
+"""Of the name of a spare's cgroup, before the pid of its shim: no container's id begins so."""
 _ANSWER_BYTES = 64
 
 
@@ -35,14 +39,21 @@ class Kind:
     birth: Birth
     standard: Standard
     dns: bool
+    parent: str
+    """The cgroup that its own is in."""
+    resources: LinuxResources
 
 
 def kind_of(request: ShimRequest, config: RuntimeConfig) -> Kind | None:
     """Return a container's kind; None where nothing of it can be made ahead."""
-    standard = standard_part(config)
-    if standard is None or request["network"]["mode"] != "new":
+    standard, linux = standard_part(config), config.get("linux") or {}
+    project = request["run_directory"].split("/")[-3]
+    parent, _, name = (linux.get("cgroupsPath") or "").rpartition("/")
+    ours = (parent, name) == (f"/{ROOT_NAME}/{project}", request["id"])
+    if standard is None or not ours or request["network"]["mode"] != "new":
         return None
-    return Kind(birth_of(config), standard, request["network"]["dns"])
+    dns = request["network"]["dns"]
+    return Kind(birth_of(config), standard, dns, parent, linux.get("resources") or {})
 
 
 class Spare:
@@ -53,6 +64,7 @@ class Spare:
         self.line = line
         self.kind = kind
         self.first = FirstProcess(kind.birth)
+        self.cgroup = Cgroup.at(f"{kind.parent}/{CGROUP_PREFIX}{shim}")
         self.trees: dict[str, int] = {}
         self.network: network.Ahead | None = None
 
@@ -61,14 +73,16 @@ class Spare:
 
         :raises RuntimeFailure, ShimFailure, OSError: when something cannot be had.
         """
-        order(self.line, self.first.orders(-1))
+        self.cgroup.create(self.kind.resources)
+        order(self.line, self.first.orders(-1, f"{self.kind.parent}/{CGROUP_PREFIX}{self.shim}"))
         try:
             self.network = network.Ahead(dns=self.kind.dns)
             self.first.born(hear_pid(self.line))
             inside = self.kind.birth.new & CloneFlag.NEWIPC
             if inside:
                 self.first.enter(inside)
-            self.trees = build(self.kind.standard, place, self.first.procfs)
+            cgroups = self.cgroup.seen_from_inside()
+            self.trees = build(self.kind.standard, cgroups, place, self.first.procfs)
         finally:
             home.come_back()
         self.first.forget_procfs()

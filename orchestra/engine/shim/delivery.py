@@ -94,7 +94,7 @@ class Delivery:
         made = Attended(request["id"], request["bundle"], native.state_root(request))
         self._made, spare = made, self._spare
         if spare is not None:
-            made.take(spare.first, spare.trees)
+            made.take(spare.first, spare.trees, spare.cgroup)
         elif not made.born_inside:
             self._order(made)
         made.prepare()
@@ -157,6 +157,7 @@ class Maker:
         self._spare: Spare | None = None
         self._kind: Kind | None = None
         self._place = ""
+        self._unused: list[Spare] = []
 
     @property
     def wants_spare(self) -> bool:
@@ -173,10 +174,27 @@ class Maker:
         try:
             spare.make(self._place, self._home)
         except (RuntimeFailure, ShimFailure, OSError):
-            spare.close()
+            self._give_up(spare)
             line.close()  # its shim ends; whoever starts a container is told what is wrong
         else:
             self._spare = spare
+
+    def clear(self) -> None:
+        """Remove the cgroups of what nobody has used."""
+        for spare in self._unused:
+            spare.cgroup.delete()
+        self._unused.clear()
+
+    def close(self) -> None:
+        """Let go of what has been made ahead."""
+        if self._spare is not None:
+            self._give_up(self._spare)
+            self._spare.line.close()
+        self.clear()
+
+    def _give_up(self, spare: Spare) -> None:
+        spare.close()
+        self._unused.append(spare)
 
     def deliver(self, shim: int, place: bytes, fds: Sequence[int]) -> bool:
         """Make the plain container of a request, or leave it to its shim; False on failure.
@@ -200,7 +218,7 @@ class Maker:
             with suppress(OSError):
                 sockets[2].send(COLD)
         if spare is not None:
-            spare.close()
+            self._give_up(spare)
         for item in sockets:
             item.close()
         return True
@@ -225,7 +243,7 @@ class Maker:
         client.settimeout(None)
         kind = kind_of(request, config)
         if spare is not None and spare.kind != kind:
-            spare.close()
+            self._give_up(spare)
             spare = None  # its shim forks another first process
         task = ShimTask(request, path, client, channel)
         delivery = Delivery(shim, task, config, line, self._home, spare)
@@ -233,6 +251,8 @@ class Maker:
             done = delivery.deliver()
         finally:
             delivery.close()
+        if spare is not None and not done:
+            self._unused.append(spare)
         self._kind = None if delivery.born_inside else kind
         self._place = request["run_directory"].rpartition("/")[0]
         return done
