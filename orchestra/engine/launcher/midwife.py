@@ -52,12 +52,13 @@ class Midwife:
         loop: Loop,
         sweep: Callable[[], None] | None,
     ) -> None:
-        """``sweep`` removes cgroups that nobody is in any more; without it nothing is made ahead."""
+        """``sweep`` removes cgroups that nobody is in; without it nothing is made ahead."""
         self._fork = fork
         self._loop = loop
         self._sweep = sweep
         self._line: socket.socket | None = None
         self._pid = 0
+        self._living: set[int] = set()
         self._shims: list[int] = []
         """Whose containers it is to make: the first one's is in hand."""
         self._spare: Spare | None = None
@@ -105,9 +106,16 @@ class Midwife:
         else:
             self._shims.append(shim)
 
-    def shim_ended(self, shim: int, status: int) -> None:
+    def rest(self) -> bool:
+        """Let it end; tell whether there is none any more."""
+        if self._line is not None:
+            self.close()
+        return not self._living
+
+    def ended(self, shim: int, status: int) -> None:
         """Kill it with a shim that was killed: it may hang, and has that container's lock."""
         self._look()
+        self._living.discard(shim)
         if self._spare is not None and self._spare.pid == shim:
             self._leave_spare()
             if self._sweep is not None:
@@ -153,6 +161,7 @@ class Midwife:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._pid = self._fork(lambda: _serve(theirs), (theirs.fileno(),))
+            self._living.add(self._pid)
         self._loop.watch(ours.fileno(), lambda _: self._look())
         return ours
 

@@ -123,7 +123,11 @@ class Nursery:
 
     def ended(self, pid: int, status: int) -> None:
         """Hear of the end of a shim, or of another child of the launcher's."""
-        self._midwife.shim_ended(pid, status)
+        self._midwife.ended(pid, status)
+
+    def rest(self) -> bool:
+        """Let the maker end, with what it has made ahead; tell whether there is none any more."""
+        return self._midwife.rest()
 
     def end(self) -> None:
         """Let it end, and the maker."""

@@ -16,8 +16,10 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import cast
 
+from orchestra.engine.launcher import cgroups
 from orchestra.engine.launcher.children import Child, is_ours
 from orchestra.engine.launcher.holdings import Holding, Holdings
 from orchestra.engine.launcher.midwife import Midwife
@@ -25,12 +27,8 @@ from orchestra.engine.launcher.nursery import Nursery
 from orchestra.engine.launcher.records import Orphans
 from orchestra.engine.launcher.ward import Ward, watch_removals
 from orchestra.engine.linux import process
-from orchestra.engine.runtime.cgroup import Cgroup
-from orchestra.engine.runtime.cgroup_files import ROOT_NAME as CGROUP_ROOT
-from orchestra.engine.runtime.failure import RuntimeFailure
 from orchestra.engine.shim import identity, native, wire
 from orchestra.engine.shim.adoption import Adopter, reopen_sockets
-from orchestra.engine.shim.ahead import CGROUP_PREFIX
 from orchestra.engine.shim.birth import ShimTask
 from orchestra.engine.shim.execution import serve_exec
 from orchestra.engine.shim.failure import ShimFailure, because, failed
@@ -64,7 +62,8 @@ class Launcher:
         self._holdings = Holdings()
         self._ward = Ward()
         self._orphans = Orphans()
-        self._nursery = Nursery(Midwife(self._fork, self._loop, self._sweep if listener else None))
+        sweep = partial(cgroups.sweep, directory) if listener else None
+        self._nursery = Nursery(Midwife(self._fork, self._loop, sweep))
         self._adoptions: dict[str, int] = {}
         self._quitting = False
         self._wakeup = reap_on_signal()
@@ -93,7 +92,7 @@ class Launcher:
         for fd in waiting:
             if fd not in gone:
                 self._watch_subscriber(fd, select.POLLIN | select.POLLOUT)
-        if self._quitting and not self._children and not self._foreign:
+        if self._quitting and not self._children and not self._foreign and self._nursery.rest():
             self._end()
         return None if self._quitting else self._ward.revive(self._fork_program)
 
@@ -106,9 +105,7 @@ class Launcher:
                 self._accept(once=True)
             for conversation in self._conversations.values():
                 conversation.close()
-            self._sweep()
-            with suppress(RuntimeFailure, OSError):
-                self._cgroup().prune()
+            cgroups.prune(self._directory)
         self._ward.end()
         self._nursery.end()
         self._loop.stop()
@@ -373,20 +370,11 @@ class Launcher:
     def _recover(self) -> None:
         """Find the containers of a launcher before us: hold their sockets, adopt the shimless."""
         directory = f"{self._directory}/containers"
-        self._sweep()
+        cgroups.sweep(self._directory)
         with suppress(FileNotFoundError):
             for name in sorted(os.listdir(directory)):
                 with suppress(OSError, ShimFailure):
                     self._recover_one(f"{directory}/{name}")
-
-    def _cgroup(self) -> Cgroup:
-        """Return the project's."""
-        return Cgroup.at(f"{CGROUP_ROOT}/{self._directory.rpartition('/')[2]}")
-
-    def _sweep(self) -> None:
-        """Remove what was made ahead by those who were killed before they could."""
-        with suppress(RuntimeFailure, OSError):
-            self._cgroup().sweep(CGROUP_PREFIX)
 
     def _recover_one(self, run_directory: str) -> None:
         path = os.readlink(f"{run_directory}/{REQUEST_LINK}")

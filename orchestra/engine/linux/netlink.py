@@ -12,7 +12,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 
@@ -126,16 +126,18 @@ class Netlink:
         return self._socket.fileno()
 
     @contextmanager
-    def batch(self) -> Iterator[None]:
+    def batch(self, known: Mapping[str, int] | None = None) -> Iterator[None]:
         """Hold changes back and send them in one packet at the end of the context.
 
         Every change is tried, also after one that failed. Names of links are looked up when the
         first change is asked for, so a link must exist before the batch that gives it an address.
+        ``known``: indexes that need not be looked up.
 
         :raises NetlinkError: the first failure.
         """
         pending: list[tuple[bytes, str]] = []
         self._batch = pending
+        self._indexes.update(known or {})
         try:
             yield
         finally:
@@ -240,6 +242,52 @@ class Netlink:
         what = f'attach "{host_name}" to bridge "{bridge}"'
         self._change(_NEWLINK, _CREATE | _EXCL, body, what)
 
+    def add_loose_veth(self, host_name: str, peer_name: str, *, peer_netns_fd: int) -> int:
+        """Make a veth pair, both ends down, one of them in a namespace; return the other's index.
+
+        :raises NetlinkError: with EEXIST when a name is taken.
+        """
+        peer = (
+            _IFINFO.pack(0, 0, 0, 0, 0)
+            + text(_IFLA_IFNAME, peer_name)
+            + number(_IFLA_NET_NS_FD, peer_netns_fd)
+        )
+        info = text(_INFO_KIND, "veth") + attribute(
+            _INFO_DATA | NESTED, attribute(_VETH_PEER | NESTED, peer)
+        )
+        body = (
+            _IFINFO.pack(0, 0, 0, 0, 0)
+            + text(_IFLA_IFNAME, host_name)
+            + attribute(_IFLA_LINKINFO | NESTED, info)
+        )
+        self._change(_NEWLINK, _CREATE | _EXCL, body, f'make "{host_name}"')
+        return self.link_index(host_name)
+
+    def make_port(self, index: int, name: str, *, bridge: str, mtu: int) -> None:
+        """Name a link, and make it a raised port of a bridge.
+
+        :raises NetlinkError: with EEXIST when the name is taken, ENODEV when there is no bridge.
+        """
+        body = (
+            _IFINFO.pack(0, 0, index, _IFF_UP, _IFF_UP)
+            + text(_IFLA_IFNAME, name)
+            + number(_IFLA_MTU, mtu)
+            + number(_IFLA_MASTER, self.link_index(bridge))
+        )
+        self._change(_SETLINK, 0, body, f'attach "{name}" to bridge "{bridge}"')
+
+    def set_hardware(self, name: str, *, mac: str, mtu: int) -> None:
+        """Set a link's address and MTU.
+
+        :raises NetlinkError: with ENODEV when there is no such link.
+        """
+        body = (
+            _IFINFO.pack(0, 0, self.link_index(name), 0, 0)
+            + attribute(_IFLA_ADDRESS, _mac(mac))
+            + number(_IFLA_MTU, mtu)
+        )
+        self._change(_SETLINK, 0, body, f'set the address of "{name}"')
+
     def link_up(self, name: str) -> None:
         """Raise a link.
 
@@ -263,6 +311,10 @@ class Netlink:
         except NetlinkError as err:
             if not (missing_ok and err.errno == errno.ENODEV):
                 raise
+
+    def delete_index(self, index: int) -> None:
+        """Remove a link by its index. As ``delete_link``."""
+        self._change(_DELLINK, 0, _IFINFO.pack(0, 0, index, 0, 0), f"delete link {index}")
 
     def add_address(self, name: str, address: str) -> None:
         """Give a link an address with its prefix length ("10.0.0.2/16"); one it has is no error.

@@ -67,7 +67,8 @@ def birth_of(config: RuntimeConfig) -> Birth:
     for mount in config.get("mounts") or []:
         if mount.get("type") == "proc":
             procfs = list(parse_options(mount.get("options") or []).data)
-    return Birth(plan_namespaces(config.get("linux") or {}).new, procfs)
+    bounding = become.bounding_of(config.get("process") or {})
+    return Birth(plan_namespaces(config.get("linux") or {}).new, procfs, bounding)
 
 
 class Attended:

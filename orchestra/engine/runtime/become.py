@@ -131,20 +131,26 @@ def own_stdio(uid: int) -> None:
                 raise
 
 
-def drop_bounding(person: Person) -> None:
+def drop_bounding(names: Sequence[str]) -> None:
     """Set the bounding set.
 
     :raises RuntimeFailure: without CAP_SETPCAP.
     """
-    capabilities = person.process.get("capabilities") or {}
     try:
-        security.drop_bounding(capabilities.get("bounding") or [])
+        security.drop_bounding(names)
     except OSError as err:
         raise failed("drop capabilities", err) from err
 
 
-def take_user(person: Person, *, bounded: bool = False) -> None:
-    """Set limits, bounding set (unless it is ``bounded`` already), user and working directory.
+def bounding_of(process: Process) -> Sequence[str]:
+    """Return the names of the bounding set."""
+    return (process.get("capabilities") or {}).get("bounding") or []
+
+
+def take_user(person: Person, *, at_root: bool = False) -> None:
+    """Set limits, bounding set, user and working directory.
+
+    ``at_root``: the bounding set is there, stdio belongs to the user, and "/" is where we are.
 
     :raises RuntimeFailure: when one of them cannot be had.
     """
@@ -153,14 +159,16 @@ def take_user(person: Person, *, bounded: bool = False) -> None:
         person.scheduling.apply()
     security.set_rlimits(process.get("rlimits") or [], person.optional_rlimits)
     user = process.get("user") or {"uid": 0, "gid": 0}
-    own_stdio(user["uid"])
-    if not bounded:
-        drop_bounding(person)
+    if not at_root:
+        own_stdio(user["uid"])
+        drop_bounding(bounding_of(process))
     try:
         security.change_user(user)
     except OSError as err:
         raise failed(f"become user {user['uid']}:{user['gid']}", err) from err
-    enter_directory(process.get("cwd", "/"))
+    cwd = process.get("cwd", "/")
+    if cwd != "/" or not at_root:
+        enter_directory(cwd)
 
 
 def enter_directory(path: str) -> None:

@@ -9,6 +9,7 @@ import marshal
 import os
 import select
 import signal
+from collections.abc import Sequence
 from contextlib import suppress
 
 from orchestra.engine.linux import syscalls
@@ -34,6 +35,8 @@ class Birth:
     """All new namespaces of the container, but for its network."""
     procfs: Data | None
     """The parameters of the procfs that is wanted, if one is."""
+    bounding: Sequence[str]
+    """The capabilities that it and what it becomes can have at most."""
 
 
 class FirstProcess:
@@ -49,7 +52,9 @@ class FirstProcess:
 
         ``born_in``: a cgroup of v2 that it is born into, or -1; ``cgroup``: one of v1 to join.
         """
-        orders = marshal.dumps((int(self.birth.new & AT_ONCE), self.birth.procfs, cgroup))
+        birth = self.birth
+        told = (int(birth.new & AT_ONCE), birth.procfs, cgroup, list(birth.bounding))
+        orders = marshal.dumps(told)
         fds = (self._theirs.fd, born_in) if born_in >= 0 else (self._theirs.fd,)
         self._theirs.fd = -1
         return b"%d " % int(self.birth.new & BORN_WITH) + orders, fds

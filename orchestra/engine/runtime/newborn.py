@@ -86,12 +86,13 @@ def run(orders: bytes, channel: int, stdio: Callable[[], tuple[int, int, int]]) 
 
 
 def _live(orders: bytes, line: Channel, stdio: tuple[int, int, int]) -> None:
-    flags, procfs, cgroup = marshal.loads(orders)  # noqa: S302 - our own
+    flags, procfs, cgroup, bounding = marshal.loads(orders)  # noqa: S302 - our own
     leave_session()
     (line.fd,) = take_stdio(stdio, (line.fd,))
     if cgroup:
         Cgroup.at(cgroup).join()
     syscalls.unshare(flags)
+    become.drop_bounding(bounding)
     send_with(line.fd, _READY, () if procfs is None else (_make_procfs(procfs),))
     told, (*network,) = receive_with(line.fd)
     if not told:
@@ -106,7 +107,6 @@ def _live(orders: bytes, line: Channel, stdio: tuple[int, int, int]) -> None:
     syscalls.unshare(later)
     user = person.process.get("user") or {"uid": 0, "gid": 0}
     become.own_pipes((1, 2), user["uid"], user["gid"])
-    become.drop_bounding(person)
     send_with(line.fd, _READY, ())
     told, (*root,) = receive_with(line.fd)
     if not told:
@@ -114,7 +114,7 @@ def _live(orders: bytes, line: Channel, stdio: tuple[int, int, int]) -> None:
     person = become.with_environment(person, "HOME", marshal.loads(told))  # noqa: S302 - our own
     pivot(Root(root[0]))
     close_all_but((line.fd,))
-    become.take_user(person, bounded=True)
+    become.take_user(person, at_root=True)
     send_with(line.fd, _READY, ())
     candidates = become.find_program(person)
     become.close_walls(person)

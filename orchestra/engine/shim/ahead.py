@@ -1,9 +1,9 @@
 """What can be made of a plain container before it is asked for: all that is the same for the next.
 
 A maker that has nothing to do makes one *spare*: the first process in namespaces of its own, forked
-by a shim that waits to be called; the network namespace; the cgroup, that is given the container's name when
-there is one; /proc, /dev and /sys. The next container that is like the last takes it, and has half
-of its start behind it. Not with cgroup v2, where no cgroup can be renamed.
+by a shim that waits to be called; the cgroup, which takes the container's name when there is one;
+the network namespace with an interface; /proc, /dev and /sys. The next container that is like the
+last has half of its start behind it then. Not with cgroup v2, where no cgroup can be renamed.
 """
 
 # No pathlib here: the process stays small.
@@ -20,15 +20,17 @@ from orchestra.engine.runtime.cgroup import Cgroup
 from orchestra.engine.runtime.cgroup_files import ROOT_NAME
 from orchestra.engine.runtime.first import Birth, FirstProcess
 from orchestra.engine.runtime.trees import Standard, build, standard_part
-from orchestra.engine.shim import network, wire
+from orchestra.engine.shim import wire
 from orchestra.engine.shim.beginning import FORK
 from orchestra.engine.shim.failure import ShimFailure, because
+from orchestra.engine.shim.network_ahead import Ahead, NetworkKind, network_kind
 from orchestra.engine.shim.protocol import ShimRequest
 from orchestra.oci.runtime import LinuxResources, RuntimeConfig
 from orchestra.values import dataclass
 
 CGROUP_PREFIX = "_ahead-"
 """Of the name of a spare's cgroup, before the pid of its shim: no container's id begins so."""
+_LOOSE = "orca"
 _ANSWER_BYTES = 64
 
 
@@ -38,7 +40,7 @@ class Kind:
 
     birth: Birth
     standard: Standard
-    dns: bool
+    network: NetworkKind
     parent: str
     """The cgroup that its own is in."""
     resources: LinuxResources
@@ -50,10 +52,10 @@ def kind_of(request: ShimRequest, config: RuntimeConfig) -> Kind | None:
     project = request["run_directory"].split("/")[-3]
     parent, _, name = (linux.get("cgroupsPath") or "").rpartition("/")
     ours = (parent, name) == (f"/{ROOT_NAME}/{project}", request["id"])
-    if standard is None or not ours or request["network"]["mode"] != "new":
+    network = network_kind(request["network"])
+    if standard is None or not ours or network is None:
         return None
-    dns = request["network"]["dns"]
-    return Kind(birth_of(config), standard, dns, parent, linux.get("resources") or {})
+    return Kind(birth_of(config), standard, network, parent, linux.get("resources") or {})
 
 
 class Spare:
@@ -66,7 +68,7 @@ class Spare:
         self.first = FirstProcess(kind.birth)
         self.cgroup = Cgroup.at(f"{kind.parent}/{CGROUP_PREFIX}{shim}")
         self.trees: dict[str, int] = {}
-        self.network: network.Ahead | None = None
+        self.network: Ahead | None = None
 
     def make(self, place: str, home: Home) -> None:
         """Make it all. ``place``: see trees.build.
@@ -76,7 +78,7 @@ class Spare:
         self.cgroup.create(self.kind.resources)
         order(self.line, self.first.orders(-1, f"{self.kind.parent}/{CGROUP_PREFIX}{self.shim}"))
         try:
-            self.network = network.Ahead(dns=self.kind.dns)
+            self.network = Ahead(self.kind.network, f"{_LOOSE}{self.shim}")
             self.first.born(hear_pid(self.line))
             inside = self.kind.birth.new & CloneFlag.NEWIPC
             if inside:

@@ -30,6 +30,7 @@ from orchestra.engine.shim.failure import ShimFailure, because, failed, failure_
 from orchestra.engine.shim.identity import write_identity
 from orchestra.engine.shim.logfile import stamp
 from orchestra.engine.shim.making import Making, nothing
+from orchestra.engine.shim.network_ahead import Ahead
 from orchestra.engine.shim.ports import bind_ports
 from orchestra.engine.shim.protocol import (
     EXIT_FILE,
@@ -173,7 +174,7 @@ def plan(
     task: ShimTask,
     shim: int,
     begin: Callable[[], None],
-    ahead: network.Ahead | None = None,
+    ahead: Ahead | None = None,
 ) -> tuple[Making, Callable[[int], None]]:
     """Return what makes the places the container lives in: mounts, network, sockets.
 

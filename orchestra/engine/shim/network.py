@@ -10,8 +10,9 @@ import errno
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from orchestra.engine.linux import process, syscalls
@@ -29,52 +30,12 @@ from orchestra.engine.shim.protocol import (
 
 if TYPE_CHECKING:
     from orchestra.engine.linux.local_routes import LocalRoutes
+    from orchestra.engine.shim.network_ahead import Ahead
 
 _SYSCTL = re.compile(r"net(\.[A-Za-z0-9_-]+)+")
-_SELF = "/proc/self/ns/net"
+SELF = "/proc/self/ns/net"
 _ROUTES_SECONDS = 1.0
 """So long a first question for a neighbour would take, if its answer was not heard."""
-
-
-class Ahead:
-    """A network namespace with its loopback up, made before it is known whose it will be.
-
-    Nothing is in it but the resolver's sockets, where they are wanted.
-    """
-
-    def __init__(self, *, dns: bool) -> None:
-        """Move this process into a new one.
-
-        :raises OSError: when it cannot be had.
-        """
-        syscalls.unshare(CloneFlag.NEWNET)
-        self.fd = os.open(_SELF, os.O_RDONLY | os.O_CLOEXEC)
-        self.inside: Netlink | None = None
-        self.sockets: tuple[int, ...] = ()
-        try:
-            self.inside = Netlink()
-            self.inside.set_loopback_up()
-            if dns:
-                self.sockets = open_dns_sockets(redirect=True)
-        except OSError:
-            self.close()
-            raise
-
-    def suits(self, network: ShimNetwork) -> bool:
-        """Tell whether it is what a container's request asks for."""
-        return network["mode"] == "new" and network["dns"] == bool(self.sockets)
-
-    def give_sockets(self) -> tuple[int, ...]:
-        """Give the sockets away."""
-        sockets, self.sockets = self.sockets, ()
-        return sockets
-
-    def close(self) -> None:
-        """Let go of it."""
-        for fd in (self.fd, *self.sockets):
-            os.close(fd)
-        if self.inside is not None:
-            self.inside.close()
 
 
 class Entered:
@@ -101,7 +62,8 @@ class Entered:
             with self._host as host:
                 _configure(host, network["interfaces"], ahead)
             for name, value in network.get("sysctl", {}).items():
-                _set_sysctl(name, value)
+                if ahead is None or not ahead.is_set(name):
+                    set_sysctl(name, value)
             if ahead is not None:
                 sockets = ahead.give_sockets()
             else:
@@ -135,16 +97,16 @@ def enter_network(network: ShimNetwork, ahead: Ahead | None = None) -> Entered:
             _join(network.get("join"))
         if network["mode"] != "new":
             return Entered(network, None)
+        if ahead is not None:
+            syscalls.setns(ahead.fd, CloneFlag.NEWNET)
+            return Entered(network, ahead.host, ahead)
         host = Netlink()
         try:
-            if ahead is not None:
-                syscalls.setns(ahead.fd, CloneFlag.NEWNET)
-            else:
-                syscalls.unshare(CloneFlag.NEWNET)
+            syscalls.unshare(CloneFlag.NEWNET)
         except OSError:
             host.close()
             raise
-        return Entered(network, host, ahead)
+        return Entered(network, host)
     except OSError as err:
         raise because("cannot set up the network", err) from err
 
@@ -195,7 +157,7 @@ def open_dns_sockets(*, redirect: bool) -> tuple[int, int]:
 @contextmanager
 def own_namespace() -> Iterator[int]:
     """Open the network namespace that this process is in."""
-    fd = os.open(_SELF, os.O_RDONLY | os.O_CLOEXEC)
+    fd = os.open(SELF, os.O_RDONLY | os.O_CLOEXEC)
     try:
         yield fd
     finally:
@@ -226,15 +188,16 @@ def _join(who: Identity | None) -> None:
 
 
 def _configure(host: Netlink, interfaces: list[Interface], ahead: Ahead | None) -> None:
-    if ahead is not None and ahead.inside is not None:
-        _fill(host, ahead.inside, interfaces, ahead.fd)
+    if ahead is not None:
+        known = ahead.give_pair(interfaces[0]) if interfaces else {}
+        _fill(host, ahead.inside, interfaces, ahead.fd, known)
         return
     with Netlink() as inside:
         if not interfaces:
             inside.set_loopback_up()
             return
         with own_namespace() as namespace:
-            _fill(host, inside, interfaces, namespace, loopback=True)
+            _fill(host, inside, interfaces, namespace)
 
 
 def _fill(
@@ -242,44 +205,61 @@ def _fill(
     inside: Netlink,
     interfaces: list[Interface],
     namespace: int,
-    *,
-    loopback: bool = False,
+    known: Mapping[str, int] | None = None,
 ) -> None:
+    """Make the interfaces; ``known``: indexes of those that are there, in a namespace ahead."""
     for interface in interfaces:
-        _add_pair(host, interface, namespace)
-        _set_sysctls(interface)
-    with inside.batch():
-        if loopback:
+        made = known is not None and interface["name"] in known
+        if not made:
+            add = partial(_add_pair, host, interface, namespace)
+            with_name_free(host, interface["host_name"], add)
+        _set_sysctls(interface, quiet=made)
+    with inside.batch(known):
+        if known is None:
             inside.set_loopback_up()
         for interface in interfaces:
+            if known and interface["name"] in known:
+                inside.set_hardware(interface["name"], mac=interface["mac"], mtu=interface["mtu"])
             _raise_interface(inside, interface)
 
 
 def _add_pair(host: Netlink, interface: Interface, namespace: int) -> None:
-    """Make the pair; one left by a namespace that is still being torn down goes first."""
-    for attempt in (1, 2):
-        try:
-            host.add_veth(
-                interface["host_name"],
-                interface["name"],
-                bridge=interface["bridge"],
-                peer_netns_fd=namespace,
-                mac=interface["mac"],
-                mtu=interface["mtu"],
-            )
-            return
-        except NetlinkError as err:
-            if err.errno != errno.EEXIST or attempt == 2:
-                raise
-            host.delete_link(interface["host_name"], missing_ok=True)
+    host.add_veth(
+        interface["host_name"],
+        interface["name"],
+        bridge=interface["bridge"],
+        peer_netns_fd=namespace,
+        mac=interface["mac"],
+        mtu=interface["mtu"],
+    )
 
 
-def _set_sysctls(interface: Interface) -> None:
+def with_name_free(host: Netlink, name: str, action: Callable[[], None]) -> None:
+    """Make a link of a name; one left by a namespace that is still being torn down goes first.
+
+    :raises NetlinkError: when the kernel refuses.
+    """
+    try:
+        action()
+    except NetlinkError as err:
+        if err.errno != errno.EEXIST:
+            raise
+        host.delete_link(name, missing_ok=True)
+        action()
+
+
+def has_ipv6(interface: Interface) -> bool:
+    """Tell whether an interface gets addresses of IPv6."""
+    return any(":" in address for address in interface["addresses"])
+
+
+def _set_sysctls(interface: Interface, *, quiet: bool) -> None:
+    """Set an interface's own; ``quiet``: it is without link-local IPv6 already, if it has none."""
     name = interface["name"]
-    if not any(":" in address for address in interface["addresses"]):
-        _disable_ipv6(name)
+    if not quiet and not has_ipv6(interface):
+        disable_ipv6(name)
     for key, value in interface.get("sysctl", {}).items():
-        _set_sysctl(key, value, interface=name)
+        set_sysctl(key, value, interface=name)
 
 
 def _raise_interface(inside: Netlink, interface: Interface) -> None:
@@ -291,7 +271,7 @@ def _raise_interface(inside: Netlink, interface: Interface) -> None:
         inside.add_route(gateway, via_link=name)
 
 
-def _set_sysctl(name: str, value: str, *, interface: str = "") -> None:
+def set_sysctl(name: str, value: str, *, interface: str = "") -> None:
     """Set one of this namespace's settings; IFNAME in its name is an interface's.
 
     :raises ShimFailure: for a name that is none, or a value that the kernel refuses.
@@ -310,7 +290,7 @@ def _set_sysctl(name: str, value: str, *, interface: str = "") -> None:
         raise because(f'cannot set the sysctl "{name}" to "{value}"', err) from err
 
 
-def _disable_ipv6(name: str) -> None:
+def disable_ipv6(name: str) -> None:
     """Keep link-local IPv6 off an interface whose network has none: nobody filters it there."""
     try:
         path = f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6"
