@@ -41,8 +41,10 @@ STARTING = """\
 
 *Until the program runs*: from the request to the first line of the container's program. Ours by the
 engine's own interface, with the project's launcher at work; theirs by `docker run -d`, and by
-`crun run` of a ready bundle, which has no network but loopback and no cgroup. The next line is the
-same where the container has been created before: `docker start`. *run* and *exec* are whole
+`crun run` of a ready bundle, which has no network but loopback and no cgroup. A tenth of a second
+lies between two of them, so that the kernel has taken down what the last one left; ours has made a
+part of the next one by then. After a whole second nothing of ours is warm any more. The second line
+is the same where the container has been created before: `docker start`. *run* and *exec* are whole
 commands: ours those of Compose, docker's its own. Milliseconds but for what is resident.
 """
 

@@ -39,6 +39,7 @@ from orchestra.values import replace
 
 TO_PROGRAM = "until the program runs"
 FROM_START = "the same, of a container that is there"
+RESTED = "until the program runs, after a second of rest"
 RUN = "run --rm"
 EXEC = "exec"
 FIFTY = "50 containers up"
@@ -47,7 +48,8 @@ FIFTY_DOWN = "50 containers down"
 TWO_HUNDRED = "200 containers up"
 TWO_HUNDRED_DOWN = "200 containers down"
 TITLES = (
-    TO_PROGRAM, FROM_START, RUN, EXEC, FIFTY, RESIDENT, FIFTY_DOWN, TWO_HUNDRED, TWO_HUNDRED_DOWN,
+    TO_PROGRAM, FROM_START, RESTED,
+    RUN, EXEC, FIFTY, RESIDENT, FIFTY_DOWN, TWO_HUNDRED, TWO_HUNDRED_DOWN,
 )  # fmt: skip
 COMPOSE = """\
 name: start
@@ -59,6 +61,10 @@ services:
 """
 SAY = ("sh", "-c", "echo >/fifo; exec sleep 100000")
 PATIENCE_SECONDS = 20.0
+PAUSE_SECONDS = 0.1
+"""Before a start: the kernel takes the last one's namespaces and cgroups down meanwhile."""
+REST_SECONDS = 1.0
+"""After so long nothing of ours is warm."""
 
 
 class Fifo:
@@ -89,9 +95,10 @@ def milliseconds(begun: float, ended: float | None = None) -> float:
 class Ours:
     """Our engine in this process, as a supervisor or a long-lived program would use it."""
 
-    def __init__(self, peer: Peer, fifo: Fifo) -> None:
+    def __init__(self, peer: Peer, fifo: Fifo, name: str) -> None:
         self._machine: Machine = open_machine(peer.environment, uid=0)
         self._fifo = fifo
+        self._name = name
         self._number = 0
 
     async def once(self) -> tuple[float, float]:
@@ -101,7 +108,10 @@ class Ours:
         self._number += 1
         mount = Mount(kind=MountKind.BIND, source=self._fifo.path, target="/fifo")
         spec = replace(
-            state.containers[0], name=f"start-run-{self._number}", command=SAY, mounts=(mount,)
+            state.containers[0],
+            name=f"start-run-{self._name}-{self._number}",
+            command=SAY,
+            mounts=(mount,),
         )
         begun = time.perf_counter()
         container_id = await self._machine.create_one_off(spec, _unheard, aliases=False)
@@ -188,6 +198,7 @@ def write_bundle(bundle: Path, fifo: Fifo, like: Path) -> None:
 
 def once_crun(bundle: Path, fifo: Fifo, number: int) -> float:
     """Run the bundle; return the time until its program ran."""
+    time.sleep(PAUSE_SECONDS)
     crun = ["crun", "--root", f"{bundle}/state", "--cgroup-manager=disabled"]
     begun = time.perf_counter()
     run = [*crun, "run", "-d", "-b", str(bundle), f"orcb-{number}"]
@@ -236,27 +247,35 @@ def many(peer: Peer, directory: Path, count: int) -> tuple[float | None, float |
 def measure_ours(
     peer: Peer, directory: Path, fifo: Fifo, rounds: int
 ) -> list[dict[str, float | None]]:
-    async def starts() -> list[tuple[float, float]]:
-        ours = Ours(peer, fifo)
-        return [await ours.once() for _ in range(rounds)]
+    async def starts(pause: float) -> list[tuple[float, float]]:
+        ours, found = Ours(peer, fifo, f"{pause}"), []
+        for _ in range(rounds):
+            await anyio.sleep(pause)
+            found.append(await ours.once())
+        return found
 
     peer.run(directory, "up", "-d")
-    found = _whole(peer, directory, rounds, anyio.run(starts))
+    rested = anyio.run(starts, REST_SECONDS)
+    found = _whole(peer, directory, anyio.run(starts, PAUSE_SECONDS), rested)
     peer.run(directory, "down", "-t", "0")
     return found
 
 
 def _whole(
-    peer: Peer, directory: Path, rounds: int, starts: Sequence[tuple[float, float]]
+    peer: Peer,
+    directory: Path,
+    starts: Sequence[tuple[float, float]],
+    rested: Sequence[tuple[float, float]],
 ) -> list[dict[str, float | None]]:
     return [
         {
-            TO_PROGRAM: starts[number][0],
-            FROM_START: starts[number][1],
+            TO_PROGRAM: start[0],
+            FROM_START: start[1],
+            RESTED: after[0],
             RUN: timed(peer, directory, "run", "--rm", "-T", "idle", "true"),
             EXEC: timed(peer, directory, "exec", "-T", "idle", "true"),
         }
-        for number in range(rounds)
+        for start, after in zip(starts, rested, strict=True)
     ]
 
 
@@ -268,8 +287,11 @@ def measure_docker(
     name = _docker(peer, "ps", "-q").splitlines()[0]
     found: list[dict[str, float | None]] = []
     for _ in range(rounds):
+        time.sleep(PAUSE_SECONDS)
         whole, start = once_docker(peer, fifo)
-        times: dict[str, float | None] = {TO_PROGRAM: whole, FROM_START: start}
+        time.sleep(REST_SECONDS)
+        rested, _ = once_docker(peer, fifo)
+        times: dict[str, float | None] = {TO_PROGRAM: whole, FROM_START: start, RESTED: rested}
         for title, words in ((RUN, ("run", "--rm", "busybox")), (EXEC, ("exec", name))):
             begun = time.perf_counter()
             _docker(peer, *words, "true")
