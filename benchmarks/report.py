@@ -43,9 +43,10 @@ STARTING = """\
 engine's own interface, with the project's launcher at work; theirs by `docker run -d`, and by
 `crun run` of a ready bundle, which has no network but loopback and no cgroup. A tenth of a second
 lies between two of them, so that the kernel has taken down what the last one left; ours has made a
-part of the next one by then. After a whole second nothing of ours is warm any more. The second line
-is the same where the container has been created before: `docker start`. *run* and *exec* are whole
-commands: ours those of Compose, docker's its own. Milliseconds but for what is resident.
+part of the next one by then. After a whole second nothing of ours is warm any more. *Of a container
+that is there*: it has been created before (`docker start`). *Of a bundle that is there*: all of it
+is written down, and our launcher is asked, as crun is. *run* and *exec* are whole commands: ours
+those of Compose, docker's its own. Milliseconds but for what is resident.
 """
 
 

@@ -16,7 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -31,14 +32,18 @@ from benchmarks.peers import (
 )
 from benchmarks.report import Measured, starting_section
 from benchmarks.work import resident_megabytes
+from orchestra.engine.clock import SystemClock
+from orchestra.engine.container.launching import LauncherClient
+from orchestra.engine.container.lifecycle import Containers
 from orchestra.engine.events import Event
 from orchestra.engine.wiring import Machine, open_machine
 from orchestra.errors import ContainerError
-from orchestra.planner.desired import Mount, MountKind
+from orchestra.planner.desired import ContainerSpec, Mount, MountKind
 from orchestra.values import replace
 
 TO_PROGRAM = "until the program runs"
 FROM_START = "the same, of a container that is there"
+BUNDLE = "the same, of a bundle that is there"
 RESTED = "until the program runs, after a second of rest"
 RUN = "run --rm"
 EXEC = "exec"
@@ -48,7 +53,7 @@ FIFTY_DOWN = "50 containers down"
 TWO_HUNDRED = "200 containers up"
 TWO_HUNDRED_DOWN = "200 containers down"
 TITLES = (
-    TO_PROGRAM, FROM_START, RESTED,
+    TO_PROGRAM, FROM_START, BUNDLE, RESTED,
     RUN, EXEC, FIFTY, RESIDENT, FIFTY_DOWN, TWO_HUNDRED, TWO_HUNDRED_DOWN,
 )  # fmt: skip
 COMPOSE = """\
@@ -103,25 +108,47 @@ class Ours:
 
     async def once(self) -> tuple[float, float]:
         """Create and start a container of its project's network; return both times to its line."""
+        spec, begun = self._spec(), time.perf_counter()
+        container_id = await self._machine.create_one_off(spec, _unheard, aliases=False)
+        made = time.perf_counter()
+        ended = await self._until_it_runs(partial(self._machine.start, spec))
+        await self._end(container_id)
+        return milliseconds(begun, ended), milliseconds(made, ended)
+
+    async def launched(self) -> float:
+        """Have the launcher start a container of which all is written down; return that time."""
+        machine = self._machine
+        container_id = await machine.create_one_off(self._spec(), _unheard, aliases=False)
+        record = machine.store.container("start", container_id)
+        assert record is not None
+        start = Containers(machine.paths, machine.store, SystemClock()).prepare(record)
+        launcher, begun = LauncherClient.of(machine.paths, "start"), time.perf_counter()
+        ask = partial(launcher.start, start.request, plain=container_id)
+        ended = await self._until_it_runs(ask)
+        await self._end(container_id)
+        return milliseconds(begun, ended)
+
+    def _spec(self) -> ContainerSpec:
         state = self._machine.store.wished("start").state
         assert state is not None
         self._number += 1
         mount = Mount(kind=MountKind.BIND, source=self._fifo.path, target="/fifo")
-        spec = replace(
+        return replace(
             state.containers[0],
             name=f"start-run-{self._name}-{self._number}",
             command=SAY,
             mounts=(mount,),
         )
-        begun = time.perf_counter()
-        container_id = await self._machine.create_one_off(spec, _unheard, aliases=False)
-        made = time.perf_counter()
+
+    async def _until_it_runs(self, start: Callable[[], Coroutine[None, None, object]]) -> float:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._machine.start, spec)
+            tasks.start_soon(start)
             ended = await anyio.to_thread.run_sync(self._fifo.wait)
+        return ended
+
+    async def _end(self, container_id: str) -> None:
         await self._machine.kill("start", container_id, "SIGKILL")
         await _until(lambda: self._machine.remove("start", container_id))
-        return milliseconds(begun, ended), milliseconds(made, ended)
 
 
 def _unheard(_event: Event) -> None:
@@ -254,9 +281,17 @@ def measure_ours(
             found.append(await ours.once())
         return found
 
+    async def launches() -> list[float]:
+        ours, found = Ours(peer, fifo, "launched"), []
+        for _ in range(rounds):
+            await anyio.sleep(PAUSE_SECONDS)
+            found.append(await ours.launched())
+        return found
+
     peer.run(directory, "up", "-d")
     rested = anyio.run(starts, REST_SECONDS)
-    found = _whole(peer, directory, anyio.run(starts, PAUSE_SECONDS), rested)
+    starts_of = anyio.run(starts, PAUSE_SECONDS), anyio.run(launches), rested
+    found = _whole(peer, directory, starts_of, rounds)
     peer.run(directory, "down", "-t", "0")
     return found
 
@@ -264,18 +299,21 @@ def measure_ours(
 def _whole(
     peer: Peer,
     directory: Path,
-    starts: Sequence[tuple[float, float]],
-    rested: Sequence[tuple[float, float]],
+    starts: tuple[list[tuple[float, float]], list[float], list[tuple[float, float]]],
+    rounds: int,
 ) -> list[dict[str, float | None]]:
+    """Measure whole commands; return all of a round together."""
+    usual, launched, rested = starts
     return [
         {
-            TO_PROGRAM: start[0],
-            FROM_START: start[1],
-            RESTED: after[0],
+            TO_PROGRAM: usual[number][0],
+            FROM_START: usual[number][1],
+            BUNDLE: launched[number],
+            RESTED: rested[number][0],
             RUN: timed(peer, directory, "run", "--rm", "-T", "idle", "true"),
             EXEC: timed(peer, directory, "exec", "-T", "idle", "true"),
         }
-        for start, after in zip(starts, rested, strict=True)
+        for number in range(rounds)
     ]
 
 
@@ -345,7 +383,8 @@ def _measure_crun(root: Path, ours: Peer, fifo: Fifo, rounds: int) -> list[dict[
     write_bundle(root / "crun", fifo, like)
     ours.run(ours.root / "start", "down", "-t", "0")
     return [
-        {TO_PROGRAM: time, FROM_START: time} for time in crun_series(root / "crun", fifo, rounds)
+        dict.fromkeys((TO_PROGRAM, FROM_START, BUNDLE), time)
+        for time in crun_series(root / "crun", fifo, rounds)
     ]
 
 
