@@ -11,6 +11,7 @@ import gc
 import os
 import signal
 import socket
+import struct
 import sys
 from array import array
 from collections.abc import Sequence
@@ -24,6 +25,8 @@ from orchestra.engine.shim.vigil import keep_vigil, wait_for_call
 _PATH_BYTES = 8192
 _AHEAD = "\0"
 """In place of a path: a shim that waits to be called."""
+_PATIENCE = struct.pack("@ll", 0, 250_000)
+"""A struct timeval. That a shim waits no longer is the kernel's to see: it takes no pages."""
 _AHEAD_BYTES = _AHEAD.encode()
 _ROOM = socket.CMSG_SPACE(16)
 
@@ -77,7 +80,7 @@ class Nursery:
     def _bear_ahead(self) -> None:
         """Fork a shim that waits to be called, and a part of whose container is made already."""
         ours, leash = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        shims, makers = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        shims, makers = _line_to_maker()
         pid = 0
         try:
             pid = self._fork(_AHEAD, (leash.fileno(), shims.fileno()))
@@ -95,7 +98,7 @@ class Nursery:
         Of a nursery that is killed meanwhile nobody knows whether it has forked one: such a shim
         finds that there is no maker.
         """
-        shims, makers = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        shims, makers = _line_to_maker()
         token = _token()
         try:
             pid = self._fork(path, (*fds, shims.fileno(), token))
@@ -139,6 +142,13 @@ class Nursery:
         if self._line is not None:
             self._line.close()
             self._line = None
+
+
+def _line_to_maker() -> tuple[socket.socket, socket.socket]:
+    """Return a shim's end and its maker's; a shim finds no message after this long (EAGAIN)."""
+    shims, makers = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    shims.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PATIENCE)
+    return shims, makers
 
 
 def _token() -> int:

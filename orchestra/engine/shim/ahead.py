@@ -53,9 +53,10 @@ def kind_of(request: ShimRequest, config: RuntimeConfig) -> Kind | None:
     parent, _, name = (linux.get("cgroupsPath") or "").rpartition("/")
     ours = (parent, name) == (f"/{ROOT_NAME}/{project}", request["id"])
     network = network_kind(request["network"])
-    if standard is None or not ours or network is None:
+    birth = birth_of(config)
+    if standard is None or not ours or network is None or not birth.new & CloneFlag.NEWPID:
         return None
-    return Kind(birth_of(config), standard, network, parent, linux.get("resources") or {})
+    return Kind(birth, standard, network, parent, linux.get("resources") or {})
 
 
 class Spare:

@@ -37,7 +37,6 @@ from orchestra.values import dataclass
 
 _ANSWER_BYTES = 4096
 _ORDERS_BYTES = 65536
-_PATIENCE_SECONDS = 0.25
 _ROOM = socket.CMSG_SPACE(4 * 3)
 _Rights = list[tuple[int, int, bytes]]
 _Told = tuple[list[bytes], _Rights]
@@ -68,8 +67,8 @@ def keep_vigil(place: bytes, connection: int, channel: int, line: int, token: in
     handling of signals is this process's too, but for who is woken by them.
     """
     pipes = _pipes()
-    told, passed = _be_attended(_maker_at(line), token, pipes) if line >= 0 else (b"", [])
-    _live_on(place, connection, channel, pipes, told, passed)
+    answer = _be_attended(_maker_at(line), token, pipes) if line >= 0 else (b"", [], True)
+    _live_on(place, connection, channel, pipes, *answer)
 
 
 def wait_for_call(leash: int, line: int) -> None:
@@ -79,7 +78,7 @@ def wait_for_call(leash: int, line: int) -> None:
     and token of ``keep_vigil``. Without its maker or its launcher it ends.
     """
     pipes, maker = _pipes(), _maker_at(line)
-    orders, passed, _, _ = maker.recvmsg(_ORDERS_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
+    orders, passed = _hear(maker)
     if orders[:1] != FORK:
         return
     pid = _fork(maker, orders, array("i", passed[0][2]), pipes)
@@ -88,8 +87,8 @@ def wait_for_call(leash: int, line: int) -> None:
         _end(pid)
         return
     connection, channel, token = array("i", called[0][2])
-    told, passed = _be_attended(maker, token, pipes, pid)
-    _live_on(place, connection, channel, pipes, told, passed)
+    answer = _be_attended(maker, token, pipes, pid)
+    _live_on(place, connection, channel, pipes, *answer)
 
 
 def _pipes() -> tuple[_Pipe, _Pipe]:
@@ -119,10 +118,15 @@ def _live_on(
     pipes: tuple[_Pipe, _Pipe],
     told: bytes,
     passed: _Rights,
+    reaps: bool,  # noqa: FBT001 - few pages, too
 ) -> None:
-    """Have the container made where nobody has, and be its shim. ``told``: see _be_attended."""
+    """Have the container made where nobody has, and be its shim.
+
+    ``told``, ``reaps``: see _be_attended.
+    """
     if not told:
         told, passed = _have_it_made(place, connection, channel, pipes)
+        reaps = True
     out, err = pipes
     os.close(out[1])
     os.close(err[1])
@@ -137,13 +141,17 @@ def _live_on(
         pass
     os.close(connection)
     os.close(channel)
-    reaper, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    signal.set_wakeup_fd(writer)
+    reaper = -1
+    if reaps:
+        reaper, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(writer)
     lock, listener, *log = array("i", passed[0][2])
     pidfd = os.pidfd_open(int(pid))
     poll = select.poll()
-    for fd in (pidfd, out[0], err[0], listener, reaper):
+    for fd in (pidfd, out[0], err[0], listener):
         poll.register(fd, select.POLLIN)
+    if reaps:
+        poll.register(reaper, select.POLLIN)
     poll.poll()
     kept = Kept(
         int(pid),
@@ -160,20 +168,22 @@ def _live_on(
 
 def _be_attended(
     maker: socket.SocketType, token: int, pipes: tuple[_Pipe, _Pipe], pid: int = 0
-) -> tuple[bytes, _Rights]:
+) -> tuple[bytes, _Rights, bool]:
     """Fork the container's first process by the orders of its maker; return what that told us.
 
-    ``pid``: one that was forked ahead. b"" where the maker cannot make this container, is gone
+    The last tells whether orphans of the container come to us. ``pid``: one that was forked ahead,
+    of a container that has pids of its own. b"" where the maker cannot make this container, is gone
     before it has begun, or has not begun for a while.
     """
     passed: _Rights = []
-    told, ahead = b"", pid
+    told, ahead, reaps = b"", pid, False
     try:
         told, passed = _orders(maker, token)
         while told[:1] == FORK:
             _end(pid)
+            reaps = not newborn.is_apart(told[1:])
             ahead, pid = 0, _fork(maker, told, array("i", passed[0][2]), pipes)
-            told, passed, _, _ = maker.recvmsg(_ORDERS_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
+            told, passed = _hear(maker)
     except OSError:
         told = b""
     finally:
@@ -183,7 +193,7 @@ def _be_attended(
             told, pid = b"", 0  # nothing has been begun
         maker.close()  # which the maker waits for
         os.close(token)
-    return told or (_KILLED if pid else b""), passed
+    return told or (_KILLED if pid else b""), passed, reaps
 
 
 def _end(pid: int) -> None:
@@ -195,17 +205,21 @@ def _end(pid: int) -> None:
 
 def _orders(maker: socket.SocketType, token: int) -> tuple[bytes, _Rights]:
     """Return the maker's first word; COLD where it has not begun for a while."""
-    maker.settimeout(_PATIENCE_SECONDS)
     try:
         orders, passed, _, _ = maker.recvmsg(_ORDERS_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
-    except TimeoutError:
-        if take(token):
-            return COLD, []
-        maker.settimeout(None)
-        orders, passed, _, _ = maker.recvmsg(_ORDERS_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
-    else:
-        maker.settimeout(None)
+    except BlockingIOError:  # the line has a time limit: see nursery.py
+        return (COLD, []) if take(token) else _hear(maker)
     return orders, passed
+
+
+def _hear(maker: socket.SocketType) -> tuple[bytes, _Rights]:
+    """Return the maker's next word, however long it takes."""
+    while True:
+        try:
+            told, passed, _, _ = maker.recvmsg(_ORDERS_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
+        except BlockingIOError:
+            continue
+        return told, passed
 
 
 def _fork(
