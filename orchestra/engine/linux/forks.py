@@ -45,21 +45,30 @@ def sibling_forker() -> Callable[[], int]:
     As ``forker``; the sibling's end sends its parent the signal that the caller's end will.
     """
     call = _clone_call(_CloneArguments(flags=int(CloneFlag.PARENT)))
-    return lambda: _fork_by(call)
+    return lambda: _fork_alone(call)
 
 
 def forker(flags: CloneFlag) -> Callable[[], int]:
     """Return a function that forks as ``clone3`` does.
 
-    It makes nothing that need not be made each time, so that few pages are written.
+    It makes nothing that need not be made each time, so that few pages are written, and Python's
+    handlers do not run in the caller: what they hold meanwhile, the import lock, is for threads.
     """
     call = _clone_call(_CloneArguments(flags=int(flags), exit_signal=17))
-    return lambda: _fork_by(call)
+    return lambda: _fork_alone(call)
 
 
 def _clone_call(arguments: _CloneArguments) -> tuple[object, object, object]:
     size = ctypes.c_long(ctypes.sizeof(arguments))
     return ctypes.c_long(NUMBERS["clone3"]), ctypes.byref(arguments), size
+
+
+def _fork_alone(how: tuple[object, object, object]) -> int:
+    pid = int(syscall_with_gil(*how))
+    if pid == 0:
+        _after_fork_child()
+        return 0
+    return check(pid)
 
 
 def _fork_by(how: tuple[object, object, object]) -> int:

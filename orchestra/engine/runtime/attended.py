@@ -96,6 +96,11 @@ class Attended:
         return self._first.pid if self._first else 0
 
     @property
+    def pidfd(self) -> int:
+        """Return the first process's pidfd, which is ours; -1 while there is none."""
+        return self._first.pidfd if self._first else -1
+
+    @property
     def born_inside(self) -> bool:
         """Tell whether the first process is born into its cgroup (v2), which must be there then."""
         return bool(self._cgroup.unified_directory())

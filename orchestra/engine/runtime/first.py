@@ -45,7 +45,7 @@ class FirstProcess:
     def __init__(self, birth: Birth) -> None:
         self.birth = birth
         self.channel, self._theirs = channel_pair()
-        self.pid, self._pidfd, self.procfs = 0, -1, -1
+        self.pid, self.pidfd, self.procfs = 0, -1, -1
 
     def orders(self, born_in: int, cgroup: str = "") -> tuple[bytes, tuple[int, ...]]:
         """Return what ``newborn.fork`` takes; the caller closes the descriptors once they are sent.
@@ -64,7 +64,7 @@ class FirstProcess:
 
         :raises RuntimeFailure: what it says.
         """
-        self.pid, self._pidfd = pid, os.pidfd_open(pid)
+        self.pid, self.pidfd = pid, os.pidfd_open(pid)
         fds = self._hear()
         self.procfs = fds[0] if fds else -1
 
@@ -81,7 +81,7 @@ class FirstProcess:
 
     def enter(self, flags: CloneFlag) -> None:
         """Move this process into namespaces of it."""
-        syscalls.setns(self._pidfd, flags)
+        syscalls.setns(self.pidfd, flags)
 
     def let_go(self, home: str, root: int) -> None:
         """Let it become its program.
@@ -103,18 +103,18 @@ class FirstProcess:
         self.channel.close()
         self._theirs.close()
         self.forget_procfs()
-        if self._pidfd >= 0:
-            os.close(self._pidfd)
-            self._pidfd = -1
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+            self.pidfd = -1
 
     def end(self) -> None:
         """Kill it, where its shim has not, and wait for its end."""
-        if self._pidfd < 0:
+        if self.pidfd < 0:
             return
         with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
         ended = select.poll()
-        ended.register(self._pidfd, select.POLLIN)
+        ended.register(self.pidfd, select.POLLIN)
         ended.poll(_END_MILLISECONDS)
 
     def _hear(self) -> list[int]:

@@ -9,7 +9,10 @@ from orchestra.engine.shim.monitor import Monitor
 from orchestra.engine.shim.request import is_plain
 
 BORN, NOT_BORN = b"+", b"-"
-"""To a shim: the pid and time of a start, with descriptors; nothing, and the client was told."""
+"""To a shim: the pid and time of a start, with descriptors; nothing, and the client was told.
+
+The descriptors: the pidfd of the first process, then those of ``Beginning.held``.
+"""
 FORK, COLD = b"f", b"c"
 """From a maker: orders for the first process; that it cannot make this container."""
 

@@ -64,10 +64,10 @@ class Delivery:
         try:
             try:
                 self._beginning.claim_lock()
-                pid, started_at = self._make()
+                pid, pidfd, started_at = self._make()
             except RuntimeFailure as err:
                 raise ShimFailure(err.message, errno=err.errno, exit_code=err.exit_code) from err
-            fds = array("i", self._beginning.held())
+            fds = array("i", (pidfd, *self._beginning.held()))
             told = BORN + f"{pid} {started_at}".encode()
             self._line.sendmsg([told], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds.tobytes())])
         except BrokenPipeError:
@@ -89,7 +89,7 @@ class Delivery:
         self._task.connection.close()
         self._task.channel.close()
 
-    def _make(self) -> tuple[int, str]:
+    def _make(self) -> tuple[int, int, str]:
         request, known = self._task.request, native.programs_known()
         made = Attended(request["id"], request["bundle"], native.state_root(request))
         self._made, spare = made, self._spare
@@ -122,7 +122,7 @@ class Delivery:
         """Have the shim fork the first process."""
         order(self._line, made.orders())
 
-    def _let_go(self, made: Attended, root: int) -> tuple[int, str]:
+    def _let_go(self, made: Attended, root: int) -> tuple[int, int, str]:
         """Let the first process become its program."""
         request = self._task.request
         try:
@@ -134,7 +134,7 @@ class Delivery:
             os.close(root)
         with suppress(FileNotFoundError):
             os.unlink(f"{request['directory']}/{EXIT_FILE}")  # noqa: PTH108 - pathlib is 8 ms of import
-        return made.pid, started_at
+        return made.pid, made.pidfd, started_at
 
     def _fail(self, failure: ShimFailure) -> None:
         """Have the shim end the first process, undo what was begun, and say why."""

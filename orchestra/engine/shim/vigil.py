@@ -37,7 +37,7 @@ from orchestra.values import dataclass
 
 _ANSWER_BYTES = 4096
 _ORDERS_BYTES = 65536
-_ROOM = socket.CMSG_SPACE(4 * 3)
+_ROOM = socket.CMSG_SPACE(4 * 4)
 _Rights = list[tuple[int, int, bytes]]
 _Told = tuple[list[bytes], _Rights]
 _Pipe = tuple[int, int]
@@ -145,8 +145,7 @@ def _live_on(
     if reaps:
         reaper, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(writer)
-    lock, listener, *log = array("i", passed[0][2])
-    pidfd = os.pidfd_open(int(pid))
+    pidfd, lock, listener, *log = array("i", passed[0][2])
     poll = select.poll()
     for fd in (pidfd, out[0], err[0], listener):
         poll.register(fd, select.POLLIN)
@@ -351,6 +350,6 @@ def _bring_up(task: ShimTask, theirs: Stdio, shim: int) -> _Told:
         return [NOT_BORN], []
     if native.programs_known() > known:
         wire.send(task.channel, {"op": "warm", "bundle": task.request["bundle"]})
-    fds = array("i", beginning.held())
+    fds = array("i", (os.pidfd_open(born.pid), *beginning.held()))
     told = BORN + f"{born.pid} {born.started_at}".encode()
     return [told], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds.tobytes())]
