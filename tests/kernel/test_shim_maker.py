@@ -25,7 +25,6 @@ from orchestra.errors import ContainerError
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
 
 ON_V2 = host.cgroups().mode == "v2"
-not_on_v2 = pytest.mark.skipif(ON_V2, reason="a first process is born into its cgroup")
 KINDS = ("mnt", "net", "ipc", "uts", "cgroup", "pid", "user")
 SECONDS = 60
 
@@ -390,7 +389,7 @@ async def by_another_way(cell: Cell, spare: int, **changes: object) -> None:
     assert await cell.exec(record, "/bin/true") == (0, "")
 
 
-@not_on_v2
+@pytest.mark.cgroup_v1
 async def test_a_start_takes_what_was_made_ahead_for_another_size_of_shm(cell: Cell) -> None:
     """Its shim, at least: the first process and what is mounted are made anew."""
     await settled(cell)
@@ -405,7 +404,7 @@ async def test_a_start_takes_what_was_made_ahead_for_another_size_of_shm(cell: C
     pytest.fail("nothing that was made ahead is ever used")
 
 
-@not_on_v2
+@pytest.mark.cgroup_v1
 async def test_a_start_without_the_killed_shim_that_waited(cell: Cell) -> None:
     await settled(cell)
     spare = await with_spare(cell)
@@ -413,7 +412,7 @@ async def test_a_start_without_the_killed_shim_that_waited(cell: Cell) -> None:
     await by_another_way(cell, spare)
 
 
-@not_on_v2
+@pytest.mark.cgroup_v1
 async def test_what_was_made_ahead_ends_with_its_maker(cell: Cell) -> None:
     await settled(cell)
     spare = await with_spare(cell)
@@ -424,7 +423,7 @@ async def test_what_was_made_ahead_ends_with_its_maker(cell: Cell) -> None:
     await by_another_way(cell, spare)
 
 
-@not_on_v2
+@pytest.mark.cgroup_v1
 async def test_what_was_made_ahead_ends_with_its_launcher(cell: Cell) -> None:
     await settled(cell)
     spare = await with_spare(cell)
@@ -434,7 +433,7 @@ async def test_what_was_made_ahead_ends_with_its_launcher(cell: Cell) -> None:
     await by_another_way(cell, spare)
 
 
-@not_on_v2
+@pytest.mark.cgroup_v1
 async def test_a_start_goes_on_where_the_maker_hangs_that_has_made_a_part(cell: Cell) -> None:
     await settled(cell)
     for _ in range(50):
