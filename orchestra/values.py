@@ -7,6 +7,9 @@ This one keeps the class's annotations and defaults, and compiles ``__init__`` a
 see the standard library's.
 
 A process that is about to be forked again and again calls :func:`prepare` first.
+
+``TypedDict`` is for type checkers as well: what is made by such a class is a plain dict. The
+standard library compiles each annotation of one, which takes a command's start two milliseconds.
 """
 
 from __future__ import annotations
@@ -17,9 +20,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from dataclasses import dataclass, field, replace
-    from typing import NoReturn
+    from typing import NoReturn, TypedDict
 
-__all__ = ["Field", "dataclass", "field", "fields_of", "items_of", "prepare", "replace"]
+__all__ = [
+    "Field",
+    "TypedDict",
+    "dataclass",
+    "field",
+    "fields_of",
+    "items_of",
+    "prepare",
+    "replace",
+]
 
 
 def _lazy_dataclass(
@@ -327,7 +339,31 @@ _ORDER: dict[str, object] = {
     "__ge__": _ordered("ge"),
 }
 
+
+class _Document(type):
+    """The class of typed dictionaries: each has a name, and its calls make plain ones."""
+
+    def __new__(
+        cls, name: str, _bases: object, members: dict[str, object], **_told: object
+    ) -> type:
+        """Make one; what it says of its keys is for readers and type checkers."""
+        kept: dict[str, object] = {"__doc__": members.get("__doc__")}
+        if "__module__" in members:
+            kept["__module__"] = members["__module__"]
+        return super().__new__(cls, name, (), kept)
+
+    def __init__(cls, *_told: object, **_options: object) -> None:
+        """Take what was told already."""
+
+    def __call__(cls, *values: object, **fields: object) -> object:
+        """Return a dictionary; of ``TypedDict`` itself a class, by its name and keys."""
+        if values and isinstance(values[0], str):
+            return _Document(values[0], (), {})
+        return dict(*values, **fields)
+
+
 if not TYPE_CHECKING:
+    TypedDict = _Document("TypedDict", (), {})
     dataclass = _lazy_dataclass
     field = _Default
     replace = _replace

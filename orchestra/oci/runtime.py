@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, NotRequired, TypedDict
+from typing import Literal, NotRequired
+
+from orchestra.values import TypedDict
 
 Status = Literal["creating", "created", "running", "paused", "stopped"]
 """runtime.md, state; "paused" is runc's own."""

@@ -10,11 +10,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING, Generic, Protocol, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from orchestra.errors import BugError
 from orchestra.planner.steps import Gate, RemoveVolume, StartContainer, StepId
-from orchestra.values import dataclass
+from orchestra.values import TypedDict, dataclass
 
 if TYPE_CHECKING:
     import networkx as nx

@@ -316,7 +316,7 @@ VARIETY: dict[str, dict[str, object]] = {
 
 
 @pytest.mark.parametrize("kind", VARIETY)
-async def test_every_way_to_make_a_container_makes_the_same(cell: Cell, kind: str) -> None:
+async def test_a_maker_makes_what_a_shims_child_makes(cell: Cell, kind: str) -> None:
     """By a maker, by one that has made a part ahead, by a child of the shim."""
     await settled(cell)
     changes = VARIETY[kind]

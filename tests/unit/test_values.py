@@ -196,3 +196,22 @@ def test_prepare_compiles_what_is_left():
 def test_slots_are_asked_for():
     with pytest.raises(TypeError, match="slots"):
         values.dataclass(frozen=True, slots=False)
+
+
+class Written(values.TypedDict, total=False):
+    """A document."""
+
+    name: str
+    other: list[int]
+
+
+Short = values.TypedDict("Short", {"class": str})
+
+
+def test_a_typed_dictionary_is_a_plain_one() -> None:
+    made = Written(name="x")
+    assert type(made) is dict
+    assert made == {"name": "x"}
+    assert type(Short({"class": "y"})) is dict
+    assert (Written.__name__, Written.__doc__) == ("Written", "A document.")
+    assert Short.__name__ == "Short"

@@ -33,7 +33,7 @@ from orchestra.engine.linux import process
 from orchestra.engine.network.networks import Networks
 from orchestra.engine.paths import Paths
 from orchestra.engine.shim.protocol import ExitRecord, Identity
-from orchestra.engine.state.records import ContainerRecord, Endpoint, ImageMount, VolumeUse, Wanted
+from orchestra.engine.state.records import ContainerRecord, Endpoint, ImageMount, VolumeUse
 from orchestra.engine.state.store import Store
 from orchestra.errors import ContainerError, NetworkError
 from orchestra.oci.image import Image
@@ -67,15 +67,14 @@ class Containers:
         images: Sequence[ImageMount] = (),
         ports: Sequence[PortSpec] = (),
         one_off: bool = False,
-        wanted: Wanted = Wanted.STOPPED,
         container_id: str | None = None,
     ) -> ContainerRecord:
         """Write a container down: record, writable layer, bundle, hosts files. Starts nothing.
 
         ``layers``: snapshot directories, uppermost first. ``mounts``: container path -> host
         directory of every volume, named and anonymous (binds and tmpfs come from ``spec``).
-        ``ports``: spec.ports with every host port chosen. ``wanted``: RUNNING where it is started
-        next. ``container_id``: 64 hex digits, where the caller needed them before.
+        ``ports``: spec.ports with every host port chosen. ``container_id``: 64 hex digits, where
+        the caller needed them before.
 
         :raises ContainerError: when the user is unknown, an option is invalid, a bind is missing.
         """
@@ -90,7 +89,6 @@ class Containers:
             images=tuple(images),
             ports=tuple(ports),
             one_off=one_off,
-            wanted=wanted,
             labels=dict(spec.labels),
             remap=remap_of(spec, self._paths),
         )

@@ -14,11 +14,13 @@ import os
 import select
 import signal
 import socket
+import time
 from array import array
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NoReturn
 
+from orchestra.engine.launcher import cgroups
 from orchestra.engine.linux import syscalls
 from orchestra.engine.linux.flags import Prctl
 from orchestra.engine.shim.delivery import Maker
@@ -31,7 +33,8 @@ _IDLE_MILLISECONDS = 500
 _QUIET_MILLISECONDS = 10
 """So long nobody has asked for a container when one is begun that nobody has asked for."""
 _WAITING_MAX = 4
-_READY, _WISH = b".", b"+"
+_END_SECONDS = 5.0
+_READY, _WISH, _MADE, _NOT_MADE = b".", b"+", b"=", b"-"
 _NAME = b"orchestra-maker"
 
 
@@ -50,18 +53,22 @@ class Midwife:
         self,
         fork: Callable[[Callable[[], None], tuple[int, ...]], int],
         loop: Loop,
-        sweep: Callable[[], None] | None,
+        directory: str,
     ) -> None:
-        """``sweep`` removes cgroups that nobody is in; without it nothing is made ahead."""
+        """``directory``: a project's launcher's; with "" nothing is made ahead."""
         self._fork = fork
         self._loop = loop
-        self._sweep = sweep
+        self._directory = directory
         self._line: socket.socket | None = None
         self._pid = 0
         self._living: set[int] = set()
+        self._patience_ends = 0.0
         self._shims: list[int] = []
         """Whose containers it is to make: the first one's is in hand."""
         self._spare: Spare | None = None
+        self._is_made = False
+        self._offered: set[int] = set()
+        """Shims of which something is, or was, made ahead: what is left of it goes with them."""
         self._wish: Callable[[], None] = _nothing
 
     def on_wish(self, bear: Callable[[], None]) -> None:
@@ -71,7 +78,8 @@ class Midwife:
     def offer(self, spare: Spare, line: int) -> None:
         """Let it make something ahead for a shim at the other end of ``line``."""
         self._leave_spare()
-        self._spare = spare
+        self._spare, self._is_made = spare, False
+        self._offered.add(spare.pid)
         try:
             if self._line is not None:
                 socket.send_fds(self._line, [_WISH + b"%d" % spare.pid], [line])
@@ -81,7 +89,7 @@ class Midwife:
     def take_spare(self) -> Spare | None:
         """Return the shim that waits, unless its maker is busy: the caller calls it, then us."""
         self._look()
-        if self._shims:
+        if self._shims or not self._is_made:
             return None
         spare, self._spare = self._spare, None
         return spare
@@ -107,9 +115,17 @@ class Midwife:
             self._shims.append(shim)
 
     def rest(self) -> bool:
-        """Let it end; tell whether there is none any more."""
+        """Let it end; tell whether there is none any more. One that hangs is killed after a while.
+
+        To be called again and again.
+        """
         if self._line is not None:
             self.close()
+            self._patience_ends = time.monotonic() + _END_SECONDS
+        if self._living and self._patience_ends < time.monotonic():
+            for pid in self._living:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         return not self._living
 
     def ended(self, shim: int, status: int) -> None:
@@ -118,8 +134,9 @@ class Midwife:
         self._living.discard(shim)
         if self._spare is not None and self._spare.pid == shim:
             self._leave_spare()
-            if self._sweep is not None:
-                self._sweep()
+        if shim in self._offered:
+            self._offered.discard(shim)
+            cgroups.sweep(self._directory)
         if os.WIFSIGNALED(status) and self._shims[:1] == [shim]:
             with suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGKILL)
@@ -150,8 +167,12 @@ class Midwife:
             except OSError:
                 told = b""
             if told == _WISH:
-                if self._sweep is not None:
+                if self._directory:
                     self._wish()
+            elif told == _MADE:
+                self._is_made = True
+            elif told == _NOT_MADE:
+                self._leave_spare()
             elif told:
                 del self._shims[:1]
             else:
@@ -202,7 +223,7 @@ def _make_all(line: socket.socket, maker: Maker) -> None:
         shim, _, place = message.partition(b" ")
         fds = array("i", passed[0][2]) if passed else array("i")
         if message.startswith(_WISH):
-            maker.make_ahead(int(shim), fds[0])
+            line.send(_MADE if maker.make_ahead(int(shim), fds[0]) else _NOT_MADE)
         elif not place or not maker.deliver(int(shim), place, fds):
             return
         else:

@@ -79,17 +79,19 @@ class Nursery:
 
     def _bear_ahead(self) -> None:
         """Fork a shim that waits to be called, and a part of whose container is made already."""
-        ours, leash = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        shims, makers = _line_to_maker()
-        pid = 0
+        sockets: list[socket.socket] = []
         try:
+            sockets += socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            sockets += _line_to_maker()
+            ours, leash, shims, makers = sockets
             pid = self._fork(_AHEAD, (leash.fileno(), shims.fileno()))
             if pid:
                 self._midwife.offer(Spare(pid, ours), makers.fileno())
-        except ShimFailure:
+                sockets.remove(ours)
+        except (ShimFailure, OSError):
             pass  # whoever starts a container will be told
         finally:
-            for sock in (leash, shims, makers, *(() if pid else (ours,))):
+            for sock in sockets:
                 sock.close()
 
     def _attended(self, path: str, fds: Sequence[int]) -> int:

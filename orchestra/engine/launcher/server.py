@@ -16,7 +16,6 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import cast
 
 from orchestra.engine.launcher import cgroups
@@ -62,8 +61,7 @@ class Launcher:
         self._holdings = Holdings()
         self._ward = Ward()
         self._orphans = Orphans()
-        sweep = partial(cgroups.sweep, directory) if listener else None
-        self._nursery = Nursery(Midwife(self._fork, self._loop, sweep))
+        self._nursery = Nursery(Midwife(self._fork, self._loop, directory if listener else ""))
         self._adoptions: dict[str, int] = {}
         self._quitting = False
         self._wakeup = reap_on_signal()
@@ -92,7 +90,9 @@ class Launcher:
         for fd in waiting:
             if fd not in gone:
                 self._watch_subscriber(fd, select.POLLIN | select.POLLOUT)
-        if self._quitting and not self._children and not self._foreign and self._nursery.rest():
+        if self._quitting and not self._children and not self._foreign:
+            if not self._nursery.rest():
+                return 1.0
             self._end()
         return None if self._quitting else self._ward.revive(self._fork_program)
 

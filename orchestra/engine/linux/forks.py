@@ -6,6 +6,7 @@ Only for a single-threaded process: libc's own fork handlers do not run, Python'
 from __future__ import annotations
 
 import ctypes
+import sys
 from collections.abc import Callable
 
 from orchestra.engine.linux.calls import NUMBERS, check, syscall_with_gil
@@ -64,6 +65,8 @@ def _clone_call(arguments: _CloneArguments) -> tuple[object, object, object]:
 
 
 def _fork_alone(how: tuple[object, object, object]) -> int:
+    if sys.version_info >= (3, 13):  # whose handler in the child gives back what that in us took
+        return _fork_by(how)
     pid = int(syscall_with_gil(*how))
     if pid == 0:
         _after_fork_child()

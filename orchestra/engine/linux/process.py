@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TypedDict
 
 from orchestra.engine.linux import syscalls
 from orchestra.engine.linux.flags import Prctl
 from orchestra.engine.linux.proc import boot_id, is_alive, read_text, stat_of
+from orchestra.values import TypedDict
 
 __all__ = [
     "Exit", "Identity", "boot_id", "close_all_but", "exit_of", "identity", "is_alive", "parent_of",

@@ -119,7 +119,6 @@ class ContainerSteps:
                 images=shown,
                 ports=self._networks.choose_ports(spec.ports),
                 one_off=one_off,
-                wanted=Wanted.RUNNING if one_off else Wanted.STOPPED,
             )
         return created.id
 
@@ -279,8 +278,7 @@ class ContainerSteps:
         Returns None where a network is to be mended first. All in one go, for each way to a thread
         and back takes a quarter of a millisecond.
         """
-        if self._store.container(record.spec.project, record.id) != record:
-            self._store.write_container(record)
+        self._store.write_container(record)
         directory = self._store.paths.container(record.spec.project, record.id)
         with suppress(FileNotFoundError):
             os.unlink(f"{directory}/{HEALTH_FILE}")  # noqa: PTH108 - at each start

@@ -105,6 +105,11 @@ class Attended:
         """Tell whether the first process is born into its cgroup (v2), which must be there then."""
         return bool(self._cgroup.unified_directory())
 
+    @property
+    def has_v1(self) -> bool:
+        """Tell whether its limits are those of cgroup v1, where a cgroup can be renamed."""
+        return bool(self._cgroup.v1_directories())
+
     def make_cgroup(self) -> None:
         """Make the container's state and cgroup.
 

@@ -103,7 +103,8 @@ def rename_directory(directory: str, name: str) -> None:
         try:
             os.rename(directory, name)
         except FileExistsError:
-            os.rmdir(name)
+            with contextlib.suppress(FileNotFoundError):
+                os.rmdir(name)
             os.rename(directory, name)
     except OSError as err:
         raise RuntimeFailure(

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import TypedDict, cast
+from typing import cast
 
 from orchestra.engine.linux.process import read_text
 from orchestra.engine.runtime import features
@@ -16,6 +16,7 @@ from orchestra.engine.runtime.config import rootfs_of
 from orchestra.engine.runtime.container import Container
 from orchestra.engine.runtime.failure import RuntimeFailure, failed
 from orchestra.oci.runtime import LinuxResources
+from orchestra.values import TypedDict
 
 _FREEZER_SECONDS = 10.0
 

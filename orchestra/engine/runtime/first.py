@@ -107,15 +107,22 @@ class FirstProcess:
             os.close(self.pidfd)
             self.pidfd = -1
 
+    def has_ended(self) -> bool:
+        """Tell whether it lives no more."""
+        return self._wait(0)
+
     def end(self) -> None:
         """Kill it, where its shim has not, and wait for its end."""
         if self.pidfd < 0:
             return
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+        self._wait(_END_MILLISECONDS)
+
+    def _wait(self, milliseconds: int) -> bool:
         ended = select.poll()
         ended.register(self.pidfd, select.POLLIN)
-        ended.poll(_END_MILLISECONDS)
+        return bool(ended.poll(milliseconds))
 
     def _hear(self) -> list[int]:
         told, fds = receive_with(self.channel.fd)

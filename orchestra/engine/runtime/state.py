@@ -7,7 +7,6 @@ import json
 import os
 import socket
 from collections.abc import Mapping
-from typing import TypedDict
 
 from orchestra.engine.linux import process
 from orchestra.engine.linux.directories import make_private
@@ -16,6 +15,7 @@ from orchestra.engine.linux.process import Identity, read_text
 from orchestra.engine.runtime.failure import RuntimeFailure, failed
 from orchestra.engine.runtime.sync import Channel
 from orchestra.oci.runtime import RuntimeConfig, Status
+from orchestra.values import TypedDict
 
 # ruff: noqa: PTH100, PTH104, PTH106, PTH108 - pathlib is 8 ms of import
 

@@ -10,9 +10,10 @@ import os
 import socket
 from array import array
 from contextlib import suppress
-from typing import Literal, NotRequired, TypedDict
+from typing import Literal, NotRequired
 
 from orchestra.engine.runtime.failure import RuntimeFailure
+from orchestra.values import TypedDict
 
 _PACKET_MAX = 65536
 _MESSAGE_BYTES = 131072

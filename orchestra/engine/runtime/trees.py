@@ -38,6 +38,8 @@ _COVERED = {
     "/sys": "sysfs",
     "/sys/fs/cgroup": "cgroup",
 }
+_UNCOPIED = frozenset({"unbindable", "runbindable"})
+"""What open_tree leaves out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ def standard_part(config: RuntimeConfig) -> Standard | None:
         if _COVERED.get(target) == mount.get("type") and not _is_bound(mount):
             if mount["type"] == "tmpfs" and not _has_mode(mount):
                 return None
+            if not _UNCOPIED.isdisjoint(mount.get("options") or ()):
+                return None
             mounts.append(mount)
         elif target == "/" or _top(target):
             return None
@@ -71,9 +75,12 @@ def standard_part(config: RuntimeConfig) -> Standard | None:
     masked, readonly = linux.get("maskedPaths") or [], linux.get("readonlyPaths") or []
     if any(".." in path or path.rstrip("/") in _TOPS for path in (*masked, *readonly)):
         return None
+    devices = linux.get("devices") or []
+    if any(_top(device["path"]) != "/dev" for device in devices):
+        return None
     return Standard(
         mounts,
-        linux.get("devices") or [],
+        devices,
         [path for path in masked if _top(path)],
         [path for path in readonly if _top(path)],
         linux.get("mountLabel") or "",
@@ -134,7 +141,11 @@ def build(standard: Standard, cgroups: Cgroups, place: str, procfs: int) -> dict
 
 def _scratch(place: str) -> Root:
     mount = new_filesystem("tmpfs", "tmpfs", (("mode", "755"),), 0)
-    syscalls.move_mount(mount, AT_FDCWD, place)
+    try:
+        syscalls.move_mount(mount, AT_FDCWD, place)
+    except OSError:
+        os.close(mount)
+        raise
     return Root(mount)
 
 

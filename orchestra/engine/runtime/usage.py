@@ -11,12 +11,12 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from typing import TypedDict
 
 from orchestra.engine.linux.process import read_text
 from orchestra.engine.runtime.cgroup import Cgroup
 from orchestra.engine.runtime.container import Container
 from orchestra.engine.runtime.failure import RuntimeFailure
+from orchestra.values import TypedDict
 
 _TICK_NANOSECONDS = 10**9 // os.sysconf("SC_CLK_TCK")
 _UNLIMITED = 2**64 - 1

@@ -55,9 +55,9 @@ class Delivery:
         self._made: Attended | None = None
 
     @property
-    def born_inside(self) -> bool:
-        """Tell whether the first process had to be born into its cgroup."""
-        return self._made is not None and self._made.born_inside
+    def may_be_ahead(self) -> bool:
+        """Tell whether a cgroup like its own can be made under another name."""
+        return self._made is not None and self._made.has_v1
 
     def deliver(self) -> bool:
         """Make the container, and tell whoever waits; False when it could not be made."""
@@ -164,20 +164,24 @@ class Maker:
         """Tell whether something could be made ahead."""
         return self._kind is not None and self._spare is None
 
-    def make_ahead(self, shim: int, fd: int) -> None:
-        """Make something ahead, for which a shim waits at the other end of a line."""
+    def make_ahead(self, shim: int, fd: int) -> bool:
+        """Make something ahead, for which a shim waits at the other end of a line.
+
+        Tells whether that is there now: else its shim ends.
+        """
         line, kind, self._kind = _socket(fd), self._kind, None
         if kind is None:
             line.close()
-            return
+            return False
         spare = Spare(shim, line, kind)
         try:
             spare.make(self._place, self._home)
         except (RuntimeFailure, ShimFailure, OSError):
             self._give_up(spare)
-            line.close()  # its shim ends; whoever starts a container is told what is wrong
-        else:
-            self._spare = spare
+            line.close()  # whoever starts a container is told what is wrong
+            return False
+        self._spare = spare
+        return True
 
     def clear(self) -> None:
         """Remove the cgroups of what nobody has used."""
@@ -204,7 +208,7 @@ class Maker:
         """
         client, channel, token, *line = fds
         spare = None if line else self._take_spare(shim)
-        if not line and spare is None:  # it could not be made, which its shim knows
+        if not line and spare is None:  # never offered: its shim does without us
             wire.close_all(fds)
             return True
         sockets = [_socket(client), _socket(channel), spare.line if spare else _socket(line[0])]
@@ -242,7 +246,7 @@ class Maker:
         client, channel, line = sockets
         client.settimeout(None)
         kind = kind_of(request, config)
-        if spare is not None and spare.kind != kind:
+        if spare is not None and (spare.kind != kind or spare.first.has_ended()):
             self._give_up(spare)
             spare = None  # its shim forks another first process
         task = ShimTask(request, path, client, channel)
@@ -253,7 +257,7 @@ class Maker:
             delivery.close()
         if spare is not None and not done:
             self._unused.append(spare)
-        self._kind = None if delivery.born_inside else kind
+        self._kind = kind if delivery.may_be_ahead else None
         self._place = request["run_directory"].rpartition("/")[0]
         return done
 

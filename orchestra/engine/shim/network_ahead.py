@@ -9,6 +9,7 @@ from contextlib import suppress
 from orchestra.engine.linux import syscalls
 from orchestra.engine.linux.flags import CloneFlag
 from orchestra.engine.linux.netlink import Netlink
+from orchestra.engine.shim.failure import ShimFailure
 from orchestra.engine.shim.network import (
     SELF,
     disable_ipv6,
@@ -55,7 +56,7 @@ class Ahead:
     def __init__(self, kind: NetworkKind, loose: str) -> None:
         """Make it.
 
-        :raises OSError: when it cannot be had.
+        :raises OSError, ShimFailure: when it cannot be had.
         """
         self.kind = kind
         self.host = Netlink()
@@ -70,7 +71,7 @@ class Ahead:
             raise
         try:
             self._fill(loose)
-        except OSError:
+        except (OSError, ShimFailure):
             self.close()
             raise
 

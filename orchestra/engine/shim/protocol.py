@@ -33,9 +33,10 @@ Between a shim and its launcher there is a channel of its own, with these messag
 
 from __future__ import annotations
 
-from typing import Literal, NotRequired, TypedDict
+from typing import Literal, NotRequired
 
 from orchestra.oci.runtime import IdMapping, Process
+from orchestra.values import TypedDict
 
 REQUEST_FILE = "shim.json"
 EXIT_FILE = "exit.json"

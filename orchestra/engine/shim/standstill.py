@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from typing import TypedDict, cast
+from typing import cast
 
 from orchestra.engine.linux import process, syscalls
 from orchestra.engine.linux.flags import AT_FDCWD, CloneFlag, MountAttr, OpenTree
@@ -29,6 +29,7 @@ from orchestra.engine.shim.protocol import Rootfs, Stage
 from orchestra.engine.shim.rootfs import enter_mount_namespace, mount_rootfs
 from orchestra.engine.shim.stages import mount_stages
 from orchestra.oci.runtime import OciMount
+from orchestra.values import TypedDict
 
 
 class Wanted(TypedDict):

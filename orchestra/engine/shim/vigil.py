@@ -180,8 +180,9 @@ def _be_attended(
         told, passed = _orders(maker, token)
         while told[:1] == FORK:
             _end(pid)
+            ahead = pid = 0
             reaps = not newborn.is_apart(told[1:])
-            ahead, pid = 0, _fork(maker, told, array("i", passed[0][2]), pipes)
+            pid = _fork(maker, told, array("i", passed[0][2]), pipes)
             told, passed = _hear(maker)
     except OSError:
         told = b""
@@ -230,7 +231,8 @@ def _fork(
             process.set_child_subreaper()
         pid, rest = newborn.fork(orders[1:], fds)
     except OSError as error:
-        maker.send(b"-%d" % (error.errno or 0))
+        with suppress(OSError):
+            maker.send(b"-%d" % (error.errno or 0))
         return 0
     if pid == 0:
         maker.close()

@@ -6,7 +6,7 @@ import posixpath
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import TypedDict, TypeVar
+from typing import TypeVar
 
 from orchestra.errors import BuildError, UsageError
 from orchestra.planner.attesting import parse_provenance, parse_sbom
@@ -21,6 +21,7 @@ from orchestra.spec.keypath import KeyPath
 from orchestra.spec.model.build import Build
 from orchestra.spec.model.project import Project
 from orchestra.spec.model.service import Service
+from orchestra.values import TypedDict
 
 T = TypeVar("T")
 IMAGE_CONTEXT = "docker-image://"

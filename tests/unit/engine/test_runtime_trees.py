@@ -70,6 +70,21 @@ def test_a_tmpfs_that_takes_the_mode_of_what_it_covers_waits_for_that() -> None:
     assert standard_part(whole) is None
 
 
+@pytest.mark.parametrize("path", ["/opt/x", "/dev/../x", "/proc/x"])
+def test_a_device_that_belongs_elsewhere_is_made_in_its_place(path: str) -> None:
+    device = {"type": "c", "path": path, "major": 1, "minor": 3}
+    assert standard_part(config(devices=[device])) is None
+    assert standard_part(config(devices=[{**device, "path": "/dev/x"}])) is not None
+
+
+def test_a_mount_that_cannot_be_copied_is_made_in_its_place() -> None:
+    whole = config()
+    for mount in whole["mounts"]:
+        if mount["destination"] == "/dev/shm":
+            mount["options"].append("unbindable")
+    assert standard_part(whole) is None
+
+
 def test_what_trees_cover() -> None:
     trees = {"/proc": 3, "/dev": 4, "/sys": 5}
     assert is_covered("/proc/kcore", trees)
