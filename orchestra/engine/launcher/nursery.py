@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from orchestra.engine.launcher.midwife import Midwife, Spare
-from orchestra.engine.linux import forks, process
+from orchestra.engine.linux import forks, pools, process
 from orchestra.engine.shim.failure import ShimFailure
 from orchestra.engine.shim.vigil import keep_vigil, wait_for_call
 
@@ -167,6 +167,7 @@ def _open() -> socket.socket:
             gc.collect()
             gc.freeze()
             gc.disable()
+            pools.fill()
             _serve(theirs)
         except BaseException:  # noqa: BLE001 - the entry point of a process
             sys.excepthook(*sys.exc_info())
