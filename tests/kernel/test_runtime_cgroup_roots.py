@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -69,6 +70,32 @@ def test_pruning_leaves_what_is_in_use(token: str) -> None:
     v1(root).prune()
     assert all(Path(path).exists() for path in used.directories.values())
     used.delete()
+
+
+@pytest.mark.parametrize("at", [pytest.param(v1, marks=pytest.mark.cgroup_v1), v2])
+def test_parents_that_vanish_meanwhile_are_made_again(
+    at: Callable[[str], CgroupV1 | CgroupV2], token: str
+) -> None:
+    """They do whenever another's last container ends: it may be between any two calls."""
+    root, over = f"/orchestra/{token}", threading.Event()
+    parents = at(f"{root}/deep")
+
+    def prune() -> None:
+        while not over.is_set():
+            parents.prune()
+            over.wait(0.003)
+
+    others = threading.Thread(target=prune)
+    others.start()
+    try:
+        for number in range(200):
+            leaf = at(f"{root}/deep/{number}")
+            leaf.create()
+            leaf.delete()
+    finally:
+        over.set()
+        others.join()
+    assert not any(path.exists() for path in directories(root))
 
 
 @pytest.fixture

@@ -17,6 +17,9 @@ ROOT_NAME = "orchestra"
 """Directories of this name and below it are ours: removed when they are empty."""
 
 _REMOVAL_TRIES = 26
+_MAKING_TRIES = 32
+_GONE = frozenset({errno.ENOENT, errno.ENODEV})
+"""What a cgroup's files say that is removed meanwhile: before they are open, and after."""
 
 
 def write(directory: str, name: str, value: str) -> None:
@@ -55,7 +58,7 @@ def make_directory(directory: str, fill: Callable[[str], None] | None = None) ->
 
     :raises RuntimeFailure: when it cannot be made, or is in use.
     """
-    for _ in range(8):
+    for _ in range(_MAKING_TRIES):
         try:
             try:
                 os.mkdir(directory, 0o755)
@@ -68,9 +71,13 @@ def make_directory(directory: str, fill: Callable[[str], None] | None = None) ->
             else:
                 if fill is not None:
                     fill(directory)
-        except FileNotFoundError:
+        except RuntimeFailure as failure:
+            if failure.errno not in _GONE:
+                raise
             continue
         except OSError as err:
+            if err.errno in _GONE:
+                continue
             raise RuntimeFailure(
                 f"cannot make the cgroup {directory}: {describe(err)}", errno=err.errno or 0
             ) from err

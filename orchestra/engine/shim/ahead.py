@@ -49,7 +49,7 @@ class Kind:
 def kind_of(request: ShimRequest, config: RuntimeConfig) -> Kind | None:
     """Return a container's kind; None where nothing of it can be made ahead."""
     standard, linux = standard_part(config), config.get("linux") or {}
-    project = request["run_directory"].split("/")[-3]
+    project = request["run_directory"].rsplit("/", 2)[0].rpartition("/")[2]
     parent, _, name = (linux.get("cgroupsPath") or "").rpartition("/")
     ours = (parent, name) == (f"/{ROOT_NAME}/{project}", request["id"])
     network = network_kind(request["network"])
