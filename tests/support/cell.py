@@ -186,9 +186,10 @@ class Cell:
         return Path(self.paths.container_run(record.spec.project, record.id))
 
     def lines(self, record: ContainerRecord) -> list[dict[str, str]]:
-        """Return the records of a container's log file."""
+        """Return the records of a container's log file, but for one that is being written."""
         path = self.directory(record) / "log.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        written = path.read_text().split("\n")[:-1] if path.exists() else []
+        return [json.loads(line) for line in written]
 
     def output(self, record: ContainerRecord) -> str:
         """Return what a container has written."""
