@@ -9,7 +9,7 @@ see the standard library's.
 A process that is about to be forked again and again calls :func:`prepare` first.
 
 ``TypedDict`` is for type checkers as well: what is made by such a class is a plain dict. The
-standard library compiles each annotation of one, which takes a command's start two milliseconds.
+standard library compiles each annotation of one, which takes a command milliseconds.
 """
 
 from __future__ import annotations

@@ -413,22 +413,13 @@ async def test_a_start_without_the_killed_shim_that_waited(cell: Cell) -> None:
 
 
 @pytest.mark.cgroup_v1
-async def test_what_was_made_ahead_ends_with_its_maker(cell: Cell) -> None:
+@pytest.mark.parametrize("who", ["maker", "launcher"])
+async def test_what_was_made_ahead_ends_with(cell: Cell, who: str) -> None:
     await settled(cell)
     spare = await with_spare(cell)
     first = children_of(spare)
-    for maker in makers_of(cell):
-        kill_now(maker)
-    wait_until(lambda: all(map(has_ended, (spare, *first))))
-    await by_another_way(cell, spare)
-
-
-@pytest.mark.cgroup_v1
-async def test_what_was_made_ahead_ends_with_its_launcher(cell: Cell) -> None:
-    await settled(cell)
-    spare = await with_spare(cell)
-    first = children_of(spare)
-    kill_now(cell.launcher_pid)
+    for pid in makers_of(cell) if who == "maker" else {cell.launcher_pid}:
+        kill_now(pid)
     wait_until(lambda: all(map(has_ended, (spare, *first))))
     await by_another_way(cell, spare)
 

@@ -2,9 +2,9 @@
 
 It is there while containers are being started, and ends when none has been for a while: what makes
 it fast is memory of its own. When there is nothing to do it makes what it can of the next one ahead
-(shim/ahead.py). Few wait for it, and not for long, so nothing that takes it its time
-(a volume of a server that does not answer) keeps others from starting. After a failure it ends, and
-with the shim whose container it has in hand.
+(shim/ahead.py). Few wait for it, and not for long, so nothing that takes it its time (a volume of a
+server that does not answer) keeps others from starting. After a failure it ends, and with the shim
+whose container it has in hand.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _NAME = b"orchestra-maker"
 
 
 @dataclass(frozen=True, slots=True)
-class Spare:
+class Waiting:
     """A shim that waits to be called, on ``leash``."""
 
     pid: int
@@ -65,7 +65,7 @@ class Midwife:
         self._patience_ends = 0.0
         self._shims: list[int] = []
         """Whose containers it is to make: the first one's is in hand."""
-        self._spare: Spare | None = None
+        self._spare: Waiting | None = None
         self._is_made = False
         self._offered: set[int] = set()
         """Shims of which something is, or was, made ahead: what is left of it goes with them."""
@@ -75,7 +75,7 @@ class Midwife:
         """Have ``bear`` called when it would make something ahead: it is answered by ``offer``."""
         self._wish = bear
 
-    def offer(self, spare: Spare, line: int) -> None:
+    def offer(self, spare: Waiting, line: int) -> None:
         """Let it make something ahead for a shim at the other end of ``line``."""
         self._leave_spare()
         self._spare, self._is_made = spare, False
@@ -86,7 +86,7 @@ class Midwife:
         except OSError:
             self.close()
 
-    def take_spare(self) -> Spare | None:
+    def take_spare(self) -> Waiting | None:
         """Return the shim that waits, unless its maker is busy: the caller calls it, then us."""
         self._look()
         if self._shims or not self._is_made:
@@ -119,9 +119,7 @@ class Midwife:
 
         To be called again and again.
         """
-        if self._line is not None:
-            self.close()
-            self._patience_ends = time.monotonic() + _END_SECONDS
+        self.close()
         if self._living and self._patience_ends < time.monotonic():
             for pid in self._living:
                 with suppress(ProcessLookupError):
@@ -149,6 +147,7 @@ class Midwife:
             self._loop.forget(self._line.fileno())
             self._line.close()
             self._line = None
+            self._patience_ends = time.monotonic() + _END_SECONDS
         self._shims.clear()
 
     def _leave_spare(self) -> None:

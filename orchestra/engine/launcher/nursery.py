@@ -17,7 +17,7 @@ from array import array
 from collections.abc import Sequence
 from typing import NoReturn
 
-from orchestra.engine.launcher.midwife import Midwife, Spare
+from orchestra.engine.launcher.midwife import Midwife, Waiting
 from orchestra.engine.linux import forks, pools, process
 from orchestra.engine.shim.failure import ShimFailure
 from orchestra.engine.shim.vigil import keep_vigil, wait_for_call
@@ -25,9 +25,9 @@ from orchestra.engine.shim.vigil import keep_vigil, wait_for_call
 _PATH_BYTES = 8192
 _AHEAD = "\0"
 """In place of a path: a shim that waits to be called."""
+_AHEAD_BYTES = _AHEAD.encode()
 _PATIENCE = struct.pack("@ll", 0, 250_000)
 """A struct timeval. That a shim waits no longer is the kernel's to see: it takes no pages."""
-_AHEAD_BYTES = _AHEAD.encode()
 _ROOM = socket.CMSG_SPACE(16)
 
 
@@ -86,7 +86,7 @@ class Nursery:
             ours, leash, shims, makers = sockets
             pid = self._fork(_AHEAD, (leash.fileno(), shims.fileno()))
             if pid:
-                self._midwife.offer(Spare(pid, ours), makers.fileno())
+                self._midwife.offer(Waiting(pid, ours), makers.fileno())
                 sockets.remove(ours)
         except (ShimFailure, OSError):
             pass  # whoever starts a container will be told

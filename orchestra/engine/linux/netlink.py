@@ -81,6 +81,12 @@ class Prefix:
     link: int
 
 
+def _veth_with(peer: bytes) -> bytes:
+    """Return the attribute that makes a link an end of a veth pair; ``peer`` is the other's."""
+    data = attribute(_INFO_DATA | NESTED, attribute(_VETH_PEER | NESTED, peer))
+    return attribute(_IFLA_LINKINFO | NESTED, text(_INFO_KIND, "veth") + data)
+
+
 def _mac(address: str) -> bytes:
     return bytes.fromhex(address.replace(":", ""))
 
@@ -229,15 +235,12 @@ class Netlink:
             + number(_IFLA_MTU, mtu)
             + number(_IFLA_NET_NS_FD, peer_netns_fd)
         )
-        info = text(_INFO_KIND, "veth") + attribute(
-            _INFO_DATA | NESTED, attribute(_VETH_PEER | NESTED, peer)
-        )
         body = (
             _IFINFO.pack(0, 0, 0, _IFF_UP, _IFF_UP)
             + text(_IFLA_IFNAME, host_name)
             + number(_IFLA_MTU, mtu)
             + number(_IFLA_MASTER, self.link_index(bridge))
-            + attribute(_IFLA_LINKINFO | NESTED, info)
+            + _veth_with(peer)
         )
         what = f'attach "{host_name}" to bridge "{bridge}"'
         self._change(_NEWLINK, _CREATE | _EXCL, body, what)
@@ -252,14 +255,7 @@ class Netlink:
             + text(_IFLA_IFNAME, peer_name)
             + number(_IFLA_NET_NS_FD, peer_netns_fd)
         )
-        info = text(_INFO_KIND, "veth") + attribute(
-            _INFO_DATA | NESTED, attribute(_VETH_PEER | NESTED, peer)
-        )
-        body = (
-            _IFINFO.pack(0, 0, 0, 0, 0)
-            + text(_IFLA_IFNAME, host_name)
-            + attribute(_IFLA_LINKINFO | NESTED, info)
-        )
+        body = _IFINFO.pack(0, 0, 0, 0, 0) + text(_IFLA_IFNAME, host_name) + _veth_with(peer)
         self._change(_NEWLINK, _CREATE | _EXCL, body, f'make "{host_name}"')
         return self.link_index(host_name)
 
@@ -311,10 +307,6 @@ class Netlink:
         except NetlinkError as err:
             if not (missing_ok and err.errno == errno.ENODEV):
                 raise
-
-    def delete_index(self, index: int) -> None:
-        """Remove a link by its index. As ``delete_link``."""
-        self._change(_DELLINK, 0, _IFINFO.pack(0, 0, index, 0, 0), f"delete link {index}")
 
     def add_address(self, name: str, address: str) -> None:
         """Give a link an address with its prefix length ("10.0.0.2/16"); one it has is no error.

@@ -30,7 +30,7 @@ from orchestra.engine.runtime.devices import plan_devices
 from orchestra.engine.runtime.failure import RuntimeFailure, failed
 from orchestra.engine.runtime.hooks import run_hooks
 from orchestra.engine.runtime.labels import mount_label
-from orchestra.engine.runtime.mounts import Operation, apply
+from orchestra.engine.runtime.mounts import Operation, make
 from orchestra.engine.runtime.namespaces import NamespacePlan, enter
 from orchestra.engine.runtime.options import propagation_of
 from orchestra.engine.runtime.resolve import Root
@@ -234,11 +234,7 @@ def _mount(birth: Birth) -> None:
     if own_dev:
         bound = birth.namespaces.has(CloneFlag.NEWUSER)
         operations += plan_devices(birth.linux.get("devices") or [], bound=bound)
-    old = os.umask(0)
-    try:
-        apply(operations, birth.entered())
-    finally:
-        os.umask(old)
+    make(operations, birth.entered())
 
 
 def _run_hooks(birth: Birth) -> None:

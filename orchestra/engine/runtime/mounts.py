@@ -65,6 +65,18 @@ def apply(operations: Sequence[Operation], root: Root) -> None:
             raise failed(operation.describe(), err) from err
 
 
+def make(operations: Sequence[Operation], root: Root) -> None:
+    """Apply operations that make files, whose modes are what is asked, whatever our umask is.
+
+    :raises RuntimeFailure: naming the first that failed.
+    """
+    old = os.umask(0)
+    try:
+        apply(operations, root)
+    finally:
+        os.umask(old)
+
+
 def new_filesystem(
     fstype: str, source: str, data: Sequence[tuple[str, str | None]], attributes: int
 ) -> int:

@@ -19,6 +19,7 @@ from orchestra.engine.runtime.mounts import (
     Operation,
     apply,
     clone_tree,
+    make,
     new_filesystem,
     refuse_procfs,
 )
@@ -163,11 +164,7 @@ def _fill(standard: Standard, cgroups: Cgroups, procfs: int, root: Root) -> None
         )
     )
     operations += plan_devices(standard.devices, bound=False)
-    old = os.umask(0)
-    try:
-        apply(operations, root)
-    finally:
-        os.umask(old)
+    make(operations, root)
     kinds = frozenset({FsMagic.PROC, FsMagic.SYSFS})
     protect(root, standard.readonly, standard.masked, kinds)
 

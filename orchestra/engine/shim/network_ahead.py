@@ -60,6 +60,7 @@ class Ahead:
         """
         self.kind = kind
         self.host = Netlink()
+        self._loose = loose
         self.fd, self._index, self._peer = -1, 0, 0
         self._sockets: tuple[int, ...] = ()
         try:
@@ -70,17 +71,17 @@ class Ahead:
             self._close_here()
             raise
         try:
-            self._fill(loose)
+            self._fill()
         except (OSError, ShimFailure):
             self.close()
             raise
 
-    def _fill(self, loose: str) -> None:
+    def _fill(self) -> None:
         kind = self.kind
         self.inside.set_loopback_up()
         if kind.interface:
             name = kind.interface
-            self._index = self.host.add_loose_veth(loose, name, peer_netns_fd=self.fd)
+            self._index = self.host.add_loose_veth(self._loose, name, peer_netns_fd=self.fd)
             self._peer = self.inside.link(name).index
             if not kind.ipv6:
                 disable_ipv6(name)
@@ -117,7 +118,7 @@ class Ahead:
         """Let go of it: it ends unless somebody is in it."""
         if self._index:
             with suppress(OSError):  # at once: the namespace's own end would take its time
-                self.host.delete_index(self._index)
+                self.host.delete_link(self._loose, missing_ok=True)
         for fd in self.give_sockets():
             os.close(fd)
         self.inside.close()

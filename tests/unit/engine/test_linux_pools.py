@@ -5,8 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import pytest
-
 PROGRAM = """
 import gc
 from orchestra.engine.linux import pools
@@ -30,6 +28,5 @@ def pages_of(*, filled: bool) -> int:
     return int(done.stdout)
 
 
-@pytest.mark.skipif(sys.implementation.name != "cpython", reason="about CPython's allocator")
 def test_new_objects_lie_side_by_side() -> None:
     assert pages_of(filled=True) < pages_of(filled=False) / 2
