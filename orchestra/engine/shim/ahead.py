@@ -54,9 +54,12 @@ def kind_of(request: ShimRequest, config: RuntimeConfig) -> Kind | None:
     ours = (parent, name) == (f"/{ROOT_NAME}/{project}", request["id"])
     network = network_kind(request["network"])
     birth = birth_of(config)
+    resources = linux.get("resources") or {}
     if standard is None or not ours or network is None or not birth.new & CloneFlag.NEWPID:
         return None
-    return Kind(birth, standard, network, parent, linux.get("resources") or {})
+    if (resources.get("cpu") or {}).get("realtimeRuntime"):
+        return None  # a share of its parent's, which others could need: no limit as all else is
+    return Kind(birth, standard, network, parent, resources)
 
 
 class Spare:
