@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import signal
 import socket
 import threading
 import time
@@ -19,8 +20,11 @@ from support.ports import free_port
 
 from orchestra.engine.container.launching import LauncherClient
 from orchestra.engine.container.logs import read_logs
-from orchestra.engine.linux import process
+from orchestra.engine.launcher.midwife import Midwife
+from orchestra.engine.launcher.nursery import Nursery
+from orchestra.engine.linux import forks, process
 from orchestra.engine.shim.protocol import Listen
+from orchestra.engine.shim.pump import Loop
 from orchestra.engine.state.records import ContainerRecord
 from orchestra.errors import ContainerError
 from orchestra.planner.desired import LogSpec
@@ -116,6 +120,27 @@ async def test_the_end_of_one_that_a_stranger_reaps_is_known(
     assert statuses == [code << 8]
     assert ended is not None
     assert (ended["code"], ended.get("error")) == (code, None)
+
+
+def test_a_launcher_that_is_killed_while_a_shim_is_forked_leaves_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fork() -> int:
+        launcher = os.getppid()
+        os.kill(launcher, signal.SIGKILL)
+        wait_until(lambda: os.getppid() != launcher)
+        return os.getpid()
+
+    monkeypatch.setattr(forks, "sibling_forker", lambda: fork)
+    launcher = os.fork()
+    if launcher == 0:
+        passed = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        Nursery(Midwife(lambda _, __: 0, Loop(), "")).bear("/nowhere", passed)
+        os._exit(0)
+    assert process.wait_exit(launcher)["signal"] == signal.SIGKILL
+    _, status = os.waitpid(-1, 0)  # the nursery's: this process is the next subreaper
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert capfd.readouterr().err == ""
 
 
 async def test_everything_killed_is_lost_until_cleaned_up(cell: Cell) -> None:

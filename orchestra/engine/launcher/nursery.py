@@ -178,10 +178,13 @@ def _open() -> socket.socket:
 
 
 def _serve(line: socket.socket) -> NoReturn:
-    """Fork one shim a message, until the launcher is gone."""
+    """Fork one shim a message, until the launcher is gone, also in the middle of a fork."""
     fork = forks.sibling_forker()
     while True:
-        path, passed, _, _ = line.recvmsg(_PATH_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
+        try:
+            path, passed, _, _ = line.recvmsg(_PATH_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
+        except ConnectionError:
+            os._exit(0)
         if not path:
             os._exit(0)
         fds = array("i", passed[0][2])
@@ -196,7 +199,10 @@ def _serve(line: socket.socket) -> NoReturn:
             answer = b"%d" % pid
         for fd in fds:
             os.close(fd)
-        line.send(answer)
+        try:
+            line.send(answer)
+        except ConnectionError:
+            os._exit(0)
 
 
 def _be_shim(path: bytes, fds: Sequence[int]) -> NoReturn:
