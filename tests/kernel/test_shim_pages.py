@@ -14,8 +14,8 @@ from orchestra.engine.state.records import ContainerRecord
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
 
-PRIVATE_KILOBYTES_MAX = 1200
-"""Twice what is seen with Python 3.11; a shim that reads its request has 2,000."""
+PRIVATE_KILOBYTES_MAX = 560
+"""Half as much again as is seen with Python 3.11."""
 
 
 @pytest.fixture

@@ -29,6 +29,9 @@ _AHEAD_BYTES = _AHEAD.encode()
 _PATIENCE = struct.pack("@ll", 0, 250_000)
 """A struct timeval. That a shim waits no longer is the kernel's to see: it takes no pages."""
 _ROOM = socket.CMSG_SPACE(16)
+_UNATTENDED = [-1, -1]
+_UNIX, _SEQPACKET = int(socket.AF_UNIX), int(socket.SOCK_SEQPACKET)
+_setsid = os.setsid
 
 
 class Nursery:
@@ -168,7 +171,7 @@ def _open() -> socket.socket:
             gc.freeze()
             gc.disable()
             pools.fill()
-            _serve(theirs)
+            _serve(socket.SocketType(_UNIX, _SEQPACKET, 0, theirs.detach()))
         except BaseException:  # noqa: BLE001 - the entry point of a process
             sys.excepthook(*sys.exc_info())
         finally:
@@ -177,7 +180,7 @@ def _open() -> socket.socket:
     return ours
 
 
-def _serve(line: socket.socket) -> NoReturn:
+def _serve(line: socket.SocketType) -> NoReturn:
     """Fork one shim a message, until the launcher is gone, also in the middle of a fork."""
     fork = forks.sibling_forker()
     while True:
@@ -187,7 +190,8 @@ def _serve(line: socket.socket) -> NoReturn:
             os._exit(0)
         if not path:
             os._exit(0)
-        fds = array("i", passed[0][2])
+        fds = array("i", passed[0][2]).tolist()
+        all_four = (fds + _UNATTENDED)[:4]
         try:
             pid = fork()
         except OSError as err:
@@ -195,7 +199,7 @@ def _serve(line: socket.socket) -> NoReturn:
         else:
             if pid == 0:
                 line.close()
-                _be_shim(path, fds)
+                _be_shim(path, all_four)
             answer = b"%d" % pid
         for fd in fds:
             os.close(fd)
@@ -205,14 +209,15 @@ def _serve(line: socket.socket) -> NoReturn:
             os._exit(0)
 
 
-def _be_shim(path: bytes, fds: Sequence[int]) -> NoReturn:
+def _be_shim(path: bytes, fds: list[int]) -> NoReturn:
     code = 1
     try:
-        os.setsid()
+        _setsid()
         if path == _AHEAD_BYTES:
-            wait_for_call(*fds)
+            leash, line, _, _ = fds
+            wait_for_call(leash, line)
         else:
-            connection, channel, line, token = (*fds, -1, -1)[:4]
+            connection, channel, line, token = fds
             keep_vigil(path, connection, channel, line, token)
         code = 0
     except BaseException:  # noqa: BLE001 - the entry point of a process

@@ -6,8 +6,10 @@ Only for a single-threaded process: libc's own fork handlers do not run, Python'
 from __future__ import annotations
 
 import ctypes
+import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 
 from orchestra.engine.linux.calls import NUMBERS, check, syscall_with_gil
 from orchestra.engine.linux.flags import CloneFlag
@@ -33,7 +35,7 @@ def clone3(flags: CloneFlag | int, *, cgroup_fd: int = -1) -> int:
 
     :raises OSError: EBUSY, EOPNOTSUPP for a cgroup that takes no processes; ENOSYS, EPERM.
     """
-    arguments = _CloneArguments(flags=int(flags), exit_signal=17)
+    arguments = _CloneArguments(flags=int(flags), exit_signal=signal.SIGCHLD)
     if cgroup_fd >= 0:
         arguments.flags |= CloneFlag.INTO_CGROUP
         arguments.cgroup = cgroup_fd
@@ -45,33 +47,24 @@ def sibling_forker() -> Callable[[], int]:
 
     As ``forker``; the sibling's end sends its parent the signal that the caller's end will.
     """
-    call = _clone_call(_CloneArguments(flags=int(CloneFlag.PARENT)))
-    return lambda: _fork_alone(call)
+    return partial(_fork_alone, _clone_call(_CloneArguments(flags=int(CloneFlag.PARENT))))
 
 
-def forker(flags: CloneFlag) -> Callable[[], int]:
+def forker(flags: CloneFlag, exit_signal: int = signal.SIGCHLD) -> Callable[[], int]:
     """Return a function that forks as ``clone3`` does.
+
+    ``exit_signal``: of the child's end; 0 for none, and then only wait(2) with __WALL finds it.
 
     It makes nothing that need not be made each time, so that few pages are written, and Python's
     handlers do not run in the caller: what they hold meanwhile, the import lock, is for threads.
     """
-    call = _clone_call(_CloneArguments(flags=int(flags), exit_signal=17))
-    return lambda: _fork_alone(call)
+    arguments = _CloneArguments(flags=int(flags), exit_signal=exit_signal)
+    return partial(_fork_alone, _clone_call(arguments))
 
 
 def _clone_call(arguments: _CloneArguments) -> tuple[object, object, object]:
     size = ctypes.c_long(ctypes.sizeof(arguments))
     return ctypes.c_long(NUMBERS["clone3"]), ctypes.byref(arguments), size
-
-
-def _fork_alone(how: tuple[object, object, object]) -> int:
-    if sys.version_info >= (3, 13):  # whose handler in the child gives back what that in us took
-        return _fork_by(how)
-    pid = int(syscall_with_gil(*how))
-    if pid == 0:
-        _after_fork_child()
-        return 0
-    return check(pid)
 
 
 def _fork_by(how: tuple[object, object, object]) -> int:
@@ -82,3 +75,14 @@ def _fork_by(how: tuple[object, object, object]) -> int:
         return 0
     _after_fork_parent()
     return check(pid)
+
+
+def _fork_without_parent(how: tuple[object, object, object]) -> int:
+    pid: int = syscall_with_gil(*how)
+    if pid == 0:
+        _after_fork_child()
+    return pid if pid >= 0 else check(pid)
+
+
+# From 3.13 on the handler in the child gives back what the parent's has taken.
+_fork_alone = _fork_by if sys.version_info >= (3, 13) else _fork_without_parent

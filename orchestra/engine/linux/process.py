@@ -73,9 +73,8 @@ def pidfd_send_signal(pidfd: int, number: int) -> None:
     signal.pidfd_send_signal(pidfd, number)
 
 
-def set_child_subreaper() -> None:
-    """Become the parent of orphaned descendants (man 2 prctl, PR_SET_CHILD_SUBREAPER)."""
-    syscalls.prctl(Prctl.SET_CHILD_SUBREAPER, 1)
+set_child_subreaper = syscalls.prctl_call(Prctl.SET_CHILD_SUBREAPER, 1)
+"""Become the parent of orphaned descendants (man 2 prctl, PR_SET_CHILD_SUBREAPER): never fails."""
 
 
 def exit_of(status: int) -> Exit:

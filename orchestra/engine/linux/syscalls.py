@@ -9,6 +9,8 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from collections.abc import Callable
+from functools import partial
 
 from orchestra.engine.linux.calls import call, check, encode, libc
 from orchestra.engine.linux.flags import (
@@ -196,9 +198,14 @@ def prctl(operation: Prctl, *arguments: int | bytes) -> int:
 
     :raises OSError: EINVAL for what the kernel does not know, EPERM.
     """
+    return check(prctl_call(operation, *arguments)())
+
+
+def prctl_call(operation: Prctl, *arguments: int | bytes) -> Callable[[], int]:
+    """Return what does that and returns what libc does: -1 where it failed."""
     rest = [ctypes.c_ulong(a) if isinstance(a, int) else a for a in arguments]
     rest += [ctypes.c_ulong(0)] * (4 - len(rest))
-    return check(libc.prctl(ctypes.c_int(operation), *rest))
+    return partial(libc.prctl, ctypes.c_int(operation), *rest)
 
 
 class _CapHeader(ctypes.Structure):

@@ -10,6 +10,7 @@ first output, the first attached client or the end the rest of a monitor is made
 
 from __future__ import annotations
 
+import _socket
 import os
 import select
 import signal
@@ -19,8 +20,8 @@ from array import array
 from contextlib import suppress
 from typing import NoReturn
 
-from orchestra.engine.linux import process, syscalls
-from orchestra.engine.linux.flags import Prctl
+from orchestra.engine.linux import forks, process, syscalls
+from orchestra.engine.linux.flags import CloneFlag, Prctl
 from orchestra.engine.runtime import newborn
 from orchestra.engine.shim import native, stdio, wire
 from orchestra.engine.shim.beginning import BORN, COLD, FORK, NOT_BORN, Beginning, as_failure, take
@@ -35,10 +36,23 @@ from orchestra.engine.shim.pump import Output
 from orchestra.engine.shim.request import read_request
 from orchestra.values import dataclass
 
-_ANSWER_BYTES = 4096
-_ORDERS_BYTES = 65536
+# To look something up in another module writes to three pages; what is bound here is there. For the
+# same reason no context managers, no sockets of the library's own class, and forks by clone3 alone.
+_close, _pipe2, _write, _getpid, _waitpid = os.close, os.pipe2, os.write, os.getpid, os.waitpid
+_Socket, _socketpair, _poll = socket.SocketType, _socket.socketpair, select.poll
+_set_wakeup_fd = signal.set_wakeup_fd
+_fork_first, _is_apart = newborn.fork, newborn.is_apart
+_fork_unheard, _WALL = forks.forker(CloneFlag(0), exit_signal=0), 0x40000000
+_set_subreaper = process.set_child_subreaper
+_CLOEXEC, _NONBLOCK, _READABLE = os.O_CLOEXEC, os.O_NONBLOCK, select.POLLIN
+_UNIX, _SEQPACKET = int(socket.AF_UNIX), int(socket.SOCK_SEQPACKET)
+_RECEIVED_CLOEXEC = int(socket.MSG_CMSG_CLOEXEC)
+
+_WORD_BYTES = 8192
 _ROOM = socket.CMSG_SPACE(4 * 4)
 _Rights = list[tuple[int, int, bytes]]
+_NO_LOG = [-1]
+_UNTOLD: tuple[bytes, _Rights, bool] = (b"", [], True)
 _Told = tuple[list[bytes], _Rights]
 _Pipe = tuple[int, int]
 _KILLED = b"!"
@@ -66,8 +80,8 @@ def keep_vigil(place: bytes, connection: int, channel: int, line: int, token: in
     ``token`` is shared with it (beginning.py); -1 where a child of ours has to. The launcher's
     handling of signals is this process's too, but for who is woken by them.
     """
-    pipes = _pipes()
-    answer = _be_attended(_maker_at(line), token, pipes) if line >= 0 else (b"", [], True)
+    pipes = _pipe2(_CLOEXEC), _pipe2(_CLOEXEC)
+    answer = _UNTOLD if line < 0 else _be_attended(_at(line), token, pipes, 0)
     _live_on(place, connection, channel, pipes, *answer)
 
 
@@ -77,36 +91,33 @@ def wait_for_call(leash: int, line: int) -> None:
     ``line``: see above. On ``leash`` come a request's place, and with it the connection, channel
     and token of ``keep_vigil``. Without its maker or its launcher it ends.
     """
-    pipes, maker = _pipes(), _maker_at(line)
+    pipes, maker = (_pipe2(_CLOEXEC), _pipe2(_CLOEXEC)), _at(line)
     orders, passed = _hear(maker)
     if orders[:1] != FORK:
         return
-    pid = _fork(maker, orders, array("i", passed[0][2]), pipes)
-    place, called = _wait(socket.SocketType(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, leash), maker)
+    pid = _fork(maker, orders, array("i", passed[0][2]).tolist(), pipes)
+    place, called = _wait(_at(leash), maker)
     if not place:
-        _end(pid)
+        if pid:
+            _end(pid)
         return
-    connection, channel, token = array("i", called[0][2])
+    connection, channel, token = array("i", called[0][2]).tolist()
     answer = _be_attended(maker, token, pipes, pid)
     _live_on(place, connection, channel, pipes, *answer)
 
 
-def _pipes() -> tuple[_Pipe, _Pipe]:
-    return os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)
-
-
-def _maker_at(line: int) -> socket.SocketType:
-    return socket.SocketType(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, line)  # few pages, too
+def _at(fd: int) -> socket.SocketType:
+    return _Socket(_UNIX, _SEQPACKET, 0, fd)  # few pages, too
 
 
 def _wait(leash: socket.SocketType, maker: socket.SocketType) -> tuple[bytes, _Rights]:
     """Return what we are called with; b"" when nobody will call any more."""
-    poll = select.poll()
-    poll.register(leash.fileno(), select.POLLIN)
+    poll = _poll()
+    poll.register(leash.fileno(), _READABLE)
     poll.register(maker.fileno(), 0)
     poll.poll()
     leash.shutdown(socket.SHUT_RD)  # whoever calls from now on is told that nobody hears
-    place, called, _, _ = leash.recvmsg(_ANSWER_BYTES * 2, _ROOM, socket.MSG_CMSG_CLOEXEC)
+    place, called, _, _ = leash.recvmsg(_WORD_BYTES, _ROOM, _RECEIVED_CLOEXEC)
     leash.close()
     return place, called
 
@@ -127,86 +138,76 @@ def _live_on(
     if not told:
         told, passed = _have_it_made(place, connection, channel, pipes)
         reaps = True
-    out, err = pipes
-    os.close(out[1])
-    os.close(err[1])
-    if not told.startswith(BORN):
+    (out, out_end), (err, err_end) = pipes
+    _close(out_end)
+    _close(err_end)
+    if told[:1] != BORN:
         if told == _KILLED:
             _give_up(place, connection, channel)
         return
     pid, started_at = told[1:].split()
     try:  # noqa: SIM105 - contextlib has pages, too
-        os.write(connection, b'{"ok":true,"pid":%s}' % pid)
+        _write(connection, b'{"ok":true,"pid":%s}' % pid)
     except OSError:
         pass
-    os.close(connection)
-    os.close(channel)
+    _close(connection)
+    _close(channel)
     reaper = -1
+    pidfd, lock, listener, log = (array("i", passed[0][2]).tolist() + _NO_LOG)[:4]
+    poll = _poll()
+    for fd in (pidfd, out, err, listener):
+        poll.register(fd, _READABLE)
     if reaps:
-        reaper, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        signal.set_wakeup_fd(writer)
-    pidfd, lock, listener, *log = array("i", passed[0][2])
-    poll = select.poll()
-    for fd in (pidfd, out[0], err[0], listener):
-        poll.register(fd, select.POLLIN)
-    if reaps:
-        poll.register(reaper, select.POLLIN)
+        reaper, writer = _pipe2(_CLOEXEC | _NONBLOCK)
+        _set_wakeup_fd(writer)
+        poll.register(reaper, _READABLE)
     poll.poll()
-    kept = Kept(
-        int(pid),
-        pidfd,
-        started_at.decode(),
-        reaper,
-        (out[0], err[0]),
-        lock,
-        listener,
-        log[0] if log else -1,
-    )
+    kept = Kept(int(pid), pidfd, started_at.decode(), reaper, (out, err), lock, listener, log)
     _Woken(_text(place), kept).go_on()
 
 
 def _be_attended(
-    maker: socket.SocketType, token: int, pipes: tuple[_Pipe, _Pipe], pid: int = 0
+    maker: socket.SocketType, token: int, pipes: tuple[_Pipe, _Pipe], pid: int
 ) -> tuple[bytes, _Rights, bool]:
     """Fork the container's first process by the orders of its maker; return what that told us.
 
     The last tells whether orphans of the container come to us. ``pid``: one that was forked ahead,
-    of a container that has pids of its own. b"" where the maker cannot make this container, is gone
-    before it has begun, or has not begun for a while.
+    of a container that has pids of its own, or 0. b"" where the maker cannot make this container,
+    is gone before it has begun, or has not begun for a while.
     """
     passed: _Rights = []
     told, ahead, reaps = b"", pid, False
     try:
         told, passed = _orders(maker, token)
         while told[:1] == FORK:
-            _end(pid)
+            if pid:
+                _end(pid)
             ahead = pid = 0
-            reaps = not newborn.is_apart(told[1:])
-            pid = _fork(maker, told, array("i", passed[0][2]), pipes)
+            reaps = not _is_apart(told[1:])
+            pid = _fork(maker, told, array("i", passed[0][2]).tolist(), pipes)
             told, passed = _hear(maker)
     except OSError:
         told = b""
     finally:
-        if told[:1] != BORN:
+        if pid and told[:1] != BORN:
             _end(pid)
         if told == COLD or (ahead and not told and take(token)):
             told, pid = b"", 0  # nothing has been begun
         maker.close()  # which the maker waits for
-        os.close(token)
+        _close(token)
     return told or (_KILLED if pid else b""), passed, reaps
 
 
 def _end(pid: int) -> None:
-    """Kill and collect a first process, if there is one."""
-    if pid:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+    """Kill and collect a first process."""
+    os.kill(pid, signal.SIGKILL)
+    _waitpid(pid, 0)
 
 
 def _orders(maker: socket.SocketType, token: int) -> tuple[bytes, _Rights]:
     """Return the maker's first word; COLD where it has not begun for a while."""
     try:
-        orders, passed, _, _ = maker.recvmsg(_ORDERS_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
+        orders, passed, _, _ = maker.recvmsg(_WORD_BYTES, _ROOM, _RECEIVED_CLOEXEC)
     except BlockingIOError:  # the line has a time limit: see nursery.py
         return (COLD, []) if take(token) else _hear(maker)
     return orders, passed
@@ -216,30 +217,32 @@ def _hear(maker: socket.SocketType) -> tuple[bytes, _Rights]:
     """Return the maker's next word, however long it takes."""
     while True:
         try:
-            told, passed, _, _ = maker.recvmsg(_ORDERS_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
+            told, passed, _, _ = maker.recvmsg(_WORD_BYTES, _ROOM, _RECEIVED_CLOEXEC)
         except BlockingIOError:
             continue
         return told, passed
 
 
 def _fork(
-    maker: socket.SocketType, orders: bytes, fds: array[int], pipes: tuple[_Pipe, _Pipe]
+    maker: socket.SocketType, orders: bytes, fds: list[int], pipes: tuple[_Pipe, _Pipe]
 ) -> int:
     """Fork the first process and say which it is, or why there is none: then it is 0."""
     try:
-        if not newborn.is_apart(orders[1:]):
-            process.set_child_subreaper()
-        pid, rest = newborn.fork(orders[1:], fds)
+        if not _is_apart(orders[1:]):
+            _set_subreaper()
+        pid, rest = _fork_first(orders[1:], fds)
     except OSError as error:
-        with suppress(OSError):
-            maker.send(b"-%d" % (error.errno or 0))
-        return 0
-    if pid == 0:
-        maker.close()
-        newborn.run(rest, fds[0], lambda: _stdio(*pipes))
-    os.close(fds[0])
-    with suppress(OSError):  # a maker that is gone by now sends no answer
-        maker.send(b"%d" % pid)
+        answer, pid = b"-%d" % (error.errno or 0), 0
+    else:
+        if pid == 0:
+            maker.close()
+            newborn.run(rest, fds[0], lambda: _stdio(*pipes))
+        answer = b"%d" % pid
+    _close(fds[0])
+    try:  # noqa: SIM105 - see above
+        maker.send(answer)
+    except OSError:  # a maker that is gone by now sends no answer
+        pass
     return pid
 
 
@@ -251,16 +254,16 @@ def _have_it_made(
     place: bytes, connection: int, channel: int, pipes: tuple[_Pipe, _Pipe]
 ) -> tuple[bytes, _Rights]:
     """Have a child bring the container up; return what it told us."""
-    process.set_child_subreaper()  # its child becomes ours
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    shim = os.getpid()
-    child = os.fork()
+    _set_subreaper()  # its child becomes ours
+    ours, theirs = _socketpair(_UNIX, _SEQPACKET)
+    shim = _getpid()
+    child = _fork_unheard()
     if child == 0:
         _work(_Line(place, connection, channel, theirs, *pipes), shim)
     theirs.close()
-    told, passed, _, _ = ours.recvmsg(_ANSWER_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
+    told, passed, _, _ = ours.recvmsg(_WORD_BYTES, _ROOM, _RECEIVED_CLOEXEC)
     ours.close()
-    os.waitpid(child, 0)
+    _waitpid(child, _WALL)
     return told or _KILLED, passed
 
 
@@ -307,7 +310,7 @@ class _Line:
     place: bytes
     connection: int
     channel: int
-    shim_end: socket.socket
+    shim_end: socket.SocketType
     out: tuple[int, int]
     err: tuple[int, int]
 
