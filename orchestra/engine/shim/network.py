@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _SYSCTL = re.compile(r"net(\.[A-Za-z0-9_-]+)+")
 SELF = "/proc/self/ns/net"
+_NEW_WITHOUT_IPV6 = "/proc/sys/net/ipv6/conf/default/disable_ipv6"
 _ROUTES_SECONDS = 1.0
 """So long a first question for a neighbour would take, if its answer was not heard."""
 
@@ -212,8 +213,10 @@ def _fill(
         made = known is not None and interface["name"] in known
         if not made:
             add = partial(_add_pair, host, interface, namespace)
-            with_name_free(host, interface["host_name"], add)
-        _set_sysctls(interface, quiet=made)
+            with without_ipv6(unless=has_ipv6(interface)):
+                with_name_free(host, interface["host_name"], add)
+        for key, value in interface.get("sysctl", {}).items():
+            set_sysctl(key, value, interface=interface["name"])
     with inside.batch(known):
         if known is None:
             inside.set_loopback_up()
@@ -253,15 +256,6 @@ def has_ipv6(interface: Interface) -> bool:
     return any(":" in address for address in interface["addresses"])
 
 
-def _set_sysctls(interface: Interface, *, quiet: bool) -> None:
-    """Set an interface's own; ``quiet``: it is without link-local IPv6 already, if it has none."""
-    name = interface["name"]
-    if not quiet and not has_ipv6(interface):
-        disable_ipv6(name)
-    for key, value in interface.get("sysctl", {}).items():
-        set_sysctl(key, value, interface=name)
-
-
 def _raise_interface(inside: Netlink, interface: Interface) -> None:
     name = interface["name"]
     for address in interface["addresses"]:
@@ -290,14 +284,23 @@ def set_sysctl(name: str, value: str, *, interface: str = "") -> None:
         raise because(f'cannot set the sysctl "{name}" to "{value}"', err) from err
 
 
-def disable_ipv6(name: str) -> None:
-    """Keep link-local IPv6 off an interface whose network has none: nobody filters it there."""
+@contextmanager
+def without_ipv6(*, unless: bool) -> Iterator[None]:
+    """Keep link-local IPv6 off interfaces that are made: on a network without nobody filters it.
+
+    By the default of new ones: that of one alone waits for the kernel's lock on all links, and on
+    the processor (restart_syscall in addrconf_disable_ipv6).
+    """
     try:
-        path = f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6"
-        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    except OSError:
+        fd = os.open(_NEW_WITHOUT_IPV6, os.O_WRONLY | os.O_CLOEXEC) if not unless else -1
+    except OSError:  # a kernel that has none at all
+        fd = -1
+    if fd < 0:
+        yield
         return
     try:
         os.write(fd, b"1")
+        yield
     finally:
+        os.pwrite(fd, b"0", 0)
         os.close(fd)

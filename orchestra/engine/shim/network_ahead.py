@@ -12,11 +12,11 @@ from orchestra.engine.linux.netlink import Netlink
 from orchestra.engine.shim.failure import ShimFailure
 from orchestra.engine.shim.network import (
     SELF,
-    disable_ipv6,
     has_ipv6,
     open_dns_sockets,
     set_sysctl,
     with_name_free,
+    without_ipv6,
 )
 from orchestra.engine.shim.protocol import Interface, ShimNetwork
 from orchestra.values import dataclass
@@ -81,10 +81,9 @@ class Ahead:
         self.inside.set_loopback_up()
         if kind.interface:
             name = kind.interface
-            self._index = self.host.add_loose_veth(self._loose, name, peer_netns_fd=self.fd)
+            with without_ipv6(unless=kind.ipv6):
+                self._index = self.host.add_loose_veth(self._loose, name, peer_netns_fd=self.fd)
             self._peer = self.inside.link(name).index
-            if not kind.ipv6:
-                disable_ipv6(name)
         for name, value in kind.settings:
             set_sysctl(name, value)
         if kind.dns:
