@@ -97,11 +97,10 @@ class ProjectController:
         if plan.empty:
             return
         keeper = GateKeeper(self.observe, starts)
-        self._executor = Executor(plan, self._target, keeper, self.bus)
+        supervise = self._supervision.ensure
+        self._executor = Executor(plan, self._target, keeper, self.bus, supervise)
         try:
             with ungrouped():
-                if starts:
-                    await self._supervision.ensure()
                 if any(step.gates for step in plan.steps):
                     await self._with_gates(self._executor, keeper)
                 else:

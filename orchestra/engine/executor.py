@@ -6,7 +6,7 @@ new step starts, the running ones end, and the first failure is raised (several 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
 import anyio
@@ -32,9 +32,17 @@ class Executor:
     """One execution of one plan."""
 
     def __init__(
-        self, plan: Plan[Step], target: Target[Step], gates: GateKeeper, bus: EventBus
+        self,
+        plan: Plan[Step],
+        target: Target[Step],
+        gates: GateKeeper,
+        bus: EventBus,
+        supervise: Callable[[], Awaitable[None]],
     ) -> None:
+        """``supervise``: what is to be done before anything starts; other steps go on meanwhile."""
         self._plan = plan
+        self._supervise = supervise
+        self._supervised = anyio.Event()
         self._target = target
         self._gates = gates
         self._bus = bus
@@ -51,6 +59,8 @@ class Executor:
         :raises OrchestraError: the failure, or StepErrors when several steps failed.
         """
         async with anyio.create_task_group() as tasks:
+            if any(isinstance(step, StartContainer) for step in self._plan.steps):
+                tasks.start_soon(self._have_it_supervised)
             for step in self._plan.steps:
                 tasks.start_soon(self._run_step, step)
         if len(self._failures) == 1:
@@ -70,6 +80,16 @@ class Executor:
     def _halt(self) -> None:
         for scope in self._breakable:
             scope.cancel()
+
+    async def _have_it_supervised(self) -> None:
+        try:
+            with anyio.CancelScope(shield=True):
+                await self._supervise()
+        except OrchestraError as err:
+            self._failures.append(err)
+            self._halt()
+        else:
+            self._supervised.set()
 
     async def _run_step(self, step: Step) -> None:
         try:
@@ -97,6 +117,8 @@ class Executor:
             try:
                 for before in step.after:
                     await self._done[before].wait()
+                if isinstance(step, StartContainer):
+                    await self._supervised.wait()
                 await self._pass_gates(step)
             finally:
                 self._breakable.discard(scope)

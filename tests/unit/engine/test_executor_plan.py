@@ -47,10 +47,20 @@ class Run:
         self.keeper = GateKeeper(
             self._observe, [step for step in steps if isinstance(step, StartContainer)]
         )
-        self.executor = Executor(Plan.of(steps), self.target, self.keeper, self.bus)
+        self.supervised = anyio.Event()
+        self.supervised.set()
+        self.unsupervised = None
+        self.executor = Executor(
+            Plan.of(steps), self.target, self.keeper, self.bus, self._supervise
+        )
         self.error = None
         self.over = anyio.Event()
         self.told = []
+
+    async def _supervise(self):
+        await self.supervised.wait()
+        if self.unsupervised is not None:
+            raise self.unsupervised
 
     async def _observe(self):
         return await self.target.observe("p")
@@ -94,6 +104,38 @@ async def test_steps_without_edges_run_at_once_and_edges_are_kept():
         run.target.let_go(b.id)
     assert run.target.acts[-2:] == [f"begin {c.id}", f"end {c.id}"]
     assert {event.step for event in run.kinds(StepDone)} == {a.id, b.id, c.id}
+    assert run.error is None
+
+
+async def test_only_starts_wait_for_the_supervision():
+    data, web = volume("data"), start("web")
+    run = Run(data, web)
+    run.supervised = anyio.Event()
+    async with run.under_way():
+        assert run.target.ended(data.id)
+        assert not run.target.begun(web.id)
+        run.supervised.set()
+    assert run.target.ended(web.id)
+    assert run.error is None
+
+
+async def test_nothing_starts_without_supervision():
+    web = start("web")
+    run = Run(web)
+    run.unsupervised = ContainerError("no launcher")
+    async with run.under_way():
+        pass
+    assert run.error is run.unsupervised
+    assert not run.target.begun(web.id)
+
+
+async def test_a_plan_without_starts_asks_for_no_supervision():
+    data = volume("data")
+    run = Run(data)
+    run.unsupervised = ContainerError("no launcher")
+    async with run.under_way():
+        pass
+    assert run.target.ended(data.id)
     assert run.error is None
 
 
