@@ -32,7 +32,7 @@ _ROOM = socket.CMSG_SPACE(16)
 _IDLE_MILLISECONDS = 500
 _QUIET_MILLISECONDS = 10
 """So long nobody has asked for a container when one is begun that nobody has asked for."""
-_WAITING_MAX = 4
+_WAITING_MAX = 16
 _END_SECONDS = 5.0
 _READY, _WISH, _MADE, _NOT_MADE = b".", b"+", b"=", b"-"
 _NAME = b"orchestra-maker"

@@ -26,7 +26,7 @@ _PATH_BYTES = 8192
 _AHEAD = "\0"
 """In place of a path: a shim that waits to be called."""
 _AHEAD_BYTES = _AHEAD.encode()
-_PATIENCE = struct.pack("@ll", 0, 250_000)
+_PATIENCE = struct.pack("@ll", 0, 500_000)
 """A struct timeval. That a shim waits no longer is the kernel's to see: it takes no pages."""
 _ROOM = socket.CMSG_SPACE(16)
 _UNATTENDED = [-1, -1]
