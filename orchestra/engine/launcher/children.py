@@ -11,10 +11,11 @@ from orchestra.values import dataclass
 
 @dataclass(slots=True)
 class Child:
-    """A process we forked; ``shim`` ones stand for a container."""
+    """A process we forked; ``shim`` ones stand for a container, ``plain`` ones for a plain one."""
 
     id: str
     shim: bool = False
+    plain: bool = False
     request_path: str = ""
     channel: socket.socket | None = None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 from orchestra.engine.shim import wire
 from orchestra.engine.shim.protocol import Listen
@@ -35,17 +36,35 @@ class Holdings:
     def __init__(self) -> None:
         self._holdings: dict[str, Holding] = {}
         self._subscribers: dict[int, Subscriber] = {}
+        self._untold: set[str] = set()
 
-    def hold(self, container_id: str, holding: Holding) -> None:
-        """Hold a container's sockets, and tell the subscribers; what was held before is closed."""
+    def take(
+        self, container_id: str, message: Mapping[str, object], fds: list[int], *, later: bool
+    ) -> None:
+        """Hold a container's sockets, and tell the subscribers; what was held before is closed.
+
+        ``message``: a shim's ``hold``. ``later``: they are told by ``tell``, so as not to take the
+        processor from its start.
+        """
+        count = 2 if message.get("dns") else 0
+        listen = cast("Sequence[Listen]", message.get("listen", []))
         self._close(self._holdings.pop(container_id, None))
-        self._holdings[container_id] = holding
-        self._announce(container_id)
+        self._holdings[container_id] = Holding(listen, fds[:count], fds[count:])
+        self._untold.add(container_id)
+        if not later:
+            self.tell(container_id)
+
+    def tell(self, container_id: str) -> None:
+        """Tell the subscribers of a container's sockets, unless they have been told."""
+        if container_id in self._untold:
+            self._untold.discard(container_id)
+            self._announce(container_id)
 
     def release(self, container_id: str) -> None:
         """Close a container's sockets, and tell the subscribers that it is gone."""
         holding = self._holdings.pop(container_id, None)
         if holding is not None:
+            self._untold.discard(container_id)
             self._close(holding)
             self._announce(container_id)
 

@@ -20,7 +20,7 @@ from typing import cast
 
 from orchestra.engine.launcher import cgroups
 from orchestra.engine.launcher.children import Child, is_ours
-from orchestra.engine.launcher.holdings import Holding, Holdings
+from orchestra.engine.launcher.holdings import Holdings
 from orchestra.engine.launcher.midwife import Midwife
 from orchestra.engine.launcher.nursery import Nursery
 from orchestra.engine.launcher.records import Orphans
@@ -37,7 +37,6 @@ from orchestra.engine.shim.protocol import (
     LAUNCHER_SOCKET,
     SHIM_FILE,
     ExecRequest,
-    Listen,
 )
 from orchestra.engine.shim.pump import Loop
 from orchestra.engine.shim.request import read_request
@@ -232,7 +231,8 @@ class Launcher:
         with theirs:
             pid = self._nursery.bear(path, (connection, theirs))
         self._quitting = False
-        self._watch_channel(pid, Child(container_id, shim=True, request_path=path, channel=ours))
+        child = Child(container_id, shim=True, plain=True, request_path=path, channel=ours)
+        self._watch_channel(pid, child)
 
     def _start(
         self, path: str, connection: socket.socket | None, fds: list[int], *, adopt: bool
@@ -267,7 +267,7 @@ class Launcher:
         self._loop.watch(channel.fileno(), lambda _: self._hold(child))
 
     def _hold(self, child: Child) -> None:
-        """Take sockets from a shim; the end of its channel says nothing, its death does."""
+        """Take sockets from a shim. A plain one's channel ends when its container has started."""
         try:
             received = wire.receive(child.channel) if child.channel else None
         except BlockingIOError:
@@ -281,9 +281,7 @@ class Launcher:
         if message.get("op") == "warm":
             self._learn(str(message.get("bundle")))
         elif message.get("op") == "hold":  # else an adopter says how it went, to nobody
-            count = 2 if message.get("dns") else 0
-            listen = cast("Sequence[Listen]", message.get("listen", []))
-            self._holdings.hold(child.id, Holding(listen, fds[:count], fds[count:]))
+            self._holdings.take(child.id, message, fds, later=child.plain)
 
     def _learn(self, bundle: str) -> None:
         """Compile a filter for all that are forked later."""
@@ -291,6 +289,7 @@ class Launcher:
             self._nursery.close()  # the next one has it
 
     def _close_channel(self, child: Child) -> None:
+        self._holdings.tell(child.id)
         if child.channel is not None:
             self._loop.forget(child.channel.fileno())
             child.channel.close()
