@@ -183,10 +183,18 @@ class Peer:
             subprocess.run(["nft", "delete", *table.split()], check=False)
 
 
+def _volatile(root: Path) -> Path:
+    """Return where a peer has what does not outlive a boot: in memory, as /run is elsewhere."""
+    place = root / "run"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", str(place)], check=True)
+    return place
+
+
 def find_orchestra(root: Path, _mirror: str | None) -> Peer:
     """Return this checkout's orchestra."""
     program = str(Path(sys.executable).with_name("orchestra"))
-    state = {"ORCHESTRA_DATA": f"{root}/data", "ORCHESTRA_RUN": f"{root}/run"}
+    state = {"ORCHESTRA_DATA": f"{root}/data", "ORCHESTRA_RUN": str(_volatile(root))}
     return Peer("orchestra", (program,), root, state, versions=((program, "version"),))
 
 
@@ -214,7 +222,7 @@ def find_docker(root: Path, mirror: str | None) -> Peer | None:
     with (root / "dockerd.log").open("wb") as log:
         daemon = subprocess.Popen(
             [
-                *("dockerd", "--data-root", f"{root}/data", "--exec-root", f"{root}/exec"),
+                *("dockerd", "--data-root", f"{root}/data", "--exec-root", str(_volatile(root))),
                 *("-H", socket, "--pidfile", f"{root}/docker.pid", *options),
             ],
             stdout=log,
@@ -242,6 +250,7 @@ def find_podman(root: Path, mirror: str | None) -> Peer | None:
     """Point podman and podman-compose at a storage of our own, where both are there."""
     if not shutil.which("podman") or not shutil.which("podman-compose"):
         return None
+    _volatile(root)
     (root / "storage.conf").write_text(STORAGE_CONF.format(root=root))
     bare = (mirror or "").removeprefix("http://")
     (root / "registries.conf").write_text(REGISTRIES_CONF.format(mirror=bare) if mirror else "")
