@@ -69,6 +69,31 @@ def test_link_local_addresses_and_sysctls_of_an_interface(scenario: Scenario) ->
     scenario.exec("other", "ping", "-c", "1", "-W", "30", "-I", "169.254.9.9", "169.254.8.8")
 
 
+def test_only_interfaces_of_networks_with_ipv6_have_any(scenario: Scenario) -> None:
+    scenario.edit(
+        APP,
+        APP
+        + """
+    networks:
+      four: {interface_name: four0}
+      six: {interface_name: six0}
+networks:
+  four:
+  six: {enable_ipv6: true}
+""",
+    )
+    scenario.up()
+    addresses = scenario.exec("app", "ip", "-o", "-6", "addr").out
+    assert "six0" in addresses
+    assert "four0" not in addresses
+    path = "/proc/sys/net/ipv6/conf/{}/disable_ipv6"
+    of = {
+        name: scenario.exec("app", "cat", path.format(name)).out.strip()
+        for name in ("four0", "six0", "lo", "default", "all")
+    }
+    assert of == {"four0": "1", "six0": "0", "lo": "0", "default": "0", "all": "0"}
+
+
 def test_network_mode_bridge_is_a_network_of_the_projects_own(scenario: Scenario) -> None:
     scenario.edit(
         APP,
