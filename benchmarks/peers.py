@@ -184,10 +184,15 @@ class Peer:
 
 
 def _volatile(root: Path) -> Path:
-    """Return where a peer has what does not outlive a boot: in memory, as /run is elsewhere."""
+    """Return where a peer has what does not outlive a boot: in memory, as /run is elsewhere.
+
+    :raises BenchmarkError: when that cannot be had.
+    """
     place = root / "run"
     place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", str(place)], check=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", str(place)]
+    if subprocess.run(mount, check=False).returncode:
+        raise BenchmarkError(f"cannot mount a tmpfs at {place}")
     return place
 
 
@@ -217,12 +222,12 @@ def find_docker(root: Path, mirror: str | None) -> Peer | None:
     if not shutil.which("dockerd") or compose is None:
         return None
     before = take_traces()
-    socket = f"unix://{root}/docker.sock"
+    socket, run = f"unix://{root}/docker.sock", _volatile(root)
     options = [f"--registry-mirror={mirror}"] if mirror else []
     with (root / "dockerd.log").open("wb") as log:
         daemon = subprocess.Popen(
             [
-                *("dockerd", "--data-root", f"{root}/data", "--exec-root", str(_volatile(root))),
+                *("dockerd", "--data-root", f"{root}/data", "--exec-root", str(run)),
                 *("-H", socket, "--pidfile", f"{root}/docker.pid", *options),
             ],
             stdout=log,
@@ -232,6 +237,8 @@ def find_docker(root: Path, mirror: str | None) -> Peer | None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not (root / "docker.sock").exists():
         if daemon.poll() is not None or time.monotonic() > deadline:
+            daemon.kill()
+            subprocess.run(["umount", "-l", str(run)], check=False)
             raise BenchmarkError(f"dockerd does not start: {root}/dockerd.log")
         time.sleep(0.05)
     return Peer(

@@ -89,7 +89,7 @@ class ProjectController:
 
         Whatever runs afterwards is watched over, also where nothing was to be done.
 
-        :raises OrchestraError: when a step fails.
+        :raises OrchestraError: when a step fails, or nobody can be had to watch over what starts.
         """
         starts = [step for step in plan.steps if isinstance(step, StartContainer)]
         if not starts and _goes_on(plan, observed):
@@ -120,9 +120,13 @@ class ProjectController:
     async def _with_gates(self, executor: Executor, keeper: GateKeeper) -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(keeper.run)
-            tasks.start_soon(keeper.follow, self._supervision.events())
+            tasks.start_soon(self._follow, executor, keeper)
             await executor.run()
             tasks.cancel_scope.cancel()
+
+    async def _follow(self, executor: Executor, keeper: GateKeeper) -> None:
+        await executor.supervised.wait()
+        await keeper.follow(self._supervision.events())
 
     def remember(self, state: DesiredState | None) -> None:
         """Write down what is wanted from now on.

@@ -1,7 +1,8 @@
 """Carry out a plan: one task per step, edges, gates, events. Decides nothing.
 
-A step starts when every step it comes after is done and its gates are open. When one fails, no
-new step starts, the running ones end, and the first failure is raised (several as StepErrors).
+A step starts when every step it comes after is done and its gates are open; where the plan starts
+anything, what changes containers also waits until they are supervised. When one fails, no new step
+starts, the running ones end, and the first failure is raised (several as StepErrors).
 """
 
 from __future__ import annotations
@@ -23,7 +24,15 @@ from orchestra.engine.gates import GateKeeper
 from orchestra.engine.target import Target
 from orchestra.errors import GateError, Interrupted, OrchestraError, StepErrors
 from orchestra.planner.plan import Plan
-from orchestra.planner.steps import BuildImage, PullImage, StartContainer, Step, StepId
+from orchestra.planner.steps import (
+    BuildImage,
+    PullImage,
+    RemoveContainer,
+    StartContainer,
+    Step,
+    StepId,
+    StopContainer,
+)
 
 _GRACE_SECONDS = 10.0
 
@@ -39,10 +48,11 @@ class Executor:
         bus: EventBus,
         supervise: Callable[[], Awaitable[None]],
     ) -> None:
-        """``supervise``: what is to be done before anything starts; other steps go on meanwhile."""
+        """``supervise``: what is to be done before containers start, stop or go."""
         self._plan = plan
         self._supervise = supervise
-        self._supervised = anyio.Event()
+        self.supervised = anyio.Event()
+        """Set when that is done, or when there is no need for it."""
         self._target = target
         self._gates = gates
         self._bus = bus
@@ -56,11 +66,11 @@ class Executor:
         """Carry out every step.
 
         :raises Interrupted: when :meth:`interrupt` was called.
-        :raises OrchestraError: the failure, or StepErrors when several steps failed.
+        :raises OrchestraError: the failure, or StepErrors when several steps failed; that of
+            ``supervise``, too.
         """
         async with anyio.create_task_group() as tasks:
-            if any(isinstance(step, StartContainer) for step in self._plan.steps):
-                tasks.start_soon(self._have_it_supervised)
+            tasks.start_soon(self._have_it_supervised)
             for step in self._plan.steps:
                 tasks.start_soon(self._run_step, step)
         if len(self._failures) == 1:
@@ -82,14 +92,19 @@ class Executor:
             scope.cancel()
 
     async def _have_it_supervised(self) -> None:
-        try:
-            with anyio.CancelScope(shield=True):
+        if not any(isinstance(step, StartContainer) for step in self._plan.steps):
+            self.supervised.set()
+            return
+        with anyio.CancelScope(shield=True) as scope:
+            self._lasting.add(scope)
+            try:
                 await self._supervise()
-        except OrchestraError as err:
-            self._failures.append(err)
-            self._halt()
-        else:
-            self._supervised.set()
+                self.supervised.set()
+            except OrchestraError as err:
+                self._failures.append(err)
+                self._halt()
+            finally:
+                self._lasting.discard(scope)
 
     async def _run_step(self, step: Step) -> None:
         try:
@@ -109,7 +124,7 @@ class Executor:
         self._done[step.id].set()
 
     async def _ready(self, step: Step) -> bool:
-        """Wait for edges and gates; False when the execution has halted, or halts meanwhile."""
+        """Wait for all that a step waits for; False when the execution halts, or has, meanwhile."""
         if self._failures or self._interrupted:
             return False
         with anyio.CancelScope() as scope:
@@ -117,8 +132,8 @@ class Executor:
             try:
                 for before in step.after:
                     await self._done[before].wait()
-                if isinstance(step, StartContainer):
-                    await self._supervised.wait()
+                if isinstance(step, StartContainer | StopContainer | RemoveContainer):
+                    await self.supervised.wait()
                 await self._pass_gates(step)
             finally:
                 self._breakable.discard(scope)

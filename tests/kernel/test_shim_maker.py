@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from pathlib import Path
 
 import anyio
@@ -15,6 +15,7 @@ from anyio.abc import TaskGroup
 from support.cell import Cell, kill_now, open_cell, spec, wait_until
 
 from orchestra.engine.container.failures import StartError
+from orchestra.engine.container.launching import LauncherClient
 from orchestra.engine.linux import host
 from orchestra.engine.runtime.attended import may_be_attended
 from orchestra.engine.runtime.config import load_config
@@ -162,14 +163,23 @@ async def test_a_start_without_its_killed_maker(cell: Cell) -> None:
 
 
 async def test_others_start_while_a_maker_hangs(cell: Cell) -> None:
-    """As it would on a volume of a server that does not answer: some wait a little, then none."""
+    """As it would on a volume of a server that does not answer: they wait a little, then not.
+
+    Others hear of them meanwhile.
+    """
     await settled(cell)
     maker = await stopped_maker(cell)
+    launcher = await LauncherClient.ensure(cell.paths, cell.project)
     records = []
     try:
-        for _ in range(6):
+        async with aclosing(launcher.sockets()) as stream:
+            for _ in range(6):
+                with anyio.fail_after(SECONDS):
+                    records.append(await cell.start(spec("/bin/sleep", "1000")))
+            heard: set[str] = set()
             with anyio.fail_after(SECONDS):
-                records.append(await cell.start(spec("/bin/sleep", "1000")))
+                while not heard.issuperset(record.id for record in records):
+                    heard.add((await anext(stream)).id)
     finally:
         os.kill(maker, signal.SIGCONT)
     for record in records:

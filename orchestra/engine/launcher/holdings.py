@@ -73,8 +73,8 @@ class Holdings:
         return self._holdings.get(container_id)
 
     def subscribe(self, connection: socket.socket) -> None:
-        """Tell a client of every container that runs, and from now on of every change."""
-        queue = sorted(self._holdings)
+        """Tell a client of every container that has started, and from now on of every change."""
+        queue = sorted(self._holdings.keys() - self._untold)
         self._subscribers[connection.fileno()] = Subscriber(connection, queue)
 
     def unsubscribe(self, fd: int) -> bool:

@@ -2,7 +2,7 @@
 
 It is there while containers are being started, and ends when none has been for a while: what makes
 it fast is memory of its own. When there is nothing to do it makes what it can of the next one ahead
-(shim/ahead.py). Few wait for it, and not for long, so nothing that takes it its time (a volume of a
+(shim/ahead.py). Some wait for it, not for long, so nothing that takes it its time (a volume of a
 server that does not answer) keeps others from starting. After a failure it ends, and with the shim
 whose container it has in hand.
 """
@@ -33,6 +33,8 @@ _IDLE_MILLISECONDS = 500
 _QUIET_MILLISECONDS = 10
 """So long nobody has asked for a container when one is begun that nobody has asked for."""
 _WAITING_MAX = 16
+PATIENCE_SECONDS = 0.5
+"""So long a shim waits for it to begin; once it has made none for so long, nobody else waits."""
 _END_SECONDS = 5.0
 _READY, _WISH, _MADE, _NOT_MADE = b".", b"+", b"=", b"-"
 _NAME = b"orchestra-maker"
@@ -63,6 +65,8 @@ class Midwife:
         self._pid = 0
         self._living: set[int] = set()
         self._patience_ends = 0.0
+        self._last_made = 0.0
+        """When it last had one made, or began with the first of those in hand."""
         self._shims: list[int] = []
         """Whose containers it is to make: the first one's is in hand."""
         self._spare: Waiting | None = None
@@ -97,7 +101,10 @@ class Midwife:
     def is_free(self) -> bool:
         """Tell whether the next container can be its."""
         self._look()
-        return len(self._shims) < _WAITING_MAX
+        if not self._shims:
+            return True
+        hangs = time.monotonic() - self._last_made > PATIENCE_SECONDS
+        return len(self._shims) < _WAITING_MAX and not hangs
 
     def attend(self, shim: int, path: str, fds: Sequence[int]) -> None:
         """Have a shim's container made; one that it cannot make is left to the shim.
@@ -112,6 +119,8 @@ class Midwife:
         except OSError:
             self.close()
         else:
+            if not self._shims:
+                self._last_made = time.monotonic()
             self._shims.append(shim)
 
     def rest(self) -> bool:
@@ -174,6 +183,7 @@ class Midwife:
                 self._leave_spare()
             elif told:
                 del self._shims[:1]
+                self._last_made = time.monotonic()
             else:
                 self.close()
 

@@ -17,7 +17,7 @@ from array import array
 from collections.abc import Sequence
 from typing import NoReturn
 
-from orchestra.engine.launcher.midwife import Midwife, Waiting
+from orchestra.engine.launcher.midwife import PATIENCE_SECONDS, Midwife, Waiting
 from orchestra.engine.linux import forks, pools, process
 from orchestra.engine.shim.failure import ShimFailure
 from orchestra.engine.shim.vigil import keep_vigil, wait_for_call
@@ -26,7 +26,7 @@ _PATH_BYTES = 8192
 _AHEAD = "\0"
 """In place of a path: a shim that waits to be called."""
 _AHEAD_BYTES = _AHEAD.encode()
-_PATIENCE = struct.pack("@ll", 0, 500_000)
+_PATIENCE = struct.pack("@ll", 0, int(PATIENCE_SECONDS * 1_000_000))
 """A struct timeval. That a shim waits no longer is the kernel's to see: it takes no pages."""
 _ROOM = socket.CMSG_SPACE(16)
 _UNATTENDED = [-1, -1]

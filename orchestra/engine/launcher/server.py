@@ -260,14 +260,12 @@ class Launcher:
 
     def _watch_channel(self, pid: int, child: Child) -> None:
         self._children[pid] = child
-        channel = child.channel
-        if channel is None:
-            return
-        channel.settimeout(0)
-        self._loop.watch(channel.fileno(), lambda _: self._hold(child))
+        if child.channel is not None:
+            child.channel.settimeout(0)
+            self._loop.watch(child.channel.fileno(), lambda _: self._hold(child))
 
     def _hold(self, child: Child) -> None:
-        """Take sockets from a shim. A plain one's channel ends when its container has started."""
+        """Take sockets from a shim; the end of its channel says nothing, its death does."""
         try:
             received = wire.receive(child.channel) if child.channel else None
         except BlockingIOError:
@@ -282,6 +280,8 @@ class Launcher:
             self._learn(str(message.get("bundle")))
         elif message.get("op") == "hold":  # else an adopter says how it went, to nobody
             self._holdings.take(child.id, message, fds, later=child.plain)
+        elif message.get("op") == "born":
+            self._holdings.tell(child.id)
 
     def _learn(self, bundle: str) -> None:
         """Compile a filter for all that are forked later."""

@@ -55,8 +55,9 @@ def forker(flags: CloneFlag, exit_signal: int = signal.SIGCHLD) -> Callable[[], 
 
     ``exit_signal``: of the child's end; 0 for none, and then only wait(2) with __WALL finds it.
 
-    It makes nothing that need not be made each time, so that few pages are written, and Python's
-    handlers do not run in the caller: what they hold meanwhile, the import lock, is for threads.
+    It makes nothing that need not be made each time, so that few pages are written, and until
+    Python 3.13 its handlers do not run in the caller: what they hold meanwhile, the import lock, is
+    for threads.
     """
     arguments = _CloneArguments(flags=int(flags), exit_signal=exit_signal)
     return partial(_fork_alone, _clone_call(arguments))

@@ -289,18 +289,21 @@ def without_ipv6(*, unless: bool) -> Iterator[None]:
     """Keep link-local IPv6 off interfaces that are made: on a network without nobody filters it.
 
     By the default of new ones: that of one alone waits for the kernel's lock on all links, and on
-    the processor (restart_syscall in addrconf_disable_ipv6).
+    the processor (restart_syscall in addrconf_disable_ipv6; the default does not since Linux 6.9).
     """
     try:
-        fd = os.open(_NEW_WITHOUT_IPV6, os.O_WRONLY | os.O_CLOEXEC) if not unless else -1
+        fd = os.open(_NEW_WITHOUT_IPV6, os.O_RDWR | os.O_CLOEXEC) if not unless else -1
     except OSError:  # a kernel that has none at all
         fd = -1
     if fd < 0:
         yield
         return
     try:
-        os.write(fd, b"1")
-        yield
+        before = os.read(fd, 16)
+        os.pwrite(fd, b"1", 0)
+        try:
+            yield
+        finally:
+            os.pwrite(fd, before, 0)
     finally:
-        os.pwrite(fd, b"0", 0)
         os.close(fd)

@@ -29,6 +29,7 @@ Between a shim and its launcher there is a channel of its own, with these messag
 - ``hold``: {"op": "hold", "dns": bool, "listen": [Listen...]}, with the sockets beside it in the
   order of Sockets. The launcher holds them while the container runs. Nothing is answered.
 - ``warm``: {"op": "warm", "bundle": PATH}: a filter was compiled that is worth keeping for others.
+- ``born``: {"op": "born"}: a plain container runs; only now do others hear of its sockets.
 """
 
 from __future__ import annotations

@@ -49,6 +49,7 @@ _UNIX, _SEQPACKET = int(socket.AF_UNIX), int(socket.SOCK_SEQPACKET)
 _RECEIVED_CLOEXEC = int(socket.MSG_CMSG_CLOEXEC)
 
 _WORD_BYTES = 8192
+"""More than a word of a maker's ever has: what is long in one is the path of a cgroup."""
 _ROOM = socket.CMSG_SPACE(4 * 4)
 _Rights = list[tuple[int, int, bytes]]
 _NO_LOG = [-1]
@@ -149,6 +150,10 @@ def _live_on(
     try:  # noqa: SIM105 - contextlib has pages, too
         _write(connection, b'{"ok":true,"pid":%s}' % pid)
     except OSError:
+        pass
+    try:  # noqa: SIM105 - see above
+        _write(channel, b'{"op":"born"}')
+    except OSError:  # a launcher that is gone; the next one looks for us
         pass
     _close(connection)
     _close(channel)

@@ -89,14 +89,6 @@ async def test_before_is_called_only_when_there_is_something_to_do(world):
     assert said == ["something"]
 
 
-async def test_supervision_comes_before_the_first_start(world):
-    step = start()
-    world.target.failing = {step.id}
-    with pytest.raises(ContainerError):
-        await world.run(Plan.of([step]))
-    assert world.supervision.calls[0] == "ensure"
-
-
 async def test_a_plan_without_starts_and_nothing_running_needs_no_supervision(world):
     world.target.containers = (observed_container("web", Phase.EXITED, exit_code=0),)
     await world.run(Plan.of([volume()]))

@@ -13,7 +13,7 @@ from orchestra.errors import ContainerError, GateError, Interrupted, StepErrors
 from orchestra.planner.desired import Condition, ImageSpec, VolumeSpec
 from orchestra.planner.observed import Health, Phase
 from orchestra.planner.plan import Plan
-from orchestra.planner.steps import CreateVolume, Gate, PullImage, StartContainer
+from orchestra.planner.steps import CreateVolume, Gate, PullImage, StartContainer, StopContainer
 
 pytestmark = pytest.mark.anyio
 HEALTHY = Gate(service="db", condition=Condition.HEALTHY)
@@ -121,22 +121,35 @@ async def test_only_starts_wait_for_the_supervision():
 
 async def test_nothing_starts_without_supervision():
     web = start("web")
-    run = Run(web)
+    old = StopContainer(container_id="1", name="web", service="web", reason="test")
+    run = Run(old, web)
     run.unsupervised = ContainerError("no launcher")
     async with run.under_way():
         pass
     assert run.error is run.unsupervised
     assert not run.target.begun(web.id)
+    assert not run.target.begun(old.id), "what runs is left alone"
 
 
 async def test_a_plan_without_starts_asks_for_no_supervision():
-    data = volume("data")
-    run = Run(data)
+    old = StopContainer(container_id="1", name="web", service="web", reason="test")
+    run = Run(old)
     run.unsupervised = ContainerError("no launcher")
     async with run.under_way():
         pass
-    assert run.target.ended(data.id)
+    assert run.target.ended(old.id)
     assert run.error is None
+
+
+async def test_an_interruption_does_not_wait_for_the_supervision(monkeypatch):
+    monkeypatch.setattr("orchestra.engine.executor._GRACE_SECONDS", 0.01)
+    web = start("web")
+    run = Run(web)
+    run.supervised = anyio.Event()
+    async with run.under_way():
+        run.executor.interrupt()
+    assert isinstance(run.error, Interrupted)
+    assert not run.target.begun(web.id)
 
 
 async def test_a_gate_is_waited_for_after_the_edges():

@@ -62,6 +62,24 @@ def test_those_of_a_container_that_is_starting_are_told_of_later(heard):
     assert listen() == [("", "a", 0)]
 
 
+def test_who_subscribes_in_between_is_told_once(heard):
+    holdings, _ = heard
+    holdings.take("a", HOLD, sockets(), later=True)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        holdings.subscribe(theirs)
+        assert holdings.flush() == ([], [])
+        holdings.tell("a")
+        assert holdings.flush() == ([], [])
+        message, fds = wire.receive(ours) or ({}, [])
+        wire.close_all(fds)
+        assert message["id"] == "a"
+        ours.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            wire.receive(ours)
+    holdings.release("a")
+
+
 def test_a_container_that_ends_before_it_was_told_of_is_gone(heard):
     holdings, listen = heard
     holdings.take("a", HOLD, sockets(), later=True)
