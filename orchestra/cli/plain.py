@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from orchestra.cli.options import GlobalOptions
+    from orchestra.engine.container.exec_plain import PlainExec
 
 
 _SILENT = ("auto", "plain", "quiet")
@@ -63,19 +64,21 @@ def plain_exec(
     project = plain_project(options, known)
     if project is None:
         return
-    from orchestra.engine.plainly import NotPlainError, PlainExec, exec_plainly
+    from orchestra.engine.plainly import NotPlainError, exec_plainly
 
-    wanted = PlainExec(
-        service=service,
-        arguments=arguments,
-        index=index,
-        environment=variables(environment, known),
-        cwd=cwd,
-        tty=tty,
-        privileged=privileged,
-        stdin=stdin,
-        detach=detach,
-    )
+    def wanted(make: type[PlainExec]) -> PlainExec:
+        return make(
+            service=service,
+            arguments=arguments,
+            index=index,
+            environment=variables(environment, known),
+            cwd=cwd,
+            tty=tty,
+            privileged=privileged,
+            stdin=stdin,
+            detach=detach,
+        )
+
     try:
         code = exec_plainly(known, os.getuid(), project, wanted)
     except NotPlainError:

@@ -5,8 +5,8 @@ Beside ``wiring``, which knows how to do everything, and does it where this cann
 
 from __future__ import annotations
 
-from orchestra.engine.container.exec_plain import PlainExec, request_of
-from orchestra.engine.container.exec_talk import talk
+import os
+
 from orchestra.engine.linux.dialing import dial
 from orchestra.engine.state.plain import NotPlainError
 
@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from orchestra.engine.container.exec_plain import PlainExec
     from orchestra.engine.container.lifecycle import Containers
     from orchestra.engine.container.run_plain import Handed
     from orchestra.engine.network.networks import Networks
@@ -22,14 +23,21 @@ if TYPE_CHECKING:
     from orchestra.planner.desired import DesiredState
     from orchestra.planner.observed import ObservedState
 
-__all__ = ["NotPlainError", "PlainExec", "exec_plainly", "run_plainly", "settle"]
+__all__ = ["NotPlainError", "exec_plainly", "run_plainly", "settle"]
 
 # root's of paths.py, which a test compares
 DATA, RUN = "/var/lib/orchestra", "/run/orchestra"
 LAUNCHER_SOCKET = "launcher.sock"
+_EXEC_IS_COMING = b'{"op":"exec"}'
+"""The launcher has a process for it when the request is there: see shim/protocol.py."""
 
 
-def exec_plainly(environment: Mapping[str, str], uid: int, project: str, wanted: PlainExec) -> int:
+def exec_plainly(
+    environment: Mapping[str, str],
+    uid: int,
+    project: str,
+    wanted: Callable[[type[PlainExec]], PlainExec],
+) -> int:
     """Run a process in a service's container on our own streams; return its exit code.
 
     :raises NotPlainError: when nothing was done, for another to do it or to say what is wrong.
@@ -37,12 +45,28 @@ def exec_plainly(environment: Mapping[str, str], uid: int, project: str, wanted:
     """
     data, run = _roots(environment, uid)
     run = f"{run}/projects/{project}"
-    request = request_of(f"{data}/projects/{project}", run, wanted)
     try:
         launcher = dial(run, LAUNCHER_SOCKET)
     except OSError as err:
         raise NotPlainError from err
-    return talk(launcher, request, stdin=0 if wanted.stdin else None)
+    try:
+        os.write(launcher, _EXEC_IS_COMING)
+        os.sched_yield()
+        from orchestra.engine.container.exec_plain import PlainExec, request_of  # noqa: PLC0415
+        from orchestra.engine.container.exec_talk import has_hung_up, talk  # noqa: PLC0415
+
+        asked = wanted(PlainExec)
+        request = request_of(f"{data}/projects/{project}", run, asked)
+        heard = not has_hung_up(launcher)
+    except BaseException as err:
+        os.close(launcher)
+        if isinstance(err, OSError):
+            raise NotPlainError from err
+        raise
+    if heard:
+        return talk(launcher, request, stdin=0 if asked.stdin else None)
+    os.close(launcher)
+    raise NotPlainError
 
 
 def _roots(environment: Mapping[str, str], uid: int) -> tuple[str, str]:

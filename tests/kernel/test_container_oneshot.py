@@ -14,16 +14,19 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 import pytest
-from support.cell import Cell, argv, image, make_root, open_cell, spec, wait_until
+from support.cell import Cell, argv, children_of, image, make_root, open_cell, spec, wait_until
 
 from orchestra.engine.container.exec_direct import exec_in
 from orchestra.engine.container.exec_plain import PlainExec, request_of
 from orchestra.engine.container.exec_request import ExecOptions, exec_request
+from orchestra.engine.container.exec_talk import talk
 from orchestra.engine.container.failures import StartError
 from orchestra.engine.container.healthcheck import probe
 from orchestra.engine.container.launching import private_launcher
 from orchestra.engine.container.oneshot import OneShot, run_once
 from orchestra.engine.linux import process
+from orchestra.engine.linux.dialing import dial
+from orchestra.engine.shim.protocol import LAUNCHER_SOCKET
 from orchestra.engine.state.plain import NotPlainError
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
@@ -212,6 +215,37 @@ async def test_an_exec_told_from_documents_is_the_same(cell: Cell) -> None:
     await cell.containers.stop(one, timeout=timedelta(milliseconds=10))
     with pytest.raises(NotPlainError):
         request_of(data, run, wanted())
+
+
+def is_at_rest(launcher: int) -> bool:
+    """Tell whether a launcher has one container's shim and its nursery, and nothing made ahead."""
+    children = children_of(launcher)
+    try:
+        names = [process.read_text(f"/proc/{child}/comm").strip() for child in children]
+    except OSError:  # it has just ended
+        return False
+    return len(children) <= 2 and "orchestra-maker" not in names
+
+
+async def test_a_process_waits_for_a_request_that_was_announced(cell: Cell) -> None:
+    one = await cell.start(spec("/bin/sleep", "1000"))
+    wait_until(lambda: is_at_rest(cell.launcher_pid))
+    run = str(cell.paths.project_run(one.spec.project))
+
+    def announce() -> tuple[int, int]:
+        before = children_of(cell.launcher_pid)
+        launcher = dial(run, LAUNCHER_SOCKET)
+        os.write(launcher, b'{"op":"exec"}')
+        wait_until(lambda: children_of(cell.launcher_pid) - before)
+        return launcher, (children_of(cell.launcher_pid) - before).pop()
+
+    launcher, waiting = announce()
+    os.close(launcher)
+    wait_until(lambda: waiting not in children_of(cell.launcher_pid))
+    launcher, waiting = announce()
+    request = exec_request(cell.paths, one, ExecOptions(args=("/bin/sh", "-c", "exit 7")))
+    assert await anyio.to_thread.run_sync(partial(talk, launcher, request, stdin=None)) == 7
+    wait_until(lambda: waiting not in children_of(cell.launcher_pid))
 
 
 @pytest.mark.runtime

@@ -12,7 +12,7 @@ import anyio
 import anyio.to_thread
 import pytest
 from anyio.abc import TaskGroup
-from support.cell import Cell, kill_now, open_cell, spec, wait_until
+from support.cell import Cell, children_of, kill_now, open_cell, spec, wait_until
 
 from orchestra.engine.container.failures import StartError
 from orchestra.engine.container.launching import LauncherClient
@@ -35,13 +35,6 @@ async def cell(tmp_path: Path, token: str) -> AsyncIterator[Cell]:
     async with open_cell(tmp_path, token) as opened:
         yield opened
         assert opened.launcher_log() == ""
-
-
-def children_of(pid: int) -> set[int]:
-    try:
-        return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
-    except FileNotFoundError:
-        return set()
 
 
 def makers_of(cell: Cell) -> set[int]:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from support.cell import Cell, argv, kill_now, open_cell, spec, wait_until
+from support.cell import Cell, argv, children_of, kill_now, open_cell, spec, wait_until
 
 from orchestra.engine.state.records import ContainerRecord
 
@@ -35,15 +35,11 @@ def is_asleep(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
 
 
-def children_of(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
 def others_of(cell: Cell) -> list[int]:
     """Return the launcher's children that are no containers' shims."""
     records = cell.store.containers(cell.project)
     shims = {cell.pid(record, "shim.pid") for record in records}
-    return sorted(set(children_of(cell.launcher_pid)) - shims)
+    return sorted(children_of(cell.launcher_pid) - shims)
 
 
 def nursery_of(cell: Cell) -> int:

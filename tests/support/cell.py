@@ -254,6 +254,14 @@ def wait_until(condition: object, seconds: float = 60.0) -> None:
         time.sleep(0.005)
 
 
+def children_of(pid: int) -> set[int]:
+    """Return a process's children; none once it is gone."""
+    try:
+        return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    except FileNotFoundError:
+        return set()
+
+
 def kill_now(pid: int) -> None:
     """Kill a process without a chance, and wait until it is gone."""
     who = process.identity(pid)

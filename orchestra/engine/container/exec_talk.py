@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import _socket  # socket's own half in C: the other one takes 5 ms
 import os
+import select
 import sys
 
 from orchestra.engine.container.exchange import Exchange, on_terminal, open_pipes
@@ -68,6 +69,13 @@ def talk(
         connection.close()
         for fd in opened:
             os.close(fd)
+
+
+def has_hung_up(launcher: int) -> bool:
+    """Tell whether nobody is at the other end of a connection any more."""
+    poll = select.poll()
+    poll.register(launcher, 0)
+    return bool(poll.poll(0))
 
 
 def tell(launcher: int, message: Mapping[str, object]) -> Mapping[str, object]:

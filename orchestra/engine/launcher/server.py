@@ -16,7 +16,6 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import cast
 
 from orchestra.engine.launcher import cgroups
 from orchestra.engine.launcher.children import Child, is_ours
@@ -36,7 +35,6 @@ from orchestra.engine.shim.protocol import (
     INIT_FILE,
     LAUNCHER_SOCKET,
     SHIM_FILE,
-    ExecRequest,
 )
 from orchestra.engine.shim.pump import Loop
 from orchestra.engine.shim.request import read_request
@@ -195,7 +193,7 @@ class Launcher:
             else:
                 self._start(path, connection, fds, adopt=adopt)
         elif operation == "exec":
-            self._exec(cast("ExecRequest", message), connection, fds)
+            self._exec(message, connection, fds)
         elif operation == "sockets":
             fd = connection.fileno()
             del self._conversations[fd]
@@ -295,15 +293,13 @@ class Launcher:
             child.channel.close()
             child.channel = None
 
-    def _exec(self, request: ExecRequest, connection: socket.socket, fds: list[int]) -> None:
-        directory = f"{self._directory}/containers/{request['id']}"
-
+    def _exec(self, message: dict[str, object], connection: socket.socket, fds: list[int]) -> None:
         def body() -> None:
             connection.settimeout(None)
-            serve_exec(request, connection, fds, directory)
+            serve_exec(message, connection, fds, f"{self._directory}/containers")
 
         pid = self._fork(body, (connection.fileno(), *fds))
-        self._children[pid] = Child(request["id"])
+        self._children[pid] = Child("")
 
     def _fork_program(self, argv: Sequence[str], env: dict[str, str]) -> int:
         """Run another program in a session of its own, with nothing of ours open."""

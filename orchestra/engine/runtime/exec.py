@@ -136,6 +136,23 @@ def _execute(
     return pid
 
 
+def rehearse() -> None:
+    """Do what can be done before it is known what is to run, and where.
+
+    A process that is fresh from a fork shares its pages until it writes there: these are its own
+    then, and what is to run need not wait for that.
+
+    :raises OSError, RuntimeFailure: as ``execute``.
+    """
+    pid = os.getpid()
+    os.close(processes.pidfd_open(processes.identity(pid)))
+    become.prepare({"args": ["/"], "cwd": "/"}, None)
+    Cgroup.of_process(pid)
+    _foreign_namespaces(pid)
+    for channel in channel_pair():
+        channel.close()
+
+
 def _with_walls(process: Process, config: RuntimeConfig) -> Process:
     """Give a process the container's no_new_privs; capabilities and labels where it has none."""
     container = config.get("process") or {}

@@ -12,6 +12,7 @@ import signal
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import cast
 
 from orchestra.engine.linux import process
 from orchestra.engine.shim import native, stdio, wire
@@ -23,12 +24,25 @@ from orchestra.engine.shim.protocol import ExecRequest
 
 
 def serve_exec(
-    request: ExecRequest, connection: socket.socket, given: Sequence[int], run_directory: str
+    message: dict[str, object], connection: socket.socket, given: Sequence[int], directory: str
 ) -> None:
-    """Run the process and carry the conversation to its end."""
+    """Run the process and carry the conversation to its end.
+
+    ``message``: an ExecRequest, or only its "op" where that comes in the next one.
+    """
     process.set_child_subreaper()
+    if "id" not in message:
+        try:
+            native.rehearse_execute()
+            received = wire.receive(connection)
+        except OSError:
+            received = None
+        if received is None:  # the client has found that it is not for us
+            return
+        message, given = received
+    request = cast("ExecRequest", message)
     try:
-        pid, master = _launch(request, given, run_directory)
+        pid, master = _launch(request, given, f"{directory}/{request['id']}")
     except ShimFailure as failure:
         with suppress(OSError):
             wire.send(connection, failed(failure))

@@ -143,6 +143,15 @@ def execute(
     return _with_console(make, tty=tty)
 
 
+def rehearse_execute() -> None:
+    """Get ready for ``execute``.
+
+    :raises OSError: when this process is about to end.
+    """
+    with suppress(RuntimeFailure):
+        runtime_exec.rehearse()
+
+
 def _with_console(make: Callable[[int | None], int], *, tty: bool) -> tuple[int, int | None]:
     """Call ``make`` with the socket that takes the terminal's master, where one is wanted."""
     with _translated():

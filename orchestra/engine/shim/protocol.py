@@ -15,7 +15,8 @@ line's end it quits.
   client that closes it kills the container.
 - ``adopt``: {"op": "adopt", "request": PATH}: a new shim for a container whose own was killed; one
   whose init is gone too is cleaned up, and its exit written down. Answer: Started or Failed.
-- ``exec``: ExecRequest, with stdin, stdout and stderr when it asks for no tty. Answers: Started or
+- ``exec``: ExecRequest, with stdin, stdout and stderr when it asks for no tty; or {"op": "exec"}
+  alone, and that in the next message: a process waits for it by then. Answers: Started or
   Failed (Started carries the pty's master when there is one), then Exited. When the client closes
   the connection before that, the process is killed, unless it asked for ``detach``: then nothing
   follows Started.
