@@ -32,8 +32,8 @@ def serve_exec(
     """
     process.set_child_subreaper()
     if "id" not in message:
+        native.rehearse_execute()
         try:
-            native.rehearse_execute()
             received = wire.receive(connection)
         except OSError:
             received = None

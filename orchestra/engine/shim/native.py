@@ -144,11 +144,8 @@ def execute(
 
 
 def rehearse_execute() -> None:
-    """Get ready for ``execute``.
-
-    :raises OSError: when this process is about to end.
-    """
-    with suppress(RuntimeFailure):
+    """Get ready for ``execute``, which will say what is wrong, if anything is."""
+    with suppress(RuntimeFailure, OSError):
         runtime_exec.rehearse()
 
 
