@@ -343,7 +343,7 @@ def test_many_may_run_at_once(scenario: Scenario) -> None:
 
 def test_another_version_of_the_program_is_not_served(scenario: Scenario) -> None:
     not_on_peer("supervisors")
-    scenario.up()
+    bring_up(scenario)
     request = {
         "code": "another",
         "key": "0" * 64,
