@@ -46,7 +46,8 @@ lies between two of them, so that the kernel has taken down what the last one le
 part of the next one by then. After a whole second nothing of ours is warm any more. *Of a container
 that is there*: it has been created before (`docker start`). *Of a bundle that is there*: all of it
 is written down, and our launcher is asked, as crun is. *run* and *exec* are whole commands: ours
-those of Compose, docker's its own. Milliseconds but for what is resident.
+those of Compose, docker's its own; before them, too, lies a tenth of a second. Milliseconds but for
+what is resident.
 """
 
 

@@ -254,6 +254,7 @@ def crun_series(bundle: Path, fifo: Fifo, rounds: int) -> list[float]:
 
 def timed(peer: Peer, directory: Path, *words: str) -> float | None:
     """Return how long one Compose command takes, None when it fails."""
+    time.sleep(PAUSE_SECONDS)
     begun = time.perf_counter()
     try:
         peer.run(directory, *words)
@@ -331,6 +332,7 @@ def measure_docker(
         rested, _ = once_docker(peer, fifo)
         times: dict[str, float | None] = {TO_PROGRAM: whole, FROM_START: start, RESTED: rested}
         for title, words in ((RUN, ("run", "--rm", "busybox")), (EXEC, ("exec", name))):
+            time.sleep(PAUSE_SECONDS)
             begun = time.perf_counter()
             _docker(peer, *words, "true")
             times[title] = milliseconds(begun)
