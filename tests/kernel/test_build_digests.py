@@ -238,9 +238,10 @@ def test_a_file_that_is_gone_before_it_is_read_is_an_error(tmp_path, size):
 
     def read():
         with tree.root() as root, Hashing(tree) as hashing:
-            for item in root.entries():
+            entries = list(root.entries())
+            (tmp_path / "file1").unlink()  # a moment later its reader may have it open
+            for item in entries:
                 hashing.file(root, item)
-            (tmp_path / "file1").unlink()
 
     with pytest.raises(FileNotFoundError):
         read()
