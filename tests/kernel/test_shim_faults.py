@@ -74,7 +74,7 @@ async def test_a_killed_shim_is_replaced_and_no_line_is_lost(cell: Cell) -> None
 
 async def test_containers_outlive_their_launcher(cell: Cell) -> None:
     record = await cell.start(spec(*argv(COUNTING)))
-    kill_now(cell.launcher_pid)
+    cell.kill_launcher()
     seen = len(cell.lines(record))
     wait_until(lambda: len(cell.lines(record)) > seen + 10)
     assert cell.containers.phase(record)[0] is Phase.RUNNING
@@ -86,7 +86,7 @@ async def test_containers_outlive_their_launcher(cell: Cell) -> None:
 
 async def test_a_new_launcher_adopts_what_lost_both(cell: Cell) -> None:
     record = await cell.start(spec(*argv(COUNTING)))
-    kill_now(cell.launcher_pid)
+    cell.kill_launcher()
     kill_now(cell.pid(record, "shim.pid"))
     assert cell.containers.phase(record)[0] is Phase.RUNNING
     assert cell.containers.shim_pidfd(record) is None
@@ -108,7 +108,7 @@ async def test_the_end_of_one_that_a_stranger_reaps_is_known(
     go = f"while [ ! -e /go ]; do usleep 1000; done; sh -c '{script}'; exit $?"
     record = await cell.start(spec(*argv(go)))
     init = cell.pid(record, "init.pid")
-    kill_now(cell.launcher_pid)
+    cell.kill_launcher()
     kill_now(cell.pid(record, "shim.pid"))
     await cell.containers.adopt(record)
     statuses: list[int] = []
@@ -145,7 +145,7 @@ def test_a_launcher_that_is_killed_while_a_shim_is_forked_leaves_no_traceback(
 
 async def test_everything_killed_is_lost_until_cleaned_up(cell: Cell) -> None:
     record = await cell.start(spec("/bin/sleep", "1000"))
-    kill_now(cell.launcher_pid)
+    cell.kill_launcher()
     shim, init = cell.pid(record, "shim.pid"), cell.pid(record, "init.pid")
     kill_now(shim)
     kill_now(init)
@@ -179,7 +179,7 @@ async def test_sockets_are_held_and_handed_out(cell: Cell) -> None:
                     os.close(sockets.dns_tcp)
                     break
         if not fresh:
-            kill_now(cell.launcher_pid)
+            cell.kill_launcher()
 
 
 async def test_subscribers_hear_of_the_end(cell: Cell) -> None:

@@ -276,7 +276,7 @@ async def test_a_maker_at_its_work_ends_with_the_shim(cell: Cell) -> None:
 async def test_a_start_goes_on_without_its_launcher(cell: Cell) -> None:
     async with anyio.create_task_group() as tasks:
         start = await caught(cell, tasks)
-        kill_now(cell.launcher_pid)
+        cell.kill_launcher()
         os.kill(start.maker, signal.SIGCONT)
         await start.over.wait()
         assert start.failed is None

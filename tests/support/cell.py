@@ -21,6 +21,7 @@ from orchestra.engine.container.launching import LauncherClient
 from orchestra.engine.container.lifecycle import Containers
 from orchestra.engine.container.places import Places
 from orchestra.engine.container.requests import shim_request
+from orchestra.engine.container.spawning import dial_path
 from orchestra.engine.linux import process
 from orchestra.engine.paths import Paths, paths_of
 from orchestra.engine.shim.identity import read_identity
@@ -207,6 +208,18 @@ class Cell:
         who = read_identity(f"{self.paths.project_run(self.project)}/launcher.pid")
         assert who is not None
         return who["pid"]
+
+    def kill_launcher(self) -> None:
+        """Kill it, and wait until nobody can call it: what it has just forked listens for a moment."""
+        kill_now(self.launcher_pid)
+        wait_until(lambda: not self._is_heard())
+
+    def _is_heard(self) -> bool:
+        try:
+            dial_path(Path(self.paths.project_run(self.project))).close()
+        except OSError:
+            return False
+        return True
 
     def launcher_log(self) -> str:
         """Return what went wrong in the launcher and its shims: nothing, usually."""
