@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -291,14 +291,12 @@ FINDERS: Mapping[str, Callable[[Path, str | None], Peer | None]] = {
 }
 
 
-def find_peers(root: Path, environment: Mapping[str, str], names: Sequence[str]) -> list[Peer]:
-    """Return the named peers that are on this machine, in order."""
+def find_peers(root: Path, environment: Mapping[str, str], names: Sequence[str]) -> Iterator[Peer]:
+    """Yield the named peers that are on this machine, in order; the caller stops each."""
     mirror = environment.get(MIRROR, "").partition("=")[2] or None
-    found: list[Peer] = []
     for name in names:
         place = root / name
         place.mkdir()
         peer = FINDERS[name](place, mirror)
         if peer is not None:
-            found.append(peer)
-    return found
+            yield peer

@@ -22,14 +22,7 @@ from pathlib import Path
 
 import anyio
 
-from benchmarks.peers import (
-    MIRROR,
-    BenchmarkError,
-    Peer,
-    find_docker,
-    find_orchestra,
-    image_setting,
-)
+from benchmarks.peers import FINDERS, MIRROR, BenchmarkError, Peer, image_setting
 from benchmarks.report import Measured, starting_section
 from benchmarks.work import resident_megabytes
 from orchestra.engine.clock import SystemClock
@@ -344,16 +337,17 @@ def measure_docker(
 @contextlib.contextmanager
 def peers_in(root: Path, mirror: str | None) -> Iterator[tuple[Peer, Peer | None]]:
     """Find Orchestra and, where there is one, Docker; each has the project at hand."""
-    for name in ("orchestra", "docker"):
-        (root / name / "start").mkdir(parents=True)
-        (root / name / "start/compose.yaml").write_text(COMPOSE)
-    ours, docker = find_orchestra(root / "orchestra", mirror), find_docker(root / "docker", mirror)
+    found: dict[str, Peer] = {}
     try:
-        yield ours, docker
+        for name in ("orchestra", "docker"):
+            (root / name / "start").mkdir(parents=True)
+            (root / name / "start/compose.yaml").write_text(COMPOSE)
+            if (peer := FINDERS[name](root / name, mirror)) is not None:
+                found[name] = peer
+        yield found["orchestra"], found.get("docker")
     finally:
-        for peer in (ours, docker):
-            if peer is not None:
-                peer.stop(peer.root / "start")
+        for peer in found.values():
+            peer.stop(peer.root / "start")
 
 
 def measure_starting(mirror: str | None, rounds: int, *, few: bool = False) -> Measured:
