@@ -11,7 +11,10 @@ from orchestra.values import dataclass
 
 @dataclass(slots=True)
 class Child:
-    """A process we forked; ``shim`` ones stand for a container, ``plain`` ones for a plain one."""
+    """A process we forked; ``shim`` ones stand for a container, ``plain`` ones for a plain one.
+
+    ``id``: of the container, "" where it stands for none.
+    """
 
     id: str
     shim: bool = False

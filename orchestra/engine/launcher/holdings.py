@@ -20,6 +20,8 @@ class Holding:
     listen: Sequence[Listen] = ()
     dns: list[int] = field(default_factory=list)
     listeners: list[int] = field(default_factory=list)
+    told: bool = False
+    """Whether the subscribers have been told."""
 
 
 @dataclass(slots=True)
@@ -36,7 +38,6 @@ class Holdings:
     def __init__(self) -> None:
         self._holdings: dict[str, Holding] = {}
         self._subscribers: dict[int, Subscriber] = {}
-        self._untold: set[str] = set()
 
     def take(
         self, container_id: str, message: Mapping[str, object], fds: list[int], *, later: bool
@@ -50,21 +51,20 @@ class Holdings:
         listen = cast("Sequence[Listen]", message.get("listen", []))
         self._close(self._holdings.pop(container_id, None))
         self._holdings[container_id] = Holding(listen, fds[:count], fds[count:])
-        self._untold.add(container_id)
         if not later:
             self.tell(container_id)
 
     def tell(self, container_id: str) -> None:
         """Tell the subscribers of a container's sockets, unless they have been told."""
-        if container_id in self._untold:
-            self._untold.discard(container_id)
+        holding = self._holdings.get(container_id)
+        if holding is not None and not holding.told:
+            holding.told = True
             self._announce(container_id)
 
     def release(self, container_id: str) -> None:
         """Close a container's sockets, and tell the subscribers that it is gone."""
         holding = self._holdings.pop(container_id, None)
         if holding is not None:
-            self._untold.discard(container_id)
             self._close(holding)
             self._announce(container_id)
 
@@ -74,7 +74,7 @@ class Holdings:
 
     def subscribe(self, connection: socket.socket) -> None:
         """Tell a client of every container that has started, and from now on of every change."""
-        queue = sorted(self._holdings.keys() - self._untold)
+        queue = sorted(name for name, holding in self._holdings.items() if holding.told)
         self._subscribers[connection.fileno()] = Subscriber(connection, queue)
 
     def unsubscribe(self, fd: int) -> bool:

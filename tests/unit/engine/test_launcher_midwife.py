@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from types import SimpleNamespace
 
 import pytest
 
@@ -29,7 +30,7 @@ class Maker:
 @pytest.fixture
 def maker(monkeypatch):
     maker = Maker()
-    monkeypatch.setattr(module.time, "monotonic", lambda: maker.now)
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: maker.now))
     yield maker
     os.close(maker.line)
 
