@@ -45,28 +45,33 @@ def exec_plainly(
     """
     data, run = _roots(environment, uid)
     run = f"{run}/projects/{project}"
+    launcher = _call_ahead(run)
+    try:
+        from orchestra.engine.container.exec_plain import PlainExec, request_of  # noqa: PLC0415
+        from orchestra.engine.container.exec_talk import check_heard, talk  # noqa: PLC0415
+
+        asked = wanted(PlainExec)
+        request = request_of(f"{data}/projects/{project}", run, asked)
+        check_heard(launcher)
+    except BaseException:
+        os.close(launcher)
+        raise
+    return talk(launcher, request, stdin=0 if asked.stdin else None)
+
+
+def _call_ahead(run: str) -> int:
+    """Return a connection to the launcher, which gets ready for an exec."""
     try:
         launcher = dial(run, LAUNCHER_SOCKET)
     except OSError as err:
         raise NotPlainError from err
     try:
         os.write(launcher, _EXEC_IS_COMING)
-        os.sched_yield()
-        from orchestra.engine.container.exec_plain import PlainExec, request_of  # noqa: PLC0415
-        from orchestra.engine.container.exec_talk import has_hung_up, talk  # noqa: PLC0415
-
-        asked = wanted(PlainExec)
-        request = request_of(f"{data}/projects/{project}", run, asked)
-        heard = not has_hung_up(launcher)
-    except BaseException as err:
+    except OSError as err:
         os.close(launcher)
-        if isinstance(err, OSError):
-            raise NotPlainError from err
-        raise
-    if heard:
-        return talk(launcher, request, stdin=0 if asked.stdin else None)
-    os.close(launcher)
-    raise NotPlainError
+        raise NotPlainError from err
+    os.sched_yield()  # it would wait for this processor, even where another is idle
+    return launcher
 
 
 def _roots(environment: Mapping[str, str], uid: int) -> tuple[str, str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import pty
+import socket
 import termios
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -26,6 +28,7 @@ from orchestra.engine.container.launching import private_launcher
 from orchestra.engine.container.oneshot import OneShot, run_once
 from orchestra.engine.linux import process
 from orchestra.engine.linux.dialing import dial
+from orchestra.engine.plainly import exec_plainly
 from orchestra.engine.shim.protocol import LAUNCHER_SOCKET
 from orchestra.engine.state.plain import NotPlainError
 
@@ -246,6 +249,47 @@ async def test_a_process_waits_for_a_request_that_was_announced(cell: Cell) -> N
     request = exec_request(cell.paths, one, ExecOptions(args=("/bin/sh", "-c", "exit 7")))
     assert await anyio.to_thread.run_sync(partial(talk, launcher, request, stdin=None)) == 7
     wait_until(lambda: waiting not in children_of(cell.launcher_pid))
+
+
+async def test_an_exec_that_nobody_hears_is_left_to_others(cell: Cell) -> None:
+    one = await cell.start(spec("/bin/sleep", "1000"))
+    run = cell.paths.project_run(one.spec.project)
+    cell.kill_launcher()
+    heard: list[bytes] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(run)  # its path may be longer than a socket's name
+        Path(LAUNCHER_SOCKET).unlink()
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        listener.bind(LAUNCHER_SOCKET)
+
+    def hang_up() -> None:
+        client, _ = listener.accept()
+        with client:
+            heard.append(client.recv(4096))
+
+    def wanted(make: type[PlainExec]) -> PlainExec:
+        server.join()
+        return make(
+            service=one.spec.service,
+            arguments=["/bin/true"],
+            index=0,
+            environment={},
+            cwd=None,
+            tty=False,
+            privileged=False,
+            stdin=False,
+            detach=False,
+        )
+
+    roots = {"ORCHESTRA_DATA": str(cell.paths.data), "ORCHESTRA_RUN": str(cell.paths.run)}
+    with listener:
+        listener.listen()
+        server = threading.Thread(target=hang_up)
+        server.start()
+        with pytest.raises(NotPlainError):
+            exec_plainly(roots, 0, one.spec.project, wanted)
+    assert heard == [b'{"op":"exec"}']
+    assert await cell.exec(one, "/bin/true") == (0, "")
 
 
 @pytest.mark.runtime

@@ -71,11 +71,15 @@ def talk(
             os.close(fd)
 
 
-def has_hung_up(launcher: int) -> bool:
-    """Tell whether nobody is at the other end of a connection any more."""
+def check_heard(launcher: int) -> None:
+    """See that somebody is at the other end of a connection still.
+
+    :raises NotPlainError: when nobody is.
+    """
     poll = select.poll()
     poll.register(launcher, 0)
-    return bool(poll.poll(0))
+    if poll.poll(0):
+        raise plain.NotPlainError
 
 
 def tell(launcher: int, message: Mapping[str, object]) -> Mapping[str, object]:
